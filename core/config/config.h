@@ -1,0 +1,128 @@
+/*
+ * The configuration: all files of conf.d merged, checked and typed.
+ *
+ * The sections core, storage, sql and jobs are themselves bound through option
+ * tables (settings.c), so one grammar and one set of messages serves everything. What a
+ * plugin's own options are only the plugin knows: those stay nodes here.
+ */
+#ifndef CORE_CONFIG_CONFIG_H
+#define CORE_CONFIG_CONFIG_H
+
+#include <config/options.h>
+#include <config/problems.h>
+#include <config/yaml.h>
+
+#include <stdint.h>
+
+struct core_settings {
+    const char *state;          /* URL or folder; NULL: by the rule of the command line */
+    const char *listen;         /* host:port, or NULL */
+    const char *socket;         /* of the daemon, or NULL */
+    struct rc_strs plugin_path; /* absolute directories */
+    const char *tokens_file;    /* of auth, or NULL */
+    int log_level;              /* enum rc_log_level */
+};
+
+struct core_store_settings {
+    const char *name;
+    struct core_place place;
+    const char *bucket; /* the bucket that it stands for; the name by default */
+    const char *url;    /* where that bucket lies; NULL: where its scheme says */
+    const char *region, *endpoint;
+    int addressing; /* 0 auto, 1 path, 2 virtual host */
+};
+
+struct core_engine_settings {
+    const char *name;
+    struct core_place place;
+    const char *engine;          /* "duckdb" */
+    const char *library;         /* libduckdb.so; NULL: by the rule of the command line */
+    int64_t memory_limit_bytes;  /* 0: the engine's default */
+    int64_t threads;             /* 0: one a core */
+    const char *temp_dir;        /* for what does not fit into memory; NULL: the run's own */
+    int64_t temp_limit_bytes;    /* 0: no limit */
+};
+
+struct core_plugin_settings {
+    const char *name;
+    struct core_place place;
+    const char *file;                /* NULL: NAME.so on the plugin path */
+    const struct core_node *config;  /* map or NULL */
+    const char *config_file;         /* absolute, or NULL */
+    const char *config_url;
+    struct core_place config_file_place;
+};
+
+enum core_concurrency { CORE_FORBID, CORE_ALLOW, CORE_REPLACE, CORE_QUEUE };
+enum core_misfire { CORE_MISFIRE_SKIP, CORE_MISFIRE_LATEST, CORE_MISFIRE_ALL };
+
+struct core_job_settings {
+    const char *name;
+    struct core_place place;
+    const char *plugin;
+    const char *action; /* NULL: the plugin's first */
+    const char *schedule; /* NULL: on demand only */
+    const char *time_zone;
+    int64_t timeout_ms, kill_after_ms; /* timeout 0: none */
+    struct {
+        int64_t attempts, backoff_ms, max_backoff_ms;
+    } retry;
+    int concurrency, misfire;
+    int64_t catchup_window_ms;
+    struct rc_objects notify;
+    const struct core_node *config;
+    const char *config_file;
+    const char *config_url;
+    struct core_place config_file_place;
+};
+
+struct core_config {
+    struct core_arena arena;
+    struct core_settings settings;
+    struct core_store_settings *stores;
+    struct core_engine_settings *engines;
+    struct core_plugin_settings *plugins;
+    struct core_job_settings *jobs;
+    size_t store_count, engine_count, plugin_count, job_count;
+    const char *const *files; /* that were read, in order */
+    size_t file_count;
+};
+
+/*
+ * Reads 'path': a file, or a directory whose *.yaml, *.yml and *.json are taken in
+ * lexical order; NULL gives an empty configuration. Never NULL: with mistakes, which go to
+ * 'problems', what could be understood is there. A name defined twice is a mistake that names both places.
+ */
+struct core_config *core_config_load(const char *path, struct core_problems *problems);
+void core_config_free(struct core_config *config);
+
+/* NULL: no such name. */
+const struct core_job_settings *core_config_job(const struct core_config *config,
+                                                const char *name);
+const struct core_plugin_settings *core_config_plugin(const struct core_config *config,
+                                                      const char *name);
+
+/* What a plugin's options for one run are bound from, the strongest first. */
+struct core_layers {
+    const struct core_node *nodes[8];
+    size_t count;
+};
+
+/*
+ * The layers for a run: 'set' (a map from core_config_parse_set(), or NULL), the job's config and
+ * config_file, the plugin's config and config_file; 'job' and 'plugin' may be NULL. config_file and config_url
+ * given in 'set' come in too. A config_url is reported as not supported yet in 'problems'.
+ */
+void core_config_layers(struct core_arena *arena, const struct core_node *set,
+                        const struct core_job_settings *job,
+                        const struct core_plugin_settings *plugin, struct core_layers *out,
+                        struct core_problems *problems);
+
+/*
+ * Makes a map of the KEY=VALUE words of --set. A value that begins with [ or { is YAML,
+ * any other is text as it stands. The place of each is "--set KEY".
+ */
+struct core_node *core_config_parse_set(struct core_arena *arena, const char *const *words,
+                                        size_t count, struct core_problems *problems);
+
+#endif

@@ -1,0 +1,45 @@
+/*
+ * The mistakes that were found in a configuration, each with its place. Collected,
+ * so that one run of 'run-core check' reports them all.
+ */
+#ifndef CORE_CONFIG_PROBLEMS_H
+#define CORE_CONFIG_PROBLEMS_H
+
+#include <run-core/attr.h>
+
+#include <base/arena.h>
+
+#include <stddef.h>
+
+/* A place in a file; or outside any, with line 0: "--set", "environment variable NAME". */
+struct core_place {
+    const char *file;
+    int line, column; /* from 1 */
+};
+
+struct core_problem {
+    struct core_place place;
+    const char *message;
+    struct core_problem *next;
+};
+
+struct core_problems {
+    struct core_arena arena;
+    struct core_problem *first, **last;
+    size_t count;
+};
+
+void core_problems_init(struct core_problems *problems);
+void core_problems_clear(struct core_problems *problems);
+
+/* Keeps a mistake; the place's file name is copied. A second one at the same place with the same text is dropped. */
+void core_problem_add(struct core_problems *problems, const struct core_place *place,
+                      const char *format, ...) RC_PRINTF(3, 4);
+
+/* Sorts by file, line and column, keeping the order of those without a line. */
+void core_problems_sort(struct core_problems *problems);
+
+/* "FILE:LINE:COLUMN: message", or "PLACE: message" without a line. Valid as long as 'problems'. */
+const char *core_problem_text(struct core_problems *problems, const struct core_problem *problem);
+
+#endif

@@ -1,0 +1,423 @@
+/*
+ * The host: every service that a plugin may use, as tables of function pointers.
+ *
+ * Plugins call the inline functions below. The tables exist so that a plugin links nothing of
+ * the core and runs, complete and offline, against a host made for a test.
+ * Each table grows only at its end and the host's own list of them likewise.
+ *
+ * Thread rule: services may be called from the thread that runs the action and from the
+ * workers of rc_parallel(); a handle (reader, writer, session, ...) belongs to one thread at a time.
+ */
+#ifndef RUN_CORE_HOST_H
+#define RUN_CORE_HOST_H
+
+#include <run-core/db.h>
+#include <run-core/job.h>
+#include <run-core/lock.h>
+#include <run-core/log.h>
+#include <run-core/parallel.h>
+#include <run-core/sql.h>
+#include <run-core/storage.h>
+
+struct rc_host {
+    uint32_t abi_major, abi_minor;
+    const struct rc_log_api *log;
+    const struct rc_job_api *job;
+    const struct rc_storage_api *storage;
+    const struct rc_sql_api *sql;
+    const struct rc_db_api *db;
+    const struct rc_lock_api *lock;
+    const struct rc_parallel_api *parallel;
+};
+
+/* ---- job ---------------------------------------------------------------------------------- */
+
+/*
+ * RC_CANCELLED when the run was asked to stop, RC_TIMEOUT when its time is up, else RC_OK.
+ * A loop that makes no host call asks here at every safe point; host calls ask by themselves.
+ */
+static inline RC_MUST_CHECK enum rc_code rc_job_check(struct rc_job *job, struct rc_error *err)
+{
+    return job->host->job->check(job, err);
+}
+
+/* Time left until the run's timeout, 0 when it has passed, INT64_MAX without one. */
+static inline int64_t rc_job_remaining_ms(struct rc_job *job)
+{
+    return job->host->job->remaining_ms(job);
+}
+
+/* How far the run is. 'total' is 0 while unknown; 'unit' is a plural such as "days". Cheap. */
+static inline void rc_job_progress(struct rc_job *job, int64_t done, int64_t total,
+                                   const char *unit)
+{
+    job->host->job->progress(job, done, total, unit);
+}
+
+/*
+ * Adds to a counter of the run, shown at its end, in its record and as a metric. Names are
+ * lower-case with '_', at most 63 characters; at most 64 of them, further ones are ignored with a warning.
+ */
+static inline void rc_job_count(struct rc_job *job, const char *name, int64_t delta)
+{
+    job->host->job->count(job, name, delta);
+}
+
+/* A line of the result, to stdout; under --json it goes into the final object. */
+static inline void rc_job_say(struct rc_job *job, const char *text)
+{
+    job->host->job->say(job, text);
+}
+
+/* A table of the result, to stdout; under --json it goes into the final object. */
+static inline void rc_job_show(struct rc_job *job, const struct rc_table *table)
+{
+    job->host->job->show(job, table);
+}
+
+/* A directory of this run alone, removed when it ends, however it ends. Borrowed. */
+static inline RC_MUST_CHECK enum rc_code rc_job_temp_dir(struct rc_job *job, const char **path,
+                                                         struct rc_error *err)
+{
+    return job->host->job->temp_dir(job, path, err);
+}
+
+/* The calendar day at a point in time, in the job's time zone. RC_INVALID: no such zone. */
+static inline RC_MUST_CHECK enum rc_code rc_job_day_of(struct rc_job *job, int64_t unix_ms,
+                                                       int32_t *day, struct rc_error *err)
+{
+    return job->host->job->day_of(job, unix_ms, day, err);
+}
+
+/* The first instant of a calendar day in the job's time zone. RC_INVALID: no such zone. */
+static inline RC_MUST_CHECK enum rc_code rc_job_day_start(struct rc_job *job, int32_t day,
+                                                          int64_t *unix_ms, struct rc_error *err)
+{
+    return job->host->job->day_start(job, day, unix_ms, err);
+}
+
+/* ---- storage ------------------------------------------------------------------------------ */
+
+/*
+ * Lists the objects whose URI begins with 'prefix', as plain text: "s3://b/ab" finds
+ * "s3://b/abc". A prefix that matches nothing gives an empty listing. 'options' may be NULL.
+ */
+static inline RC_MUST_CHECK enum rc_code
+rc_storage_list(struct rc_job *job, const char *prefix, const struct rc_list_options *options,
+                struct rc_listing **out, struct rc_error *err)
+{
+    return job->host->storage->list(job, prefix, options, out, err);
+}
+
+/* The next object, valid until the following call; *object is NULL behind the last. */
+static inline RC_MUST_CHECK enum rc_code
+rc_storage_list_next(struct rc_job *job, struct rc_listing *listing,
+                     const struct rc_object **object, struct rc_error *err)
+{
+    return job->host->storage->list_next(listing, object, err);
+}
+
+static inline void rc_storage_list_close(struct rc_job *job, struct rc_listing *listing)
+{
+    if (listing)
+        job->host->storage->list_close(listing);
+}
+
+static inline RC_MUST_CHECK enum rc_code rc_storage_stat(struct rc_job *job, const char *uri,
+                                                         struct rc_stat *out,
+                                                         struct rc_error *err)
+{
+    return job->host->storage->stat(job, uri, out, err);
+}
+
+/* Appends the whole object to 'body'. RC_TOO_LARGE: it is longer than the buffer's limit allows. */
+static inline RC_MUST_CHECK enum rc_code rc_storage_get(struct rc_job *job, const char *uri,
+                                                        struct rc_buf *body, struct rc_error *err)
+{
+    return job->host->storage->get(job, uri, body, err);
+}
+
+/* Opens a range for reading; 'len_bytes' of -1 means to the end. */
+static inline RC_MUST_CHECK enum rc_code
+rc_storage_open(struct rc_job *job, const char *uri, int64_t offset_bytes, int64_t len_bytes,
+                struct rc_reader **out, struct rc_error *err)
+{
+    return job->host->storage->open(job, uri, offset_bytes, len_bytes, out, err);
+}
+
+/* Reads up to 'capacity' bytes; *len is 0 only at the end. RC_CONFLICT: the object was replaced meanwhile. */
+static inline RC_MUST_CHECK enum rc_code rc_storage_read(struct rc_job *job,
+                                                         struct rc_reader *reader, void *data,
+                                                         size_t capacity, size_t *len,
+                                                         struct rc_error *err)
+{
+    return job->host->storage->read(reader, data, capacity, len, err);
+}
+
+static inline void rc_storage_read_close(struct rc_job *job, struct rc_reader *reader)
+{
+    if (reader)
+        job->host->storage->read_close(reader);
+}
+
+/*
+ * Replaces the object at 'uri' with 'len' bytes of 'data'. With 'if_match' the write
+ * happens only while the object still has that entity tag, with RC_IF_ABSENT only if there
+ * is none; NULL writes regardless.
+ *
+ * RC_CONFLICT: the condition does not hold; read again and decide.
+ */
+static inline RC_MUST_CHECK enum rc_code
+rc_storage_put(struct rc_job *job, const char *uri, const void *data, size_t len,
+               const char *if_match, struct rc_error *err)
+{
+    return job->host->storage->put(job, uri, data, len, if_match, err);
+}
+
+/* Begins an object of unknown length. Nothing is visible until rc_storage_commit(). */
+static inline RC_MUST_CHECK enum rc_code
+rc_storage_create(struct rc_job *job, const char *uri, const char *if_match,
+                  struct rc_writer **out, struct rc_error *err)
+{
+    return job->host->storage->create(job, uri, if_match, out, err);
+}
+
+static inline RC_MUST_CHECK enum rc_code rc_storage_write(struct rc_job *job,
+                                                          struct rc_writer *writer,
+                                                          const void *data, size_t len,
+                                                          struct rc_error *err)
+{
+    return job->host->storage->write(writer, data, len, err);
+}
+
+/* Publishes what was written; as rc_storage_put() otherwise. The writer is still to be closed. */
+static inline RC_MUST_CHECK enum rc_code
+rc_storage_commit(struct rc_job *job, struct rc_writer *writer, struct rc_error *err)
+{
+    return job->host->storage->commit(writer, err);
+}
+
+/* Frees the writer. Without a commit before, nothing of it remains. */
+static inline void rc_storage_write_close(struct rc_job *job, struct rc_writer *writer)
+{
+    if (writer)
+        job->host->storage->write_close(writer);
+}
+
+/* Copies an object, inside the store where it can. */
+static inline RC_MUST_CHECK enum rc_code rc_storage_copy(struct rc_job *job, const char *source,
+                                                         const char *target,
+                                                         struct rc_error *err)
+{
+    return job->host->storage->copy(job, source, target, err);
+}
+
+/* Copies, then removes the source. After a failure there may be both, never neither. */
+static inline RC_MUST_CHECK enum rc_code rc_storage_move(struct rc_job *job, const char *source,
+                                                         const char *target,
+                                                         struct rc_error *err)
+{
+    return job->host->storage->move(job, source, target, err);
+}
+
+/* Removes objects; one that is not there counts as removed. After a failure some may be gone. */
+static inline RC_MUST_CHECK enum rc_code rc_storage_remove(struct rc_job *job,
+                                                           const char *const *uris, size_t count,
+                                                           struct rc_error *err)
+{
+    return job->host->storage->remove(job, uris, count, err);
+}
+
+/* ---- sql ---------------------------------------------------------------------------------- */
+
+/* Opens a session on an engine named in the configuration; NULL takes the only or embedded one. */
+static inline RC_MUST_CHECK enum rc_code rc_sql_open(struct rc_job *job, const char *engine,
+                                                     struct rc_sql **out, struct rc_error *err)
+{
+    return job->host->sql->open(job, engine, out, err);
+}
+
+static inline void rc_sql_close(struct rc_job *job, struct rc_sql *sql)
+{
+    if (sql)
+        job->host->sql->close(sql);
+}
+
+/* Runs one statement without a result. 'changed' (rows) may be NULL. */
+static inline RC_MUST_CHECK enum rc_code
+rc_sql_exec(struct rc_job *job, struct rc_sql *sql, const char *statement,
+            const struct rc_value *params, size_t param_count, int64_t *changed,
+            struct rc_error *err)
+{
+    return job->host->sql->exec(sql, statement, params, param_count, changed, err);
+}
+
+/* Runs one statement with a result, which is streamed. Close the rows before the session. */
+static inline RC_MUST_CHECK enum rc_code
+rc_sql_query(struct rc_job *job, struct rc_sql *sql, const char *statement,
+             const struct rc_value *params, size_t param_count, struct rc_rows **out,
+             struct rc_error *err)
+{
+    return job->host->sql->query(sql, statement, params, param_count, out, err);
+}
+
+/* Makes a table of the files below some locations. */
+static inline RC_MUST_CHECK enum rc_code rc_sql_attach(struct rc_job *job, struct rc_sql *sql,
+                                                       const struct rc_sql_table *table,
+                                                       struct rc_error *err)
+{
+    return job->host->sql->attach(sql, table, err);
+}
+
+/*
+ * Writes the result of a query to a location and replaces all that was there. The
+ * files are written apart, checked and then published; a reader sees the old set or the new
+ * one. What a run that was killed left behind is removed by the next write to the same location.
+ * A query without rows leaves an empty location (a folder), or a file with no rows (a single object).
+ */
+static inline RC_MUST_CHECK enum rc_code rc_sql_write(struct rc_job *job, struct rc_sql *sql,
+                                                      const struct rc_sql_output *output,
+                                                      struct rc_sql_written *written,
+                                                      struct rc_error *err)
+{
+    return job->host->sql->write(sql, output, written, err);
+}
+
+/* Removes a table from the catalogue; its files stay. One that is not there counts as removed. */
+static inline RC_MUST_CHECK enum rc_code rc_sql_drop(struct rc_job *job, struct rc_sql *sql,
+                                                     const char *table, struct rc_error *err)
+{
+    return job->host->sql->drop(sql, table, err);
+}
+
+/* Ends the running statement with RC_CANCELLED. From any thread; the session stays usable. */
+static inline void rc_sql_cancel(struct rc_job *job, struct rc_sql *sql)
+{
+    job->host->sql->cancel(sql);
+}
+
+/*
+ * Adds an expression: the text of the scalar at 'path' ("$.a.b", "$.a[0]") in the JSON text that the expression
+ * 'json' gives. NULL where it is missing or null, and where the JSON is broken; an object or an
+ * array gives its JSON text.
+ */
+static inline void rc_sql_add_json_text(struct rc_job *job, struct rc_sql *sql,
+                                        struct rc_buf *out, const char *json, const char *path)
+{
+    job->host->sql->add_json_text(sql, out, json, path);
+}
+
+/* Adds an expression: whether the text is well-formed JSON. NULL for NULL. */
+static inline void rc_sql_add_json_valid(struct rc_job *job, struct rc_sql *sql,
+                                         struct rc_buf *out, const char *json)
+{
+    job->host->sql->add_json_valid(sql, out, json);
+}
+
+/* Adds an expression: 'expression' as 'type' (of rc_sql_column), NULL where that cannot be. */
+static inline void rc_sql_add_try_cast(struct rc_job *job, struct rc_sql *sql,
+                                       struct rc_buf *out, const char *expression,
+                                       const char *type)
+{
+    job->host->sql->add_try_cast(sql, out, expression, type);
+}
+
+/* ---- db ----------------------------------------------------------------------------------- */
+
+/* Opens the plugin's schema and brings it up to the last migration. RC_INVALID: it is newer than that. */
+static inline RC_MUST_CHECK enum rc_code rc_db_open(struct rc_job *job,
+                                                    const struct rc_migration *migrations,
+                                                    size_t count, struct rc_db **out,
+                                                    struct rc_error *err)
+{
+    return job->host->db->open(job, migrations, count, out, err);
+}
+
+/* An open transaction is rolled back. */
+static inline void rc_db_close(struct rc_job *job, struct rc_db *db)
+{
+    if (db)
+        job->host->db->close(db);
+}
+
+/* RC_CONFLICT: a constraint does not hold, or a transaction of another lost the race: retry the transaction. */
+static inline RC_MUST_CHECK enum rc_code
+rc_db_exec(struct rc_job *job, struct rc_db *db, const char *statement,
+           const struct rc_value *params, size_t param_count, int64_t *changed,
+           struct rc_error *err)
+{
+    return job->host->db->exec(db, statement, params, param_count, changed, err);
+}
+
+static inline RC_MUST_CHECK enum rc_code
+rc_db_query(struct rc_job *job, struct rc_db *db, const char *statement,
+            const struct rc_value *params, size_t param_count, struct rc_rows **out,
+            struct rc_error *err)
+{
+    return job->host->db->query(db, statement, params, param_count, out, err);
+}
+
+/* Transactions do not nest. */
+static inline RC_MUST_CHECK enum rc_code rc_db_begin(struct rc_job *job, struct rc_db *db,
+                                                     struct rc_error *err)
+{
+    return job->host->db->begin(db, err);
+}
+
+static inline RC_MUST_CHECK enum rc_code rc_db_commit(struct rc_job *job, struct rc_db *db,
+                                                      struct rc_error *err)
+{
+    return job->host->db->commit(db, err);
+}
+
+static inline void rc_db_rollback(struct rc_job *job, struct rc_db *db)
+{
+    job->host->db->rollback(db);
+}
+
+/* ---- lock --------------------------------------------------------------------------------- */
+
+/*
+ * Takes the lock 'name' (any text up to 200 bytes), waiting at most 'wait_ms'.
+ * RC_CONFLICT: another run holds it; the message names that run.
+ */
+static inline RC_MUST_CHECK enum rc_code rc_lock_acquire(struct rc_job *job, const char *name,
+                                                         int64_t wait_ms, struct rc_lock **out,
+                                                         struct rc_error *err)
+{
+    return job->host->lock->acquire(job, name, wait_ms, out, err);
+}
+
+/* RC_CONFLICT: the lease was lost; stop changing what it protects. */
+static inline RC_MUST_CHECK enum rc_code rc_lock_check(struct rc_job *job, struct rc_lock *lock,
+                                                       struct rc_error *err)
+{
+    return job->host->lock->check(lock, err);
+}
+
+/* Rises with every acquisition of that name: lets a store refuse writes of an older holder. */
+static inline int64_t rc_lock_token(struct rc_job *job, const struct rc_lock *lock)
+{
+    return job->host->lock->token(lock);
+}
+
+static inline void rc_lock_release(struct rc_job *job, struct rc_lock *lock)
+{
+    if (lock)
+        job->host->lock->release(lock);
+}
+
+/* ---- parallel ----------------------------------------------------------------------------- */
+
+/*
+ * Calls 'work' for each index below 'count' in at most 'width' threads and waits for all. The first
+ * error is returned and starts no further item; those under way see it as a cancellation.
+ */
+static inline RC_MUST_CHECK enum rc_code rc_parallel(struct rc_job *job, size_t width,
+                                                     size_t count, rc_parallel_fn *work,
+                                                     void *context, struct rc_error *err)
+{
+    return job->host->parallel->run(job, width, count, work, context, err);
+}
+
+#endif

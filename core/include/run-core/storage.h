@@ -1,0 +1,85 @@
+/*
+ * Storage: objects named by URIs, the same on a local directory and in a bucket.
+ *
+ * Readers see the old object or the new one, never a mixture, and what a call has
+ * reported as written survives a crash of the machine. Under --dry-run every change
+ * is logged and counted, not made. Keys are listed in the order of their bytes.
+ *
+ * RC_NOT_FOUND: no such object or bucket. RC_UNAVAILABLE, RC_TIMEOUT: the host has retried already; of a
+ * write it is then not known whether it happened.
+ */
+#ifndef RUN_CORE_STORAGE_H
+#define RUN_CORE_STORAGE_H
+
+#include <run-core/buf.h>
+
+#include <stddef.h>
+#include <stdint.h>
+
+struct rc_job;
+
+enum { RC_ETAG_TEXT = 72 };
+
+/* Instead of an entity tag: only if there is no such object. */
+#define RC_IF_ABSENT ""
+
+struct rc_stat {
+    int64_t size_bytes;
+    int64_t modified_unix_ms;
+    char etag[RC_ETAG_TEXT]; /* changes whenever the content does; opaque */
+};
+
+struct rc_object {
+    const char *uri;  /* as the plugin named the place, before any mapping of buckets */
+    const char *name; /* the part of 'uri' behind the prefix that was listed */
+    bool is_prefix;   /* several objects rolled up at the delimiter; 'stat' is then empty */
+    struct rc_stat stat;
+};
+
+struct rc_list_options {
+    bool shallow;            /* roll up at the next '/' behind the prefix */
+    const char *start_after; /* names after this one only, relative to the prefix; or NULL */
+};
+
+struct rc_listing;
+struct rc_reader;
+struct rc_writer;
+
+struct rc_storage_api {
+    enum rc_code (*list)(struct rc_job *job, const char *prefix,
+                         const struct rc_list_options *options, struct rc_listing **out,
+                         struct rc_error *err);
+    enum rc_code (*list_next)(struct rc_listing *listing, const struct rc_object **object,
+                              struct rc_error *err);
+    void (*list_close)(struct rc_listing *listing);
+
+    enum rc_code (*stat)(struct rc_job *job, const char *uri, struct rc_stat *out,
+                         struct rc_error *err);
+    enum rc_code (*get)(struct rc_job *job, const char *uri, struct rc_buf *body,
+                        struct rc_error *err);
+
+    enum rc_code (*open)(struct rc_job *job, const char *uri, int64_t offset_bytes,
+                         int64_t len_bytes, struct rc_reader **out, struct rc_error *err);
+    enum rc_code (*read)(struct rc_reader *reader, void *data, size_t capacity, size_t *len,
+                         struct rc_error *err);
+    void (*read_close)(struct rc_reader *reader);
+
+    enum rc_code (*put)(struct rc_job *job, const char *uri, const void *data, size_t len,
+                        const char *if_match, struct rc_error *err);
+
+    enum rc_code (*create)(struct rc_job *job, const char *uri, const char *if_match,
+                           struct rc_writer **out, struct rc_error *err);
+    enum rc_code (*write)(struct rc_writer *writer, const void *data, size_t len,
+                          struct rc_error *err);
+    enum rc_code (*commit)(struct rc_writer *writer, struct rc_error *err);
+    void (*write_close)(struct rc_writer *writer);
+
+    enum rc_code (*copy)(struct rc_job *job, const char *source, const char *target,
+                         struct rc_error *err);
+    enum rc_code (*move)(struct rc_job *job, const char *source, const char *target,
+                         struct rc_error *err);
+    enum rc_code (*remove)(struct rc_job *job, const char *const *uris, size_t count,
+                           struct rc_error *err);
+};
+
+#endif

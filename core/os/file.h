@@ -1,0 +1,91 @@
+/*
+ * Files and directories: whole reads, atomic and durable writes, trees.
+ *
+ * Unfinished writes have a name of their own, CORE_FILE_TEMP_PREFIX followed by the name of the target and
+ * a number, and are locked (flock) by the process that makes them. So another process can tell a
+ * write under way from one whose writer died, and removes the latter.
+ */
+#ifndef CORE_OS_FILE_H
+#define CORE_OS_FILE_H
+
+#include <run-core/buf.h>
+
+#include <stdbool.h>
+#include <stdint.h>
+#include <sys/stat.h>
+#include <sys/types.h>
+
+#define CORE_FILE_TEMP_PREFIX ".rc-tmp."
+
+/* Appends the whole file. RC_TOO_LARGE: it is longer than the buffer's limit allows. */
+RC_MUST_CHECK enum rc_code core_file_read(const char *path, struct rc_buf *out,
+                                          struct rc_error *err);
+
+/* A file that is being written beside its target. */
+struct core_temp_file {
+    int fd;       /* -1 when closed */
+    char *path;   /* of the unfinished file */
+    char *target; /* where it will stand */
+};
+
+#define CORE_TEMP_FILE_INIT { -1, NULL, NULL }
+
+/*
+ * Opens a locked, empty temporary beside 'target' (whose directory must exist), reusing one whose writer died.
+ * 'mode' is of the finished file, before the umask.
+ */
+RC_MUST_CHECK enum rc_code core_temp_file_open(struct core_temp_file *file, const char *target,
+                                               mode_t mode, struct rc_error *err);
+/* Writes all of it. RC_UNAVAILABLE: the disk is full. */
+RC_MUST_CHECK enum rc_code core_temp_file_write(struct core_temp_file *file, const void *data,
+                                                size_t len, struct rc_error *err);
+/*
+ * Makes the content durable and puts it in the target's place, which is made durable too. With 'exclusive' an
+ * existing target is RC_CONFLICT. The file is closed afterwards, whatever happened.
+ */
+RC_MUST_CHECK enum rc_code core_temp_file_publish(struct core_temp_file *file, bool exclusive,
+                                                  struct rc_error *err);
+/* Removes an unpublished file. May be called again. */
+void core_temp_file_close(struct core_temp_file *file);
+
+/* The three above in one call. */
+RC_MUST_CHECK enum rc_code core_file_write(const char *path, const void *data, size_t len,
+                                           mode_t mode, struct rc_error *err);
+
+/* Makes a directory and its missing parents, durably. One that exists is fine. */
+RC_MUST_CHECK enum rc_code core_dir_make(const char *path, mode_t mode, struct rc_error *err);
+/* Removes a file or a tree without following links; what is not there counts as removed. */
+RC_MUST_CHECK enum rc_code core_tree_remove(const char *path, struct rc_error *err);
+/* Makes every file and directory of a tree durable. */
+RC_MUST_CHECK enum rc_code core_tree_sync(const char *path, struct rc_error *err);
+/* Makes the entries of a directory durable. */
+RC_MUST_CHECK enum rc_code core_dir_sync(const char *path, struct rc_error *err);
+
+/* A directory that is being filled beside its target. */
+struct core_temp_dir {
+    int fd;     /* holds the lock; -1 when closed */
+    char *path; /* of the unfinished directory */
+    char *target;
+};
+
+#define CORE_TEMP_DIR_INIT { -1, NULL, NULL }
+
+/* As core_temp_file_open(); also removes what dead writers left beside the same target. */
+RC_MUST_CHECK enum rc_code core_temp_dir_open(struct core_temp_dir *dir, const char *target,
+                                              mode_t mode, struct rc_error *err);
+/*
+ * Makes the tree durable and exchanges it with the target in one step, then removes the old tree.
+ * An error in that removal is an error here, with the new tree in place.
+ */
+RC_MUST_CHECK enum rc_code core_temp_dir_publish(struct core_temp_dir *dir, struct rc_error *err);
+/* Removes an unpublished directory. May be called again. */
+void core_temp_dir_close(struct core_temp_dir *dir);
+
+/*
+ * Whether code or secrets from 'path' may be trusted: a regular file, owned by root or the effective
+ * user, not writable by group or others, and in a directory of which the same holds (a sticky
+ * directory such as /tmp is accepted). RC_DENIED says what is wrong and the command that mends it.
+ */
+RC_MUST_CHECK enum rc_code core_file_check_trusted(const char *path, struct rc_error *err);
+
+#endif

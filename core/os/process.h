@@ -1,0 +1,28 @@
+/*
+ * Processes: who one is, and whether it still lives.
+ */
+#ifndef CORE_OS_PROCESS_H
+#define CORE_OS_PROCESS_H
+
+#include <stdbool.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+enum { CORE_PROCESS_TEXT = 160 };
+
+/* Tells a process from all others, across restarts of the machine and reuse of numbers. */
+struct core_process_id {
+    char host[CORE_PROCESS_TEXT]; /* boot id and pid namespace: two are equal where pids mean the same */
+    pid_t pid;
+    uint64_t start_ticks; /* field 22 of /proc/PID/stat, see proc(5) */
+};
+
+/* The calling process. */
+void core_process_self(struct core_process_id *out);
+
+enum core_process_state { CORE_PROCESS_ALIVE, CORE_PROCESS_DEAD, CORE_PROCESS_ELSEWHERE };
+
+/* ELSEWHERE: it is not of this machine (or pid namespace), so nobody here can tell. A zombie is dead. */
+enum core_process_state core_process_look(const struct core_process_id *id);
+
+#endif
