@@ -1,0 +1,123 @@
+/*
+ * Binds a plugin's options and an action's parameters for one run. The layers come from
+ * config/config.h and the filling of a struct is config/options.h; what is decided here is which table
+ * a key may belong to and when the plugin itself is asked.
+ */
+#include <runtime/binding.h>
+
+/* Keys of --set that name further layers and that core_config_layers() has read already. */
+struct layer_keys {
+    const char *config_file, *config_url;
+};
+
+static const struct rc_option layer_options[] = {
+    { RC_STR("config_file", struct layer_keys, config_file),
+      .help = "File with further values, below those of the command line." },
+    { RC_STR("config_url", struct layer_keys, config_url),
+      .help = "URL of further values, fetched at each run." },
+    { 0 },
+};
+
+/* Where a value that is missing should have stood: as near to the user's words as is known. */
+static struct core_place place_of(const struct core_binding_source *source)
+{
+    if (source->job)
+        return source->job->place;
+    if (source->plugin)
+        return source->plugin->place;
+    return (struct core_place){ .file = "command line" };
+}
+
+/* The action that a key would have been a parameter of, had it been chosen; or NULL. */
+static const char *other_action_with(const struct core_plugin *plugin,
+                                     const struct core_action *action, const char *key)
+{
+    for (size_t i = 0; i < plugin->action_count; i++) {
+        struct rc_option option;
+
+        if (&plugin->actions[i] == action)
+            continue;
+        for (size_t at = 0; core_option_at(&plugin->actions[i].params, at, &option); at++)
+            if (rc_str_eq(option.name, key) || (option.also && rc_str_eq(option.also, key)))
+                return plugin->actions[i].name;
+    }
+    return NULL;
+}
+
+static bool has_key(const struct core_option_table *table, const char *key)
+{
+    struct rc_option option;
+
+    for (size_t at = 0; core_option_at(table, at, &option); at++)
+        if (rc_str_eq(option.name, key) || (option.also && rc_str_eq(option.also, key)))
+            return true;
+    return false;
+}
+
+/*
+ * Reports the keys that nobody knows. A parameter of another action gets a message of its own: the nearest
+ * valid name would mislead. What is left of the map goes to the general check.
+ */
+static void check_keys(const struct core_plugin *plugin, const struct core_action *action,
+                       const struct core_node *map, bool from_command_line,
+                       struct core_arena *arena, struct core_problems *problems)
+{
+    const struct core_option_table tables[] = {
+        plugin->options,
+        action->params,
+        CORE_OPTION_TABLE(layer_options),
+    };
+    size_t table_count = RC_ARRAY_LEN(tables) - (from_command_line ? 0 : 1);
+    struct core_node rest = *map;
+
+    if (map->kind != CORE_NODE_MAP)
+        return;
+    rest.entries = core_arena_alloc(arena, map->len * sizeof(*map->entries));
+    rest.len = 0;
+    for (size_t i = 0; i < map->len; i++) {
+        const struct core_entry *entry = &map->entries[i];
+        const char *other = NULL;
+
+        if (!has_key(&plugin->options, entry->key) && !has_key(&action->params, entry->key))
+            other = other_action_with(plugin, action, entry->key);
+        if (other)
+            core_problem_add(problems, &entry->place,
+                             "'%s' is a parameter of the action '%s' of plugin '%s', not of '%s'",
+                             entry->key, other, plugin->name, action->name);
+        else
+            rest.entries[rest.len++] = *entry;
+    }
+    core_options_check_keys(&rest, tables, table_count,
+                            core_arena_strf(arena, "plugin '%s'", plugin->name), problems);
+}
+
+bool core_binding_make(const struct core_plugin *plugin, const struct core_action *action,
+                       const struct core_binding_source *source, struct core_arena *arena,
+                       struct core_binding *out, struct core_problems *problems)
+{
+    struct core_place place = place_of(source);
+    struct core_layers layers = { .count = 0 };
+    size_t problems_before = problems->count;
+    struct rc_error err = RC_ERROR_INIT;
+    void *config, *params;
+
+    core_config_layers(arena, source->set, source->job, source->plugin, &layers, problems);
+    for (size_t i = 0; i < layers.count; i++)
+        if (layers.nodes[i])
+            check_keys(plugin, action, layers.nodes[i], layers.nodes[i] == source->set, arena,
+                       problems);
+
+    config = core_arena_alloc(arena, plugin->config_size);
+    params = core_arena_alloc(arena, action->params_size);
+    core_options_bind(&plugin->options, layers.nodes, layers.count, &place, config, arena,
+                      problems);
+    core_options_bind(&action->params, layers.nodes, layers.count, &place, params, arena, problems);
+    out->config = plugin->config_size ? config : NULL;
+    out->params = action->params_size ? params : NULL;
+
+    if (problems->count == problems_before && plugin->check &&
+        plugin->check(out->config, &err) != RC_OK)
+        core_problem_add(problems, &place, "plugin '%s': %s%s%s", plugin->name, err.context,
+                         err.context[0] ? ": " : "", err.cause);
+    return problems->count == problems_before;
+}

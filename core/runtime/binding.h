@@ -1,0 +1,34 @@
+/*
+ * Binding: from configuration layers to the filled structs that an action is given.
+ * 'run-core check' and every run go through here, so what the one accepts the other does.
+ */
+#ifndef CORE_RUNTIME_BINDING_H
+#define CORE_RUNTIME_BINDING_H
+
+#include <runtime/plugin.h>
+
+/* What the values come from. Any member may be NULL. */
+struct core_binding_source {
+    const struct core_node *set; /* from core_config_parse_set() */
+    const struct core_job_settings *job;
+    const struct core_plugin_settings *plugin;
+};
+
+struct core_binding {
+    const void *config; /* of the plugin's options; NULL if they fill nothing */
+    const void *params; /* of the action's parameters; NULL if it has none */
+};
+
+/*
+ * Fills both structs, which live in 'arena' with all that they point to. A key may name
+ * an option of the plugin or a parameter of the action, on the command line as in files. Mistakes
+ * go to 'problems'; the plugin's own check() is asked only when there is none so far in this binding.
+ * Returns whether the binding may be used.
+ */
+RC_MUST_CHECK bool core_binding_make(const struct core_plugin *plugin,
+                                     const struct core_action *action,
+                                     const struct core_binding_source *source,
+                                     struct core_arena *arena, struct core_binding *out,
+                                     struct core_problems *problems);
+
+#endif
