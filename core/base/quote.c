@@ -1,0 +1,161 @@
+/*
+ * Quoting into a buffer for SQL, URLs and JSON. Each function adds all of its result
+ * or, where that does not fit, nothing.
+ */
+#include <run-core/buf.h>
+
+#include <stdint.h>
+#include <string.h>
+
+static const char hex_digits[] = "0123456789ABCDEF";
+
+/* Takes back what was added since 'start' if it did not all fit. */
+static void all_or_nothing(struct rc_buf *buf, size_t start)
+{
+    if (buf->overflow)
+        rc_buf_truncate(buf, start);
+}
+
+/* 'text' between two 'quote' characters, with those inside doubled. */
+static void add_quoted(struct rc_buf *buf, const char *text, char quote)
+{
+    size_t start = buf->len;
+
+    rc_buf_addc(buf, quote);
+    for (const char *inner; (inner = strchr(text, quote)) != NULL; text = inner + 1) {
+        rc_buf_add(buf, text, (size_t)(inner - text) + 1);
+        rc_buf_addc(buf, quote);
+    }
+    rc_buf_adds(buf, text);
+    rc_buf_addc(buf, quote);
+    all_or_nothing(buf, start);
+}
+
+void rc_buf_add_ident(struct rc_buf *buf, const char *name)
+{
+    add_quoted(buf, name, '"');
+}
+
+void rc_buf_add_literal(struct rc_buf *buf, const char *text)
+{
+    if (text)
+        add_quoted(buf, text, '\'');
+    else
+        rc_buf_adds(buf, "NULL");
+}
+
+static bool is_unreserved(unsigned char c)
+{
+    return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '-' ||
+           c == '.' || c == '_' || c == '~';
+}
+
+void rc_buf_add_url(struct rc_buf *buf, const char *text, size_t len)
+{
+    size_t start = buf->len;
+
+    for (size_t i = 0; i < len; i++) {
+        unsigned char c = (unsigned char)text[i];
+
+        if (is_unreserved(c)) {
+            rc_buf_addc(buf, (char)c);
+        } else {
+            char encoded[3] = { '%', hex_digits[c >> 4], hex_digits[c & 15] };
+            rc_buf_add(buf, encoded, sizeof(encoded));
+        }
+    }
+    all_or_nothing(buf, start);
+}
+
+/* What a lead byte says about its character: the length, and the range of the second byte. */
+struct utf8_lead {
+    size_t len; /* 0: no character begins so */
+    unsigned char low, high;
+};
+
+/*
+ * The narrowed ranges of the second byte keep out overlong forms, surrogates and what
+ * lies above U+10FFFF (Unicode, table 3-7).
+ */
+static struct utf8_lead utf8_lead(unsigned char c)
+{
+    if (c < 0x80)
+        return (struct utf8_lead){ .len = 1 };
+    if (c >= 0xC2 && c <= 0xDF)
+        return (struct utf8_lead){ .len = 2, .low = 0x80, .high = 0xBF };
+    if (c >= 0xE0 && c <= 0xEF)
+        return (struct utf8_lead){ .len = 3,
+                                   .low = c == 0xE0 ? 0xA0 : 0x80,
+                                   .high = c == 0xED ? 0x9F : 0xBF };
+    if (c >= 0xF0 && c <= 0xF4)
+        return (struct utf8_lead){ .len = 4,
+                                   .low = c == 0xF0 ? 0x90 : 0x80,
+                                   .high = c == 0xF4 ? 0x8F : 0xBF };
+    return (struct utf8_lead){ .len = 0 };
+}
+
+/*
+ * The number of bytes at 'text' that are one character, or, with *valid false, that one
+ * U+FFFD stands for: the longest beginning of a character, as Unicode recommends.
+ */
+static size_t utf8_next(const unsigned char *text, size_t len, bool *valid)
+{
+    struct utf8_lead lead = utf8_lead(text[0]);
+    size_t have = 1;
+
+    while (have < lead.len && have < len) {
+        unsigned char low = have == 1 ? lead.low : 0x80;
+        unsigned char high = have == 1 ? lead.high : 0xBF;
+
+        if (text[have] < low || text[have] > high)
+            break;
+        have++;
+    }
+    *valid = have == lead.len;
+    return have;
+}
+
+/* The escape of a byte that may not stand in a JSON string as it is. */
+static void add_json_escape(struct rc_buf *buf, unsigned char c)
+{
+    static const char named[] = "\"\\\b\f\n\r\t";
+    static const char letter[] = "\"\\bfnrt";
+    const char *at = c != '\0' ? strchr(named, c) : NULL;
+
+    rc_buf_addc(buf, '\\');
+    if (at) {
+        rc_buf_addc(buf, letter[at - named]);
+    } else {
+        char code[5] = { 'u', '0', '0', hex_digits[c >> 4], hex_digits[c & 15] };
+        rc_buf_add(buf, code, sizeof(code));
+    }
+}
+
+void rc_buf_add_json(struct rc_buf *buf, const char *text, size_t len)
+{
+    const unsigned char *bytes = (const unsigned char *)text;
+    size_t start = buf->len;
+    size_t plain = 0; /* where the run began that can be copied as it is */
+    size_t at = 0;
+
+    rc_buf_addc(buf, '"');
+    while (at < len) {
+        bool valid = true;
+        size_t step = utf8_next(bytes + at, len - at, &valid);
+        bool escape = bytes[at] < 0x20 || bytes[at] == '"' || bytes[at] == '\\';
+
+        if (escape || !valid) {
+            rc_buf_add(buf, bytes + plain, at - plain);
+            if (escape)
+                add_json_escape(buf, bytes[at]);
+            else
+                rc_buf_adds(buf, "\xEF\xBF\xBD");
+            plain = at + step;
+        }
+        at += step;
+    }
+    if (len > plain)
+        rc_buf_add(buf, bytes + plain, len - plain);
+    rc_buf_addc(buf, '"');
+    all_or_nothing(buf, start);
+}
