@@ -1,0 +1,118 @@
+/*
+ * The identity of processes, from /proc (proc(5)). A process is its number, its start
+ * time in ticks since boot, and the boot and pid namespace in which both have a meaning.
+ */
+#include <os/process.h>
+
+#include <errno.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+/* The fields of /proc/PID/stat that matter here. */
+struct stat_fields {
+    char state;           /* field 3 */
+    long threads;         /* field 20 */
+    uint64_t start_ticks; /* field 22 */
+};
+
+/* Reads a small file of /proc as text. False: it is not there or empty. */
+static bool read_text(const char *path, char *out, size_t size)
+{
+    int fd = open(path, O_RDONLY | O_CLOEXEC);
+    ssize_t got = -1;
+
+    if (fd < 0)
+        return false;
+    do
+        got = read(fd, out, size - 1);
+    while (got < 0 && errno == EINTR);
+    close(fd);
+    if (got <= 0)
+        return false;
+    out[got] = '\0';
+    return true;
+}
+
+/*
+ * "PID (NAME) STATE PPID ...": the name may hold blanks and parentheses, so that the
+ * fields are counted from the last closing one.
+ */
+static bool read_stat(pid_t pid, struct stat_fields *out)
+{
+    char path[64];
+    char text[1024];
+
+    snprintf(path, sizeof(path), "/proc/%ld/stat", (long)pid);
+    if (!read_text(path, text, sizeof(text)))
+        return false;
+
+    const char *at = strrchr(text, ')');
+    if (!at || at[1] != ' ' || at[2] == '\0')
+        return false;
+    at += 2;
+    out->state = *at;
+    for (int field = 3; field < 22; field++) {
+        at = strchr(at, ' ');
+        if (!at)
+            return false;
+        at++;
+        if (field + 1 == 20)
+            out->threads = strtol(at, NULL, 10);
+    }
+    out->start_ticks = strtoull(at, NULL, 10);
+    return true;
+}
+
+/* Where pids have the same meaning; empty where that cannot be found out. */
+static void read_host(char out[CORE_PROCESS_TEXT])
+{
+    char boot[64];
+    char space[64];
+    ssize_t len = readlink("/proc/self/ns/pid", space, sizeof(space) - 1);
+
+    out[0] = '\0';
+    if (len <= 0 || !read_text("/proc/sys/kernel/random/boot_id", boot, sizeof(boot)))
+        return;
+    space[len] = '\0';
+    boot[strcspn(boot, "\n")] = '\0';
+    snprintf(out, CORE_PROCESS_TEXT, "%s %s", boot, space);
+}
+
+void core_process_self(struct core_process_id *out)
+{
+    struct stat_fields fields = { 0 };
+
+    memset(out, 0, sizeof(*out));
+    read_host(out->host);
+    out->pid = getpid();
+    if (read_stat(out->pid, &fields))
+        out->start_ticks = fields.start_ticks;
+}
+
+enum core_process_state core_process_look(const struct core_process_id *id)
+{
+    char here[CORE_PROCESS_TEXT];
+    struct stat_fields fields = { 0 };
+
+    read_host(here);
+    if (here[0] == '\0' || strncmp(here, id->host, sizeof(here)) != 0)
+        return CORE_PROCESS_ELSEWHERE;
+    if (id->pid <= 0)
+        return CORE_PROCESS_DEAD;
+
+    if (!read_stat(id->pid, &fields)) {
+        /* /proc may hide the processes of other users; whoever still gets a signal lives. */
+        bool gone = kill(id->pid, 0) != 0 && errno == ESRCH;
+        return gone ? CORE_PROCESS_DEAD : CORE_PROCESS_ALIVE;
+    }
+    if (fields.start_ticks != id->start_ticks)
+        return CORE_PROCESS_DEAD; /* its number has gone to another process */
+
+    /* A process whose first thread has ended looks like a zombie while its others run on. */
+    bool ended = fields.state == 'Z' || fields.state == 'X' || fields.state == 'x';
+    return ended && fields.threads <= 1 ? CORE_PROCESS_DEAD : CORE_PROCESS_ALIVE;
+}
