@@ -7,21 +7,14 @@
 #ifndef CORE_CLI_CLI_H
 #define CORE_CLI_CLI_H
 
+#include <runtime/exit.h>
+
 #include <run-core/buf.h>
 #include <run-core/option.h>
 
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
-
-/* Others are 128 + N: ended by signal N. */
-enum core_exit {
-    CORE_EXIT_OK = 0,
-    CORE_EXIT_FAILED = 1,  /* the job failed */
-    CORE_EXIT_USAGE = 2,   /* usage or configuration */
-    CORE_EXIT_SKIPPED = 3, /* another run holds the lock, or a precondition says not now */
-    CORE_EXIT_TIMEOUT = 124,
-};
 
 /* ---- running one action --------------------------------------------------------------------- */
 
@@ -57,15 +50,18 @@ enum core_flag_bit {
     CORE_FLAG_MARKDOWN = 1u << 6,
     CORE_FLAG_JOB = 1u << 7,
     CORE_FLAG_FORCE = 1u << 8,
-    CORE_FLAG_LOG = 1u << 9, /* --log-level, -v, -q */
-    CORE_FLAG_ALWAYS = 1u << 10,
-    CORE_FLAG_VERSION = 1u << 11,
+    CORE_FLAG_LOG_LEVEL = 1u << 9,
+    CORE_FLAG_VERBOSE = 1u << 10,
+    CORE_FLAG_QUIET = 1u << 11,
+    CORE_FLAG_VERSION = 1u << 12,
+    CORE_FLAG_HELP = 1u << 13,
 };
 
 /* What a run takes, of a plugin or a job. */
 enum {
     CORE_FLAGS_RUN = CORE_FLAG_CONFIG | CORE_FLAG_SET | CORE_FLAG_NOW | CORE_FLAG_DRY_RUN |
-                     CORE_FLAG_LISTEN | CORE_FLAG_JSON | CORE_FLAG_FORCE | CORE_FLAG_LOG,
+                     CORE_FLAG_LISTEN | CORE_FLAG_JSON | CORE_FLAG_FORCE | CORE_FLAG_LOG_LEVEL |
+                     CORE_FLAG_VERBOSE | CORE_FLAG_QUIET,
     CORE_FLAGS_PLUGIN = CORE_FLAGS_RUN | CORE_FLAG_JOB,
 };
 
@@ -91,7 +87,7 @@ struct core_flag_level {
 
 struct core_flag {
     unsigned bit;
-    const char *name;  /* without its dashes; NULL: only a letter */
+    const char *name;  /* without its dashes */
     char letter;       /* of the short form, or 0 */
     const char *value; /* what help calls the value; NULL: it takes none */
     enum core_flag_kind kind;
@@ -127,9 +123,9 @@ struct core_command {
     const char *details;  /* paragraphs for its own help; or NULL */
     unsigned flags;       /* enum core_flag_bit */
     size_t min_words, max_words;
-    bool hidden; /* not for people */
+    bool hidden; /* for programs: left out of the help */
     int (*run)(const struct core_arguments *arguments);
-    /* Adds what the next word may be, one a line, for completion; or NULL. */
+    /* Adds what the word behind those of 'arguments' may be, one a line; or NULL. */
     void (*complete)(const struct core_arguments *arguments, struct rc_buf *out);
 };
 

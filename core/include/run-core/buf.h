@@ -26,7 +26,9 @@ RC_BEGIN_DECLS
 
 extern char rc_buf_empty[1];
 
+/* clang-format off */
 #define RC_BUF_INIT(limit_bytes) { rc_buf_empty, 0, 0, (limit_bytes), false }
+/* clang-format on */
 
 /* A local buffer that frees itself. */
 #define RC_BUF_AUTO(name, limit_bytes)                                                             \

@@ -39,7 +39,9 @@ struct rc_error {
     char context[RC_ERROR_TEXT]; /* what was attempted, outermost first, "a: b: c" */
 };
 
-#define RC_ERROR_INIT { RC_OK, { 0 }, { 0 } }
+/* clang-format off */
+#define RC_ERROR_INIT { RC_OK, "", "" }
+/* clang-format on */
 
 RC_BEGIN_DECLS
 

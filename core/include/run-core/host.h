@@ -102,17 +102,19 @@ static inline RC_MUST_CHECK enum rc_code rc_job_day_start(struct rc_job *job, in
  * Lists the objects whose URI begins with 'prefix', as plain text: "s3://b/ab" finds
  * "s3://b/abc". A prefix that matches nothing gives an empty listing. 'options' may be NULL.
  */
-static inline RC_MUST_CHECK enum rc_code
-rc_storage_list(struct rc_job *job, const char *prefix, const struct rc_list_options *options,
-                struct rc_listing **out, struct rc_error *err)
+static inline RC_MUST_CHECK enum rc_code rc_storage_list(struct rc_job *job, const char *prefix,
+                                                         const struct rc_list_options *options,
+                                                         struct rc_listing **out,
+                                                         struct rc_error *err)
 {
     return job->host->storage->list(job, prefix, options, out, err);
 }
 
 /* The next object, valid until the following call; *object is NULL behind the last. */
-static inline RC_MUST_CHECK enum rc_code
-rc_storage_list_next(struct rc_job *job, struct rc_listing *listing,
-                     const struct rc_object **object, struct rc_error *err)
+static inline RC_MUST_CHECK enum rc_code rc_storage_list_next(struct rc_job *job,
+                                                              struct rc_listing *listing,
+                                                              const struct rc_object **object,
+                                                              struct rc_error *err)
 {
     return job->host->storage->list_next(listing, object, err);
 }
@@ -124,8 +126,7 @@ static inline void rc_storage_list_close(struct rc_job *job, struct rc_listing *
 }
 
 static inline RC_MUST_CHECK enum rc_code rc_storage_stat(struct rc_job *job, const char *uri,
-                                                         struct rc_stat *out,
-                                                         struct rc_error *err)
+                                                         struct rc_stat *out, struct rc_error *err)
 {
     return job->host->storage->stat(job, uri, out, err);
 }
@@ -138,9 +139,10 @@ static inline RC_MUST_CHECK enum rc_code rc_storage_get(struct rc_job *job, cons
 }
 
 /* Opens a range for reading; 'len_bytes' of -1 means to the end. */
-static inline RC_MUST_CHECK enum rc_code
-rc_storage_open(struct rc_job *job, const char *uri, int64_t offset_bytes, int64_t len_bytes,
-                struct rc_reader **out, struct rc_error *err)
+static inline RC_MUST_CHECK enum rc_code rc_storage_open(struct rc_job *job, const char *uri,
+                                                         int64_t offset_bytes, int64_t len_bytes,
+                                                         struct rc_reader **out,
+                                                         struct rc_error *err)
 {
     return job->host->storage->open(job, uri, offset_bytes, len_bytes, out, err);
 }
@@ -167,17 +169,18 @@ static inline void rc_storage_read_close(struct rc_job *job, struct rc_reader *r
  *
  * RC_CONFLICT: the condition does not hold; read again and decide.
  */
-static inline RC_MUST_CHECK enum rc_code
-rc_storage_put(struct rc_job *job, const char *uri, const void *data, size_t len,
-               const char *if_match, struct rc_error *err)
+static inline RC_MUST_CHECK enum rc_code rc_storage_put(struct rc_job *job, const char *uri,
+                                                        const void *data, size_t len,
+                                                        const char *if_match, struct rc_error *err)
 {
     return job->host->storage->put(job, uri, data, len, if_match, err);
 }
 
 /* Begins an object of unknown length. Nothing is visible until rc_storage_commit(). */
-static inline RC_MUST_CHECK enum rc_code
-rc_storage_create(struct rc_job *job, const char *uri, const char *if_match,
-                  struct rc_writer **out, struct rc_error *err)
+static inline RC_MUST_CHECK enum rc_code rc_storage_create(struct rc_job *job, const char *uri,
+                                                           const char *if_match,
+                                                           struct rc_writer **out,
+                                                           struct rc_error *err)
 {
     return job->host->storage->create(job, uri, if_match, out, err);
 }
@@ -206,24 +209,21 @@ static inline void rc_storage_write_close(struct rc_job *job, struct rc_writer *
 
 /* Copies an object, inside the store where it can. */
 static inline RC_MUST_CHECK enum rc_code rc_storage_copy(struct rc_job *job, const char *source,
-                                                         const char *target,
-                                                         struct rc_error *err)
+                                                         const char *target, struct rc_error *err)
 {
     return job->host->storage->copy(job, source, target, err);
 }
 
 /* Copies, then removes the source. After a failure there may be both, never neither. */
 static inline RC_MUST_CHECK enum rc_code rc_storage_move(struct rc_job *job, const char *source,
-                                                         const char *target,
-                                                         struct rc_error *err)
+                                                         const char *target, struct rc_error *err)
 {
     return job->host->storage->move(job, source, target, err);
 }
 
 /* Removes objects; one that is not there counts as removed. After a failure some may be gone. */
-static inline RC_MUST_CHECK enum rc_code rc_storage_remove(struct rc_job *job,
-                                                           const char *const *uris, size_t count,
-                                                           struct rc_error *err)
+static inline RC_MUST_CHECK enum rc_code
+rc_storage_remove(struct rc_job *job, const char *const *uris, size_t count, struct rc_error *err)
 {
     return job->host->storage->remove(job, uris, count, err);
 }
@@ -244,19 +244,21 @@ static inline void rc_sql_close(struct rc_job *job, struct rc_sql *sql)
 }
 
 /* Runs one statement without a result. 'changed' (rows) may be NULL. */
-static inline RC_MUST_CHECK enum rc_code
-rc_sql_exec(struct rc_job *job, struct rc_sql *sql, const char *statement,
-            const struct rc_value *params, size_t param_count, int64_t *changed,
-            struct rc_error *err)
+static inline RC_MUST_CHECK enum rc_code rc_sql_exec(struct rc_job *job, struct rc_sql *sql,
+                                                     const char *statement,
+                                                     const struct rc_value *params,
+                                                     size_t param_count, int64_t *changed,
+                                                     struct rc_error *err)
 {
     return job->host->sql->exec(sql, statement, params, param_count, changed, err);
 }
 
 /* Runs one statement with a result, which is streamed. Close the rows before the session. */
-static inline RC_MUST_CHECK enum rc_code
-rc_sql_query(struct rc_job *job, struct rc_sql *sql, const char *statement,
-             const struct rc_value *params, size_t param_count, struct rc_rows **out,
-             struct rc_error *err)
+static inline RC_MUST_CHECK enum rc_code rc_sql_query(struct rc_job *job, struct rc_sql *sql,
+                                                      const char *statement,
+                                                      const struct rc_value *params,
+                                                      size_t param_count, struct rc_rows **out,
+                                                      struct rc_error *err)
 {
     return job->host->sql->query(sql, statement, params, param_count, out, err);
 }
@@ -301,23 +303,22 @@ static inline void rc_sql_cancel(struct rc_job *job, struct rc_sql *sql)
  * 'json' gives. NULL where it is missing or null, and where the JSON is broken; an object or an
  * array gives its JSON text.
  */
-static inline void rc_sql_add_json_text(struct rc_job *job, struct rc_sql *sql,
-                                        struct rc_buf *out, const char *json, const char *path)
+static inline void rc_sql_add_json_text(struct rc_job *job, struct rc_sql *sql, struct rc_buf *out,
+                                        const char *json, const char *path)
 {
     job->host->sql->add_json_text(sql, out, json, path);
 }
 
 /* Adds an expression: whether the text is well-formed JSON. NULL for NULL. */
-static inline void rc_sql_add_json_valid(struct rc_job *job, struct rc_sql *sql,
-                                         struct rc_buf *out, const char *json)
+static inline void rc_sql_add_json_valid(struct rc_job *job, struct rc_sql *sql, struct rc_buf *out,
+                                         const char *json)
 {
     job->host->sql->add_json_valid(sql, out, json);
 }
 
 /* Adds an expression: 'expression' as 'type' (of rc_sql_column), NULL where that cannot be. */
-static inline void rc_sql_add_try_cast(struct rc_job *job, struct rc_sql *sql,
-                                       struct rc_buf *out, const char *expression,
-                                       const char *type)
+static inline void rc_sql_add_try_cast(struct rc_job *job, struct rc_sql *sql, struct rc_buf *out,
+                                       const char *expression, const char *type)
 {
     job->host->sql->add_try_cast(sql, out, expression, type);
 }
@@ -341,18 +342,20 @@ static inline void rc_db_close(struct rc_job *job, struct rc_db *db)
 }
 
 /* RC_CONFLICT: a constraint does not hold, or a transaction of another lost the race: retry the transaction. */
-static inline RC_MUST_CHECK enum rc_code
-rc_db_exec(struct rc_job *job, struct rc_db *db, const char *statement,
-           const struct rc_value *params, size_t param_count, int64_t *changed,
-           struct rc_error *err)
+static inline RC_MUST_CHECK enum rc_code rc_db_exec(struct rc_job *job, struct rc_db *db,
+                                                    const char *statement,
+                                                    const struct rc_value *params,
+                                                    size_t param_count, int64_t *changed,
+                                                    struct rc_error *err)
 {
     return job->host->db->exec(db, statement, params, param_count, changed, err);
 }
 
-static inline RC_MUST_CHECK enum rc_code
-rc_db_query(struct rc_job *job, struct rc_db *db, const char *statement,
-            const struct rc_value *params, size_t param_count, struct rc_rows **out,
-            struct rc_error *err)
+static inline RC_MUST_CHECK enum rc_code rc_db_query(struct rc_job *job, struct rc_db *db,
+                                                     const char *statement,
+                                                     const struct rc_value *params,
+                                                     size_t param_count, struct rc_rows **out,
+                                                     struct rc_error *err)
 {
     return job->host->db->query(db, statement, params, param_count, out, err);
 }
@@ -413,9 +416,9 @@ static inline void rc_lock_release(struct rc_job *job, struct rc_lock *lock)
  * Calls 'work' for each index below 'count' in at most 'width' threads and waits for all. The first
  * error is returned and starts no further item; those under way see it as a cancellation.
  */
-static inline RC_MUST_CHECK enum rc_code rc_parallel(struct rc_job *job, size_t width,
-                                                     size_t count, rc_parallel_fn *work,
-                                                     void *context, struct rc_error *err)
+static inline RC_MUST_CHECK enum rc_code rc_parallel(struct rc_job *job, size_t width, size_t count,
+                                                     rc_parallel_fn *work, void *context,
+                                                     struct rc_error *err)
 {
     return job->host->parallel->run(job, width, count, work, context, err);
 }

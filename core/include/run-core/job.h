@@ -18,10 +18,10 @@ struct rc_host;
 /* Filled by the host, read-only to the plugin. Grows only at its end. */
 struct rc_job {
     const struct rc_host *host;
-    int log_level;           /* messages above it are not formatted; see log.h */
-    bool dry_run;            /* the host makes no change; a plugin may say more of its plan */
-    int32_t attempt;         /* 1 for the first */
-    const char *run_id;      /* unique among all runs; letters, digits and '-' */
+    int log_level;      /* messages above it are not formatted; see log.h */
+    bool dry_run;       /* the host makes no change; a plugin may say more of its plan */
+    int32_t attempt;    /* 1 for the first */
+    const char *run_id; /* unique among all runs; letters, digits and '-' */
     const char *plugin, *action;
     const char *name;        /* of the job in the configuration; NULL for a run without one */
     const void *params;      /* the action's filled parameter struct, or NULL */
@@ -48,8 +48,7 @@ struct rc_job_api {
     void (*say)(struct rc_job *job, const char *text);
     void (*show)(struct rc_job *job, const struct rc_table *table);
     enum rc_code (*temp_dir)(struct rc_job *job, const char **path, struct rc_error *err);
-    enum rc_code (*day_of)(struct rc_job *job, int64_t unix_ms, int32_t *day,
-                           struct rc_error *err);
+    enum rc_code (*day_of)(struct rc_job *job, int64_t unix_ms, int32_t *day, struct rc_error *err);
     enum rc_code (*day_start)(struct rc_job *job, int32_t day, int64_t *unix_ms,
                               struct rc_error *err);
 };

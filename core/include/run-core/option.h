@@ -40,7 +40,7 @@ enum rc_option_type {
 
 enum rc_option_flag {
     RC_OPT_REQUIRED = 1u << 0, /* absent or empty is a configuration error */
-    RC_OPT_SECRET = 1u << 1,   /* its value never leaves the process; masked wherever text goes out */
+    RC_OPT_SECRET = 1u << 1, /* its value never leaves the process; masked wherever text goes out */
 };
 
 struct rc_strs {
@@ -70,11 +70,11 @@ struct rc_option {
     enum rc_option_type type;
     uint32_t flags;
     size_t offset;
-    const char *def;              /* as a user would write it; NULL: absent */
-    const char *env;              /* environment variable that may give it */
-    const char *unit;             /* shown to people, such as "days" */
-    int64_t min, max;             /* both 0: no range; for FLOAT in whole numbers */
-    const char *const *choices;   /* ends with NULL */
+    const char *def;               /* as a user would write it; NULL: absent */
+    const char *env;               /* environment variable that may give it */
+    const char *unit;              /* shown to people, such as "days" */
+    int64_t min, max;              /* both 0: no range; for FLOAT in whole numbers */
+    const char *const *choices;    /* ends with NULL */
     const struct rc_option *items; /* of RC_OPT_OBJECTS; ends with { 0 } */
     size_t item_size;
     const char *help; /* whole sentences */
@@ -88,7 +88,7 @@ template <typename Type> struct rc_field_has_type<Type, Type> {
 };
 #define RC_FIELD(S, m, T) (rc_field_has_type<decltype(S::m), T>::zero + offsetof(S, m))
 #else
-#define RC_FIELD(S, m, T) _Generic(((S *)0)->m, T: offsetof(S, m))
+#define RC_FIELD(S, m, T) _Generic(((S *)0)->m, T : offsetof(S, m))
 #endif
 
 #define RC_OPTION_(key, kind, S, m, T) .name = key, .type = kind, .offset = RC_FIELD(S, m, T)
@@ -106,6 +106,6 @@ template <typename Type> struct rc_field_has_type<Type, Type> {
 #define RC_MAP(key, S, m) RC_OPTION_(key, RC_OPT_MAP, S, m, struct rc_map)
 #define RC_OBJECTS(key, S, m, item, table)                                                         \
     RC_OPTION_(key, RC_OPT_OBJECTS, S, m, struct rc_objects), .items = table,                      \
-        .item_size = sizeof(item)
+                                                              .item_size = sizeof(item)
 
 #endif

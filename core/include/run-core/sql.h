@@ -26,8 +26,8 @@ struct rc_sql_column {
 
 /* An external table: the files below some locations, read where they lie. */
 struct rc_sql_table {
-    const char *name;                    /* one identifier; an older table of that name is replaced */
-    const char *const *locations;        /* URIs that end with '/', or of single objects */
+    const char *name;             /* one identifier; an older table of that name is replaced */
+    const char *const *locations; /* URIs that end with '/', or of single objects */
     size_t location_count;
     const char *format;                  /* parquet, json or csv; NULL: by the names of the files */
     const struct rc_sql_column *columns; /* of the files; a location without files gives no rows */
@@ -41,12 +41,12 @@ struct rc_sql_output {
     const char *query;
     const struct rc_value *params;
     size_t param_count;
-    const char *location;             /* a URI: ending with '/', a folder; else a single object */
-    const char *format;               /* parquet or csv */
-    const char *compression;          /* zstd, snappy, gzip or none; NULL: zstd for parquet, gzip for csv */
-    const char *const *partition_by;  /* columns that become key=value folders, not file content */
+    const char *location;    /* a URI: ending with '/', a folder; else a single object */
+    const char *format;      /* parquet or csv */
+    const char *compression; /* zstd, snappy, gzip or none; NULL: zstd for parquet, gzip for csv */
+    const char *const *partition_by; /* columns that become key=value folders, not file content */
     size_t partition_count;
-    bool header;                      /* of csv */
+    bool header; /* of csv */
 };
 
 struct rc_sql_written {
@@ -60,9 +60,8 @@ struct rc_sql_api {
 
     enum rc_code (*exec)(struct rc_sql *sql, const char *statement, const struct rc_value *params,
                          size_t param_count, int64_t *changed, struct rc_error *err);
-    enum rc_code (*query)(struct rc_sql *sql, const char *statement,
-                          const struct rc_value *params, size_t param_count,
-                          struct rc_rows **out, struct rc_error *err);
+    enum rc_code (*query)(struct rc_sql *sql, const char *statement, const struct rc_value *params,
+                          size_t param_count, struct rc_rows **out, struct rc_error *err);
 
     enum rc_code (*attach)(struct rc_sql *sql, const struct rc_sql_table *table,
                            struct rc_error *err);

@@ -14,9 +14,9 @@
 enum rc_value_type {
     RC_VALUE_NULL = 0,
     RC_VALUE_BOOL,
-    RC_VALUE_INT,   /* every integer that fits into 64 bits with sign */
+    RC_VALUE_INT, /* every integer that fits into 64 bits with sign */
     RC_VALUE_FLOAT,
-    RC_VALUE_TEXT,  /* UTF-8; also decimals, wider integers, dates, times, lists: as the engine writes them */
+    RC_VALUE_TEXT, /* UTF-8; also decimals, wider integers, dates, times, lists: as the engine writes them */
     RC_VALUE_BYTES,
 };
 
@@ -25,7 +25,8 @@ struct rc_value {
     bool boolean;
     int64_t integer;
     double number;
-    const char *text; /* of TEXT and BYTES, followed by a NUL that 'len' does not count; else NULL */
+    const char
+        *text; /* of TEXT and BYTES, followed by a NUL that 'len' does not count; else NULL */
     size_t len;
 };
 
@@ -92,8 +93,9 @@ static inline struct rc_value rc_value_float(double number)
 /* Borrows 'text'; NULL gives the SQL NULL. */
 static inline struct rc_value rc_value_text(const char *text)
 {
-    struct rc_value value = { text ? RC_VALUE_TEXT : RC_VALUE_NULL, false, 0, 0.0, text,
-                              text ? strlen(text) : 0 };
+    struct rc_value value = {
+        text ? RC_VALUE_TEXT : RC_VALUE_NULL, false, 0, 0.0, text, text ? strlen(text) : 0
+    };
     return value;
 }
 

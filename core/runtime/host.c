@@ -1,0 +1,49 @@
+/*
+ * Puts the host API together, and holds the two things that all its tables share.
+ */
+#include <runtime/host.h>
+
+#include <runtime/output.h>
+
+#include <run-core/plugin.h>
+
+const struct rc_host core_host = {
+    .abi_major = RC_ABI_MAJOR,
+    .abi_minor = RC_ABI_MINOR,
+    .log = &core_host_log,
+    .job = &core_host_job,
+    .storage = &core_host_storage,
+    .sql = &core_host_sql,
+    .db = &core_host_db,
+    .lock = &core_host_lock,
+    .parallel = &core_host_parallel,
+};
+
+static atomic_int open_handles;
+
+void core_host_opened(void)
+{
+    atomic_fetch_add(&open_handles, 1);
+}
+
+void core_host_closed(void)
+{
+    atomic_fetch_sub(&open_handles, 1);
+}
+
+int core_host_open_handles(void)
+{
+    return atomic_load(&open_handles);
+}
+
+void core_host_would(struct core_job *job, const char *format, ...)
+{
+    RC_BUF_AUTO(text, 32 * 1024);
+    va_list arguments;
+
+    va_start(arguments, format);
+    rc_buf_addv(&text, format, arguments);
+    va_end(arguments);
+    core_output_log(RC_LOG_INFO, NULL, 0, "dry run: would %s", text.data);
+    core_status_count(job->run->status, "dry_run_changes", 1);
+}

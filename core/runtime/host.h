@@ -1,0 +1,35 @@
+/*
+ * The host API: one table for each service, put together in host.c. Each table checks for cancellation,
+ * keeps the dry run's promise and counts open handles; the work is done in the layers below.
+ */
+#ifndef CORE_RUNTIME_HOST_H
+#define CORE_RUNTIME_HOST_H
+
+#include <runtime/run.h>
+
+extern const struct rc_host core_host;
+
+extern const struct rc_log_api core_host_log;
+extern const struct rc_job_api core_host_job;
+extern const struct rc_storage_api core_host_storage;
+extern const struct rc_sql_api core_host_sql;
+extern const struct rc_db_api core_host_db;
+extern const struct rc_lock_api core_host_lock;
+extern const struct rc_parallel_api core_host_parallel;
+
+/*
+ * Handles that the plugin was given and has not closed: a process has one run, so one
+ * count serves. What is still open when the action ends is a leak, and reported.
+ */
+void core_host_opened(void);
+void core_host_closed(void);
+int core_host_open_handles(void);
+
+/* Counts a change that a dry run does not make, and logs it: "would ...". */
+void core_host_would(struct core_job *job, const char *format, ...) RC_PRINTF(2, 3);
+
+/* The run's temporary directory, made on first use. */
+RC_MUST_CHECK enum rc_code core_host_temp_dir(struct core_run *run, const char **path,
+                                              struct rc_error *err);
+
+#endif

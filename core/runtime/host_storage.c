@@ -1,0 +1,183 @@
+/*
+ * The service 'storage' of the host.
+ */
+#include <runtime/host.h>
+
+#include <storage/backend.h>
+
+#include <run-core/str.h>
+
+#include <stdlib.h>
+
+static struct core_storage *storage_of(struct rc_job *job)
+{
+    return core_job_of(job)->storage;
+}
+
+static enum rc_code opened(enum rc_code code)
+{
+    if (code == RC_OK)
+        core_host_opened();
+    return code;
+}
+
+static enum rc_code storage_list(struct rc_job *job, const char *prefix,
+                                 const struct rc_list_options *options, struct rc_listing **out,
+                                 struct rc_error *err)
+{
+    return opened(core_storage_list(storage_of(job), prefix, options, out, err));
+}
+
+static void storage_list_close(struct rc_listing *listing)
+{
+    core_listing_close(listing);
+    core_host_closed();
+}
+
+static enum rc_code storage_stat(struct rc_job *job, const char *uri, struct rc_stat *out,
+                                 struct rc_error *err)
+{
+    return core_storage_stat(storage_of(job), uri, out, err);
+}
+
+static enum rc_code storage_get(struct rc_job *job, const char *uri, struct rc_buf *body,
+                                struct rc_error *err)
+{
+    return core_storage_get(storage_of(job), uri, body, err);
+}
+
+static enum rc_code storage_open(struct rc_job *job, const char *uri, int64_t offset_bytes,
+                                 int64_t len_bytes, struct rc_reader **out, struct rc_error *err)
+{
+    return opened(core_storage_open(storage_of(job), uri, offset_bytes, len_bytes, out, err));
+}
+
+static void storage_read_close(struct rc_reader *reader)
+{
+    core_reader_close(reader);
+    core_host_closed();
+}
+
+static enum rc_code storage_put(struct rc_job *job, const char *uri, const void *data, size_t len,
+                                const char *if_match, struct rc_error *err)
+{
+    if (job->dry_run) {
+        core_host_would(core_job_of(job), "write %zu bytes to '%s'", len, uri);
+        return RC_OK;
+    }
+    return core_storage_put(storage_of(job), uri, data, len, if_match, err);
+}
+
+/* ---- a writer that only counts, for the dry run ------------------------------------------- */
+
+struct dry_writer {
+    struct rc_writer writer;
+    struct core_job *job;
+    char *uri;
+    int64_t bytes;
+};
+
+static enum rc_code dry_write(struct rc_writer *writer, const void *data, size_t len,
+                              struct rc_error *err)
+{
+    struct dry_writer *dry = (struct dry_writer *)writer;
+
+    (void)data;
+    dry->bytes += (int64_t)len;
+    return core_cancel_check(dry->job->cancel, err);
+}
+
+static enum rc_code dry_commit(struct rc_writer *writer, struct rc_error *err)
+{
+    struct dry_writer *dry = (struct dry_writer *)writer;
+
+    (void)err;
+    core_host_would(dry->job, "write %lld bytes to '%s'", (long long)dry->bytes, dry->uri);
+    return RC_OK;
+}
+
+static void dry_close(struct rc_writer *writer)
+{
+    struct dry_writer *dry = (struct dry_writer *)writer;
+
+    free(dry->uri);
+    free(dry);
+}
+
+static const struct core_writer_ops dry_writer_ops = { .write = dry_write,
+                                                       .commit = dry_commit,
+                                                       .close = dry_close };
+
+static struct rc_writer *dry_writer_new(struct core_job *job, const char *uri)
+{
+    struct dry_writer *dry = rc_calloc(1, sizeof(*dry));
+
+    *dry = (struct dry_writer){ .writer = { &dry_writer_ops }, .job = job, .uri = rc_strdup(uri) };
+    return &dry->writer;
+}
+
+static enum rc_code storage_create(struct rc_job *job, const char *uri, const char *if_match,
+                                   struct rc_writer **out, struct rc_error *err)
+{
+    if (job->dry_run) {
+        *out = dry_writer_new(core_job_of(job), uri);
+        return opened(RC_OK);
+    }
+    return opened(core_storage_create(storage_of(job), uri, if_match, out, err));
+}
+
+static void storage_write_close(struct rc_writer *writer)
+{
+    core_writer_close(writer);
+    core_host_closed();
+}
+
+static enum rc_code storage_copy(struct rc_job *job, const char *source, const char *target,
+                                 struct rc_error *err)
+{
+    if (job->dry_run) {
+        core_host_would(core_job_of(job), "copy '%s' to '%s'", source, target);
+        return RC_OK;
+    }
+    return core_storage_copy(storage_of(job), source, target, err);
+}
+
+static enum rc_code storage_move(struct rc_job *job, const char *source, const char *target,
+                                 struct rc_error *err)
+{
+    if (job->dry_run) {
+        core_host_would(core_job_of(job), "move '%s' to '%s'", source, target);
+        return RC_OK;
+    }
+    return core_storage_move(storage_of(job), source, target, err);
+}
+
+static enum rc_code storage_remove(struct rc_job *job, const char *const *uris, size_t count,
+                                   struct rc_error *err)
+{
+    if (job->dry_run) {
+        for (size_t i = 0; i < count; i++)
+            core_host_would(core_job_of(job), "remove '%s'", uris[i]);
+        return RC_OK;
+    }
+    return core_storage_remove(storage_of(job), uris, count, err);
+}
+
+const struct rc_storage_api core_host_storage = {
+    .list = storage_list,
+    .list_next = core_listing_next,
+    .list_close = storage_list_close,
+    .stat = storage_stat,
+    .get = storage_get,
+    .open = storage_open,
+    .read = core_reader_read,
+    .read_close = storage_read_close,
+    .put = storage_put,
+    .create = storage_create,
+    .write = core_writer_write,
+    .commit = core_writer_commit,
+    .write_close = storage_write_close,
+    .copy = storage_copy,
+    .move = storage_move,
+    .remove = storage_remove,
+};

@@ -1,0 +1,121 @@
+/*
+ * Directories that live as long as a run: see scratch.h.
+ */
+#include <runtime/scratch.h>
+
+#include <os/file.h>
+
+#include <run-core/str.h>
+
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/file.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+static char *base_directory(void)
+{
+    const char *tmp = getenv("TMPDIR");
+
+    return rc_strf("%s/run-core-%u", tmp && tmp[0] == '/' ? tmp : "/tmp", (unsigned)geteuid());
+}
+
+/* Makes the base, and refuses one that somebody else put there. */
+static enum rc_code make_base(const char *base, struct rc_error *err)
+{
+    struct stat info;
+
+    if (mkdir(base, 0700) && errno != EEXIST)
+        return rc_fail_errno(err, errno, "cannot make the directory for temporary files '%s'",
+                             base);
+    if (lstat(base, &info))
+        return rc_fail_errno(err, errno, "cannot look at '%s'", base);
+    if (!S_ISDIR(info.st_mode) || info.st_uid != geteuid() || (info.st_mode & 077) != 0)
+        return rc_fail(err, RC_DENIED,
+                       "'%s' is not a directory of this user alone; remove it, or set TMPDIR to "
+                       "another place",
+                       base);
+    return RC_OK;
+}
+
+/* Opens a directory and locks it without waiting; -1 if it is not there or in use. */
+static int lock_directory(const char *path)
+{
+    int fd = open(path, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+
+    if (fd >= 0 && flock(fd, LOCK_EX | LOCK_NB)) {
+        close(fd);
+        fd = -1;
+    }
+    return fd;
+}
+
+/* Removes what dead runs left behind. Leftovers are no reason to fail. */
+static void sweep(const char *base)
+{
+    DIR *dir = opendir(base);
+    struct dirent *entry;
+
+    while (dir && (entry = readdir(dir)) != NULL) {
+        struct rc_error ignored = RC_ERROR_INIT;
+        RC_STR_AUTO path = rc_strf("%s/%s", base, entry->d_name);
+        int fd;
+
+        if (entry->d_name[0] == '.')
+            continue;
+        fd = lock_directory(path);
+        if (fd < 0)
+            continue;
+        if (core_tree_remove(path, &ignored) == RC_OK)
+            rmdir(path);
+        close(fd);
+    }
+    if (dir)
+        closedir(dir);
+}
+
+/*
+ * A directory is briefly there without its lock, and a sweep may take it then: whoever made
+ * it looks whether it still stands once it is locked, and makes it again if not.
+ */
+enum rc_code core_scratch_make(const char *run_id, char **path, struct rc_error *err)
+{
+    RC_STR_AUTO base = base_directory();
+    RC_STR_AUTO own = rc_strf("%s/%s", base, run_id);
+
+    if (make_base(base, err))
+        return err->code;
+    sweep(base);
+    for (int attempt = 0; attempt < 100; attempt++) {
+        struct stat there, locked;
+        int fd;
+
+        if (mkdir(own, 0700) && errno != EEXIST)
+            return rc_fail_errno(err, errno, "cannot make the temporary directory '%s'", own);
+        fd = lock_directory(own);
+        if (fd >= 0 && fstat(fd, &locked) == 0 && stat(own, &there) == 0 &&
+            there.st_ino == locked.st_ino) {
+            *path = own;
+            own = NULL;
+            return RC_OK; /* 'fd' stays open: it is the lock */
+        }
+        if (fd >= 0)
+            close(fd);
+    }
+    return rc_fail(err, RC_UNAVAILABLE,
+                   "cannot keep the temporary directory '%s': another process removes it", own);
+}
+
+void core_scratch_remove(const char *run_id)
+{
+    struct rc_error ignored = RC_ERROR_INIT;
+    RC_STR_AUTO base = base_directory();
+    RC_STR_AUTO own = rc_strf("%s/%s", base, run_id);
+
+    if (core_tree_remove(own, &ignored))
+        return;  /* the next run's sweep tries again */
+    rmdir(base); /* succeeds only when no other run has something there */
+}
