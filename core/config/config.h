@@ -89,9 +89,9 @@ struct core_config {
 };
 
 /*
- * Reads 'path': a file, or a directory whose *.yaml, *.yml and *.json are taken in
- * lexical order; NULL gives an empty configuration. Never NULL: with mistakes, which go to
- * 'problems', what could be understood is there. A name defined twice is a mistake that names both places.
+ * Reads 'path': a file, or a directory whose *.yaml, *.yml and *.json are taken in lexical order;
+ * NULL gives an empty configuration. Never NULL: with mistakes, which go to 'problems', what
+ * could be understood is there. A name defined twice is a mistake that names both places.
  */
 struct core_config *core_config_load(const char *path, struct core_problems *problems);
 void core_config_free(struct core_config *config);
@@ -110,8 +110,9 @@ struct core_layers {
 
 /*
  * The layers for a run: 'set' (a map from core_config_parse_set(), or NULL), the job's config and
- * config_file, the plugin's config and config_file; 'job' and 'plugin' may be NULL. config_file and config_url
- * given in 'set' come in too. A config_url is reported as not supported yet in 'problems'.
+ * config_file, the plugin's config and config_file; 'job' and 'plugin' may be NULL. config_file
+ * and config_url given in 'set' come in too. A config_url is reported as not supported yet in
+ * 'problems'.
  */
 void core_config_layers(struct core_arena *arena, const struct core_node *set,
                         const struct core_job_settings *job,

@@ -23,31 +23,39 @@ struct core_option_table {
 bool core_option_at(const struct core_option_table *table, size_t index, struct rc_option *out);
 
 /*
- * Fills 'out' (zeroed) from the maps in 'layers', the first that has a key wins; then from environment
- * aliases, then from defaults. Strings, lists and objects live in 'arena'. Mistakes
+ * Fills 'out' (zeroed) from the maps in 'layers', the first that has a key wins; then from
+ * environment aliases, then from defaults. Strings, lists and objects live in 'arena'. Mistakes
  * go to 'problems': values of the wrong type or outside their range, required ones that are
- * missing (at 'place'). Layers may be NULL. Keys that the table does not have are left to core_options_check_keys().
- * Secret values are registered with secrets.h.
+ * missing (at 'place'). Layers may be NULL. Keys that the table does not have are left to
+ * core_options_check_keys(). Secret values are registered with secrets.h.
  */
 void core_options_bind(const struct core_option_table *table,
                        const struct core_node *const *layers, size_t layer_count,
                        const struct core_place *place, void *out, struct core_arena *arena,
                        struct core_problems *problems);
 
-/* Reports the keys of 'map' that none of the tables has, with the nearest valid name. 'what' says of
- * what they should be an option: "plugin 'egress'". */
+/*
+ * Reports the keys of 'map' that none of the tables has, with the nearest valid name. 'what' says
+ * of what they should be an option: "plugin 'egress'".
+ */
 void core_options_check_keys(const struct core_node *map, const struct core_option_table *tables,
                              size_t table_count, const char *what,
                              struct core_problems *problems);
 
-/* Reports what a table itself has wrong: a default out of range, a duplicate or malformed name, no help. */
+/*
+ * Reports what a table itself has wrong: a default out of range, a duplicate or malformed name,
+ * no help.
+ */
 void core_options_check_table(const struct core_option_table *table, const char *what,
                               struct core_problems *problems);
 
 /* "duration", "list of objects", ...: for people and for the schema. */
 const char *core_option_type_name(enum rc_option_type type);
 
-/* Appends the JSON array of the table, as in 'describe --json'. Defaults of secret options are masked. */
+/*
+ * Appends the JSON array of the table, as in 'describe --json'. Defaults of secret options are
+ * masked.
+ */
 void core_options_to_json(const struct core_option_table *table, struct rc_buf *out);
 
 /* Appends the Markdown table for a README. */

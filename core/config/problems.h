@@ -11,10 +11,10 @@
 
 #include <stddef.h>
 
-/* A place in a file; or outside any, with line 0: "--set", "environment variable NAME". */
+/* A place in a file; or outside any, with line 0: "--set KEY", "environment variable NAME". */
 struct core_place {
     const char *file;
-    int line, column; /* from 1 */
+    int line, column; /* from 1; columns count characters */
 };
 
 struct core_problem {
@@ -22,6 +22,9 @@ struct core_problem {
     const char *message;
     struct core_problem *next;
 };
+
+/* Mistakes beyond this number are not kept: one that says so takes their place. */
+enum { CORE_PROBLEMS_MAX = 1000 };
 
 struct core_problems {
     struct core_arena arena;
@@ -32,14 +35,28 @@ struct core_problems {
 void core_problems_init(struct core_problems *problems);
 void core_problems_clear(struct core_problems *problems);
 
-/* Keeps a mistake; the place's file name is copied. A second one at the same place with the same text is dropped. */
+/*
+ * Keeps a mistake; the place's file name is copied, secret values in the text are masked. A
+ * second one at the same place with the same text is dropped.
+ */
 void core_problem_add(struct core_problems *problems, const struct core_place *place,
                       const char *format, ...) RC_PRINTF(3, 4);
 
-/* Sorts by file, line and column, keeping the order of those without a line. */
+/* Sorts by file, line and column. Those without a line come last, in the order of their coming. */
 void core_problems_sort(struct core_problems *problems);
 
 /* "FILE:LINE:COLUMN: message", or "PLACE: message" without a line. Valid as long as 'problems'. */
 const char *core_problem_text(struct core_problems *problems, const struct core_problem *problem);
+
+enum { CORE_SHOWN_TEXT = 96 };
+
+/*
+ * What a message shows of a text from outside: on one line, control characters as
+ * '?', cut with "..." where it is long. Returns 'out'.
+ */
+const char *core_shown(const char *text, char out[CORE_SHOWN_TEXT]);
+
+/* "FILE:LINE:COLUMN" or, without a line, the file alone. */
+const char *core_place_text(const struct core_place *place, struct core_arena *arena);
 
 #endif

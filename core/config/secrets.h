@@ -1,6 +1,9 @@
 /*
- * The secret values this process has read, so that they can be masked in whatever
- * goes out: logs, errors, results. Thread-safe; lives as long as the process.
+ * The secret values this process has read, so that they can be masked in whatever goes out: logs,
+ * errors, results. Thread-safe; lives as long as the process.
+ *
+ * Mask text before it is quoted for JSON or the like: a value is found as it is, not in an
+ * escaped form.
  */
 #ifndef CORE_CONFIG_SECRETS_H
 #define CORE_CONFIG_SECRETS_H
@@ -9,8 +12,15 @@
 
 #define CORE_SECRET_MASK "********"
 
-/* Remembers a value. Values under 4 bytes are not masked inside other text: they would garble it. */
+/*
+ * Remembers a value; NULL is none. Values under 4 bytes are not masked inside other text: they
+ * would garble it. Of a value that is a URL with a password in it, the password counts by itself
+ * too.
+ */
 void core_secret_add(const char *value);
+
+/* Remembers only the password in a URL "scheme://user:password@...", if 'url' is one. */
+void core_secret_add_url(const char *url);
 
 /* Replaces every remembered value in 'text' (changed in place, never longer) by the mask. */
 void core_secret_mask(char *text);

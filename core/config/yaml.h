@@ -1,5 +1,10 @@
 /*
  * A YAML (and so JSON) document as a tree in which every node knows its place.
+ *
+ * Scalars stay text: what they mean is the option's matter, not YAML's guess. Understood are
+ * anchors, aliases and the merge key '<<', standard tags (ignored but for !!str) and ${...} in
+ * values; refused are a second document, a key that stands twice, other tags, and values beyond
+ * the limits below.
  */
 #ifndef CORE_CONFIG_YAML_H
 #define CORE_CONFIG_YAML_H
@@ -11,6 +16,13 @@
 #include <stdbool.h>
 #include <stddef.h>
 
+enum {
+    CORE_YAML_MAX_BYTES = 16 * 1024 * 1024,
+    CORE_YAML_MAX_DEPTH = 100,
+    CORE_YAML_MAX_ALIASED = 1000 * 1000,  /* values that aliases stand for, over the document */
+    CORE_YAML_MAX_SECRET_BYTES = 64 * 1024 /* of a ${file:...} */
+};
+
 enum core_node_kind { CORE_NODE_NULL, CORE_NODE_SCALAR, CORE_NODE_LIST, CORE_NODE_MAP };
 
 struct core_node {
@@ -19,6 +31,8 @@ struct core_node {
     const char *text; /* SCALAR: after ${...} is resolved */
     bool quoted;      /* SCALAR: 'x' or "x", so always text */
     bool secret;      /* SCALAR: came from ${file:...}, so never shown */
+    bool broken;      /* a mistake in it was reported already, so it has no value */
+    bool loose;       /* SCALAR from outside a file: where a list or map is wanted, it is YAML */
     struct core_entry *entries; /* MAP, in the order of the file */
     struct core_node **items;   /* LIST */
     size_t len;                 /* of entries or items */
@@ -31,9 +45,10 @@ struct core_entry {
 };
 
 /*
- * Parses 'text' as one document; 'file' is the name in its places. Returns NULL when there
- * is at least one mistake of syntax (a duplicate key, an unknown anchor, ... count too), which is
- * then among 'problems'. ${env:...} and ${file:...} are resolved. An empty document is a NULL node.
+ * Parses 'text' as one document; 'file' is the name in its places. Returns NULL when its syntax
+ * is wrong. Other mistakes (a key that stands twice, an unset variable) go to 'problems' too but
+ * leave a tree, so that the rest can be judged in the same go. ${env:...} and ${file:...} are
+ * resolved. An empty document is a NULL node.
  */
 struct core_node *core_yaml_parse(struct core_arena *arena, const char *file, const char *text,
                                   size_t len, struct core_problems *problems);
@@ -41,6 +56,17 @@ struct core_node *core_yaml_parse(struct core_arena *arena, const char *file, co
 /* The same for a file. A relative ${file:...} is relative to the file's directory. */
 struct core_node *core_yaml_read(struct core_arena *arena, const char *path,
                                  struct core_problems *problems);
+
+/* The same for a file whose places shall show the name 'shown'. */
+struct core_node *core_yaml_read_as(struct core_arena *arena, const char *path, const char *shown,
+                                    struct core_problems *problems);
+
+/*
+ * Parses a text from outside a file, such as that of --set: ${...} stays as it is, and all places
+ * are 'place'.
+ */
+struct core_node *core_yaml_parse_loose(struct core_arena *arena, const struct core_place *place,
+                                        const char *text, struct core_problems *problems);
 
 /* The value under 'key', or NULL. 'map' may be NULL or of another kind. */
 struct core_node *core_node_get(const struct core_node *map, const char *key);

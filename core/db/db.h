@@ -17,9 +17,9 @@
 struct core_db;
 
 /*
- * Opens, and makes if needed, the database at 'url': "sqlite:///path/state.db", or a folder, which then holds state.db.
- * RC_UNSUPPORTED: another scheme. RC_CORRUPT: the file is not a sound database of ours; the message says how to
- * set it aside.
+ * Opens, and makes if needed, the database at 'url': "sqlite:///path/state.db", or a folder,
+ * which then holds state.db. RC_UNSUPPORTED: another scheme. RC_CORRUPT: the file is not a sound
+ * database of ours; the message says how to set it aside.
  */
 RC_MUST_CHECK enum rc_code core_db_open(const char *url, struct core_db **out,
                                         struct rc_error *err);
@@ -53,8 +53,8 @@ RC_MUST_CHECK enum rc_code core_db_is_read(struct rc_db *db, const char *stateme
                                            struct rc_error *err);
 
 /*
- * Takes a lock as rc_lock_acquire(); 'holder' names the run for others to read. A thread renews the lease; 'lost'
- * (optional) is asked to cancel when the lease is lost.
+ * Takes a lock as rc_lock_acquire(); 'holder' names the run for others to read. A thread renews
+ * the lease; 'lost' (optional) is asked to cancel when the lease is lost.
  */
 RC_MUST_CHECK enum rc_code core_lock_acquire(struct core_db *db, const char *name,
                                              const char *holder, int64_t wait_ms,

@@ -1,9 +1,9 @@
 /*
  * Files and directories: whole reads, atomic and durable writes, trees.
  *
- * Unfinished writes have a name of their own, CORE_FILE_TEMP_PREFIX followed by the name of the target and
- * a number, and are locked (flock) by the process that makes them. So another process can tell a
- * write under way from one whose writer died, and removes the latter.
+ * Unfinished writes have a name of their own, CORE_FILE_TEMP_PREFIX followed by the name of the
+ * target and a number, and are locked (flock) by the process that makes them. So another process
+ * can tell a write under way from one whose writer died, and removes the latter.
  */
 #ifndef CORE_OS_FILE_H
 #define CORE_OS_FILE_H
@@ -31,8 +31,8 @@ struct core_temp_file {
 #define CORE_TEMP_FILE_INIT { -1, NULL, NULL }
 
 /*
- * Opens a locked, empty temporary beside 'target' (whose directory must exist), reusing one whose writer died.
- * 'mode' is of the finished file, before the umask.
+ * Opens a locked, empty temporary beside 'target' (whose directory must exist), reusing one whose
+ * writer died. 'mode' is of the finished file, before the umask.
  */
 RC_MUST_CHECK enum rc_code core_temp_file_open(struct core_temp_file *file, const char *target,
                                                mode_t mode, struct rc_error *err);
@@ -40,8 +40,9 @@ RC_MUST_CHECK enum rc_code core_temp_file_open(struct core_temp_file *file, cons
 RC_MUST_CHECK enum rc_code core_temp_file_write(struct core_temp_file *file, const void *data,
                                                 size_t len, struct rc_error *err);
 /*
- * Makes the content durable and puts it in the target's place, which is made durable too. With 'exclusive' an
- * existing target is RC_CONFLICT. The file is closed afterwards, whatever happened.
+ * Makes the content durable and puts it in the target's place, which is made durable too. With
+ * 'exclusive' an existing target is RC_CONFLICT. The file is closed afterwards, whatever
+ * happened.
  */
 RC_MUST_CHECK enum rc_code core_temp_file_publish(struct core_temp_file *file, bool exclusive,
                                                   struct rc_error *err);
@@ -82,9 +83,10 @@ RC_MUST_CHECK enum rc_code core_temp_dir_publish(struct core_temp_dir *dir, stru
 void core_temp_dir_close(struct core_temp_dir *dir);
 
 /*
- * Whether code or secrets from 'path' may be trusted: a regular file, owned by root or the effective
- * user, not writable by group or others, and in a directory of which the same holds (a sticky
- * directory such as /tmp is accepted). RC_DENIED says what is wrong and the command that mends it.
+ * Whether code or secrets from 'path' may be trusted: a regular file, owned by root or the
+ * effective user, not writable by group or others, and in a directory of which the same holds (a
+ * sticky directory such as /tmp is accepted). RC_DENIED says what is wrong and the command that
+ * mends it.
  */
 RC_MUST_CHECK enum rc_code core_file_check_trusted(const char *path, struct rc_error *err);
 

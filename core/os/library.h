@@ -15,9 +15,9 @@ struct core_library_symbol {
 };
 
 /*
- * Loads 'path' (a file, or a name for the loader's search) and fills the function pointers of 'table'.
- * The library stays loaded until the process ends. RC_NOT_FOUND: no such file or library. RC_UNSUPPORTED: it
- * lacks a symbol, which the message names.
+ * Loads 'path' (a file, or a name for the loader's search) and fills the function pointers of
+ * 'table'. The library stays loaded until the process ends. RC_NOT_FOUND: no such file or
+ * library. RC_UNSUPPORTED: it lacks a symbol, which the message names.
  */
 RC_MUST_CHECK enum rc_code core_library_load(const char *path,
                                              const struct core_library_symbol *symbols,

@@ -22,7 +22,10 @@ void core_process_self(struct core_process_id *out);
 
 enum core_process_state { CORE_PROCESS_ALIVE, CORE_PROCESS_DEAD, CORE_PROCESS_ELSEWHERE };
 
-/* ELSEWHERE: it is not of this machine (or pid namespace), so nobody here can tell. A zombie is dead. */
+/*
+ * ELSEWHERE: it is not of this machine (or pid namespace), so nobody here can tell. A zombie is
+ * dead.
+ */
 enum core_process_state core_process_look(const struct core_process_id *id);
 
 #endif

@@ -1,7 +1,7 @@
 /*
- * The guard: the process a user starts. It forks the worker that runs the plugin and
- * never runs plugin code itself, so it is there to enforce the timeout, to pass on signals, to serve
- * health and metrics, and to say what happened, whatever the plugin does.
+ * The guard: the process a user starts. It forks the worker that runs the plugin and never runs
+ * plugin code itself, so it is there to enforce the timeout, to pass on signals, to serve health
+ * and metrics, and to say what happened, whatever the plugin does.
  */
 #ifndef CORE_RUNTIME_GUARD_H
 #define CORE_RUNTIME_GUARD_H
@@ -25,8 +25,8 @@ struct core_outcome {
 };
 
 /*
- * Runs 'request' in a worker and waits for it. 'run' has its id, status and files set; 'service' is closed in
- * the worker by closing its fd only. The final word is logged here, once.
+ * Runs 'request' in a worker and waits for it. 'run' has its id, status and files set; 'service'
+ * is closed in the worker by closing its fd only. The final word is logged here, once.
  */
 void core_guard_run(struct core_run *run, const struct core_guard_service *service,
                     struct core_outcome *out);

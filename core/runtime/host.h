@@ -1,6 +1,7 @@
 /*
- * The host API: one table for each service, put together in host.c. Each table checks for cancellation,
- * keeps the dry run's promise and counts open handles; the work is done in the layers below.
+ * The host API: one table for each service, put together in host.c. Each table checks for
+ * cancellation, keeps the dry run's promise and counts open handles; the work is done in the
+ * layers below.
  */
 #ifndef CORE_RUNTIME_HOST_H
 #define CORE_RUNTIME_HOST_H

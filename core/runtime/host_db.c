@@ -1,6 +1,6 @@
 /*
- * The service 'db' of the host. In a dry run statements that would change something are said and counted; the
- * migrations then go into a private copy, so that the plugin finds its tables.
+ * The service 'db' of the host. In a dry run statements that would change something are said and
+ * counted; the migrations then go into a private copy, so that the plugin finds its tables.
  */
 #include <runtime/host.h>
 

@@ -1,6 +1,6 @@
 /*
- * The service 'parallel' of the host: a pool of threads that lives for one call. Its threads work on a
- * job of their own, whose cancellation ends the group without ending the run.
+ * The service 'parallel' of the host: a pool of threads that lives for one call. Its threads work
+ * on a job of their own, whose cancellation ends the group without ending the run.
  */
 #include <runtime/host.h>
 

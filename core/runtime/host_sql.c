@@ -1,6 +1,6 @@
 /*
- * The service 'sql' of the host: chooses the engine and stands before its session, so that a dry run
- * changes nothing and a forgotten session is noticed.
+ * The service 'sql' of the host: chooses the engine and stands before its session, so that a dry
+ * run changes nothing and a forgotten session is noticed.
  */
 #include <runtime/host.h>
 
@@ -90,7 +90,10 @@ static void sql_close(struct rc_sql *handle)
     core_host_closed();
 }
 
-/* In a dry run, says and counts a statement that would change something; *made says whether to go on. */
+/*
+ * In a dry run, says and counts a statement that would change something; *made says whether to go
+ * on.
+ */
 static enum rc_code judge(struct session *session, const char *statement, bool *make,
                           struct rc_error *err)
 {

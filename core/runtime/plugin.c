@@ -1,6 +1,6 @@
 /*
- * The plugin loader. Everything that can be judged without running the plugin's code is judged here,
- * each fault with a message of its own; how a configuration is bound to the option tables
+ * The plugin loader. Everything that can be judged without running the plugin's code is judged
+ * here, each fault with a message of its own; how a configuration is bound to the option tables
  * is binding.c's work.
  */
 #include <runtime/plugin.h>

@@ -30,27 +30,32 @@ struct core_plugin {
     enum rc_code (*check)(const void *config, struct rc_error *err);
 };
 
-/* The directories that are searched, in order: those of the configuration, $RUN_CORE_PLUGIN_PATH
- * (colon-separated), then <prefix>/lib/run-core/plugins. Appended to 'out' one a line, for messages too. */
+/*
+ * The directories that are searched, in order: those of the configuration, $RUN_CORE_PLUGIN_PATH
+ * (colon-separated), then <prefix>/lib/run-core/plugins. Appended to 'out' one a line, for
+ * messages too.
+ */
 void core_plugin_path(const struct core_config *config, struct rc_buf *out);
 
 /*
- * The file of the plugin 'name': as the configuration says, else NAME.so on the path. RC_NOT_FOUND names
- * the directories searched and the nearest name that is there. Freed with free().
+ * The file of the plugin 'name': as the configuration says, else NAME.so on the path.
+ * RC_NOT_FOUND names the directories searched and the nearest name that is there. Freed with
+ * free().
  */
 RC_MUST_CHECK enum rc_code core_plugin_find(const struct core_config *config, const char *name,
                                             char **path, struct rc_error *err);
 
 /*
- * Loads a file: trusted owner and mode, dlopen (RTLD_NOW | RTLD_LOCAL), descriptor checks. Errors are
- * RC_INVALID or RC_DENIED and say what to do. The plugin stays loaded until the process ends; freed with core_plugin_free().
+ * Loads a file: trusted owner and mode, dlopen (RTLD_NOW | RTLD_LOCAL), descriptor checks. Errors
+ * are RC_INVALID or RC_DENIED and say what to do. The plugin stays loaded until the process ends;
+ * freed with core_plugin_free().
  */
 RC_MUST_CHECK enum rc_code core_plugin_load(const char *path, struct core_plugin **out,
                                             struct rc_error *err);
 
 /*
- * Checks a descriptor that was found in the file 'path' and copies it to '*out'. The head is checked
- * before anything behind it is read.
+ * Checks a descriptor that was found in the file 'path' and copies it to '*out'. The head is
+ * checked before anything behind it is read.
  */
 RC_MUST_CHECK enum rc_code core_plugin_adopt(const char *path, const struct rc_plugin *descriptor,
                                              struct core_plugin **out, struct rc_error *err);

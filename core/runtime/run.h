@@ -43,7 +43,10 @@ struct core_run {
     char *temp_dir;
 };
 
-/* What the plugin sees, and what belongs to one scope of cancellation: the run, or a parallel group in it. */
+/*
+ * What the plugin sees, and what belongs to one scope of cancellation: the run, or a parallel
+ * group in it.
+ */
 struct core_job {
     struct rc_job job; /* the first member: a struct rc_job * is one of these */
     struct core_run *run;

@@ -1,6 +1,6 @@
 /*
- * The worker's side of a run: load, bind, take the job's lock, call the action, report. It runs in a
- * process of its own, forked by the guard, and leaves timeouts and signals to that.
+ * The worker's side of a run: load, bind, take the job's lock, call the action, report. It runs
+ * in a process of its own, forked by the guard, and leaves timeouts and signals to that.
  */
 #include <runtime/worker.h>
 
@@ -19,7 +19,10 @@
 /* Longer than anybody waits; the run's own timeout ends it sooner. */
 #define QUEUE_WAIT_MS (INT64_C(365) * RC_DAY_MS)
 
-/* All that a worker has at hand; freed before it ends, so that leak checkers see only the plugin's leaks. */
+/*
+ * All that a worker has at hand; freed before it ends, so that leak checkers see only the
+ * plugin's leaks.
+ */
 struct worker {
     struct core_run *run;
     struct core_plugin *plugin;
@@ -97,7 +100,9 @@ static enum rc_code bind(struct worker *worker, struct rc_error *err)
     return code;
 }
 
-/* The overlap rule of a configured job. 'replace' needs the daemon, which can stop the other run. */
+/*
+ * The overlap rule of a configured job. 'replace' needs the daemon, which can stop the other run.
+ */
 static enum rc_code lock_job(struct worker *worker, struct rc_error *err)
 {
     const struct core_request *request = worker->run->request;

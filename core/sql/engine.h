@@ -1,6 +1,6 @@
 /*
- * SQL engines: one session type, several engines behind it. The semantics are those
- * of <run-core/sql.h> and <run-core/host.h>. A session belongs to one thread at a time, core_sql_cancel()
+ * SQL engines: one session type, several engines behind it. The semantics are those of <run-
+ * core/sql.h> and <run-core/host.h>. A session belongs to one thread at a time, core_sql_cancel()
  * alone may come from any.
  */
 #ifndef CORE_SQL_ENGINE_H

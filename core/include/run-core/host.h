@@ -1,12 +1,12 @@
 /*
  * The host: every service that a plugin may use, as tables of function pointers.
  *
- * Plugins call the inline functions below. The tables exist so that a plugin links nothing of
- * the core and runs, complete and offline, against a host made for a test.
- * Each table grows only at its end and the host's own list of them likewise.
+ * Plugins call the inline functions below. The tables exist so that a plugin links nothing of the
+ * core and runs, complete and offline, against a host made for a test. Each table grows only at
+ * its end and the host's own list of them likewise.
  *
- * Thread rule: services may be called from the thread that runs the action and from the
- * workers of rc_parallel(); a handle (reader, writer, session, ...) belongs to one thread at a time.
+ * Thread rule: services may be called from the thread that runs the action and from the workers
+ * of rc_parallel(); a handle (reader, writer, session, ...) belongs to one thread at a time.
  */
 #ifndef RUN_CORE_HOST_H
 #define RUN_CORE_HOST_H
@@ -55,8 +55,9 @@ static inline void rc_job_progress(struct rc_job *job, int64_t done, int64_t tot
 }
 
 /*
- * Adds to a counter of the run, shown at its end, in its record and as a metric. Names are
- * lower-case with '_', at most 63 characters; at most 64 of them, further ones are ignored with a warning.
+ * Adds to a counter of the run, shown at its end, in its record and as a metric. Names are lower-
+ * case with '_', at most 63 characters; at most 64 of them, further ones are ignored with a
+ * warning.
  */
 static inline void rc_job_count(struct rc_job *job, const char *name, int64_t delta)
 {
@@ -147,7 +148,10 @@ static inline RC_MUST_CHECK enum rc_code rc_storage_open(struct rc_job *job, con
     return job->host->storage->open(job, uri, offset_bytes, len_bytes, out, err);
 }
 
-/* Reads up to 'capacity' bytes; *len is 0 only at the end. RC_CONFLICT: the object was replaced meanwhile. */
+/*
+ * Reads up to 'capacity' bytes; *len is 0 only at the end. RC_CONFLICT: the object was replaced
+ * meanwhile.
+ */
 static inline RC_MUST_CHECK enum rc_code rc_storage_read(struct rc_job *job,
                                                          struct rc_reader *reader, void *data,
                                                          size_t capacity, size_t *len,
@@ -272,10 +276,10 @@ static inline RC_MUST_CHECK enum rc_code rc_sql_attach(struct rc_job *job, struc
 }
 
 /*
- * Writes the result of a query to a location and replaces all that was there. The
- * files are written apart, checked and then published; a reader sees the old set or the new
- * one. What a run that was killed left behind is removed by the next write to the same location.
- * A query without rows leaves an empty location (a folder), or a file with no rows (a single object).
+ * Writes the result of a query to a location and replaces all that was there. The files are
+ * written apart, checked and then published; a reader sees the old set or the new one. What a run
+ * that was killed left behind is removed by the next write to the same location. A query without
+ * rows leaves an empty location (a folder), or a file with no rows (a single object).
  */
 static inline RC_MUST_CHECK enum rc_code rc_sql_write(struct rc_job *job, struct rc_sql *sql,
                                                       const struct rc_sql_output *output,
@@ -299,9 +303,9 @@ static inline void rc_sql_cancel(struct rc_job *job, struct rc_sql *sql)
 }
 
 /*
- * Adds an expression: the text of the scalar at 'path' ("$.a.b", "$.a[0]") in the JSON text that the expression
- * 'json' gives. NULL where it is missing or null, and where the JSON is broken; an object or an
- * array gives its JSON text.
+ * Adds an expression: the text of the scalar at 'path' ("$.a.b", "$.a[0]") in the JSON text that
+ * the expression 'json' gives. NULL where it is missing or null, and where the JSON is broken; an
+ * object or an array gives its JSON text.
  */
 static inline void rc_sql_add_json_text(struct rc_job *job, struct rc_sql *sql, struct rc_buf *out,
                                         const char *json, const char *path)
@@ -325,7 +329,10 @@ static inline void rc_sql_add_try_cast(struct rc_job *job, struct rc_sql *sql, s
 
 /* ---- db ----------------------------------------------------------------------------------- */
 
-/* Opens the plugin's schema and brings it up to the last migration. RC_INVALID: it is newer than that. */
+/*
+ * Opens the plugin's schema and brings it up to the last migration. RC_INVALID: it is newer than
+ * that.
+ */
 static inline RC_MUST_CHECK enum rc_code rc_db_open(struct rc_job *job,
                                                     const struct rc_migration *migrations,
                                                     size_t count, struct rc_db **out,
@@ -341,7 +348,10 @@ static inline void rc_db_close(struct rc_job *job, struct rc_db *db)
         job->host->db->close(db);
 }
 
-/* RC_CONFLICT: a constraint does not hold, or a transaction of another lost the race: retry the transaction. */
+/*
+ * RC_CONFLICT: a constraint does not hold, or a transaction of another lost the race: retry the
+ * transaction.
+ */
 static inline RC_MUST_CHECK enum rc_code rc_db_exec(struct rc_job *job, struct rc_db *db,
                                                     const char *statement,
                                                     const struct rc_value *params,

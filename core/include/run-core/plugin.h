@@ -35,9 +35,9 @@
 #define RC_PLUGIN_MAGIC 0x5243504Cu /* "RCPL" */
 
 /*
- * The major number changes when something that exists changes its meaning or place, the minor one when
- * something is added at the end of a struct. A plugin loads where the major number
- * is the same and its minor number is not above the host's.
+ * The major number changes when something that exists changes its meaning or place, the minor one
+ * when something is added at the end of a struct. A plugin loads where the major number is the
+ * same and its minor number is not above the host's.
  */
 #define RC_ABI_MAJOR 1u
 #define RC_ABI_MINOR 0u
@@ -91,7 +91,10 @@ struct rc_plugin {
 
 #define RC_PLUGIN_SYMBOL "rc_plugin_descriptor"
 
-/* Exports the descriptor: the one symbol that the loader looks up. It is data, so looking runs nothing. */
+/*
+ * Exports the descriptor: the one symbol that the loader looks up. It is data, so looking runs
+ * nothing.
+ */
 #ifdef __cplusplus
 #define RC_PLUGIN_EXPORT(descriptor)                                                               \
     extern "C" {                                                                                   \

@@ -1,13 +1,13 @@
 /*
  * SQL engines: the embedded one by default, others by configuration.
  *
- * A plugin states what it wants through these verbs and never asks which engine is
- * behind them. Its statements keep to SQL that all engines know; what differs
- * between them is written by the expression helpers. Identifiers and literals come
- * from rc_buf_add_ident() and rc_buf_add_literal(), values from parameters ($1, $2, ...).
+ * A plugin states what it wants through these verbs and never asks which engine is behind them.
+ * Its statements keep to SQL that all engines know; what differs between them is written by the
+ * expression helpers. Identifiers and literals come from rc_buf_add_ident() and
+ * rc_buf_add_literal(), values from parameters ($1, $2, ...).
  *
- * A session belongs to one thread at a time. A statement ends with RC_CANCELLED or RC_TIMEOUT as soon as the
- * run is asked to stop. Under --dry-run only statements that read are run.
+ * A session belongs to one thread at a time. A statement ends with RC_CANCELLED or RC_TIMEOUT as
+ * soon as the run is asked to stop. Under --dry-run only statements that read are run.
  */
 #ifndef RUN_CORE_SQL_H
 #define RUN_CORE_SQL_H

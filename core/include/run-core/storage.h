@@ -1,12 +1,12 @@
 /*
  * Storage: objects named by URIs, the same on a local directory and in a bucket.
  *
- * Readers see the old object or the new one, never a mixture, and what a call has
- * reported as written survives a crash of the machine. Under --dry-run every change
- * is logged and counted, not made. Keys are listed in the order of their bytes.
+ * Readers see the old object or the new one, never a mixture, and what a call has reported as
+ * written survives a crash of the machine. Under --dry-run every change is logged and counted,
+ * not made. Keys are listed in the order of their bytes.
  *
- * RC_NOT_FOUND: no such object or bucket. RC_UNAVAILABLE, RC_TIMEOUT: the host has retried already; of a
- * write it is then not known whether it happened.
+ * RC_NOT_FOUND: no such object or bucket. RC_UNAVAILABLE, RC_TIMEOUT: the host has retried
+ * already; of a write it is then not known whether it happened.
  */
 #ifndef RUN_CORE_STORAGE_H
 #define RUN_CORE_STORAGE_H

@@ -16,7 +16,7 @@ enum rc_value_type {
     RC_VALUE_BOOL,
     RC_VALUE_INT, /* every integer that fits into 64 bits with sign */
     RC_VALUE_FLOAT,
-    RC_VALUE_TEXT, /* UTF-8; also decimals, wider integers, dates, times, lists: as the engine writes them */
+    RC_VALUE_TEXT, /* UTF-8; also what has no type here, as the engine writes it: decimals, dates */
     RC_VALUE_BYTES,
 };
 
@@ -43,14 +43,18 @@ struct rc_rows {
     const struct rc_rows_api *api;
 };
 
-/* The next row, one value a column, valid until the following call; *row is NULL behind the last. */
+/*
+ * The next row, one value a column, valid until the following call; *row is NULL behind the last.
+ */
 static inline RC_MUST_CHECK enum rc_code
 rc_rows_next(struct rc_rows *rows, const struct rc_value **row, struct rc_error *err)
 {
     return rows->api->next(rows, row, err);
 }
 
-/* The number of columns, and their names if 'names' is not NULL; valid until the rows are closed. */
+/*
+ * The number of columns, and their names if 'names' is not NULL; valid until the rows are closed.
+ */
 static inline size_t rc_rows_columns(const struct rc_rows *rows, const char *const **names)
 {
     return rows->api->columns(rows, names);
