@@ -1,0 +1,111 @@
+"""What every system test has at hand: the binary that was built, run in a world of its own."""
+
+import json
+import os
+import subprocess
+from pathlib import Path
+
+import pytest
+
+SOURCE = Path(os.environ.get("RUN_CORE_SOURCE", Path(__file__).resolve().parents[2]))
+BUILD = Path(os.environ.get("RUN_CORE_BUILD", SOURCE / "build" / "dev"))
+
+# The plugins are built with sanitizers in some builds; a crash has to stay the crash that it is.
+SANITIZERS = {
+    "ASAN_OPTIONS": "handle_segv=0:handle_abort=0:handle_sigfpe=0:handle_sigbus=0:"
+    "handle_sigill=0:detect_leaks=0:use_sigaltstack=0",
+    "UBSAN_OPTIONS": "print_stacktrace=1:halt_on_error=1",
+}
+
+
+class Result:
+    """A finished run: its exit status, its stdout, and its stderr as text and as messages."""
+
+    def __init__(self, process):
+        self.status = process.returncode
+        self.stdout = process.stdout.decode("utf-8", "replace")
+        self.stderr = process.stderr.decode("utf-8", "replace")
+
+    @property
+    def messages(self):
+        """The JSON lines of stderr; whatever a plugin printed by itself is left out."""
+        found = []
+        for line in self.stderr.splitlines():
+            try:
+                message = json.loads(line)
+            except ValueError:
+                continue
+            if isinstance(message, dict):
+                found.append(message)
+        return found
+
+    @property
+    def text(self):
+        """All messages' texts, for a look at what was said."""
+        return "\n".join(m.get("message", "") for m in self.messages)
+
+    @property
+    def final(self):
+        """The final object of --json."""
+        return json.loads(self.stdout)
+
+
+class World:
+    """A directory of its own: configuration, state and temporary files of one test."""
+
+    def __init__(self, root):
+        self.root = root
+        self.state = root / "state"
+        self.temp = root / "tmp"
+        self.temp.mkdir()
+        self.environment = {
+            "PATH": os.environ["PATH"],
+            "HOME": str(root),
+            "TMPDIR": str(self.temp),
+            "RUN_CORE_STATE": str(self.state),
+            "RUN_CORE_PLUGIN_PATH": f"{BUILD / 'plugins'}:{BUILD / 'test-plugins'}",
+            **SANITIZERS,
+        }
+        for name in ("RUN_CORE_DUCKDB", "LD_PRELOAD"):
+            if name in os.environ:
+                self.environment[name] = os.environ[name]
+
+    def config(self, text, name="test.yaml"):
+        """Writes a file of the configuration and makes it the one that is used."""
+        folder = self.root / "conf.d"
+        folder.mkdir(exist_ok=True)
+        path = folder / name
+        path.write_text(text)
+        self.environment["RUN_CORE_CONFIG"] = str(folder)
+        return path
+
+    def start(self, *words, **options):
+        """Starts run-core and returns the Popen."""
+        options.setdefault("stdout", subprocess.PIPE)
+        options.setdefault("stderr", subprocess.PIPE)
+        environment = dict(self.environment, **options.pop("env", {}))
+        return subprocess.Popen(
+            [str(BUILD / "run-core"), *map(str, words)],
+            cwd=self.root,
+            env=environment,
+            stdin=subprocess.DEVNULL,
+            **options,
+        )
+
+    def run(self, *words, timeout=120, **options):
+        """Runs run-core to its end."""
+        process = self.start(*words, **options)
+        try:
+            stdout, stderr = process.communicate(timeout=timeout)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.communicate()
+            raise
+        return Result(
+            subprocess.CompletedProcess(process.args, process.returncode, stdout, stderr)
+        )
+
+
+@pytest.fixture
+def world(tmp_path):
+    return World(tmp_path)
