@@ -25,7 +25,7 @@ static ssize_t read_some(int fd, void *out, size_t len)
     return got;
 }
 
-/* Whether the file has no byte left. The size is not asked: in /proc it is always 0. */
+/* 0 at the file's end. The size is not asked: in /proc it is always 0. */
 static ssize_t read_past_end(int fd)
 {
     char byte = 0;
@@ -37,7 +37,10 @@ static enum rc_code read_all(int fd, const char *path, struct rc_buf *out, struc
 {
     for (;;) {
         size_t room = out->limit > out->len ? out->limit - out->len : 0;
-        size_t piece = room < READ_PIECE ? room : READ_PIECE;
+        size_t spare = out->capacity > 0 ? out->capacity - out->len - 1 : 0;
+        size_t piece = spare > 0 ? spare : READ_PIECE;
+        if (piece > room)
+            piece = room;
         char *at = piece > 0 ? rc_buf_reserve(out, piece) : NULL;
         ssize_t got = at ? read_some(fd, at, piece) : read_past_end(fd);
 
@@ -60,10 +63,10 @@ enum rc_code core_file_read(const char *path, struct rc_buf *out, struct rc_erro
 
     if (fd < 0)
         return rc_fail_errno(err, errno, "open '%s'", path);
-    /* A hint only, which saves the buffer from growing in steps. */
+    /* A hint only, which saves the buffer from growing in steps; the last byte is for the end. */
     if (fstat(fd, &info) == 0 && S_ISREG(info.st_mode) && info.st_size > 0 &&
-        out->limit > out->len && (uintmax_t)info.st_size <= out->limit - out->len)
-        (void)rc_buf_reserve(out, (size_t)info.st_size);
+        out->limit > out->len && (uintmax_t)info.st_size < out->limit - out->len)
+        (void)rc_buf_reserve(out, (size_t)info.st_size + 1);
 
     enum rc_code code = read_all(fd, path, out, err);
     if (code)
