@@ -12,9 +12,7 @@ BUILD = Path(os.environ.get("RUN_CORE_BUILD", SOURCE / "build" / "dev"))
 
 # The plugins are built with sanitizers in some builds; a crash has to stay the crash that it is.
 SANITIZERS = {
-    "ASAN_OPTIONS": "handle_segv=0:handle_abort=0:handle_sigfpe=0:handle_sigbus=0:"
-    "handle_sigill=0:detect_leaks=0:use_sigaltstack=0",
-    "UBSAN_OPTIONS": "print_stacktrace=1:halt_on_error=1",
+    "ASAN_OPTIONS": "handle_segv=0:handle_sigbus=0:handle_abort=0:handle_sigfpe=0:detect_leaks=0",
 }
 
 
@@ -66,7 +64,8 @@ class World:
             "RUN_CORE_PLUGIN_PATH": f"{BUILD / 'plugins'}:{BUILD / 'test-plugins'}",
             **SANITIZERS,
         }
-        for name in ("RUN_CORE_DUCKDB", "LD_PRELOAD"):
+        inherited = [name for name in os.environ if name.endswith("SAN_OPTIONS")]
+        for name in ["RUN_CORE_DUCKDB", *inherited]:
             if name in os.environ:
                 self.environment[name] = os.environ[name]
 
