@@ -14,9 +14,11 @@
 /* A place in a store, after the mapping of buckets. All of it is borrowed for the call. */
 struct core_place_in_store {
     const struct core_store_settings *settings; /* NULL: none are configured for it */
-    const char *uri;    /* as the backend knows it */
-    const char *bucket; /* NUL-terminated, empty for file */
+    const char *uri;                            /* as the backend knows it */
+    const char *bucket;                         /* NUL-terminated, empty for file */
     const char *key;
+    size_t
+        root_len; /* bytes of 'key' that a mapping of buckets put in front, with the slash; 0: none */
     const struct core_cancel *cancel;
 };
 

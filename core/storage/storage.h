@@ -16,16 +16,15 @@
 struct core_storage;
 
 /* The settings and 'cancel' (may be NULL) are borrowed and outlive the storage. */
-struct core_storage *core_storage_new(const struct core_store_settings *stores,
-                                      size_t store_count, const struct core_cancel *cancel);
+struct core_storage *core_storage_new(const struct core_store_settings *stores, size_t store_count,
+                                      const struct core_cancel *cancel);
 void core_storage_free(struct core_storage *storage);
 
 RC_MUST_CHECK enum rc_code core_storage_list(struct core_storage *storage, const char *prefix,
                                              const struct rc_list_options *options,
                                              struct rc_listing **out, struct rc_error *err);
 RC_MUST_CHECK enum rc_code core_listing_next(struct rc_listing *listing,
-                                             const struct rc_object **object,
-                                             struct rc_error *err);
+                                             const struct rc_object **object, struct rc_error *err);
 void core_listing_close(struct rc_listing *listing);
 
 RC_MUST_CHECK enum rc_code core_storage_stat(struct core_storage *storage, const char *uri,
@@ -47,8 +46,8 @@ RC_MUST_CHECK enum rc_code core_storage_put(struct core_storage *storage, const 
 RC_MUST_CHECK enum rc_code core_storage_create(struct core_storage *storage, const char *uri,
                                                const char *if_match, struct rc_writer **out,
                                                struct rc_error *err);
-RC_MUST_CHECK enum rc_code core_writer_write(struct rc_writer *writer, const void *data,
-                                             size_t len, struct rc_error *err);
+RC_MUST_CHECK enum rc_code core_writer_write(struct rc_writer *writer, const void *data, size_t len,
+                                             struct rc_error *err);
 RC_MUST_CHECK enum rc_code core_writer_commit(struct rc_writer *writer, struct rc_error *err);
 void core_writer_close(struct rc_writer *writer);
 
@@ -61,8 +60,8 @@ RC_MUST_CHECK enum rc_code core_storage_remove(struct core_storage *storage,
                                                struct rc_error *err);
 
 /*
- * The local path behind a URI (a trailing slash stays), appended to 'out', after the mapping of buckets.
- * RC_UNSUPPORTED: it does not lie on this machine.
+ * The local path behind a URI (a trailing slash stays), appended to 'out', after the mapping of
+ * buckets. RC_UNSUPPORTED: it does not lie on this machine.
  */
 RC_MUST_CHECK enum rc_code core_storage_local_path(struct core_storage *storage, const char *uri,
                                                    struct rc_buf *out, struct rc_error *err);

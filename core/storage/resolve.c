@@ -1,0 +1,175 @@
+/*
+ * Resolves URIs: finds the named store of a bucket, puts the store's URL in the bucket's
+ * place, and picks the backend of the scheme that results. Touches no file and no network.
+ */
+#include <storage/resolve.h>
+
+#include <run-core/str.h>
+
+#include <stdlib.h>
+#include <string.h>
+
+enum {
+    URI_LIMIT = 64 * 1024,
+    MAPPINGS = 2, /* the bucket named, and once more where its URL leads */
+};
+
+static const struct core_storage_ops *const backends[] = { &core_storage_file };
+
+static const struct core_storage_ops *find_backend(const struct rc_uri *uri)
+{
+    for (size_t i = 0; i < RC_ARRAY_LEN(backends); i++) {
+        const char *scheme = backends[i]->scheme;
+
+        if (strlen(scheme) == uri->scheme_len && memcmp(scheme, uri->scheme, uri->scheme_len) == 0)
+            return backends[i];
+    }
+    return NULL;
+}
+
+static bool has_scheme(const struct rc_uri *uri, const char *scheme)
+{
+    return strlen(scheme) == uri->scheme_len && memcmp(scheme, uri->scheme, uri->scheme_len) == 0;
+}
+
+static bool is_bucket(const struct rc_uri *uri, const char *bucket)
+{
+    return bucket && strlen(bucket) == uri->bucket_len &&
+           memcmp(bucket, uri->bucket, uri->bucket_len) == 0;
+}
+
+/* Only object stores have buckets; a store may be reached under either of their schemes. */
+static const struct core_store_settings *find_store(const struct core_storage *storage,
+                                                    const struct rc_uri *uri)
+{
+    if (!has_scheme(uri, "s3") && !has_scheme(uri, "gs"))
+        return NULL;
+    for (size_t i = 0; i < storage->store_count; i++)
+        if (is_bucket(uri, storage->stores[i].bucket))
+            return &storage->stores[i];
+    return NULL;
+}
+
+/* A mapping is a wall: no key may climb over it, whatever the backend makes of dots. */
+static enum rc_code check_inside(const char *uri, const char *key, struct rc_error *err)
+{
+    for (const char *segment = key; *segment;) {
+        size_t len = strcspn(segment, "/");
+
+        if ((len == 1 && segment[0] == '.') || (len == 2 && memcmp(segment, "..", 2) == 0))
+            return rc_fail(err, RC_INVALID,
+                           "'%s' has a '.' or '..' segment, which must not lead out of its bucket",
+                           uri);
+        segment += len;
+        if (*segment == '/')
+            segment++;
+    }
+    return RC_OK;
+}
+
+/* Replaces *uri, whose bucket is that of the store, by the place where the store has it. */
+static enum rc_code map_bucket(const struct core_store_settings *store, const char *key, char **uri,
+                               struct rc_error *err)
+{
+    RC_BUF_AUTO(mapped, URI_LIMIT);
+    size_t base = strlen(store->url);
+    const char *authority = strstr(store->url, "://");
+    size_t least = authority ? (size_t)(authority - store->url) + 3 : 0;
+
+    while (base > least && store->url[base - 1] == '/')
+        base--;
+    rc_buf_add(&mapped, store->url, base);
+    rc_buf_addc(&mapped, '/');
+    rc_buf_adds(&mapped, key);
+    if (rc_buf_check(&mapped, err))
+        return rc_context(err, "URI '%.80s...'", *uri);
+
+    free(*uri);
+    *uri = rc_buf_take(&mapped);
+    return RC_OK;
+}
+
+static enum rc_code unsupported(const struct rc_uri *parts, const char *uri, struct rc_error *err)
+{
+    if (parts->bucket_len > 0)
+        return rc_fail(err, RC_UNSUPPORTED,
+                       "'%s': this run-core has no backend for '%.*s'; map the bucket '%.*s' to "
+                       "another place under 'storage:' (bucket, url)",
+                       uri, (int)parts->scheme_len, parts->scheme, (int)parts->bucket_len,
+                       parts->bucket);
+    return rc_fail(err, RC_UNSUPPORTED,
+                   "'%s': this run-core has no backend for '%.*s'; local files are file:///...",
+                   uri, (int)parts->scheme_len, parts->scheme);
+}
+
+/* Follows the mappings from 'uri' on. 'parts' are those of out->uri at the end. */
+static enum rc_code follow(const struct core_storage *storage, const char *uri,
+                           struct core_resolved *out, struct rc_uri *parts, bool *mapped,
+                           struct rc_error *err)
+{
+    for (int steps = 0;; steps++) {
+        const struct core_store_settings *store;
+        RC_STR_AUTO bucket = NULL;
+
+        if (rc_uri_split(out->uri, parts, err))
+            return err->code;
+        store = find_store(storage, parts);
+        if (store)
+            out->place.settings = store;
+        if (!store || !store->url)
+            return RC_OK;
+        if (steps == MAPPINGS)
+            return rc_fail(err, RC_INVALID,
+                           "'%s' leads through more than %d mapped buckets, or round in a circle: "
+                           "see 'url' of the store '%s' under 'storage:'",
+                           uri, MAPPINGS, store->name);
+
+        if (check_inside(uri, parts->key, err))
+            return err->code;
+        bucket = rc_strndup(parts->bucket, parts->bucket_len);
+        RC_STR_AUTO key = rc_strdup(parts->key);
+        if (map_bucket(store, key, &out->uri, err))
+            return err->code;
+        *mapped = true;
+
+        /* A store that gives the URL of its own bucket says where it lies, and ends the way. */
+        if (rc_uri_split(out->uri, parts, err))
+            return rc_context(err, "'url' of the store '%s'", store->name);
+        if (is_bucket(parts, bucket))
+            return RC_OK;
+    }
+}
+
+enum rc_code core_resolve(const struct core_storage *storage, const char *uri,
+                          struct core_resolved *out, struct rc_error *err)
+{
+    struct rc_uri named, parts;
+    bool mapped = false;
+
+    core_resolved_clear(out);
+    if (rc_uri_split(uri, &named, err))
+        return err->code;
+
+    out->uri = rc_strdup(uri);
+    if (follow(storage, uri, out, &parts, &mapped, err))
+        return err->code;
+    out->ops = find_backend(&parts);
+    if (!out->ops)
+        return unsupported(&parts, out->uri, err);
+
+    out->bucket = rc_strndup(parts.bucket, parts.bucket_len);
+    out->place.uri = out->uri;
+    out->place.bucket = out->bucket;
+    out->place.key = parts.key;
+    out->place.cancel = storage->cancel;
+    if (mapped)
+        out->place.root_len = strlen(parts.key) - strlen(named.key);
+    return RC_OK;
+}
+
+void core_resolved_clear(struct core_resolved *resolved)
+{
+    free(resolved->uri);
+    free(resolved->bucket);
+    *resolved = (struct core_resolved)CORE_RESOLVED_INIT;
+}

@@ -1,0 +1,38 @@
+/*
+ * From the URI that a plugin names to a backend and a place in it, through the named stores.
+ */
+#ifndef CORE_STORAGE_RESOLVE_H
+#define CORE_STORAGE_RESOLVE_H
+
+#include <storage/backend.h>
+
+struct core_storage {
+    const struct core_store_settings *stores;
+    size_t store_count;
+    const struct core_cancel *cancel;
+};
+
+/* A place that owns its texts. */
+struct core_resolved {
+    const struct core_storage_ops *ops;
+    struct core_place_in_store place;
+    char *uri;
+    char *bucket;
+};
+
+#define CORE_RESOLVED_INIT                                                                         \
+    {                                                                                              \
+        .ops = NULL                                                                                \
+    }
+#define CORE_RESOLVED_AUTO(name)                                                                   \
+    RC_CLEANUP(core_resolved_clear) struct core_resolved name = CORE_RESOLVED_INIT
+
+/*
+ * A bucket that is mapped may lie in another mapped bucket, once; a longer way is RC_INVALID, as is a
+ * key with a "." or ".." segment in a mapped bucket. RC_UNSUPPORTED: no backend for the scheme.
+ */
+RC_MUST_CHECK enum rc_code core_resolve(const struct core_storage *storage, const char *uri,
+                                        struct core_resolved *out, struct rc_error *err);
+void core_resolved_clear(struct core_resolved *resolved);
+
+#endif
