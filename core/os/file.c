@@ -100,7 +100,7 @@ static enum rc_code make_one(const char *path, mode_t mode, bool *made, struct r
     if (stat(path, &info) == 0) {
         if (S_ISDIR(info.st_mode))
             return RC_OK;
-        error_number = ENOTDIR;
+        return rc_fail(err, RC_INVALID, "make directory '%s': a file of that name exists", path);
     }
     return rc_fail_errno(err, error_number, "make directory '%s'", path);
 }

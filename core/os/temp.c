@@ -87,26 +87,31 @@ static enum rc_code sync_parent(const char *path, struct rc_error *err)
     return core_dir_sync(directory, err);
 }
 
-enum leftover { LEFTOVER_REMOVED, LEFTOVER_IN_USE };
+/* For writing where possible: some network file systems lock nothing else exclusively. */
+static int open_leftover(const char *path)
+{
+    enum { COMMON = O_NOFOLLOW | O_NONBLOCK | O_NOCTTY };
+    int fd = core_fd_open(path, O_RDWR | COMMON, 0);
+
+    if (fd < 0 && (errno == EISDIR || errno == EACCES || errno == EROFS))
+        fd = core_fd_open(path, O_RDONLY | COMMON, 0);
+    return fd;
+}
 
 /*
- * Removes what a dead writer left at 'path'. IN_USE: somebody holds it, or it is not
- * ours to remove; then another name has to do. With 'wait' a holder is waited for.
+ * Removes what a dead writer left at 'path'; what is not there counts as removed. On an
+ * error somebody holds it, or it is not ours to remove. With 'wait' a holder is waited for.
  */
-static enum leftover remove_leftover(const char *path, bool wait)
+static enum rc_code remove_leftover(const char *path, bool wait, struct rc_error *err)
 {
-    RC_CLEANUP(core_fd_close)
-    int fd = core_fd_open(path, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY, 0);
-    struct rc_error ignored;
+    RC_CLEANUP(core_fd_close) int fd = open_leftover(path);
 
     if (fd < 0)
-        return errno == ENOENT ? LEFTOVER_REMOVED : LEFTOVER_IN_USE;
+        return errno == ENOENT ? RC_OK : rc_fail_errno(err, errno, "open '%s'", path);
     if (core_fd_lock(fd, wait ? LOCK_EX : LOCK_EX | LOCK_NB) != 0)
-        return LEFTOVER_IN_USE;
+        return rc_fail_errno(err, errno, "lock '%s'", path);
     /* Its writer may have finished, or another have removed it, before the lock was given. */
-    if (!core_fd_is_at(fd, path))
-        return LEFTOVER_REMOVED;
-    return core_tree_remove(path, &ignored) ? LEFTOVER_IN_USE : LEFTOVER_REMOVED;
+    return core_fd_is_at(fd, path) ? core_tree_remove(path, err) : RC_OK;
 }
 
 /* Makes something new at 'path' and opens it; -1 with errno EEXIST where the name is taken. */
@@ -132,6 +137,8 @@ static int create_dir(const char *path, mode_t mode)
 /* Creates and locks 'path'. -1 with errno EEXIST: the name is taken. */
 static int create_locked(const char *path, mode_t mode, create_fn *create)
 {
+    struct rc_error reason;
+
     for (int round = 0; round < RACE_ROUNDS; round++) {
         int fd = create(path, mode);
 
@@ -148,8 +155,8 @@ static int create_locked(const char *path, mode_t mode, create_fn *create)
             errno = error_number;
             if (!locked && errno != EWOULDBLOCK)
                 return -1;
-        } else if (remove_leftover(path, /* wait = */ false) == LEFTOVER_IN_USE) {
-            break;
+        } else if (remove_leftover(path, /* wait = */ false, &reason)) {
+            break; /* in use, and the next number will do: the reason is of no interest */
         }
     }
     errno = EEXIST;
@@ -291,6 +298,7 @@ static enum rc_code remove_leftovers(const char *target, struct rc_error *err)
     RC_STR_AUTO stem = temp_stem(target);
     DIR *dir = opendir(directory);
     const struct dirent *entry = NULL;
+    struct rc_error reason;
 
     if (!dir)
         return rc_fail_errno(err, errno, "open directory '%s'", directory);
@@ -298,7 +306,9 @@ static enum rc_code remove_leftovers(const char *target, struct rc_error *err)
         if (has_stem(entry->d_name, stem)) {
             RC_STR_AUTO path = rc_strf("%s/%s", directory, entry->d_name);
 
-            (void)remove_leftover(path, /* wait = */ false);
+            /* What is in use stays, and what cannot be removed must not keep us from writing. */
+            if (remove_leftover(path, /* wait = */ false, &reason))
+                continue;
         }
     }
     closedir(dir);
@@ -368,11 +378,15 @@ static enum rc_code remove_old(const char *path, struct rc_error *err)
 {
     struct stat info;
 
-    /* A file or link there has no lock worth waiting for; a tree may be in another's hands. */
-    if (lstat(path, &info) == 0 && S_ISDIR(info.st_mode) &&
-        remove_leftover(path, /* wait = */ true) == LEFTOVER_REMOVED)
-        return RC_OK;
-    return core_tree_remove(path, err);
+    if (lstat(path, &info) != 0)
+        return errno == ENOENT ? RC_OK : rc_fail_errno(err, errno, "look at '%s'", path);
+    if (S_ISDIR(info.st_mode))
+        return remove_leftover(path, /* wait = */ true, err);
+
+    /* A file or link stood there. If a directory has its name by now, somebody else has taken it. */
+    if (unlink(path) != 0 && errno != ENOENT && errno != EISDIR)
+        return rc_fail_errno(err, errno, "remove '%s'", path);
+    return RC_OK;
 }
 
 enum rc_code core_temp_dir_publish(struct core_temp_dir *dir, struct rc_error *err)
@@ -400,9 +414,10 @@ enum rc_code core_temp_dir_publish(struct core_temp_dir *dir, struct rc_error *e
 
 void core_temp_dir_close(struct core_temp_dir *dir)
 {
-    struct rc_error ignored;
+    struct rc_error reason;
 
-    if (dir->path)
-        (void)core_tree_remove(dir->path, &ignored);
+    /* What stays because of an error is unlocked, and so the next writer's to remove. */
+    enum rc_code left = dir->path ? core_tree_remove(dir->path, &reason) : RC_OK;
+    (void)left;
     release(&dir->fd, &dir->path, &dir->target);
 }
