@@ -1,0 +1,278 @@
+/*
+ * Parses the command line by the table of flags. What a command does with its words is its own
+ * matter; that it takes them at all is checked by the dispatcher in cli.c.
+ */
+#include <cli/arguments.h>
+
+#include <base/nearest.h>
+
+#include <run-core/log.h>
+#include <run-core/str.h>
+#include <run-core/time.h>
+
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#define SYSTEM_CONFIG "/etc/run-core/conf.d"
+
+#define AT(member) offsetof(struct core_arguments, member)
+
+const struct core_flag core_flags[] = {
+    { CORE_FLAG_CONFIG, "config", 'c', "FILE|DIR", CORE_TEXT, AT(config),
+      "Reads the configuration there; else from RUN_CORE_CONFIG, else from " SYSTEM_CONFIG "." },
+    { CORE_FLAG_SET, "set", 's', "KEY=VALUE", CORE_TEXTS, AT(set),
+      "Gives an option or a parameter a value, above all files. May be repeated." },
+    { CORE_FLAG_JOB, "job", 'j', "NAME", CORE_TEXT, AT(job),
+      "Takes the values of that job of the configuration." },
+    { CORE_FLAG_NOW, "now", 0, "TIME", CORE_TIME, AT(now),
+      "Runs as if it were that time (RFC 3339, such as 2026-01-31T02:00:00Z)." },
+    { CORE_FLAG_DRY_RUN, "dry-run", 'n', NULL, CORE_SWITCH, AT(dry_run),
+      "Changes nothing: every change is logged and counted instead." },
+    { CORE_FLAG_FORCE, "force", 'f', NULL, CORE_SWITCH, AT(force),
+      "Runs although another run of the job is under way." },
+    { CORE_FLAG_LISTEN, "listen", 'l', "ADDR", CORE_TEXT, AT(listen),
+      "Serves health and metrics at HOST:PORT while it runs; port 0 takes a free one." },
+    { CORE_FLAG_JSON, "json", 0, NULL, CORE_SWITCH, AT(json),
+      "Writes the result to stdout as JSON." },
+    { CORE_FLAG_MARKDOWN, "markdown", 0, NULL, CORE_SWITCH, AT(markdown),
+      "Writes the result to stdout as Markdown." },
+    { CORE_FLAG_LOG_LEVEL, "log-level", 0, "LEVEL", CORE_LEVEL, AT(log_level),
+      "Logs up to that level: error, warn, info (the default) or debug." },
+    { CORE_FLAG_VERBOSE, "verbose", 'v', NULL, CORE_LOUDER, AT(log_level), "Logs one level more." },
+    { CORE_FLAG_QUIET, "quiet", 'q', NULL, CORE_QUIETER, AT(log_level),
+      "Logs one level less; twice leaves only errors." },
+    { CORE_FLAG_HELP, "help", 'h', NULL, CORE_SWITCH, AT(help), "Shows this help." },
+    { CORE_FLAG_VERSION, "version", 'V', NULL, CORE_SWITCH, AT(version), "Shows the version." },
+    { .bit = 0 },
+};
+
+static const char *const level_names[] = { "error", "warn", "info", "debug" };
+
+/* ---- one flag --------------------------------------------------------------------------------- */
+
+bool core_flag_allowed(const struct core_flag *flag, unsigned flags)
+{
+    return (flag->bit & (flags | CORE_FLAG_HELP)) != 0;
+}
+
+void core_flag_add_name(const struct core_flag *flag, struct rc_buf *out)
+{
+    if (flag->letter)
+        rc_buf_addf(out, "-%c, ", flag->letter);
+    rc_buf_addf(out, "--%s", flag->name);
+    if (flag->value)
+        rc_buf_addf(out, " %s", flag->value);
+}
+
+static const struct core_flag *find_flag(const char *name, size_t len)
+{
+    for (const struct core_flag *flag = core_flags; flag->bit; flag++)
+        if (strlen(flag->name) == len && strncmp(flag->name, name, len) == 0)
+            return flag;
+    return NULL;
+}
+
+static const struct core_flag *find_letter(char letter)
+{
+    for (const struct core_flag *flag = core_flags; flag->bit; flag++)
+        if (flag->letter == letter)
+            return flag;
+    return NULL;
+}
+
+static enum rc_code unknown_flag(const char *name, size_t len, struct rc_error *err)
+{
+    RC_STR_AUTO word = rc_strndup(name, len);
+    const char *names[32];
+    const char *nearest;
+    size_t count = 0;
+
+    for (const struct core_flag *flag = core_flags; flag->bit; flag++) {
+        RC_ASSERT(count < RC_ARRAY_LEN(names));
+        names[count++] = flag->name;
+    }
+    nearest = core_nearest(word, names, count);
+    if (nearest)
+        return rc_fail(err, RC_INVALID, "unknown flag '--%s'; did you mean '--%s'?", word, nearest);
+    return rc_fail(err, RC_INVALID, "unknown flag '--%s'; see 'run-core --help'", word);
+}
+
+static enum rc_code set_level(struct core_flag_level *level, const char *value,
+                              struct rc_error *err)
+{
+    for (size_t i = 0; i < RC_ARRAY_LEN(level_names); i++)
+        if (strcmp(level_names[i], value) == 0) {
+            *level = (struct core_flag_level){ .given = true, .level = (int)i };
+            return RC_OK;
+        }
+    return rc_fail(err, RC_INVALID, "'--log-level %s': a level is error, warn, info or debug",
+                   value);
+}
+
+static void step_level(struct core_flag_level *level, int step)
+{
+    int next = (level->given ? level->level : RC_LOG_INFO) + step;
+
+    if (next < RC_LOG_ERROR)
+        next = RC_LOG_ERROR;
+    if (next > RC_LOG_DEBUG)
+        next = RC_LOG_DEBUG;
+    *level = (struct core_flag_level){ .given = true, .level = next };
+}
+
+static void add_text(struct rc_strs *texts, const char *value)
+{
+    const char **items = rc_malloc((texts->len + 1) * sizeof(*items));
+
+    if (texts->len)
+        memcpy(items, texts->items, texts->len * sizeof(*items));
+    items[texts->len] = value;
+    free((void *)texts->items);
+    *texts = (struct rc_strs){ texts->len + 1, items };
+}
+
+static enum rc_code apply(const struct core_flag *flag, const char *value,
+                          struct core_arguments *out, struct rc_error *err)
+{
+    void *member = (char *)out + flag->offset;
+    struct core_flag_time *time;
+
+    switch (flag->kind) {
+    case CORE_SWITCH:
+        *(bool *)member = true;
+        return RC_OK;
+    case CORE_TEXT:
+        if (!*value)
+            return rc_fail(err, RC_INVALID, "'--%s' needs a value: %s", flag->name, flag->value);
+        *(const char **)member = value;
+        return RC_OK;
+    case CORE_TEXTS:
+        add_text(member, value);
+        return RC_OK;
+    case CORE_TIME:
+        time = member;
+        time->given = true;
+        if (!rc_parse_time(value, &time->unix_ms))
+            return rc_fail(err, RC_INVALID,
+                           "'--%s %s': a time is written as in RFC 3339, such as "
+                           "2026-01-31T02:00:00Z",
+                           flag->name, value);
+        return RC_OK;
+    case CORE_LEVEL:
+        return set_level(member, value, err);
+    case CORE_LOUDER:
+    case CORE_QUIETER:
+        step_level(member, flag->kind == CORE_LOUDER ? 1 : -1);
+        return RC_OK;
+    }
+    return rc_fail(err, RC_UNSUPPORTED, "'--%s' has no rule", flag->name);
+}
+
+/* ---- the whole line ----------------------------------------------------------------------------- */
+
+/* The words of argv still to be read. */
+struct reader {
+    char **argv;
+    int at, argc;
+};
+
+static enum rc_code take_value(struct reader *reader, const struct core_flag *flag,
+                               const char *attached, struct core_arguments *out,
+                               struct rc_error *err)
+{
+    if (!flag->value && attached)
+        return rc_fail(err, RC_INVALID, "'--%s' takes no value", flag->name);
+    if (flag->value && !attached) {
+        if (reader->at >= reader->argc)
+            return rc_fail(err, RC_INVALID, "'--%s' needs a value: %s", flag->name, flag->value);
+        attached = reader->argv[reader->at++];
+    }
+    return apply(flag, attached, out, err);
+}
+
+/* "--name", "--name=value" */
+static enum rc_code take_long(struct reader *reader, const char *word, struct core_arguments *out,
+                              unsigned *given, struct rc_error *err)
+{
+    size_t len = strcspn(word, "=");
+    const struct core_flag *flag = find_flag(word, len);
+
+    if (!flag)
+        return unknown_flag(word, len, err);
+    *given |= flag->bit;
+    return take_value(reader, flag, word[len] ? word + len + 1 : NULL, out, err);
+}
+
+/* "-n", "-vv", "-c FILE", "-cFILE" */
+static enum rc_code take_letters(struct reader *reader, const char *letters,
+                                 struct core_arguments *out, unsigned *given, struct rc_error *err)
+{
+    for (; *letters; letters++) {
+        const struct core_flag *flag = find_letter(*letters);
+
+        if (!flag)
+            return rc_fail(err, RC_INVALID, "unknown flag '-%c'; see 'run-core --help'", *letters);
+        *given |= flag->bit;
+        if (flag->value)
+            return take_value(reader, flag, letters[1] ? letters + 1 : NULL, out, err);
+        if (take_value(reader, flag, NULL, out, err))
+            return err->code;
+    }
+    return RC_OK;
+}
+
+enum rc_code core_arguments_parse(int argc, char **argv, const char **words,
+                                  struct core_arguments *out, unsigned *given, struct rc_error *err)
+{
+    struct reader reader = { argv, 1, argc };
+    bool only_words = false; /* behind "--" */
+
+    *given = 0;
+    out->words = words;
+    out->word_count = 0;
+    while (reader.at < argc) {
+        const char *word = argv[reader.at++];
+        enum rc_code code = RC_OK;
+
+        if (only_words || word[0] != '-' || !word[1])
+            words[out->word_count++] = word;
+        else if (word[1] != '-')
+            code = take_letters(&reader, word + 1, out, given, err);
+        else if (word[2])
+            code = take_long(&reader, word + 2, out, given, err);
+        else
+            only_words = true;
+        if (code)
+            return code;
+    }
+    return RC_OK;
+}
+
+void core_arguments_clear(struct core_arguments *arguments)
+{
+    free((void *)arguments->set.items);
+    arguments->set = (struct rc_strs){ 0, NULL };
+}
+
+/* ---- what several commands need ----------------------------------------------------------------- */
+
+const struct core_command *core_command_find(const struct core_command *const *commands,
+                                             const char *name)
+{
+    for (size_t i = 0; commands[i]; i++)
+        if (strcmp(commands[i]->name, name) == 0)
+            return commands[i];
+    return NULL;
+}
+
+const char *core_arguments_config_path(const struct core_arguments *arguments)
+{
+    const char *environment = getenv("RUN_CORE_CONFIG");
+
+    if (arguments->config)
+        return arguments->config;
+    if (environment && *environment)
+        return environment;
+    return access(SYSTEM_CONFIG, F_OK) == 0 ? SYSTEM_CONFIG : NULL;
+}

@@ -1,0 +1,278 @@
+/*
+ * The texts of --help and 'run-core help'. Nothing is told here that a table could tell; the prose
+ * of the man page lies in packaging/man.
+ */
+#include <cli/help.h>
+
+#include <cli/arguments.h>
+#include <cli/output.h>
+#include <cli/plugins.h>
+
+#include <run-core/str.h>
+
+#include <stdio.h>
+#include <string.h>
+
+enum { NAME_COLUMNS = 26 };
+
+/* ---- plain text ------------------------------------------------------------------------------- */
+
+static void add_row(struct rc_buf *out, const char *name, const char *text)
+{
+    if (strlen(name) < NAME_COLUMNS)
+        rc_buf_addf(out, "  %-*s%s\n", NAME_COLUMNS, name, text);
+    else
+        rc_buf_addf(out, "  %s\n  %*s%s\n", name, NAME_COLUMNS, "", text);
+}
+
+static void add_flags(unsigned flags, struct rc_buf *out)
+{
+    for (const struct core_flag *flag = core_flags; flag->bit; flag++) {
+        RC_BUF_AUTO(name, 256);
+
+        if (!core_flag_allowed(flag, flags))
+            continue;
+        core_flag_add_name(flag, &name);
+        add_row(out, name.data, flag->help);
+    }
+}
+
+void core_help_add_usage(const struct core_command *command, struct rc_buf *out)
+{
+    rc_buf_addf(out, "run-core %s", command->name);
+    if (command->operands)
+        rc_buf_addf(out, " %s", command->operands);
+    for (const struct core_flag *flag = core_flags; flag->bit; flag++)
+        if (flag->bit & command->flags)
+            rc_buf_addf(out, " [--%s%s%s]%s", flag->name, flag->value ? " " : "",
+                        flag->value ? flag->value : "", flag->kind == CORE_TEXTS ? "..." : "");
+}
+
+static void add_commands(const struct core_command *const *commands, struct rc_buf *out)
+{
+    for (size_t i = 0; commands[i]; i++) {
+        RC_BUF_AUTO(name, 256);
+
+        if (commands[i]->hidden)
+            continue;
+        rc_buf_addf(&name, "%s%s%s", commands[i]->name, commands[i]->operands ? " " : "",
+                    commands[i]->operands ? commands[i]->operands : "");
+        add_row(out, name.data, commands[i]->summary);
+    }
+}
+
+void core_help_add_general(const struct core_command *const *commands, struct rc_buf *out)
+{
+    rc_buf_adds(out, CORE_CLI_SUMMARY "\n\n"
+                                      "Usage:\n"
+                                      "  run-core PLUGIN [ACTION] [flags]\n"
+                                      "  run-core COMMAND [flags]\n\n"
+                                      "Commands:\n");
+    add_row(out, "PLUGIN [ACTION]", core_command_plugin.summary);
+    add_commands(commands, out);
+    rc_buf_adds(out, "\nFlags of a run:\n");
+    add_flags(core_command_plugin.flags, out);
+    rc_buf_adds(out, "\n'run-core help COMMAND' and 'run-core PLUGIN --help' say more; "
+                     "'run-core list' shows the plugins.\n");
+}
+
+void core_help_add_command(const struct core_command *command, struct rc_buf *out)
+{
+    rc_buf_addf(out, "%s\n\nUsage:\n  run-core %s%s%s [flags]\n", command->summary, command->name,
+                command->operands ? " " : "", command->operands ? command->operands : "");
+    if (command->details)
+        rc_buf_addf(out, "\n%s\n", command->details);
+    rc_buf_adds(out, "\nFlags:\n");
+    add_flags(command->flags, out);
+}
+
+void core_help_add_plugin(const struct core_plugin *plugin, struct rc_buf *out)
+{
+    struct rc_option option;
+
+    rc_buf_addf(out, "%s\n\nUsage:\n  run-core %s [ACTION] [flags]\n\nActions:\n", plugin->summary,
+                plugin->name);
+    for (size_t i = 0; i < plugin->action_count; i++) {
+        RC_STR_AUTO name = rc_strf("%s%s", plugin->actions[i].name, i == 0 ? " (default)" : "");
+
+        add_row(out, name, plugin->actions[i].summary);
+    }
+    for (size_t i = 0; i < plugin->action_count; i++) {
+        const struct core_action *action = &plugin->actions[i];
+
+        if (!core_option_at(&action->params, 0, &option))
+            continue;
+        rc_buf_addf(out, "\nParameters of '%s' (--set KEY=VALUE):\n", action->name);
+        core_options_to_text(&action->params, out);
+    }
+    if (core_option_at(&plugin->options, 0, &option)) {
+        rc_buf_adds(out, "\nOptions (--set KEY=VALUE, or 'config' in the configuration):\n");
+        core_options_to_text(&plugin->options, out);
+    }
+    rc_buf_adds(out, "\nFlags:\n");
+    add_flags(core_command_plugin.flags, out);
+}
+
+/* ---- roff --------------------------------------------------------------------------------------- */
+
+/* Text in which no character is a request or an escape. */
+static void add_roff_text(struct rc_buf *out, const char *text)
+{
+    for (bool line_start = true; *text; text++) {
+        if (line_start && (*text == '.' || *text == '\''))
+            rc_buf_adds(out, "\\&");
+        if (*text == '\\')
+            rc_buf_adds(out, "\\e");
+        else if (*text == '-')
+            rc_buf_adds(out, "\\-");
+        else if (*text == '\'')
+            rc_buf_adds(out, "\\(aq");
+        else
+            rc_buf_addc(out, *text);
+        line_start = *text == '\n';
+    }
+}
+
+static void add_roff_synopsis(const struct core_command *command, struct rc_buf *out)
+{
+    rc_buf_adds(out, ".HP\n.B run\\-core ");
+    add_roff_text(out, command->name);
+    rc_buf_addc(out, '\n');
+    if (command->operands) {
+        rc_buf_adds(out, ".I ");
+        add_roff_text(out, command->operands);
+        rc_buf_addc(out, '\n');
+    }
+    for (const struct core_flag *flag = core_flags; flag->bit; flag++) {
+        if (!(flag->bit & command->flags))
+            continue;
+        rc_buf_adds(out, "[\\fB\\-\\-");
+        add_roff_text(out, flag->name);
+        rc_buf_adds(out, "\\fR");
+        if (flag->value) {
+            rc_buf_adds(out, " \\fI");
+            add_roff_text(out, flag->value);
+            rc_buf_adds(out, "\\fR");
+        }
+        rc_buf_adds(out, flag->kind == CORE_TEXTS ? "]...\n" : "]\n");
+    }
+}
+
+static void add_roff_command(const struct core_command *command, struct rc_buf *out)
+{
+    rc_buf_adds(out, ".TP\n.B ");
+    add_roff_text(out, command->name);
+    if (command->operands) {
+        rc_buf_adds(out, " \\fI");
+        add_roff_text(out, command->operands);
+        rc_buf_adds(out, "\\fR");
+    }
+    rc_buf_addc(out, '\n');
+    add_roff_text(out, command->summary);
+    rc_buf_addc(out, '\n');
+    if (command->details) {
+        add_roff_text(out, command->details);
+        rc_buf_addc(out, '\n');
+    }
+}
+
+static void add_roff_flag(const struct core_flag *flag, struct rc_buf *out)
+{
+    RC_BUF_AUTO(name, 256);
+
+    core_flag_add_name(flag, &name);
+    rc_buf_adds(out, ".TP\n.B ");
+    add_roff_text(out, name.data);
+    rc_buf_addc(out, '\n');
+    add_roff_text(out, flag->help);
+    rc_buf_addc(out, '\n');
+}
+
+bool core_help_add_roff(const struct core_command *const *commands, const char *part,
+                        struct rc_buf *out)
+{
+    bool synopsis = strcmp(part, "synopsis") == 0;
+
+    if (strcmp(part, "flags") == 0) {
+        for (const struct core_flag *flag = core_flags; flag->bit; flag++)
+            add_roff_flag(flag, out);
+        return true;
+    }
+    if (!synopsis && strcmp(part, "commands") != 0)
+        return false;
+    (synopsis ? add_roff_synopsis : add_roff_command)(&core_command_plugin, out);
+    for (size_t i = 0; commands[i]; i++)
+        if (!commands[i]->hidden)
+            (synopsis ? add_roff_synopsis : add_roff_command)(commands[i], out);
+    return true;
+}
+
+/* ---- the command ---------------------------------------------------------------------------------- */
+
+static int help_on(const struct core_arguments *arguments, const char *word, struct rc_buf *out)
+{
+    const struct core_command *command = core_command_find(arguments->commands, word);
+    RC_CLEANUP(core_image_close) struct core_image image = CORE_IMAGE_INIT;
+    RC_CLEANUP(core_problems_clear) struct core_problems ignored;
+    struct core_config *config;
+    struct rc_error err = RC_ERROR_INIT;
+    int status = CORE_EXIT_OK;
+
+    core_problems_init(&ignored);
+    if (command) {
+        core_help_add_command(command, out);
+        return CORE_EXIT_OK;
+    }
+    /* Mistakes in the configuration are for 'check': help has to work beside them. */
+    config = core_config_load(core_arguments_config_path(arguments), &ignored);
+    switch (core_cli_plugin_read(config, word, &image, &err)) {
+    case RC_OK:
+        core_help_add_plugin(image.plugin, out);
+        break;
+    case RC_NOT_FOUND:
+        (void)core_cli_unknown(arguments->commands, config, word, &err);
+        status = core_cli_complain(&err);
+        break;
+    default:
+        status = core_cli_complain(&err);
+        break;
+    }
+    core_config_free(config);
+    return status;
+}
+
+static int run_help(const struct core_arguments *arguments)
+{
+    RC_BUF_AUTO(out, CORE_CLI_OUTPUT_BYTES);
+    int status = CORE_EXIT_OK;
+
+    if (arguments->word_count == 0)
+        core_help_add_general(arguments->commands, &out);
+    else
+        status = help_on(arguments, arguments->words[0], &out);
+    return core_cli_print(&out, status);
+}
+
+static void complete_help(const struct core_arguments *arguments, struct rc_buf *out)
+{
+    RC_CLEANUP(core_cli_plugins_clear) struct core_cli_plugins plugins;
+
+    if (arguments->word_count > 0)
+        return;
+    for (size_t i = 0; arguments->commands[i]; i++)
+        if (!arguments->commands[i]->hidden)
+            rc_buf_addf(out, "%s\n", arguments->commands[i]->name);
+    core_cli_plugins_find(NULL, &plugins);
+    for (size_t i = 0; i < plugins.count; i++)
+        rc_buf_addf(out, "%s\n", plugins.items[i].name);
+}
+
+const struct core_command core_command_help = {
+    .name = "help",
+    .operands = "[COMMAND|PLUGIN]",
+    .summary = "Shows how to use run-core, a command or a plugin.",
+    .flags = CORE_FLAG_CONFIG,
+    .max_words = 1,
+    .run = run_help,
+    .complete = complete_help,
+};

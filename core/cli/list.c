@@ -1,0 +1,151 @@
+/*
+ * 'run-core list': the plugins within reach and the jobs of the configuration. Plugins are read,
+ * not loaded, so a broken or foreign file costs a line, not the listing.
+ */
+#include <cli/arguments.h>
+#include <cli/output.h>
+#include <cli/plugins.h>
+
+#include <run-core/str.h>
+
+#include <string.h>
+
+/* A plugin of the listing with what its file says. */
+struct seen {
+    struct core_image image; /* without a plugin when the file could not be read */
+    struct rc_error err;
+};
+
+static void see(const struct core_cli_plugin *plugin, struct seen *out)
+{
+    *out = (struct seen){ .image = CORE_IMAGE_INIT, .err = RC_ERROR_INIT };
+    if (!plugin->file)
+        (void)rc_fail(&out->err, RC_NOT_FOUND, "its file is not on the plugin path");
+    else if (core_image_open(plugin->file, &out->image, &out->err))
+        out->image = (struct core_image)CORE_IMAGE_INIT;
+}
+
+/* The action that a job runs: its own, else the first of its plugin; NULL: not known. */
+static char *action_of(const struct core_config *config, const struct core_job_settings *job)
+{
+    struct core_image image;
+    struct rc_error ignored = RC_ERROR_INIT;
+    char *action;
+
+    if (job->action)
+        return rc_strdup(job->action);
+    if (!job->plugin || core_cli_plugin_read(config, job->plugin, &image, &ignored))
+        return NULL;
+    action = rc_strdup(image.plugin->actions[0].name);
+    core_image_close(&image);
+    return action;
+}
+
+/* ---- JSON ----------------------------------------------------------------------------------------- */
+
+static void add_plugin_json(const struct core_cli_plugin *plugin, struct rc_buf *out)
+{
+    struct seen seen;
+
+    see(plugin, &seen);
+    rc_buf_adds(out, "{\"name\": ");
+    core_cli_add_json(out, plugin->name);
+    rc_buf_adds(out, ", \"version\": ");
+    core_cli_add_json(out, seen.image.plugin ? seen.image.plugin->version : NULL);
+    rc_buf_adds(out, ", \"file\": ");
+    core_cli_add_json(out, plugin->file);
+    if (!seen.image.plugin) {
+        rc_buf_adds(out, ", \"error\": ");
+        core_cli_add_json(out, seen.err.cause);
+    }
+    rc_buf_addc(out, '}');
+    core_image_close(&seen.image);
+}
+
+static void add_job_json(const struct core_config *config, const struct core_job_settings *job,
+                         struct rc_buf *out)
+{
+    RC_STR_AUTO action = action_of(config, job);
+
+    rc_buf_adds(out, "{\"name\": ");
+    core_cli_add_json(out, job->name);
+    rc_buf_adds(out, ", \"plugin\": ");
+    core_cli_add_json(out, job->plugin);
+    rc_buf_adds(out, ", \"action\": ");
+    core_cli_add_json(out, action);
+    rc_buf_adds(out, ", \"schedule\": ");
+    core_cli_add_json(out, job->schedule);
+    /* Nothing keeps the schedule yet, so no slot is due next. */
+    rc_buf_adds(out, ", \"next\": null}");
+}
+
+static void add_json(const struct core_config *config, const struct core_cli_plugins *plugins,
+                     struct rc_buf *out)
+{
+    rc_buf_adds(out, "{\"plugins\": [");
+    for (size_t i = 0; i < plugins->count; i++) {
+        rc_buf_adds(out, i ? ", " : "");
+        add_plugin_json(&plugins->items[i], out);
+    }
+    rc_buf_adds(out, "], \"jobs\": [");
+    for (size_t i = 0; i < config->job_count; i++) {
+        rc_buf_adds(out, i ? ", " : "");
+        add_job_json(config, &config->jobs[i], out);
+    }
+    rc_buf_adds(out, "]}\n");
+}
+
+/* ---- text ----------------------------------------------------------------------------------------- */
+
+static void add_text(const struct core_config *config, const struct core_cli_plugins *plugins,
+                     struct rc_buf *out)
+{
+    rc_buf_adds(out, plugins->count ? "Plugins:\n" : "No plugins.\n");
+    for (size_t i = 0; i < plugins->count; i++) {
+        const struct core_cli_plugin *plugin = &plugins->items[i];
+        struct seen seen;
+
+        see(plugin, &seen);
+        if (seen.image.plugin)
+            rc_buf_addf(out, "  %-20s %-10s %s (%s)\n", plugin->name, seen.image.plugin->version,
+                        seen.image.plugin->summary, plugin->file);
+        else
+            rc_buf_addf(out, "  %-20s %-10s %s\n", plugin->name, "unusable", seen.err.cause);
+        core_image_close(&seen.image);
+    }
+    rc_buf_adds(out, config->job_count ? "\nJobs:\n" : "\nNo jobs.\n");
+    for (size_t i = 0; i < config->job_count; i++) {
+        const struct core_job_settings *job = &config->jobs[i];
+        RC_STR_AUTO action = action_of(config, job);
+
+        rc_buf_addf(out, "  %-20s %s %s%s%s%s\n", job->name, job->plugin ? job->plugin : "?",
+                    action ? action : "?", job->schedule ? " at '" : ", on demand",
+                    job->schedule ? job->schedule : "", job->schedule ? "'" : "");
+    }
+}
+
+/* ---- the command ---------------------------------------------------------------------------------- */
+
+static int run_list(const struct core_arguments *arguments)
+{
+    RC_CLEANUP(core_problems_clear) struct core_problems problems;
+    RC_CLEANUP(core_cli_plugins_clear) struct core_cli_plugins plugins;
+    RC_BUF_AUTO(out, CORE_CLI_OUTPUT_BYTES);
+    struct core_config *config;
+    int status;
+
+    core_problems_init(&problems);
+    config = core_config_load(core_arguments_config_path(arguments), &problems);
+    status = core_cli_report(&problems);
+    core_cli_plugins_find(config, &plugins);
+    (arguments->json ? add_json : add_text)(config, &plugins, &out);
+    core_config_free(config);
+    return core_cli_print(&out, status);
+}
+
+const struct core_command core_command_list = {
+    .name = "list",
+    .summary = "Lists the plugins within reach and the jobs of the configuration.",
+    .flags = CORE_FLAG_CONFIG | CORE_FLAG_JSON,
+    .run = run_list,
+};

@@ -1,0 +1,66 @@
+/*
+ * Results to stdout, complaints to stderr. Everything that could hold a value of the
+ * configuration is masked on its way out.
+ */
+#include <cli/output.h>
+
+#include <cli/cli.h>
+#include <config/secrets.h>
+
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+int core_cli_print(const struct rc_buf *text, int status)
+{
+    size_t done = 0;
+
+    if (text->overflow) {
+        (void)fprintf(stderr, "run-core: the result has more than %d bytes\n",
+                      CORE_CLI_OUTPUT_BYTES);
+        return CORE_EXIT_FAILED;
+    }
+    while (done < text->len) {
+        ssize_t wrote = write(STDOUT_FILENO, text->data + done, text->len - done);
+
+        if (wrote >= 0) {
+            done += (size_t)wrote;
+        } else if (errno != EINTR) {
+            (void)fprintf(stderr, "run-core: cannot write the result: %s\n", strerror(errno));
+            return CORE_EXIT_FAILED;
+        }
+    }
+    return status;
+}
+
+int core_cli_complain(const struct rc_error *err)
+{
+    RC_BUF_AUTO(line, 4 * RC_ERROR_TEXT);
+
+    rc_buf_addf(&line, "%s%s%s", err->context, err->context[0] ? ": " : "", err->cause);
+    core_secret_mask(line.data);
+    (void)fprintf(stderr, "run-core: %s\n", line.data);
+    return CORE_EXIT_USAGE;
+}
+
+int core_cli_report(struct core_problems *problems)
+{
+    core_problems_sort(problems);
+    for (const struct core_problem *problem = problems->first; problem; problem = problem->next) {
+        RC_BUF_AUTO(line, CORE_CLI_OUTPUT_BYTES);
+
+        rc_buf_adds(&line, core_problem_text(problems, problem));
+        core_secret_mask(line.data);
+        (void)fprintf(stderr, "%s\n", line.data);
+    }
+    return problems->count ? CORE_EXIT_USAGE : CORE_EXIT_OK;
+}
+
+void core_cli_add_json(struct rc_buf *out, const char *text)
+{
+    if (text)
+        rc_buf_add_json(out, text, strlen(text));
+    else
+        rc_buf_adds(out, "null");
+}
