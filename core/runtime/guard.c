@@ -13,6 +13,7 @@
 #include <run-core/str.h>
 
 #include <errno.h>
+#include <fcntl.h>
 #include <poll.h>
 #include <signal.h>
 #include <stdio.h>
@@ -61,6 +62,21 @@ static void watch_stop(struct core_status *status)
     sigaction(SIGINT, &action, NULL);
 }
 
+/*
+ * The worker's group is not the terminal's foreground one, since the guard alone hears the keys:
+ * reading there would stop it for ever, and writing must not.
+ */
+static void leave_terminal(void)
+{
+    int nothing = isatty(STDIN_FILENO) ? open("/dev/null", O_RDONLY | O_CLOEXEC) : -1;
+
+    if (nothing >= 0) {
+        dup2(nothing, STDIN_FILENO);
+        close(nothing);
+    }
+    signal(SIGTTOU, SIG_IGN);
+}
+
 static void worker_process(struct guard *guard, pid_t parent)
 {
     /* Nobody would enforce the limits of a worker without its guard. */
@@ -73,6 +89,7 @@ static void worker_process(struct guard *guard, pid_t parent)
     close(guard->signal_fd);
     if (guard->service && guard->service->fd >= 0)
         close(guard->service->fd);
+    leave_terminal();
     /* Results go through the host only: whatever a plugin prints by itself joins the messages. */
     dup2(STDERR_FILENO, STDOUT_FILENO);
     exit(core_worker_main(guard->run));
