@@ -1,0 +1,146 @@
+/*
+ * What the parts of the fake host share. fake_host.c has the job, the log and the faults; each
+ * other part one or two of the services.
+ */
+#ifndef FAKE_INTERNAL_H
+#define FAKE_INTERNAL_H
+
+#include <run-core/fake_host.h>
+
+#include <pthread.h>
+#include <sqlite3.h>
+#include <stdatomic.h>
+
+enum { FAKE_RULES = 16, FAKE_COUNTERS = 64, FAKE_TEXT_LIMIT = 64 << 20 };
+
+struct fake_object {
+    char *uri;
+    char *data; /* followed by a NUL */
+    size_t len;
+    struct rc_stat stat;
+};
+
+struct fake_answer {
+    char *text;
+    const char *const *columns;
+    size_t column_count;
+    const struct rc_value *cells;
+    size_t row_count;
+    int64_t count;
+    enum rc_code code;
+    char *cause;
+};
+
+struct fake_statement {
+    const char *verb;
+    char *text, *location;
+};
+
+struct fake_rule {
+    char *service, *subject; /* NULL fits all */
+    int times;
+    enum rc_code code;
+};
+
+struct fake_counter {
+    char name[64];
+    int64_t sum;
+};
+
+struct fake_lock_name {
+    char *name;
+    int64_t token;
+    bool held;
+};
+
+/* A job as the plugin sees it; the workers of a pool have one each. */
+struct fake_job {
+    struct rc_job job; /* first: a job that comes back is cast to this */
+    struct rc_fake_host *fake;
+    struct rc_job *base;     /* the job to forward with, or NULL */
+    const atomic_bool *stop; /* of the pool, or NULL */
+};
+
+struct rc_fake_host {
+    struct rc_host host;
+    struct fake_job main;
+
+    /* Guards all below; not held while a base or a plugin is called. */
+    pthread_mutex_t mutex;
+    int calls, fail_at, cancel_at;
+    enum rc_code fail_code;
+    struct fake_rule rules[FAKE_RULES];
+    size_t rule_count;
+    bool cancelled;
+    bool threads;
+    int held_back, open_handles;
+    int64_t remaining_ms;
+    int offset_minutes;
+    int64_t progress_done, progress_total;
+    struct fake_counter counters[FAKE_COUNTERS];
+    size_t counter_count;
+    struct rc_buf log, said, shown, listed;
+    char *temp_dir;
+
+    struct fake_object *objects; /* sorted by URI */
+    size_t object_count;
+    int64_t writes;
+
+    struct fake_answer *answers;
+    size_t answer_count;
+    struct fake_statement *statements;
+    size_t statement_count;
+
+    sqlite3 *db;
+
+    struct fake_lock_name *locks;
+    size_t lock_count;
+    int lock_losses;
+
+    void **owned; /* what bound configurations live in */
+    size_t owned_count;
+};
+
+static inline struct fake_job *fake_job_of(struct rc_job *job)
+{
+    return (struct fake_job *)job;
+}
+
+/* The base's table of a service ("storage"), or NULL when the fake does the work itself. */
+#define FAKE_BASE(fake_job, service) ((fake_job)->base ? (fake_job)->base->host->service : NULL)
+
+/* What every call that can fail begins with: counts it, and injects the fault that is due. */
+RC_MUST_CHECK enum rc_code fake_call(struct fake_job *job, const char *service, const char *subject,
+                                     struct rc_error *err);
+
+/* Whether --dry-run holds the change back, which is then logged and counted. */
+bool fake_held_back(struct fake_job *job, const char *what, const char *subject);
+
+/* Appends room for one element to an array; returns the new element, zeroed. */
+void *fake_grow(void *array, size_t *count, size_t size);
+
+void fake_opened(struct rc_fake_host *fake);
+void fake_closed(struct rc_fake_host *fake);
+
+/* Memory that lives as long as the host. */
+void *fake_own(struct rc_fake_host *fake, void *memory);
+
+extern const struct rc_storage_api fake_storage_api;
+extern const struct rc_sql_api fake_sql_api;
+extern const struct rc_db_api fake_db_api;
+extern const struct rc_lock_api fake_lock_api;
+extern const struct rc_parallel_api fake_parallel_api;
+
+void fake_storage_clear(struct rc_fake_host *fake);
+void fake_sql_clear(struct rc_fake_host *fake);
+void fake_db_clear(struct rc_fake_host *fake);
+void fake_lock_clear(struct rc_fake_host *fake);
+
+/* Puts the base's rows behind fault injection. Takes 'rows'. */
+struct rc_rows *fake_rows_wrap(struct fake_job *job, struct rc_rows *rows);
+
+/* Removes all objects that begin with 'prefix', and puts one; for written SQL results. */
+void fake_storage_replace(struct rc_fake_host *fake, const char *prefix, const char *uri,
+                          const char *data, size_t len);
+
+#endif

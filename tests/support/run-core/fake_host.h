@@ -1,0 +1,159 @@
+/*
+ * A host in memory, for tests of plugins: complete, offline, and able to fail at any call.
+ *
+ *     struct rc_fake_host *host = rc_fake_host_new(NULL);
+ *     const char *settings[] = { "source=s3://a/b", "target=s3://a/c", NULL };
+ *     rc_fake_host_put(host, "s3://a/b", "hello", 5);
+ *     struct rc_error err = RC_ERROR_INIT;
+ *     assert(rc_fake_host_run(host, &copy_plugin, "copy", settings, &err) == RC_OK);
+ *     assert(rc_fake_host_object(host, "s3://a/c", NULL));
+ *     rc_fake_host_free(host);
+ *
+ * Storage has the semantics of the real one: listings in the order of bytes, conditional
+ * writes, writers of which nothing is seen before the commit. The state database is SQLite in
+ * memory. SQL statements are recorded and answered by what the test has put up. With a base,
+ * each service that the base has is the base's instead, still counted and failed here.
+ *
+ * Results that are borrowed live until the host is freed or, for objects, replaced. The functions
+ * below may be called from one thread at a time; the services, as ever, from any. What a
+ * test itself gets wrong, such as an unknown index, is an assertion.
+ */
+#ifndef RUN_CORE_FAKE_HOST_H
+#define RUN_CORE_FAKE_HOST_H
+
+#include <run-core/plugin.h>
+
+struct rc_fake_host;
+
+RC_BEGIN_DECLS
+
+/* 'base' is NULL, or a job of another host, whose tables (those not NULL) do the work; borrowed. */
+struct rc_fake_host *rc_fake_host_new(struct rc_job *base);
+void rc_fake_host_free(struct rc_fake_host *host);
+/* For RC_CLEANUP. */
+void rc_fake_host_clear(struct rc_fake_host **host);
+
+/*
+ * The job to hand to a plugin. A test may change its members before a run: dry_run, attempt,
+ * now_unix_ms, slot_unix_ms, time_zone, params, ... It begins at 2026-01-15T12:00:00Z in UTC.
+ */
+struct rc_job *rc_fake_host_job(struct rc_fake_host *host);
+
+/* ---- running a plugin ----------------------------------------------------------------------- */
+
+/* Loads a plugin's .so for the rest of the process. RC_INVALID says what the loader found. */
+RC_MUST_CHECK enum rc_code rc_fake_host_load(const char *path, const struct rc_plugin **out,
+                                             struct rc_error *err);
+
+/*
+ * Fills 'out' (zeroed) by an option table from "key=value" texts, ending with NULL, then from
+ * defaults. A list is a key given several times, or "[a, b]"; a map is "key.name=value" for each
+ * name; an object of a list of objects is "key[0].name=value". What it allocates belongs to the
+ * host. Environment aliases are not read. RC_INVALID: as the real configuration would refuse it.
+ */
+RC_MUST_CHECK enum rc_code rc_fake_host_bind(struct rc_fake_host *host,
+                                             const struct rc_option *options, void *out,
+                                             const char *const *settings, struct rc_error *err);
+
+/*
+ * Does what a worker does: binds the options and the action's parameters from 'settings' (may be
+ * NULL), calls the plugin's check, then the action (NULL: the first). Returns what the action returned.
+ */
+RC_MUST_CHECK enum rc_code rc_fake_host_run(struct rc_fake_host *host,
+                                            const struct rc_plugin *plugin, const char *action,
+                                            const char *const *settings, struct rc_error *err);
+
+/*
+ * Runs an action on a new host for n = 1, 2, ... with the n-th host call failing, until n is
+ * past the last call. 'prepare' (may be NULL) fills each host. Each failed run has to return the
+ * injected code and say in its context what it was doing; RC_FAILED says where one did not. Then
+ * the same with a cancellation from the n-th call on, which has to end with RC_CANCELLED. Plugins that
+ * retry or ignore a failure need tests of their own. '*calls' is the number of calls of a clean run.
+ */
+RC_MUST_CHECK enum rc_code rc_fake_host_torture(const struct rc_plugin *plugin, const char *action,
+                                                const char *const *settings,
+                                                void (*prepare)(struct rc_fake_host *host,
+                                                                void *context),
+                                                void *context, int *calls, struct rc_error *err);
+
+/* ---- faults --------------------------------------------------------------------------------- */
+
+/* The n-th host call that can fail, from now on and counted from 1, fails with 'code'. 0: none. */
+void rc_fake_host_fail_at(struct rc_fake_host *host, int n, enum rc_code code);
+/*
+ * The next 'times' calls of a service such as "storage.put" whose subject (URI, statement, name)
+ * contains 'subject' fail. NULL fits all. -1 times: always. Calls may be told apart up to 16 rules.
+ */
+void rc_fake_host_fail_on(struct rc_fake_host *host, const char *service, const char *subject,
+                          int times, enum rc_code code);
+/* Asks the run to stop at the n-th call from now on; 0: not. */
+void rc_fake_host_cancel_at(struct rc_fake_host *host, int n);
+/* What rc_job_remaining_ms() says; at 0 the run's time is up. INT64_MAX at first. */
+void rc_fake_host_set_remaining_ms(struct rc_fake_host *host, int64_t remaining_ms);
+/* The job's zone, with a fixed offset from UTC. */
+void rc_fake_host_set_zone(struct rc_fake_host *host, const char *name, int offset_minutes);
+/* Runs rc_parallel() in threads; without, one item after the other in the calling thread. */
+void rc_fake_host_set_threads(struct rc_fake_host *host, bool threads);
+
+/* The host calls that can fail, made so far. */
+int rc_fake_host_calls(const struct rc_fake_host *host);
+
+/* ---- what the run did ----------------------------------------------------------------------- */
+
+/* Changes that --dry-run held back. */
+int rc_fake_host_held_back(const struct rc_fake_host *host);
+/* The log, a line "level: text key=value" each. */
+const char *rc_fake_host_log(const struct rc_fake_host *host);
+/* What was said, a line each. */
+const char *rc_fake_host_said(const struct rc_fake_host *host);
+/* Tables shown: title, headings and rows, a line each, cells apart by tabs. */
+const char *rc_fake_host_shown(const struct rc_fake_host *host);
+/* A counter's sum, 0 if it was never touched. */
+int64_t rc_fake_host_counter(const struct rc_fake_host *host, const char *name);
+/* The last progress reported. */
+void rc_fake_host_progress(const struct rc_fake_host *host, int64_t *done, int64_t *total);
+
+/* ---- storage -------------------------------------------------------------------------------- */
+
+/* Puts an object there, past all faults. */
+void rc_fake_host_put(struct rc_fake_host *host, const char *uri, const void *data, size_t len);
+/* The content of an object, ending with a NUL not counted in 'len' (may be NULL); NULL: there is none. */
+const char *rc_fake_host_object(const struct rc_fake_host *host, const char *uri, size_t *len);
+/* The URIs of all objects that begin with 'prefix', a line each in the order of bytes. */
+const char *rc_fake_host_objects(struct rc_fake_host *host, const char *prefix);
+/* Handles (listings, readers, writers, sessions, rows, locks) not closed yet. */
+int rc_fake_host_open_handles(const struct rc_fake_host *host);
+
+/* ---- sql ------------------------------------------------------------------------------------ */
+
+/*
+ * Statements that contain 'text' give these rows: 'row_count' times 'column_count' cells, borrowed. The answer
+ * added last is asked first. A statement that no answer fits succeeds without rows.
+ */
+void rc_fake_host_answer_rows(struct rc_fake_host *host, const char *text,
+                              const char *const *columns, size_t column_count,
+                              const struct rc_value *cells, size_t row_count);
+/* Statements that contain 'text' change or write so many rows. */
+void rc_fake_host_answer_count(struct rc_fake_host *host, const char *text, int64_t rows);
+/* Statements that contain 'text' fail. */
+void rc_fake_host_answer_error(struct rc_fake_host *host, const char *text, enum rc_code code,
+                               const char *cause);
+
+/* A statement that was run: exec, query, attach, write or drop. */
+struct rc_fake_statement {
+    const char *verb;
+    const char *text;     /* the statement or query; of attach and drop the table's name */
+    const char *location; /* of write, and the first one of attach; else NULL */
+};
+size_t rc_fake_host_statements(const struct rc_fake_host *host);
+struct rc_fake_statement rc_fake_host_statement(const struct rc_fake_host *host, size_t index);
+
+/* ---- locks ---------------------------------------------------------------------------------- */
+
+/* Another run takes a lock, or gives it back. */
+void rc_fake_host_hold_lock(struct rc_fake_host *host, const char *name, bool held);
+/* The leases held by the plugin are lost: rc_lock_check() says so from now on. */
+void rc_fake_host_lose_locks(struct rc_fake_host *host);
+
+RC_END_DECLS
+#endif
