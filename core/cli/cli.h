@@ -2,10 +2,12 @@
  * The command line. Commands and flags stand in tables, from which parsing, usage
  * errors, --help, the synopsis of the man page and shell completion all follow.
  *
- * Every run() returns the exit status of the process: see enum core_exit.
+ * Every run() returns the exit status of the process: see runtime/exit.h.
  */
 #ifndef CORE_CLI_CLI_H
 #define CORE_CLI_CLI_H
+
+#include <runtime/exit.h>
 
 #include <runtime/exit.h>
 

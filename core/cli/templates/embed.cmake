@@ -1,0 +1,16 @@
+# Turns the templates of 'run-core new-plugin' into a C file:
+#   cmake -D OUTPUT=templates.c -P embed.cmake
+file(GLOB templates ${CMAKE_CURRENT_LIST_DIR}/*.in)
+list(SORT templates)
+set(code "#include <cli/templates.h>\n\nconst struct core_template core_templates[] = {\n")
+foreach(template IN LISTS templates)
+    get_filename_component(name ${template} NAME)
+    string(REGEX REPLACE "\\.in$" "" name ${name})
+    file(READ ${template} text)
+    string(REPLACE "\\" "\\\\" text "${text}")
+    string(REPLACE "\"" "\\\"" text "${text}")
+    string(REPLACE "\n" "\\n\"\n      \"" text "${text}")
+    string(APPEND code "    { \"${name}\",\n      \"${text}\" },\n")
+endforeach()
+string(APPEND code "    { 0 },\n};\n")
+file(WRITE ${OUTPUT} "${code}")
