@@ -4,6 +4,9 @@
  * The sections core, storage, sql and jobs are themselves bound through option
  * tables (settings.c), so one grammar and one set of messages serves everything. What a
  * plugin's own options are only the plugin knows: those stay nodes here.
+ *
+ * Paths are relative to the directory of the file in which they stand. Top-level keys that begin
+ * with "x-" are the user's own, for anchors that other places refer to.
  */
 #ifndef CORE_CONFIG_CONFIG_H
 #define CORE_CONFIG_CONFIG_H
@@ -23,44 +26,56 @@ struct core_settings {
     int log_level;              /* enum rc_log_level */
 };
 
+enum core_addressing_setting { CORE_ADDRESS_AUTO, CORE_ADDRESS_PATH, CORE_ADDRESS_VIRTUAL };
+
 struct core_store_settings {
     const char *name;
     struct core_place place;
     const char *bucket; /* the bucket that it stands for; the name by default */
     const char *url;    /* where that bucket lies; NULL: where its scheme says */
     const char *region, *endpoint;
-    int addressing; /* 0 auto, 1 path, 2 virtual host */
+    int addressing; /* enum core_addressing_setting */
 };
 
 struct core_engine_settings {
     const char *name;
     struct core_place place;
-    const char *engine;          /* "duckdb" */
-    const char *library;         /* libduckdb.so; NULL: by the rule of the command line */
-    int64_t memory_limit_bytes;  /* 0: the engine's default */
-    int64_t threads;             /* 0: one a core */
-    const char *temp_dir;        /* for what does not fit into memory; NULL: the run's own */
-    int64_t temp_limit_bytes;    /* 0: no limit */
+    const char *engine;         /* "duckdb" */
+    const char *library;        /* libduckdb.so; NULL: by the rule of the command line */
+    int64_t memory_limit_bytes; /* 0: the engine's default */
+    int64_t threads;            /* 0: one a core */
+    const char *temp_dir;       /* for what does not fit into memory; NULL: the run's own */
+    int64_t temp_limit_bytes;   /* 0: no limit */
 };
 
 struct core_plugin_settings {
     const char *name;
     struct core_place place;
-    const char *file;                /* NULL: NAME.so on the plugin path */
-    const struct core_node *config;  /* map or NULL */
-    const char *config_file;         /* absolute, or NULL */
+    const char *file;               /* NULL: NAME.so on the plugin path */
+    const struct core_node *config; /* map or NULL */
+    const char *config_file;        /* absolute, or NULL */
+    const char *config_file_shown;  /* as messages name it: beside the file that names it */
     const char *config_url;
-    struct core_place config_file_place;
+    struct core_place config_file_place, config_url_place;
 };
 
 enum core_concurrency { CORE_FORBID, CORE_ALLOW, CORE_REPLACE, CORE_QUEUE };
 enum core_misfire { CORE_MISFIRE_SKIP, CORE_MISFIRE_LATEST, CORE_MISFIRE_ALL };
+/* AUTO follows the schedule's expression: an interval or a fixed time. */
+enum core_dst_gap { CORE_DST_GAP_AUTO, CORE_DST_GAP_RUN_AFTER, CORE_DST_GAP_SKIP };
+enum core_dst_overlap { CORE_DST_OVERLAP_AUTO, CORE_DST_OVERLAP_FIRST, CORE_DST_OVERLAP_BOTH };
+
+/* An item of a job's notify list. */
+struct core_notify_settings {
+    struct rc_strs on; /* "failure", "missed", "success" */
+    const char *url;
+};
 
 struct core_job_settings {
     const char *name;
     struct core_place place;
     const char *plugin;
-    const char *action; /* NULL: the plugin's first */
+    const char *action;   /* NULL: the plugin's first */
     const char *schedule; /* NULL: on demand only */
     const char *time_zone;
     int64_t timeout_ms, kill_after_ms; /* timeout 0: none */
@@ -69,11 +84,12 @@ struct core_job_settings {
     } retry;
     int concurrency, misfire;
     int64_t catchup_window_ms;
-    struct rc_objects notify;
+    int dst_gap, dst_overlap;
+    struct rc_objects notify; /* of struct core_notify_settings */
     const struct core_node *config;
-    const char *config_file;
+    const char *config_file, *config_file_shown;
     const char *config_url;
-    struct core_place config_file_place;
+    struct core_place config_file_place, config_url_place;
 };
 
 struct core_config {
@@ -97,10 +113,15 @@ struct core_config *core_config_load(const char *path, struct core_problems *pro
 void core_config_free(struct core_config *config);
 
 /* NULL: no such name. */
-const struct core_job_settings *core_config_job(const struct core_config *config,
-                                                const char *name);
+const struct core_job_settings *core_config_job(const struct core_config *config, const char *name);
 const struct core_plugin_settings *core_config_plugin(const struct core_config *config,
                                                       const char *name);
+
+/*
+ * The table of a section's own keys: "core", "core.auth", "storage", "sql", "plugins", "jobs", "jobs.retry",
+ * "jobs.notify"; NULL: there is no such section. For describing the configuration.
+ */
+const struct core_option_table *core_settings_table(const char *section);
 
 /* What a plugin's options for one run are bound from, the strongest first. */
 struct core_layers {
@@ -111,7 +132,7 @@ struct core_layers {
 /*
  * The layers for a run: 'set' (a map from core_config_parse_set(), or NULL), the job's config and
  * config_file, the plugin's config and config_file; 'job' and 'plugin' may be NULL. config_file
- * and config_url given in 'set' come in too. A config_url is reported as not supported yet in
+ * and config_url given in 'set' come in too, behind it, and are taken out of the layer that 'set' becomes. A config_url is reported as not supported yet in
  * 'problems'.
  */
 void core_config_layers(struct core_arena *arena, const struct core_node *set,
@@ -120,8 +141,8 @@ void core_config_layers(struct core_arena *arena, const struct core_node *set,
                         struct core_problems *problems);
 
 /*
- * Makes a map of the KEY=VALUE words of --set. A value that begins with [ or { is YAML,
- * any other is text as it stands. The place of each is "--set KEY".
+ * Makes a map of the KEY=VALUE words of --set. A value is text as it stands, ${...} too; only where its option
+ * takes a list or a map, and it begins with [ or {, is it read as YAML. The place of each is "--set KEY".
  */
 struct core_node *core_config_parse_set(struct core_arena *arena, const char *const *words,
                                         size_t count, struct core_problems *problems);

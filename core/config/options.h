@@ -17,7 +17,10 @@ struct core_option_table {
     size_t stride;                 /* sizeof(struct rc_option) there */
 };
 
-#define CORE_OPTION_TABLE(options) { (options), sizeof(struct rc_option) }
+#define CORE_OPTION_TABLE(options)                                                                 \
+    {                                                                                              \
+        (options), sizeof(struct rc_option)                                                        \
+    }
 
 /* Entry 'index', brought to the present struct (missing members zero); false behind the last. */
 bool core_option_at(const struct core_option_table *table, size_t index, struct rc_option *out);
@@ -29,18 +32,16 @@ bool core_option_at(const struct core_option_table *table, size_t index, struct 
  * missing (at 'place'). Layers may be NULL. Keys that the table does not have are left to
  * core_options_check_keys(). Secret values are registered with secrets.h.
  */
-void core_options_bind(const struct core_option_table *table,
-                       const struct core_node *const *layers, size_t layer_count,
-                       const struct core_place *place, void *out, struct core_arena *arena,
-                       struct core_problems *problems);
+void core_options_bind(const struct core_option_table *table, const struct core_node *const *layers,
+                       size_t layer_count, const struct core_place *place, void *out,
+                       struct core_arena *arena, struct core_problems *problems);
 
 /*
  * Reports the keys of 'map' that none of the tables has, with the nearest valid name. 'what' says
  * of what they should be an option: "plugin 'egress'".
  */
 void core_options_check_keys(const struct core_node *map, const struct core_option_table *tables,
-                             size_t table_count, const char *what,
-                             struct core_problems *problems);
+                             size_t table_count, const char *what, struct core_problems *problems);
 
 /*
  * Reports what a table itself has wrong: a default out of range, a duplicate or malformed name,

@@ -1,0 +1,151 @@
+/*
+ * Remembers secret values and masks them in text. Knows nothing of where they come
+ * from or where the text goes.
+ */
+#include <config/secrets.h>
+
+#include <run-core/str.h>
+
+#include <pthread.h>
+#include <stdatomic.h>
+#include <stdint.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum { SHORTEST = 4, MASK_LEN = sizeof(CORE_SECRET_MASK) - 1 };
+
+struct secret {
+    char *value;
+    size_t len;
+};
+
+/*
+ * Process-wide, as a value may reach any output. 'count' is read without the lock, so
+ * that masking costs one load while there is no secret.
+ */
+static struct {
+    pthread_rwlock_t lock;
+    atomic_size_t count;
+    struct secret *items; /* the longest first */
+    size_t capacity;
+    bool first_bytes[256]; /* with which a value begins */
+} known = { .lock = PTHREAD_RWLOCK_INITIALIZER };
+
+static void insert(const char *value, size_t len)
+{
+    size_t count = atomic_load(&known.count), at = 0;
+
+    for (size_t i = 0; i < count; i++)
+        if (known.items[i].len == len && memcmp(known.items[i].value, value, len) == 0)
+            return;
+    if (count == known.capacity) {
+        known.capacity = known.capacity ? known.capacity * 2 : 8;
+        known.items = rc_realloc(known.items, known.capacity * sizeof(*known.items));
+    }
+    while (at < count && known.items[at].len >= len)
+        at++;
+    memmove(known.items + at + 1, known.items + at, (count - at) * sizeof(*known.items));
+    known.items[at] = (struct secret){ .value = rc_strndup(value, len), .len = len };
+    known.first_bytes[(unsigned char)value[0]] = true;
+    atomic_store(&known.count, count + 1);
+}
+
+static void add(const char *value, size_t len)
+{
+    if (len < SHORTEST)
+        return;
+    pthread_rwlock_wrlock(&known.lock);
+    insert(value, len);
+    pthread_rwlock_unlock(&known.lock);
+}
+
+void core_secret_add_url(const char *url)
+{
+    const char *authority = url ? strstr(url, "://") : NULL;
+    const char *at = NULL, *colon;
+    size_t len;
+
+    if (!authority)
+        return;
+    authority += 3;
+    len = strcspn(authority, "/?#");
+    for (size_t i = 0; i < len; i++)
+        if (authority[i] == '@')
+            at = authority + i; /* the last one: people forget to encode it in passwords */
+    if (!at)
+        return;
+    colon = memchr(authority, ':', (size_t)(at - authority));
+    if (colon)
+        add(colon + 1, (size_t)(at - colon - 1));
+}
+
+void core_secret_add(const char *value)
+{
+    if (!value)
+        return;
+    add(value, strlen(value));
+    core_secret_add_url(value);
+}
+
+/* The length of the secret that stands at 'text', or 0. The caller holds the lock. */
+static size_t match(const char *text, size_t len)
+{
+    size_t count = atomic_load(&known.count);
+
+    if (!known.first_bytes[(unsigned char)text[0]])
+        return 0;
+    for (size_t i = 0; i < count; i++)
+        if (known.items[i].len <= len &&
+            memcmp(known.items[i].value, text, known.items[i].len) == 0)
+            return known.items[i].len;
+    return 0;
+}
+
+void core_secret_mask(char *text)
+{
+    size_t len, from = 0, to = 0;
+
+    if (atomic_load(&known.count) == 0)
+        return;
+    len = strlen(text);
+    pthread_rwlock_rdlock(&known.lock);
+    while (from < len) {
+        size_t secret = match(text + from, len - from);
+
+        if (secret == 0) {
+            text[to++] = text[from++];
+            continue;
+        }
+        /* A shorter secret gets a shorter mask: the text must not grow. */
+        for (size_t i = 0; i < secret && i < MASK_LEN; i++)
+            text[to++] = CORE_SECRET_MASK[i];
+        from += secret;
+    }
+    pthread_rwlock_unlock(&known.lock);
+    text[to] = '\0';
+}
+
+void core_secret_add_masked(struct rc_buf *out, const char *text, size_t len)
+{
+    size_t from = 0, plain = 0; /* 'plain' is where the part begins that was not added yet */
+
+    if (atomic_load(&known.count) == 0) {
+        rc_buf_add(out, text, len);
+        return;
+    }
+    pthread_rwlock_rdlock(&known.lock);
+    while (from < len) {
+        size_t secret = match(text + from, len - from);
+
+        if (secret == 0) {
+            from++;
+            continue;
+        }
+        rc_buf_add(out, text + plain, from - plain);
+        rc_buf_adds(out, CORE_SECRET_MASK);
+        from += secret;
+        plain = from;
+    }
+    pthread_rwlock_unlock(&known.lock);
+    rc_buf_add(out, text + plain, len - plain);
+}

@@ -1,0 +1,42 @@
+/*
+ * The sections of a configuration and their keys. Private to core/config.
+ */
+#ifndef CORE_CONFIG_SETTINGS_H
+#define CORE_CONFIG_SETTINGS_H
+
+#include <config/config.h>
+
+/* A map within an entry that fills the entry's own struct, such as 'retry' of a job. */
+struct core_subsection {
+    const char *key;
+    struct core_option_table table;
+};
+
+struct core_section {
+    const char *key;  /* at the top level */
+    const char *what; /* "job": what one entry is, in messages */
+    struct core_option_table table;
+    const struct core_subsection *parts; /* ends with { 0 }; or NULL */
+    const char *const *free; /* keys that are no options, such as 'config'; ends with NULL */
+};
+
+enum core_section_id {
+    CORE_SECTION_CORE,
+    CORE_SECTION_STORAGE,
+    CORE_SECTION_SQL,
+    CORE_SECTION_PLUGINS,
+    CORE_SECTION_JOBS,
+    CORE_SECTION_COUNT
+};
+
+extern const struct core_section core_sections[CORE_SECTION_COUNT];
+
+/*
+ * Fills 'out' from 'map' (a MAP, or NULL for none): the keys of the section and of its parts, with
+ * all their mistakes. 'what' names the entry in messages; 'place' is that of what is missing.
+ */
+void core_section_bind(const struct core_section *section, const struct core_node *map,
+                       const char *what, const struct core_place *place, void *out,
+                       struct core_arena *arena, struct core_problems *problems);
+
+#endif
