@@ -27,9 +27,9 @@ void core_db_close(struct core_db *db);
 
 /* The plugin's own schema, as rc_db_open(). 'cancel' may be NULL and outlives the handle. */
 RC_MUST_CHECK enum rc_code core_db_open_plugin(struct core_db *db, const char *plugin,
-                                               const struct rc_migration *migrations,
-                                               size_t count, const struct core_cancel *cancel,
-                                               struct rc_db **out, struct rc_error *err);
+                                               const struct rc_migration *migrations, size_t count,
+                                               const struct core_cancel *cancel, struct rc_db **out,
+                                               struct rc_error *err);
 void core_db_close_plugin(struct rc_db *db);
 
 /*

@@ -22,11 +22,6 @@ enum {
     ATTEMPTS = 1000,
 };
 
-static void close_temp(struct core_temp_file *temp)
-{
-    core_temp_file_close(temp);
-}
-
 /* ---- copy --------------------------------------------------------------------------------- */
 
 static enum rc_code open_source(const char *path, int *fd, struct rc_error *err)
@@ -92,7 +87,7 @@ enum rc_code core_file_copy(const struct core_place_in_store *source,
                             const struct core_place_in_store *target, struct rc_error *err)
 {
     RC_CLEANUP(core_fd_close) int fd = -1;
-    RC_CLEANUP(close_temp) struct core_temp_file temp = CORE_TEMP_FILE_INIT;
+    RC_CLEANUP(core_temp_file_close) struct core_temp_file temp = CORE_TEMP_FILE_INIT;
 
     if (open_source(source->key, &fd, err) || core_file_open_temp(target, &temp, err) ||
         copy_content(fd, &temp, target->cancel, err))

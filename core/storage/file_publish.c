@@ -22,8 +22,7 @@
 enum {
     FILE_MODE = 0666, /* before the umask */
     DIRECTORY_MODE = 0777,
-    NAME_LIMIT = NAME_MAX - 24, /* leaves room for what a temporary's name has in addition */
-    ATTEMPTS = 1000,            /* of a step that another process may undo each time */
+    ATTEMPTS = 1000, /* of a step that another process may undo each time */
 };
 
 enum rc_code core_file_check_key(const char *key, struct rc_error *err)
@@ -33,9 +32,9 @@ enum rc_code core_file_check_key(const char *key, struct rc_error *err)
 
     for (const char *name = key; *name; name += len + (name[len] == '/')) {
         len = strcspn(name, "/");
-        if (len > NAME_LIMIT)
+        if (len > NAME_MAX)
             return rc_fail(err, RC_INVALID, "'%.60s...' is a name of %zu bytes, the limit is %d",
-                           name, len, (int)NAME_LIMIT);
+                           name, len, NAME_MAX);
         if (strncmp(name, CORE_FILE_TEMP_PREFIX, prefix_len) == 0)
             return rc_fail(err, RC_INVALID, "'%s': names that begin with '%s' are kept for %s", key,
                            CORE_FILE_TEMP_PREFIX, "unfinished writes");
@@ -174,15 +173,6 @@ static enum rc_code stamp(const struct core_temp_file *temp, struct rc_error *er
     return RC_OK;
 }
 
-/* Directories vanish with their last object; that is no failure of who published one before. */
-static enum rc_code sync_parent(const char *path, struct rc_error *err)
-{
-    RC_STR_AUTO parent = core_path_directory(path);
-    enum rc_code code = core_dir_sync(parent, err);
-
-    return code == RC_NOT_FOUND ? RC_OK : code;
-}
-
 /*
  * Publishes where nothing was a moment ago; *again when something is there now. Unlike a plain rename it
  * cannot replace, unlocked, what another has just written.
@@ -194,11 +184,14 @@ static enum rc_code publish_new(struct core_temp_file *temp, bool *again, struct
 
     *again = false;
     if (renameat2(AT_FDCWD, temp->path, AT_FDCWD, target, RENAME_NOREPLACE) == 0) {
-        (void)close(temp->fd);
-        free(temp->path);
-        free(temp->target);
-        *temp = (struct core_temp_file)CORE_TEMP_FILE_INIT;
-        return sync_parent(target, err);
+        RC_STR_AUTO parent = core_path_directory(target);
+        enum rc_code code = core_dir_sync(parent, err);
+
+        /* Its lock goes last: until then nobody removes the object, or the directory under it. */
+        core_fd_close(&temp->fd);
+        rc_str_free(&temp->path);
+        rc_str_free(&temp->target);
+        return code;
     }
     if (errno == EEXIST) {
         /* A link that leads nowhere is absent to readers, yet in the way: it is replaced. */

@@ -1,0 +1,144 @@
+/*
+ * Keeps the leases of the locks that this process holds: one thread for a database, from the
+ * first lock until it is closed.
+ */
+#include <db/internal.h>
+
+#include <os/clock.h>
+
+#include <errno.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <time.h>
+
+static void lose(struct rc_lock *lock)
+{
+    lock->is_lost = true;
+    if (lock->lost)
+        core_cancel_request(lock->lost, RC_CANCELLED);
+}
+
+void core_lease_renew(struct rc_lock *lock)
+{
+    struct core_db *db = lock->db;
+    int64_t now_unix_ms = core_clock_now_unix_ms();
+    const struct rc_value params[] = {
+        rc_value_int(now_unix_ms + db->lease_ms),
+        rc_value_text(lock->name),
+        rc_value_int(lock->token),
+    };
+    struct rc_error ignored;
+    int64_t changed = 0;
+
+    if (core_sqlite_exec(&db->core,
+                         "UPDATE locks SET expires_unix_ms = $1 "
+                         "WHERE name = $2 AND token = $3 AND holder IS NOT NULL",
+                         params, RC_ARRAY_LEN(params), &changed, &ignored)) {
+        /* Without an answer the lease runs on, but not beyond its end. */
+        if (core_clock_now_unix_ms() >= lock->expires_unix_ms)
+            lose(lock);
+    } else if (changed == 0) {
+        lose(lock);
+    } else {
+        lock->expires_unix_ms = now_unix_ms + db->lease_ms;
+    }
+}
+
+bool core_lease_return(struct rc_lock *lock)
+{
+    const struct rc_value params[] = { rc_value_text(lock->name), rc_value_int(lock->token) };
+    struct rc_error ignored;
+
+    /* A lost lock too: where only the renewal failed, the row still names this process. */
+    return core_sqlite_exec(&lock->db->core,
+                            "UPDATE locks SET holder = NULL, host = NULL, pid = NULL, "
+                            "start_ticks = NULL WHERE name = $1 AND token = $2",
+                            params, RC_ARRAY_LEN(params), NULL, &ignored) == RC_OK;
+}
+
+void core_lease_forget(struct rc_lock *lock)
+{
+    struct rc_lock **at = &lock->db->locks;
+
+    while (*at != lock)
+        at = &(*at)->next;
+    *at = lock->next;
+    free(lock->name);
+    free(lock->holder);
+    free(lock);
+}
+
+/* One round over all locks: renews what is held, returns what could not be returned before. */
+static void tend(struct core_db *db)
+{
+    struct rc_lock *next;
+
+    for (struct rc_lock *lock = db->locks; lock; lock = next) {
+        next = lock->next;
+        if (lock->is_released && core_lease_return(lock))
+            core_lease_forget(lock);
+        else if (!lock->is_released && !lock->is_lost)
+            core_lease_renew(lock);
+    }
+}
+
+static struct timespec after_ms(int64_t ms)
+{
+    enum { NS_PER_MS = 1000000, NS_PER_S = 1000000000 };
+    struct timespec at;
+
+    (void)clock_gettime(CLOCK_MONOTONIC, &at);
+    at.tv_sec += (time_t)(ms / 1000);
+    at.tv_nsec += (long)(ms % 1000) * NS_PER_MS;
+    if (at.tv_nsec >= NS_PER_S) {
+        at.tv_nsec -= NS_PER_S;
+        at.tv_sec++;
+    }
+    return at;
+}
+
+static void *renew_all(void *context)
+{
+    struct core_db *db = context;
+
+    (void)pthread_mutex_lock(&db->mutex);
+    while (!db->stopping) {
+        struct timespec at = after_ms(db->renew_ms);
+
+        if (pthread_cond_timedwait(&db->wake, &db->mutex, &at) == ETIMEDOUT)
+            tend(db);
+    }
+    (void)pthread_mutex_unlock(&db->mutex);
+    return NULL;
+}
+
+void core_lease_start(struct core_db *db)
+{
+    sigset_t all, before;
+
+    if (db->renewing)
+        return;
+    /* Signals belong to the threads that expect them. */
+    (void)sigfillset(&all);
+    (void)pthread_sigmask(SIG_SETMASK, &all, &before);
+    /* Without the thread, leases are still renewed whenever they are checked. */
+    db->renewing = pthread_create(&db->renewer, NULL, renew_all, db) == 0;
+    (void)pthread_sigmask(SIG_SETMASK, &before, NULL);
+}
+
+void core_lease_stop(struct core_db *db)
+{
+    bool renewing;
+
+    (void)pthread_mutex_lock(&db->mutex);
+    renewing = db->renewing;
+    db->stopping = true;
+    (void)pthread_cond_signal(&db->wake);
+    (void)pthread_mutex_unlock(&db->mutex);
+    if (renewing)
+        (void)pthread_join(db->renewer, NULL);
+    while (db->locks) {
+        (void)core_lease_return(db->locks);
+        core_lease_forget(db->locks);
+    }
+}

@@ -1,0 +1,254 @@
+/*
+ * Named locks: rows of the core's database. Who finds the row free, or its holder dead,
+ * writes itself into it, in one transaction with that look. Leases are kept alive in lease.c.
+ */
+#include <db/internal.h>
+
+#include <os/clock.h>
+#include <run-core/str.h>
+#include <run-core/time.h>
+
+#include <stdlib.h>
+#include <string.h>
+
+enum {
+    NAME_LIMIT = 200,
+    FIRST_PAUSE_MS = 5, /* between two looks at a lock that is held */
+    LONGEST_PAUSE_MS = 200,
+};
+
+/* The row of a lock, as it was found. */
+struct found {
+    bool is_free;
+    char *holder;
+    int64_t acquired_unix_ms;
+};
+
+static void clear_found(struct found *found)
+{
+    free(found->holder);
+    *found = (struct found){ 0 };
+}
+
+/*
+ * Whether the row's holder can no longer act. A process that lives here holds its lock however late its lease
+ * is, as after the machine was suspended; of one elsewhere only the lease is known.
+ */
+static bool holder_is_gone(sqlite3_stmt *row)
+{
+    struct core_process_id id = {
+        .pid = (pid_t)sqlite3_column_int64(row, 2),
+        .start_ticks = (uint64_t)sqlite3_column_int64(row, 3),
+    };
+    const char *host = (const char *)sqlite3_column_text(row, 1);
+    size_t len = host ? strlen(host) : 0;
+
+    if (len == 0 || len >= sizeof(id.host))
+        return true;
+    memcpy(id.host, host, len + 1);
+    switch (core_process_look(&id)) {
+    case CORE_PROCESS_ALIVE:
+        return false;
+    case CORE_PROCESS_DEAD:
+        return true;
+    case CORE_PROCESS_ELSEWHERE:
+        break;
+    }
+    return sqlite3_column_int64(row, 5) <= core_clock_now_unix_ms();
+}
+
+static enum rc_code look(struct core_db *db, const char *name, struct found *out,
+                         struct rc_error *err)
+{
+    const struct rc_value params[] = { rc_value_text(name) };
+    CORE_STMT_AUTO(stmt);
+    bool row;
+
+    clear_found(out);
+    if (core_sqlite_prepare(&db->core,
+                            "SELECT holder, host, pid, start_ticks, acquired_unix_ms, "
+                            "expires_unix_ms FROM locks WHERE name = $1",
+                            params, RC_ARRAY_LEN(params), &stmt, err) ||
+        core_sqlite_step(&db->core, stmt, &row, err))
+        return err->code;
+    out->is_free = !row || sqlite3_column_type(stmt, 0) == SQLITE_NULL || holder_is_gone(stmt);
+    if (!out->is_free) {
+        out->holder = rc_strdup((const char *)sqlite3_column_text(stmt, 0));
+        out->acquired_unix_ms = sqlite3_column_int64(stmt, 4);
+    }
+    return RC_OK;
+}
+
+/* Writes this process into the row; the token rises, also over releases. */
+static enum rc_code take(struct core_db *db, struct rc_lock *lock, struct rc_error *err)
+{
+    int64_t now_unix_ms = core_clock_now_unix_ms();
+    const struct rc_value params[] = {
+        rc_value_text(lock->name),
+        rc_value_text(lock->holder),
+        rc_value_text(db->self.host),
+        rc_value_int(db->self.pid),
+        rc_value_int((int64_t)db->self.start_ticks),
+        rc_value_int(now_unix_ms),
+        rc_value_int(now_unix_ms + db->lease_ms),
+    };
+    CORE_STMT_AUTO(stmt);
+    bool row;
+
+    if (core_sqlite_prepare(
+            &db->core,
+            "INSERT INTO locks (name, token, holder, host, pid, start_ticks, acquired_unix_ms, "
+            "expires_unix_ms) VALUES ($1, 1, $2, $3, $4, $5, $6, $7) "
+            "ON CONFLICT (name) DO UPDATE SET token = token + 1, holder = excluded.holder, "
+            "host = excluded.host, pid = excluded.pid, start_ticks = excluded.start_ticks, "
+            "acquired_unix_ms = excluded.acquired_unix_ms, "
+            "expires_unix_ms = excluded.expires_unix_ms RETURNING token",
+            params, RC_ARRAY_LEN(params), &stmt, err) ||
+        core_sqlite_step(&db->core, stmt, &row, err))
+        return err->code;
+    lock->token = sqlite3_column_int64(stmt, 0);
+    lock->expires_unix_ms = now_unix_ms + db->lease_ms;
+    return RC_OK;
+}
+
+/* Looks again and takes, with the database locked. */
+static enum rc_code look_and_take(struct core_db *db, struct rc_lock *lock, struct found *found,
+                                  struct rc_error *err)
+{
+    enum rc_code code;
+
+    if (core_sqlite_begin(&db->core, err))
+        return err->code;
+    code = look(db, lock->name, found, err);
+    if (!code && found->is_free)
+        code = take(db, lock, err);
+    if (code || !found->is_free) {
+        core_sqlite_rollback(&db->core);
+        return code;
+    }
+    return core_sqlite_commit(&db->core, err);
+}
+
+/* One attempt. RC_OK with found->is_free: the lock is ours. */
+static enum rc_code attempt(struct core_db *db, struct rc_lock *lock, struct found *found,
+                            struct rc_error *err)
+{
+    enum rc_code code;
+
+    (void)pthread_mutex_lock(&db->mutex);
+    /* A plain look first, so that those who wait do not keep others from writing. */
+    code = look(db, lock->name, found, err);
+    if (!code && found->is_free)
+        code = look_and_take(db, lock, found, err);
+    if (!code && found->is_free) {
+        lock->next = db->locks;
+        db->locks = lock;
+        core_lease_start(db);
+    }
+    (void)pthread_mutex_unlock(&db->mutex);
+    return code;
+}
+
+static enum rc_code conflict(const char *name, const struct found *found, int64_t wait_ms,
+                             struct rc_error *err)
+{
+    char since[RC_TIME_TEXT], waited[RC_AMOUNT_TEXT];
+
+    rc_format_time(found->acquired_unix_ms, since);
+    if (wait_ms <= 0)
+        return rc_fail(err, RC_CONFLICT, "the lock '%s' is held by %s since %s", name,
+                       found->holder, since);
+    return rc_fail(err, RC_CONFLICT, "the lock '%s' is held by %s since %s; waited %s", name,
+                   found->holder, since, rc_format_duration(wait_ms, waited));
+}
+
+static enum rc_code wait_for(struct core_db *db, struct rc_lock *lock, int64_t wait_ms,
+                             const struct core_cancel *cancel, struct found *found,
+                             struct rc_error *err)
+{
+    int64_t start_ms = core_clock_mono_ms();
+    int64_t pause_ms = FIRST_PAUSE_MS;
+
+    for (;;) {
+        int64_t left_ms;
+
+        if (core_cancel_check(cancel, err))
+            return rc_context(err, "wait for the lock '%s'", lock->name);
+        if (attempt(db, lock, found, err))
+            return rc_context(err, "take the lock '%s'", lock->name);
+        if (found->is_free)
+            return RC_OK;
+        left_ms = wait_ms - (core_clock_mono_ms() - start_ms);
+        if (left_ms <= 0)
+            return conflict(lock->name, found, wait_ms, err);
+        core_clock_sleep_ms(pause_ms < left_ms ? pause_ms : left_ms);
+        pause_ms = pause_ms * 2 < LONGEST_PAUSE_MS ? pause_ms * 2 : LONGEST_PAUSE_MS;
+    }
+}
+
+enum rc_code core_lock_acquire(struct core_db *db, const char *name, const char *holder,
+                               int64_t wait_ms, const struct core_cancel *cancel,
+                               struct core_cancel *lost, struct rc_lock **out, struct rc_error *err)
+{
+    RC_CLEANUP(clear_found) struct found found = { 0 };
+    struct rc_lock *lock;
+
+    *out = NULL;
+    if (name[0] == '\0' || strlen(name) > NAME_LIMIT)
+        return rc_fail(err, RC_INVALID, "a lock's name has 1 to %d bytes, this one %zu", NAME_LIMIT,
+                       strlen(name));
+    lock = rc_malloc(sizeof(*lock));
+    *lock = (struct rc_lock){
+        .db = db,
+        .name = rc_strdup(name),
+        .holder = rc_strdup(holder),
+        .lost = lost,
+    };
+    if (wait_for(db, lock, wait_ms, cancel, &found, err)) {
+        free(lock->name);
+        free(lock->holder);
+        free(lock);
+        return err->code;
+    }
+    *out = lock;
+    return RC_OK;
+}
+
+enum rc_code core_lock_check(struct rc_lock *lock, struct rc_error *err)
+{
+    struct core_db *db = lock->db;
+    enum rc_code code = RC_OK;
+
+    (void)pthread_mutex_lock(&db->mutex);
+    /* Late, as after the machine was suspended: still ours only if nobody took it meanwhile. */
+    if (!lock->is_lost && core_clock_now_unix_ms() >= lock->expires_unix_ms)
+        core_lease_renew(lock);
+    if (lock->is_lost)
+        code = rc_fail(err, RC_CONFLICT,
+                       "the lease of the lock '%s' was lost: it could not be renewed in time, or "
+                       "another run has taken it",
+                       lock->name);
+    (void)pthread_mutex_unlock(&db->mutex);
+    return code;
+}
+
+int64_t core_lock_token(const struct rc_lock *lock)
+{
+    return lock->token;
+}
+
+void core_lock_release(struct rc_lock *lock)
+{
+    struct core_db *db;
+
+    if (!lock)
+        return;
+    db = lock->db;
+    (void)pthread_mutex_lock(&db->mutex);
+    lock->lost = NULL; /* may not outlive the lock */
+    if (core_lease_return(lock))
+        core_lease_forget(lock);
+    else
+        lock->is_released = true;
+    (void)pthread_mutex_unlock(&db->mutex);
+}
