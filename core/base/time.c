@@ -214,7 +214,7 @@ bool rc_parse_time(const char *text, int64_t *out_unix_ms)
 char *rc_format_time(int64_t unix_ms, char out[RC_TIME_TEXT])
 {
     int64_t day = floor_div(unix_ms, RC_DAY_MS);
-    int ms_of_day = (int)(unix_ms - day * RC_DAY_MS);
+    int ms_of_day = (int)((unix_ms % RC_DAY_MS + RC_DAY_MS) % RC_DAY_MS);
     int second_of_day = ms_of_day / 1000;
     int milliseconds = ms_of_day % 1000;
     int64_t year = 0;
