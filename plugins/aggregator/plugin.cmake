@@ -1,0 +1,2 @@
+# Markers are JSON.
+list(APPEND plugin_libraries PkgConfig::JANSSON)
