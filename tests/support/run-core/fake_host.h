@@ -57,7 +57,7 @@ RC_MUST_CHECK enum rc_code rc_fake_host_bind(struct rc_fake_host *host,
 
 /*
  * Does what a worker does: binds the options and the action's parameters from 'settings' (may be
- * NULL), calls the plugin's check, then the action (NULL: the first). Returns what the action returned.
+ * NULL), calls the plugin's check, then the action (NULL: the first), and returns its result.
  */
 RC_MUST_CHECK enum rc_code rc_fake_host_run(struct rc_fake_host *host,
                                             const struct rc_plugin *plugin, const char *action,
@@ -66,9 +66,10 @@ RC_MUST_CHECK enum rc_code rc_fake_host_run(struct rc_fake_host *host,
 /*
  * Runs an action on a new host for n = 1, 2, ... with the n-th host call failing, until n is
  * past the last call. 'prepare' (may be NULL) fills each host. Each failed run has to return the
- * injected code and say in its context what it was doing; RC_FAILED says where one did not. Then
- * the same with a cancellation from the n-th call on, which has to end with RC_CANCELLED. Plugins that
- * retry or ignore a failure need tests of their own. '*calls' is the number of calls of a clean run.
+ * injected code, say in its context what it was doing and leave no handle open; RC_FAILED says
+ * where one did not. Then the same with a cancellation from the n-th call on, which has to end
+ * with RC_CANCELLED. Plugins that retry or ignore a failure need tests of their own. '*calls' is
+ * the number of calls of a clean run.
  */
 RC_MUST_CHECK enum rc_code rc_fake_host_torture(const struct rc_plugin *plugin, const char *action,
                                                 const char *const *settings,
@@ -117,7 +118,7 @@ void rc_fake_host_progress(const struct rc_fake_host *host, int64_t *done, int64
 
 /* Puts an object there, past all faults. */
 void rc_fake_host_put(struct rc_fake_host *host, const char *uri, const void *data, size_t len);
-/* The content of an object, ending with a NUL not counted in 'len' (may be NULL); NULL: there is none. */
+/* The content, ending with a NUL that 'len' (may be NULL) does not count. NULL: no such object. */
 const char *rc_fake_host_object(const struct rc_fake_host *host, const char *uri, size_t *len);
 /* The URIs of all objects that begin with 'prefix', a line each in the order of bytes. */
 const char *rc_fake_host_objects(struct rc_fake_host *host, const char *prefix);
@@ -127,8 +128,9 @@ int rc_fake_host_open_handles(const struct rc_fake_host *host);
 /* ---- sql ------------------------------------------------------------------------------------ */
 
 /*
- * Statements that contain 'text' give these rows: 'row_count' times 'column_count' cells, borrowed. The answer
- * added last is asked first. A statement that no answer fits succeeds without rows.
+ * Statements that contain 'text' give these rows: 'row_count' times 'column_count' cells, which are
+ * borrowed. The answer added last is asked first. A statement that none fits succeeds without rows.
+ * Answers are put up before the run.
  */
 void rc_fake_host_answer_rows(struct rc_fake_host *host, const char *text,
                               const char *const *columns, size_t column_count,
