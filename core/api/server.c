@@ -1,0 +1,118 @@
+/*
+ * The paths that a single run answers, and who may ask which. Written with the daemon in mind, whose own
+ * paths will stand in the same table.
+ */
+#include <api/server.h>
+
+#include <api/health.h>
+#include <api/metrics.h>
+#include <http/server.h>
+
+#include <stdlib.h>
+#include <string.h>
+
+struct core_api_server {
+    struct core_http_server *http;
+    core_run_view_fn *view;
+    void *context;
+};
+
+static void metrics(const struct core_run_view *view, struct core_http_reply *reply)
+{
+    reply->content_type = CORE_API_METRICS_TYPE;
+    core_api_add_metrics(view, &reply->body);
+}
+
+struct path {
+    const char *path;
+    bool open; /* to everybody, not only to this machine */
+    void (*answer)(const struct core_run_view *view, struct core_http_reply *reply);
+};
+
+static const struct path paths[] = {
+    { CORE_API_ALIVE, true, core_api_is_alive },
+    { CORE_API_READY, true, core_api_is_ready },
+    { CORE_API_METRICS, false, metrics },
+};
+
+static const struct path *find_path(const char *name)
+{
+    for (size_t i = 0; i < RC_ARRAY_LEN(paths); i++)
+        if (strcmp(paths[i].path, name) == 0)
+            return &paths[i];
+    return NULL;
+}
+
+static void refuse(struct core_http_reply *reply, unsigned status, const char *reason)
+{
+    reply->status = status;
+    reply->content_type = "application/json";
+    rc_buf_adds(&reply->body, "{\"error\": ");
+    rc_buf_add_json(&reply->body, reason, strlen(reason));
+    rc_buf_adds(&reply->body, "}\n");
+}
+
+static void handle(void *context, const struct core_http_request *request,
+                   struct core_http_reply *reply)
+{
+    const struct core_api_server *server = context;
+    const struct path *path = find_path(request->path);
+    struct core_run_view view = { .state = "" };
+
+    if (!path) {
+        refuse(reply, 404,
+               "there is nothing here; a run answers " CORE_API_ALIVE ", " CORE_API_READY
+               " and " CORE_API_METRICS);
+    } else if (strcmp(request->method, "GET") != 0 && strcmp(request->method, "HEAD") != 0) {
+        reply->allow = "GET, HEAD";
+        refuse(reply, 405, "only GET and HEAD are answered here");
+    } else if (!path->open && !core_http_server_is_loopback(server->http)) {
+        refuse(reply, 403,
+               "metrics of a single run are shown to its own machine only; let it listen on "
+               "127.0.0.1 or [::1]");
+    } else {
+        server->view(server->context, &view);
+        path->answer(&view, reply);
+    }
+}
+
+enum rc_code core_api_server_open(const char *listen, core_run_view_fn *view, void *context,
+                                  struct core_api_server **out, struct rc_error *err)
+{
+    struct core_api_server *server = rc_calloc(1, sizeof(*server));
+
+    *server = (struct core_api_server){ .view = view, .context = context };
+    if (core_http_server_open(listen, handle, server, &server->http, err)) {
+        free(server);
+        return err->code;
+    }
+    *out = server;
+    return RC_OK;
+}
+
+int core_api_server_fd(const struct core_api_server *server)
+{
+    return core_http_server_fd(server->http);
+}
+
+void core_api_server_serve(void *server)
+{
+    core_http_server_serve(((struct core_api_server *)server)->http);
+}
+
+const char *core_api_server_url(const struct core_api_server *server)
+{
+    return core_http_server_url(server->http);
+}
+
+void core_api_server_close(struct core_api_server *server)
+{
+    if (server)
+        core_http_server_close(server->http);
+    free(server);
+}
+
+void core_api_server_forget(struct core_api_server *server)
+{
+    core_http_server_forget(server->http);
+}
