@@ -379,6 +379,6 @@ void core_sqlite_rollback(struct core_sqlite *db)
     struct rc_error ignored;
 
     /* SQLite has ended the transaction itself after a full disk and the like. */
-    if (!sqlite3_get_autocommit(db->handle))
-        (void)core_sqlite_run(db, "ROLLBACK", &ignored);
+    if (!sqlite3_get_autocommit(db->handle) && core_sqlite_run(db, "ROLLBACK", &ignored))
+        return; /* closing the handle ends it then */
 }

@@ -74,7 +74,7 @@ static enum core_file_kind entry_kind(int directory, const struct dirent *entry)
     if (type == DT_UNKNOWN) {
         if (fstatat(directory, entry->d_name, &st, AT_SYMLINK_NOFOLLOW) != 0)
             return CORE_FILE_ABSENT;
-        type = IFTODT(st.st_mode);
+        type = (unsigned char)IFTODT(st.st_mode);
     }
     if (type == DT_REG)
         return CORE_FILE_OBJECT;
