@@ -271,7 +271,7 @@ static struct core_node *read_container(struct json *json, int depth)
         return fail(json, "the values are nested too deeply; 100 levels are the most");
     json->at++;
     if (take(json, close)) {
-        core_reader_close(json->reader, node, &children);
+        core_reader_end(json->reader, node, &children);
         return node;
     }
     do {
@@ -282,7 +282,7 @@ static struct core_node *read_container(struct json *json, int depth)
     } while (take(json, ','));
     if (!take(json, close))
         return fail(json, is_map ? "',' or '}' is expected here" : "',' or ']' is expected here");
-    core_reader_close(json->reader, node, &children);
+    core_reader_end(json->reader, node, &children);
     return node;
 }
 

@@ -123,7 +123,7 @@ static void report_twin(void *context, const struct core_entry *first,
         core_reader_problem(reader, &twin->place, "the key '%s' stands twice", shown);
 }
 
-void core_reader_close(const struct core_reader *reader, struct core_node *node,
+void core_reader_end(const struct core_reader *reader, struct core_node *node,
                        struct core_children *children)
 {
     struct core_reader copy = *reader;

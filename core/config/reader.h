@@ -49,7 +49,7 @@ void core_children_drop_twins(struct core_children *children,
                               void *context);
 
 /* Makes the children those of 'node', a MAP (keys that stand twice are reported, the first stays) or a LIST. */
-void core_reader_close(const struct core_reader *reader, struct core_node *node,
+void core_reader_end(const struct core_reader *reader, struct core_node *node,
                        struct core_children *children);
 
 /* Resolves ${...} in the text of 'node'; a mistake there makes it broken. */

@@ -271,7 +271,7 @@ static bool build_map(struct builder *b, struct core_node *node, int depth, stru
     }
     if (!merge(b, &children, &merged))
         return false;
-    core_reader_close(b->reader, node, &children);
+    core_reader_end(b->reader, node, &children);
     return true;
 }
 
@@ -293,7 +293,7 @@ static bool build_list(struct builder *b, struct core_node *node, int depth, str
         widen(extent, &inner);
         core_children_add(&children, &entry);
     }
-    core_reader_close(b->reader, node, &children);
+    core_reader_end(b->reader, node, &children);
     return true;
 }
 
@@ -465,6 +465,8 @@ static void report_unread(const char *path, const struct core_place *named, enum
                          shown, CORE_YAML_MAX_BYTES / (1024 * 1024));
     else if (code == RC_NOT_FOUND)
         core_problem_add(problems, named, "there is no file '%s'", shown);
+    else if (code == RC_DENIED)
+        core_problem_add(problems, named, "the file '%s' cannot be read: permission denied", shown);
     else
         core_problem_add(problems, named, "the file '%s' cannot be read: %s", shown, err->cause);
 }
