@@ -124,7 +124,7 @@ static void report_twin(void *context, const struct core_entry *first,
 }
 
 void core_reader_end(const struct core_reader *reader, struct core_node *node,
-                       struct core_children *children)
+                     struct core_children *children)
 {
     struct core_reader copy = *reader;
 

@@ -50,7 +50,7 @@ void core_children_drop_twins(struct core_children *children,
 
 /* Makes the children those of 'node', a MAP (keys that stand twice are reported, the first stays) or a LIST. */
 void core_reader_end(const struct core_reader *reader, struct core_node *node,
-                       struct core_children *children);
+                     struct core_children *children);
 
 /* Resolves ${...} in the text of 'node'; a mistake there makes it broken. */
 void core_interpolate(const struct core_reader *reader, struct core_node *node);
