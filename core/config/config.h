@@ -125,7 +125,7 @@ const struct core_option_table *core_settings_table(const char *section);
 
 /* What a plugin's options for one run are bound from, the strongest first. */
 struct core_layers {
-    const struct core_node *nodes[8];
+    const struct core_node *nodes[10]; /* a broken one stands for a source that could not be read */
     size_t count;
 };
 

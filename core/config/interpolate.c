@@ -13,7 +13,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { RESULT_BYTES = CORE_YAML_MAX_BYTES };
+enum { RESULT_BYTES = CORE_YAML_MAX_BYTES, PATH_BYTES = 16384 };
 
 static const char forms[] = "write ${env:NAME}, ${env:NAME:-default} or ${file:PATH}, and $${ for "
                             "a '${' that stands for itself";
@@ -62,14 +62,13 @@ static bool add_variable(const struct core_reader *reader, const struct core_nod
     return true;
 }
 
+/* 'shown' is the name of the file in messages. */
 static bool read_secret(const struct core_reader *reader, const struct core_node *node,
-                        const char *path, struct rc_buf *content)
+                        const char *path, const char *shown, struct rc_buf *content)
 {
     struct rc_error err = RC_ERROR_INIT;
-    char shown[CORE_SHOWN_TEXT];
     enum rc_code code = core_file_read(path, content, &err);
 
-    core_shown(path, shown);
     if (code == RC_TOO_LARGE)
         core_reader_problem(reader, &node->place,
                             "the file '%s' is longer than %d KiB, the most "
@@ -77,6 +76,9 @@ static bool read_secret(const struct core_reader *reader, const struct core_node
                             shown, CORE_YAML_MAX_SECRET_BYTES / 1024);
     else if (code == RC_NOT_FOUND)
         core_reader_problem(reader, &node->place, "there is no file '%s'", shown);
+    else if (code == RC_DENIED)
+        core_reader_problem(reader, &node->place, "the file '%s' cannot be read: permission denied",
+                            shown);
     else if (code != RC_OK)
         core_reader_problem(reader, &node->place, "the file '%s' cannot be read: %s", shown,
                             err.cause);
@@ -90,21 +92,34 @@ static bool read_secret(const struct core_reader *reader, const struct core_node
     return false;
 }
 
+/* Relative paths are relative to the file that is being read: in 'directory', called as 'file' says. */
+static void add_path(struct rc_buf *out, const char *directory, size_t directory_len,
+                     const char *path)
+{
+    if (path[0] != '/' && directory_len > 0) {
+        rc_buf_add(out, directory, directory_len);
+        rc_buf_addc(out, '/');
+    }
+    rc_buf_adds(out, path);
+}
+
 static bool add_file(const struct core_reader *reader, struct core_node *node, const char *path,
                      struct rc_buf *out)
 {
-    RC_BUF_AUTO(full, 8192);
+    RC_BUF_AUTO(full, PATH_BYTES);
+    RC_BUF_AUTO(name, PATH_BYTES);
     RC_BUF_AUTO(content, CORE_YAML_MAX_SECRET_BYTES);
+    const char *slash = reader->directory ? strrchr(reader->file, '/') : NULL;
+    char shown[CORE_SHOWN_TEXT];
     size_t len;
 
     if (!*path) {
         core_reader_problem(reader, &node->place, "'${file:}' names no file; %s", forms);
         return false;
     }
-    if (path[0] != '/' && reader->directory)
-        rc_buf_addf(&full, "%s/", reader->directory);
-    rc_buf_adds(&full, path);
-    if (!read_secret(reader, node, full.data, &content))
+    add_path(&full, reader->directory, reader->directory ? strlen(reader->directory) : 0, path);
+    add_path(&name, reader->file, slash ? (size_t)(slash - reader->file) : 0, path);
+    if (!read_secret(reader, node, full.data, core_shown(name.data, shown), &content))
         return false;
     len = content.len;
     if (len > 0 && content.data[len - 1] == '\n')

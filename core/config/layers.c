@@ -21,6 +21,17 @@ static void add_layer(struct core_layers *out, const struct core_node *node)
     out->nodes[out->count++] = node;
 }
 
+/* Stands for values that could not be read, so that nobody complains of their absence too. */
+static const struct core_node *unknown_map(struct core_arena *arena, const struct core_place *place)
+{
+    struct core_node *map = core_arena_alloc(arena, sizeof(*map));
+
+    map->kind = CORE_NODE_MAP;
+    map->place = *place;
+    map->broken = true;
+    return map;
+}
+
 static void add_file(struct core_arena *arena, const char *path, const char *shown,
                      const struct core_place *place, struct core_layers *out,
                      struct core_problems *problems)
@@ -30,23 +41,23 @@ static void add_file(struct core_arena *arena, const char *path, const char *sho
     if (!path || !*path)
         return;
     node = core_yaml_read_as(arena, path, shown, place, problems);
-    if (!node || node->kind == CORE_NODE_NULL)
+    if (node && node->kind == CORE_NODE_NULL)
         return;
-    if (node->kind != CORE_NODE_MAP) {
+    if (node && node->kind != CORE_NODE_MAP)
         core_problem_add(problems, &node->place, "a config_file holds a map of options, not %s",
                          core_node_kind_text(node));
-        return;
-    }
-    add_layer(out, node);
+    add_layer(out, node && node->kind == CORE_NODE_MAP ? node : unknown_map(arena, place));
 }
 
-static void refuse_url(const char *url, const struct core_place *place,
-                       struct core_problems *problems)
+static void refuse_url(struct core_arena *arena, const char *url, const struct core_place *place,
+                       struct core_layers *out, struct core_problems *problems)
 {
-    if (url && *url)
-        core_problem_add(problems, place,
-                         "config_url needs the HTTP client, which this version "
-                         "does not have; use config_file");
+    if (!url || !*url)
+        return;
+    core_problem_add(problems, place,
+                     "config_url needs the HTTP client, which this version does not have; use "
+                     "config_file");
+    add_layer(out, unknown_map(arena, place));
 }
 
 static bool is_source(const char *key)
@@ -82,7 +93,7 @@ static void add_set(struct core_arena *arena, const struct core_node *set, struc
         add_file(arena, core_path_beside(arena, "", file->text), file->text, &file->place, out,
                  problems);
     if (url && url->kind == CORE_NODE_SCALAR)
-        refuse_url(url->text, &url->place, problems);
+        refuse_url(arena, url->text, &url->place, out, problems);
 }
 
 void core_config_layers(struct core_arena *arena, const struct core_node *set,
@@ -96,13 +107,13 @@ void core_config_layers(struct core_arena *arena, const struct core_node *set,
         add_layer(out, job->config);
         add_file(arena, job->config_file, job->config_file_shown, &job->config_file_place, out,
                  problems);
-        refuse_url(job->config_url, &job->config_url_place, problems);
+        refuse_url(arena, job->config_url, &job->config_url_place, out, problems);
     }
     if (plugin) {
         add_layer(out, plugin->config);
         add_file(arena, plugin->config_file, plugin->config_file_shown, &plugin->config_file_place,
                  out, problems);
-        refuse_url(plugin->config_url, &plugin->config_url_place, problems);
+        refuse_url(arena, plugin->config_url, &plugin->config_url_place, out, problems);
     }
 }
 

@@ -161,9 +161,16 @@ void core_option_add_range(struct rc_buf *out, const struct rc_option *option)
 static bool out_of_range(const struct core_option_site *site, const struct core_node *node)
 {
     RC_BUF_AUTO(range, 256);
+    char shown[CORE_SHOWN_TEXT];
 
     core_option_add_range(&range, site->option);
-    return complain(site, node, "; it must be %s", range.data);
+    if (is_secret(site, node))
+        core_problem_add(site->problems, &node->place, "the value of '%s' must be %s", site->key,
+                         range.data);
+    else
+        core_problem_add(site->problems, &node->place, "'%s' is %s; it must be %s", site->key,
+                         core_shown(node->text, shown), range.data);
+    return false;
 }
 
 static bool set_number(const struct core_option_site *site, const struct core_node *node,
@@ -299,8 +306,11 @@ static const char *take_item(const struct core_option_site *site, const struct c
         return NULL;
     if (item->kind == CORE_NODE_SCALAR)
         return take_text(&inner, item);
-    core_problem_add(site->problems, &item->place, "'%s' must be a single value, not %s", key,
-                     core_node_kind_text(item));
+    if (item->kind == CORE_NODE_NULL)
+        core_problem_add(site->problems, &item->place, "'%s' has no value", key);
+    else
+        core_problem_add(site->problems, &item->place, "'%s' must be a single value, not %s", key,
+                         core_node_kind_text(item));
     return NULL;
 }
 

@@ -126,6 +126,10 @@ static bool bind_object(const struct binding *outer, const struct core_option_si
 
     if (item->broken)
         return false;
+    if (item->kind == CORE_NODE_NULL) {
+        core_problem_add(site->problems, &item->place, "'%s' has no value", key);
+        return false;
+    }
     if (item->kind != CORE_NODE_MAP) {
         core_problem_add(site->problems, &item->place, "'%s' must be a map, not %s", key,
                          core_node_kind_text(item));
@@ -189,6 +193,9 @@ static bool is_empty(const struct rc_option *option, const void *field)
 static void report_missing(const struct binding *binding, const struct rc_option *option,
                            const struct core_place *place)
 {
+    for (size_t i = 0; i < binding->layer_count; i++)
+        if (binding->layers[i] && binding->layers[i]->broken)
+            return; /* nobody knows what it would have given */
     if (option->env && !binding->nested)
         core_problem_add(binding->problems, place,
                          "'%s%s' is required but not given, nor is the environment variable %s",
@@ -279,6 +286,8 @@ static void report_unknown(const struct key_check *check, const struct core_entr
     struct rc_option option;
     char shown[CORE_SHOWN_TEXT];
 
+    if (check->problems->count > CORE_PROBLEMS_MAX)
+        return; /* it would not be kept; looking for near names takes long */
     for (size_t t = 0; t < check->table_count; t++)
         for (size_t i = 0; core_option_at(&check->tables[t], i, &option); i++)
             count++;

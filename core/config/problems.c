@@ -143,8 +143,8 @@ const char *core_shown(const char *text, char out[CORE_SHOWN_TEXT])
     }
     for (size_t i = 0; i < keep_bytes; i++)
         out[i] = (unsigned char)text[i] < 0x20 || text[i] == 0x7F ? '?' : text[i];
-    memcpy(out + keep_bytes, more, sizeof(more));
-    if (keep_bytes == len)
-        out[len] = '\0';
+    out[keep_bytes] = '\0';
+    if (keep_bytes < len)
+        memcpy(out + keep_bytes, more, sizeof(more));
     return out;
 }

@@ -31,7 +31,7 @@ struct core_node {
     const char *text; /* SCALAR: after ${...} is resolved */
     bool quoted;      /* SCALAR: 'x' or "x", so always text */
     bool secret;      /* SCALAR: came from ${file:...}, so never shown */
-    bool broken;      /* a mistake in it was reported already, so it has no value */
+    bool broken;      /* a mistake in it was reported already, so it has no value to judge */
     bool loose;       /* SCALAR from outside a file: where a list or map is wanted, it is YAML */
     struct core_entry *entries; /* MAP, in the order of the file */
     struct core_node **items;   /* LIST */

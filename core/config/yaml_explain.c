@@ -19,7 +19,8 @@ struct explanation {
 
 static const struct explanation explanations[] = {
     { "mapping values are not allowed in this context", NULL, AT_PROBLEM,
-      "a ':' cannot stand here; check the indentation, or put a value that holds ': ' in quotes" },
+      "a ':' cannot stand here; check the indentation, see whether the line before lacks its ':', "
+      "or put a value that holds ': ' in quotes" },
     { "block sequence entries are not allowed in this context", NULL, AT_PROBLEM,
       "a list item '- ' cannot stand here; begin it on a line of its own, below its key" },
     { "mapping keys are not allowed in this context", NULL, AT_PROBLEM,
@@ -41,6 +42,10 @@ static const struct explanation explanations[] = {
     { "found invalid Unicode character escape code", NULL, AT_PROBLEM,
       "this escape is not a character; write the character itself, or both halves of a pair in "
       "a file that is strict JSON" },
+    { "did not find expected alphabetic or numeric character", "while scanning an alias",
+      AT_CONTEXT, "a value cannot begin with '*', which is for aliases; put it in quotes" },
+    { "did not find expected alphabetic or numeric character", "while scanning an anchor",
+      AT_CONTEXT, "a value cannot begin with '&', which is for anchors; put it in quotes" },
     { "did not find expected node content", NULL, AT_PROBLEM, "a value is expected here" },
     { "did not find expected <document start>", NULL, AT_PROBLEM,
       "nothing may follow the end of the document; check the indentation and the brackets" },
