@@ -1,0 +1,15 @@
+/*
+ * What every storage backend has to do alike, as one test that runs over any place.
+ */
+#ifndef STORAGE_CONFORMANCE_H
+#define STORAGE_CONFORMANCE_H
+
+#include <storage/storage.h>
+
+/*
+ * Checks the whole contract below 'base', a URI without a slash at its end that holds nothing
+ * yet, and leaves nothing behind. Fails as a cmocka test does.
+ */
+void storage_conformance(struct core_storage *storage, const char *base);
+
+#endif
