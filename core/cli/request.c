@@ -42,10 +42,6 @@ static int run_job(const struct core_arguments *arguments)
 static bool is_misspelt(const struct core_arguments *arguments, struct rc_error *err)
 {
     const char *word = arguments->words[0], *names[32];
-    RC_CLEANUP(core_problems_clear) struct core_problems ignored;
-    struct core_config *config;
-    RC_STR_AUTO file = NULL;
-    bool misspelt;
     size_t count = 0;
 
     for (size_t i = 0; arguments->commands[i] && count < RC_ARRAY_LEN(names); i++)
@@ -54,9 +50,12 @@ static bool is_misspelt(const struct core_arguments *arguments, struct rc_error 
     /* The configuration is read only for a word near a command's, so that a run reads it once. */
     if (!core_nearest(word, names, count))
         return false;
+
+    RC_CLEANUP(core_problems_clear) struct core_problems ignored;
+    RC_STR_AUTO file = NULL;
     core_problems_init(&ignored);
-    config = core_config_load(core_arguments_config_path(arguments), &ignored);
-    misspelt = core_plugin_find(config, word, &file, err) != RC_OK;
+    struct core_config *config = core_config_load(core_arguments_config_path(arguments), &ignored);
+    bool misspelt = core_plugin_find(config, word, &file, err) != RC_OK;
     if (misspelt)
         (void)core_cli_unknown(arguments->commands, config, word, err);
     core_config_free(config);
@@ -79,13 +78,12 @@ static int run_plugin(const struct core_arguments *arguments)
 
 static void complete_job(const struct core_arguments *arguments, struct rc_buf *out)
 {
-    RC_CLEANUP(core_problems_clear) struct core_problems ignored;
-    struct core_config *config;
-
     if (arguments->word_count > 0)
         return;
+
+    RC_CLEANUP(core_problems_clear) struct core_problems ignored;
     core_problems_init(&ignored);
-    config = core_config_load(core_arguments_config_path(arguments), &ignored);
+    struct core_config *config = core_config_load(core_arguments_config_path(arguments), &ignored);
     for (size_t i = 0; i < config->job_count; i++)
         rc_buf_addf(out, "%s\n", config->jobs[i].name);
     core_config_free(config);
@@ -93,15 +91,14 @@ static void complete_job(const struct core_arguments *arguments, struct rc_buf *
 
 static void complete_action(const struct core_arguments *arguments, struct rc_buf *out)
 {
-    RC_CLEANUP(core_image_close) struct core_image image = CORE_IMAGE_INIT;
-    RC_CLEANUP(core_problems_clear) struct core_problems ignored;
-    struct core_config *config;
-    struct rc_error err = RC_ERROR_INIT;
-
     if (arguments->word_count != 1)
         return;
+
+    RC_CLEANUP(core_image_close) struct core_image image = CORE_IMAGE_INIT;
+    RC_CLEANUP(core_problems_clear) struct core_problems ignored;
+    struct rc_error err = RC_ERROR_INIT;
     core_problems_init(&ignored);
-    config = core_config_load(core_arguments_config_path(arguments), &ignored);
+    struct core_config *config = core_config_load(core_arguments_config_path(arguments), &ignored);
     if (core_cli_plugin_read(config, arguments->words[0], &image, &err) == RC_OK)
         for (size_t i = 0; i < image.plugin->action_count; i++)
             rc_buf_addf(out, "%s\n", image.plugin->actions[i].name);
