@@ -30,9 +30,8 @@ struct core_engine_ops {
     void (*close)(struct rc_sql *sql);
     enum rc_code (*exec)(struct rc_sql *sql, const char *statement, const struct rc_value *params,
                          size_t param_count, int64_t *changed, struct rc_error *err);
-    enum rc_code (*query)(struct rc_sql *sql, const char *statement,
-                          const struct rc_value *params, size_t param_count,
-                          struct rc_rows **out, struct rc_error *err);
+    enum rc_code (*query)(struct rc_sql *sql, const char *statement, const struct rc_value *params,
+                          size_t param_count, struct rc_rows **out, struct rc_error *err);
     /* Whether the statement only reads; RC_INVALID where it does not parse. */
     enum rc_code (*is_read)(struct rc_sql *sql, const char *statement, bool *reads,
                             struct rc_error *err);

@@ -1,0 +1,575 @@
+/*
+ * External tables: views over the files below some locations.
+ *
+ * The files are listed here and not by patterns of DuckDB, so that every character of a name stands for
+ * itself and a write under way is never read. Files of one format whose key=value folders stand at the same depth
+ * form a group, read by one table function; the view is the union of the groups.
+ */
+#include <sql/duckdb_session.h>
+
+#include <run-core/str.h>
+
+#include <stdlib.h>
+#include <string.h>
+#include <strings.h>
+
+enum { MAX_PARTITIONS = 8, MAX_GROUPS = 64 };
+
+enum format { PARQUET, JSON, CSV };
+
+struct group {
+    enum format format;
+    int depth[MAX_PARTITIONS]; /* component of the path that is the key's folder, counted from 1 */
+    struct rc_buf files;       /* 'a', 'b', ... */
+    char *first;
+    bool nulls, escapes; /* in the names of the folders: Hive's NULL, percent-encoding */
+};
+
+struct attachment {
+    struct core_duckdb_session *session;
+    const struct rc_sql_table *table;
+    struct group *groups;
+    size_t group_count;
+};
+
+/* The column under which a group's table function gives the path. */
+#define PATH_COLUMN "run-core path"
+#define HIVE_NULL "__HIVE_DEFAULT_PARTITION__"
+
+static bool ends_with_any(const char *name, const char *const *suffixes, size_t count)
+{
+    for (size_t i = 0; i < count; i++)
+        if (rc_str_ends(name, suffixes[i]))
+            return true;
+    return false;
+}
+
+static enum rc_code find_format(const char *declared, const char *path, enum format *out,
+                                struct rc_error *err)
+{
+    static const char *const json[] = { ".json",     ".jsonl",     ".ndjson",
+                                        ".json.gz",  ".jsonl.gz",  ".ndjson.gz",
+                                        ".json.zst", ".jsonl.zst", ".ndjson.zst" };
+    static const char *const csv[] = { ".csv", ".csv.gz", ".csv.zst" };
+
+    if (declared && !rc_str_eq(declared, "parquet") && !rc_str_eq(declared, "json") &&
+        !rc_str_eq(declared, "csv"))
+        return rc_fail(err, RC_INVALID, "format '%s' is not parquet, json or csv", declared);
+    if (declared)
+        *out = declared[0] == 'p' ? PARQUET : declared[0] == 'j' ? JSON : CSV;
+    else if (rc_str_ends(path, ".parquet"))
+        *out = PARQUET;
+    else if (ends_with_any(path, json, RC_ARRAY_LEN(json)))
+        *out = JSON;
+    else if (ends_with_any(path, csv, RC_ARRAY_LEN(csv)))
+        *out = CSV;
+    else
+        return rc_fail(err, RC_INVALID,
+                       "the name of '%s' does not tell its format (.parquet, .json, .jsonl, "
+                       ".ndjson or .csv, the latter also with .gz or .zst)",
+                       path);
+    return RC_OK;
+}
+
+/* Names below a location that are not data: hidden ones, markers such as _SUCCESS, writes under way. */
+static bool is_hidden(const char *name)
+{
+    while (*name) {
+        size_t len = strcspn(name, "/");
+        if (*name == '.' || (*name == '_' && !memchr(name, '=', len)))
+            return true;
+        name += len;
+        name += *name == '/';
+    }
+    return false;
+}
+
+/* The last component "key=..." among the folders of an absolute path, counted from 1; 0: none. */
+static int find_key(const char *path, const char *key, const char **value)
+{
+    size_t key_len = strlen(key);
+    int found = 0;
+    int at = 0;
+
+    for (const char *part = path; (part = strchr(part, '/')); part++) {
+        at++;
+        if (strncmp(part + 1, key, key_len) == 0 && part[1 + key_len] == '=' &&
+            strchr(part + 1, '/')) {
+            found = at;
+            *value = part + 1 + key_len + 1;
+        }
+    }
+    return found;
+}
+
+static struct group *find_group(struct attachment *work, const struct group *like)
+{
+    struct group *group;
+
+    for (size_t i = 0; i < work->group_count; i++) {
+        group = &work->groups[i];
+        if (group->format == like->format &&
+            memcmp(group->depth, like->depth, sizeof(like->depth)) == 0)
+            return group;
+    }
+    if (work->group_count == MAX_GROUPS)
+        return NULL;
+    group = &work->groups[work->group_count++];
+    *group = *like;
+    rc_buf_init(&group->files, CORE_DUCKDB_STATEMENT_LIMIT);
+    return group;
+}
+
+static enum rc_code add_file(struct attachment *work, const char *path, struct rc_error *err)
+{
+    const struct rc_sql_table *table = work->table;
+    struct group like = { .format = PARQUET };
+    struct group *group;
+
+    if (find_format(table->format, path, &like.format, err))
+        return err->code;
+    for (size_t i = 0; i < table->partition_count; i++) {
+        const char *value = "";
+
+        like.depth[i] = find_key(path, table->partitions[i].name, &value);
+        if (!like.depth[i])
+            return rc_fail(err, RC_INVALID, "no folder '%s=...' is on the way to '%s'",
+                           table->partitions[i].name, path);
+        like.nulls |= rc_str_starts(value, HIVE_NULL "/");
+        like.escapes |= memchr(value, '%', strcspn(value, "/")) != NULL;
+    }
+    if (strchr(path, '\\') && strpbrk(path, "*?["))
+        return rc_fail(err, RC_UNSUPPORTED,
+                       "DuckDB cannot read '%s': a backslash together with * ? or [ in its path",
+                       path);
+    group = find_group(work, &like);
+    if (!group)
+        return rc_fail(err, RC_UNSUPPORTED,
+                       "the folders of the table stand at more than %d different depths",
+                       MAX_GROUPS);
+    group->nulls |= like.nulls;
+    group->escapes |= like.escapes;
+    if (group->files.len)
+        rc_buf_adds(&group->files, ", ");
+    else
+        group->first = rc_strdup(path);
+    core_duckdb_add_file(&group->files, path);
+    return rc_buf_check(&group->files, err);
+}
+
+static enum rc_code add_folder(struct attachment *work, const char *location, struct rc_buf *path,
+                               struct rc_error *err)
+{
+    struct core_storage *storage = work->session->context.storage;
+    struct rc_listing *listing = NULL;
+    const struct rc_object *object = NULL;
+    size_t root = path->len;
+    enum rc_code code;
+
+    if (core_storage_list(storage, location, NULL, &listing, err))
+        return err->code;
+    while (!(code = core_listing_next(listing, &object, err)) && object) {
+        if (is_hidden(object->name))
+            continue;
+        rc_buf_truncate(path, root);
+        rc_buf_adds(path, object->name);
+        code = rc_buf_check(path, err);
+        if (!code)
+            code = add_file(work, path->data, err);
+        if (code)
+            break;
+    }
+    core_listing_close(listing);
+    return code;
+}
+
+static enum rc_code add_location(struct attachment *work, const char *location,
+                                 struct rc_error *err)
+{
+    struct core_storage *storage = work->session->context.storage;
+    RC_BUF_AUTO(path, 64 * 1024);
+    struct rc_stat stat;
+
+    if (core_storage_local_path(storage, location, &path, err)) {
+        if (err->code == RC_UNSUPPORTED)
+            return rc_fail(err, RC_UNSUPPORTED,
+                           "the embedded engine reads files of this machine only; staging from "
+                           "'%s' comes with remote stores",
+                           location);
+        return err->code;
+    }
+    if (rc_str_ends(location, "/"))
+        return add_folder(work, location, &path, err);
+    if (core_storage_stat(storage, location, &stat, err))
+        return err->code == RC_NOT_FOUND ? RC_OK : err->code;
+    return add_file(work, path.data, err);
+}
+
+/* ---- the view ------------------------------------------------------------------------------- */
+
+static bool is_partition(const struct rc_sql_table *table, const char *name)
+{
+    for (size_t i = 0; i < table->partition_count; i++)
+        if (strcasecmp(table->partitions[i].name, name) == 0)
+            return true;
+    return false;
+}
+
+/* "name", as a text literal or identifier, then something, for each declared column of the files. */
+static void add_columns(struct rc_buf *out, const struct rc_sql_table *table,
+                        void (*add)(struct rc_buf *out, const struct rc_sql_column *column))
+{
+    const char *separator = "";
+
+    for (size_t i = 0; i < table->column_count; i++) {
+        if (is_partition(table, table->columns[i].name))
+            continue;
+        rc_buf_adds(out, separator);
+        add(out, &table->columns[i]);
+        separator = ", ";
+    }
+}
+
+static void add_null(struct rc_buf *out, const struct rc_sql_column *column)
+{
+    rc_buf_addf(out, "CAST(NULL AS %s) AS ", column->type);
+    rc_buf_add_ident(out, column->name);
+}
+
+static void add_cast(struct rc_buf *out, const struct rc_sql_column *column)
+{
+    rc_buf_adds(out, "CAST(");
+    rc_buf_add_ident(out, column->name);
+    rc_buf_addf(out, " AS %s) AS ", column->type);
+    rc_buf_add_ident(out, column->name);
+}
+
+/* Of read_parquet: a column that a file lacks is NULL, found without opening any file beforehand. */
+static void add_parquet_column(struct rc_buf *out, const struct rc_sql_column *column)
+{
+    rc_buf_add_literal(out, column->name);
+    rc_buf_adds(out, ": {name: ");
+    rc_buf_add_literal(out, column->name);
+    rc_buf_adds(out, ", type: ");
+    rc_buf_add_literal(out, column->type);
+    rc_buf_adds(out, ", default_value: NULL}");
+}
+
+static void add_typed_column(struct rc_buf *out, const struct rc_sql_column *column)
+{
+    rc_buf_add_literal(out, column->name);
+    rc_buf_adds(out, ": ");
+    rc_buf_add_literal(out, column->type);
+}
+
+/* Of read_csv: everything is read as text and cast afterwards. */
+static void add_text_column(struct rc_buf *out, const struct rc_sql_column *column)
+{
+    rc_buf_add_literal(out, column->name);
+    rc_buf_adds(out, ": 'varchar'");
+}
+
+/*
+ * The value of a key, from the path's component. It is an expression over the path so that
+ * DuckDB opens only those files that a condition on it leaves.
+ */
+static void add_partition(struct rc_buf *out, const struct group *group, size_t index,
+                          const struct rc_sql_column *column)
+{
+    rc_buf_addf(out,
+                "CAST(%s%ssubstr(split_part(\"" PATH_COLUMN "\", '/', %d), %zu)%s%s AS %s) AS ",
+                group->nulls ? "nullif(" : "", group->escapes ? "url_decode(" : "",
+                group->depth[index] + 1, strlen(column->name) + 2, group->escapes ? ")" : "",
+                group->nulls ? ", '" HIVE_NULL "')" : "", column->type);
+    rc_buf_add_ident(out, column->name);
+}
+
+/* One field of a CSV line; *at moves behind it and its comma. False: there is none. */
+static bool csv_field(const char **at, struct rc_buf *out)
+{
+    const char *c = *at;
+
+    rc_buf_reset(out);
+    if (!c)
+        return false;
+    if (*c == '"') {
+        for (c++; *c && !(*c == '"' && c[1] != '"'); c++) {
+            c += *c == '"';
+            rc_buf_addc(out, *c);
+        }
+        c += *c == '"';
+    } else {
+        size_t len = strcspn(c, ",");
+        rc_buf_add(out, c, len);
+        c += len;
+    }
+    *at = *c == ',' ? c + 1 : NULL;
+    return true;
+}
+
+/* The first line of a CSV file, whatever its compression; NULL where there is none. */
+static enum rc_code csv_first_line(struct core_duckdb_session *session, const char *path,
+                                   char **out, struct rc_error *err)
+{
+    RC_BUF_AUTO(sql, CORE_DUCKDB_STATEMENT_LIMIT);
+    RC_ROWS_AUTO(rows);
+    const struct rc_value *row = NULL;
+
+    rc_buf_adds(&sql, "SELECT line FROM read_csv(");
+    core_duckdb_add_file(&sql, path);
+    rc_buf_adds(&sql, ", auto_detect = false, delim = '', quote = '', escape = '', "
+                      "header = false, columns = {'line': 'VARCHAR'}) LIMIT 1");
+    if (rc_buf_check(&sql, err) ||
+        core_duckdb_query(&session->base, sql.data, NULL, 0, &rows, err) ||
+        rc_rows_next(rows, &row, err))
+        return rc_context(err, "look for a header in '%s'", path);
+    *out = row && row[0].text ? rc_strdup(row[0].text) : NULL;
+    return RC_OK;
+}
+
+/* A first line that names at least half of the declared columns is a header. */
+static bool is_header(const struct rc_sql_table *table, const char *line)
+{
+    RC_BUF_AUTO(field, 64 * 1024);
+    size_t named = 0;
+
+    while (csv_field(&line, &field))
+        for (size_t i = 0; i < table->column_count; i++)
+            named += strcasecmp(field.data, table->columns[i].name) == 0;
+    return named > 0 && named * 2 >= table->column_count;
+}
+
+/* The header of the group's CSV files, of which the first speaks for all; NULL: they have none. */
+static enum rc_code csv_header(struct attachment *work, const struct group *group, char **out,
+                               struct rc_error *err)
+{
+    RC_STR_AUTO line = NULL;
+
+    if (csv_first_line(work->session, group->first, &line, err))
+        return err->code;
+    if (line && is_header(work->table, line)) {
+        *out = line;
+        line = NULL;
+    }
+    return RC_OK;
+}
+
+static bool names_column(const char *line, const char *name)
+{
+    RC_BUF_AUTO(field, 64 * 1024);
+
+    while (csv_field(&line, &field))
+        if (strcasecmp(field.data, name) == 0)
+            return true;
+    return false;
+}
+
+/* The arguments that say how the columns of CSV lie: as the header names them, or as they are declared. */
+static void add_csv_arguments(struct rc_buf *out, const struct rc_sql_table *table,
+                              const char *header)
+{
+    RC_BUF_AUTO(field, 64 * 1024);
+    const char *separator = "";
+
+    rc_buf_addf(out,
+                ", auto_detect = false, delim = ',', quote = '\"', escape = '\"', "
+                "allow_quoted_nulls = false, header = %s, columns = {",
+                header ? "true" : "false");
+    if (!header)
+        add_columns(out, table, add_text_column);
+    for (; csv_field(&header, &field); separator = ", ") {
+        struct rc_sql_column column = { field.data, "varchar" };
+        rc_buf_adds(out, separator);
+        add_text_column(out, &column);
+    }
+    rc_buf_addc(out, '}');
+}
+
+/* Appends the declared columns that the group's files have, and the arguments of its table function. */
+static enum rc_code add_declared(struct attachment *work, const struct group *group,
+                                 struct rc_buf *select, struct rc_buf *arguments,
+                                 struct rc_error *err)
+{
+    const struct rc_sql_table *table = work->table;
+    RC_STR_AUTO header = NULL;
+    const char *separator = "";
+
+    if (group->format == PARQUET) {
+        rc_buf_adds(arguments, ", schema = MAP {");
+        add_columns(arguments, table, add_parquet_column);
+        rc_buf_addc(arguments, '}');
+    } else if (group->format == JSON) {
+        rc_buf_adds(arguments, ", format = 'newline_delimited', columns = {");
+        add_columns(arguments, table, add_typed_column);
+        rc_buf_addc(arguments, '}');
+    } else {
+        if (csv_header(work, group, &header, err))
+            return err->code;
+        add_csv_arguments(arguments, table, header);
+    }
+    for (size_t i = 0; i < table->column_count; i++) {
+        const char *name = table->columns[i].name;
+        if (is_partition(table, name) || (header && !names_column(header, name)))
+            continue;
+        rc_buf_adds(select, separator);
+        add_cast(select, &table->columns[i]);
+        separator = ", ";
+    }
+    return RC_OK;
+}
+
+/* The same where the files say which columns there are. */
+static void add_discovered(struct attachment *work, const struct group *group,
+                           struct rc_buf *select, struct rc_buf *arguments)
+{
+    static const char *const by_format[] = {
+        [PARQUET] = "",
+        [JSON] = ", format = 'newline_delimited'",
+        [CSV] = ", delim = ',', quote = '\"', escape = '\"', allow_quoted_nulls = false",
+    };
+    const struct rc_sql_table *table = work->table;
+
+    rc_buf_adds(select, "COLUMNS(lambda c: lower(c) NOT IN ('" PATH_COLUMN "'");
+    for (size_t i = 0; i < table->partition_count; i++) {
+        rc_buf_adds(select, ", lower(");
+        rc_buf_add_literal(select, table->partitions[i].name);
+        rc_buf_addc(select, ')');
+    }
+    rc_buf_adds(select, "))");
+    rc_buf_adds(arguments, ", union_by_name = true");
+    rc_buf_adds(arguments, by_format[group->format]);
+}
+
+static enum rc_code add_group(struct attachment *work, const struct group *group,
+                              struct rc_buf *out, struct rc_error *err)
+{
+    static const char *const functions[] = {
+        [PARQUET] = "read_parquet", [JSON] = "read_json", [CSV] = "read_csv"
+    };
+    const struct rc_sql_table *table = work->table;
+    RC_BUF_AUTO(select, CORE_DUCKDB_STATEMENT_LIMIT);
+    RC_BUF_AUTO(arguments, CORE_DUCKDB_STATEMENT_LIMIT);
+
+    if (table->column_count == 0)
+        add_discovered(work, group, &select, &arguments);
+    else if (add_declared(work, group, &select, &arguments, err))
+        return err->code;
+    for (size_t i = 0; i < table->partition_count; i++) {
+        rc_buf_adds(&select, select.len ? ", " : "");
+        add_partition(&select, group, i, &table->partitions[i]);
+    }
+    rc_buf_addf(out, "SELECT %s FROM %s([", select.data, functions[group->format]);
+    rc_buf_add(out, group->files.data, group->files.len);
+    rc_buf_addf(out, "], hive_partitioning = false, filename = '" PATH_COLUMN "'%s)",
+                arguments.data);
+    if (rc_buf_check(&select, err) || rc_buf_check(&arguments, err))
+        return err->code;
+    return RC_OK;
+}
+
+/*
+ * The declared columns with no rows: gives the view its columns and types where a group lacks some, or
+ * where there is no file. DuckDB removes it from every plan.
+ */
+static void add_empty(struct rc_buf *out, const struct rc_sql_table *table)
+{
+    rc_buf_adds(out, "SELECT ");
+    add_columns(out, table, add_null);
+    for (size_t i = 0; i < table->partition_count; i++) {
+        rc_buf_adds(out, i || table->column_count ? ", " : "");
+        add_null(out, &table->partitions[i]);
+    }
+    rc_buf_adds(out, " WHERE false");
+}
+
+static enum rc_code create_view(struct attachment *work, struct rc_error *err)
+{
+    const struct rc_sql_table *table = work->table;
+    RC_BUF_AUTO(sql, CORE_DUCKDB_STATEMENT_LIMIT);
+
+    rc_buf_adds(&sql, "CREATE OR REPLACE TEMP VIEW ");
+    rc_buf_add_ident(&sql, table->name);
+    rc_buf_adds(&sql, " AS ");
+    if (table->column_count > 0)
+        add_empty(&sql, table);
+    for (size_t i = 0; i < work->group_count; i++) {
+        rc_buf_adds(&sql, i || table->column_count ? " UNION ALL BY NAME " : "");
+        if (add_group(work, &work->groups[i], &sql, err))
+            return err->code;
+    }
+    if (rc_buf_check(&sql, err) || core_duckdb_drop(&work->session->base, table->name, err))
+        return err->code;
+    return core_duckdb_run(work->session, sql.data, NULL, 0, NULL, err);
+}
+
+static enum rc_code check_table(const struct rc_sql_table *table, struct rc_error *err)
+{
+    if (!table->name || !*table->name)
+        return rc_fail(err, RC_INVALID, "an external table needs a name");
+    if (table->partition_count > MAX_PARTITIONS)
+        return rc_fail(err, RC_UNSUPPORTED, "at most %d partition columns are supported, not %zu",
+                       MAX_PARTITIONS, table->partition_count);
+    for (size_t i = 0; i < table->column_count + table->partition_count; i++) {
+        const struct rc_sql_column *column = i < table->column_count
+                                                 ? &table->columns[i]
+                                                 : &table->partitions[i - table->column_count];
+        if (!core_duckdb_is_type(column->type))
+            return rc_fail(err, RC_INVALID,
+                           "column '%s' has the type '%s'; known are varchar, bigint, integer, "
+                           "double, boolean, date, timestamp and decimal(p,s)",
+                           column->name, column->type);
+    }
+    return RC_OK;
+}
+
+static enum rc_code attach_files(struct attachment *work, struct rc_error *err)
+{
+    const struct rc_sql_table *table = work->table;
+
+    if (check_table(table, err))
+        return err->code;
+    for (size_t i = 0; i < table->location_count; i++)
+        if (add_location(work, table->locations[i], err))
+            return err->code;
+    if (work->group_count == 0 && table->column_count == 0)
+        return rc_fail(err, RC_INVALID,
+                       "there are no files, and no columns are declared that would do without");
+    return create_view(work, err);
+}
+
+enum rc_code core_duckdb_attach(struct rc_sql *sql, const struct rc_sql_table *table,
+                                struct rc_error *err)
+{
+    struct attachment work = { .session = (struct core_duckdb_session *)sql, .table = table };
+    enum rc_code code;
+
+    work.groups = rc_calloc(MAX_GROUPS, sizeof(*work.groups));
+    code = attach_files(&work, err);
+    for (size_t i = 0; i < work.group_count; i++) {
+        rc_buf_clear(&work.groups[i].files);
+        free(work.groups[i].first);
+    }
+    free(work.groups);
+    return code ? rc_context(err, "attach table '%s'", table->name ? table->name : "") : RC_OK;
+}
+
+enum rc_code core_duckdb_drop(struct rc_sql *sql, const char *table, struct rc_error *err)
+{
+    struct core_duckdb_session *session = (struct core_duckdb_session *)sql;
+    static const char *const kinds[] = { "VIEW", "TABLE" };
+    enum rc_code code = RC_OK;
+
+    /* DROP VIEW fails where the name is that of a table, and the other way round. */
+    for (size_t i = 0; i < RC_ARRAY_LEN(kinds); i++) {
+        RC_BUF_AUTO(text, 64 * 1024);
+
+        rc_buf_addf(&text, "DROP %s IF EXISTS ", kinds[i]);
+        rc_buf_add_ident(&text, table);
+        code = rc_buf_check(&text, err);
+        if (!code)
+            code = core_duckdb_run(session, text.data, NULL, 0, NULL, err);
+        if (!code || code == RC_CANCELLED || code == RC_TIMEOUT)
+            return code;
+    }
+    return code;
+}

@@ -1,0 +1,101 @@
+/*
+ * What the files of the DuckDB engine share: the session, and running statements in it.
+ */
+#ifndef CORE_SQL_DUCKDB_SESSION_H
+#define CORE_SQL_DUCKDB_SESSION_H
+
+#include <sql/duckdb_api.h>
+#include <sql/engine.h>
+
+#include <os/file.h>
+
+#include <pthread.h>
+
+/* Statements and the texts that they are made of; lists of files are the long ones. */
+#define CORE_DUCKDB_STATEMENT_LIMIT ((size_t)256 << 20)
+
+struct core_duckdb_rows;
+
+struct core_duckdb_session {
+    struct rc_sql base;
+    struct core_sql_context context;
+    const struct core_duckdb_api *api;
+    struct duckdb_database *database;
+    struct duckdb_connection *connection;
+    struct core_temp_dir spill;    /* what does not fit into memory */
+    struct core_duckdb_rows *rows; /* of the query that is still being read, or NULL */
+    int threads;
+
+    /* The watcher interrupts a statement that should stop and reports its progress. */
+    pthread_t watcher;
+    pthread_mutex_t mutex; /* guards the following */
+    pthread_cond_t changed;
+    bool closing;
+    bool running;       /* a statement is */
+    bool uncancellable; /* it tidies up, and so goes on when the run stops */
+    bool cancelled;     /* by core_sql_cancel() */
+};
+
+/*
+ * Announces a statement to the watcher, until core_duckdb_end(). Fails if the run should stop, or if rows of an
+ * earlier query are still open.
+ */
+RC_MUST_CHECK enum rc_code core_duckdb_begin(struct core_duckdb_session *session,
+                                             struct rc_error *err);
+void core_duckdb_end(struct core_duckdb_session *session);
+/* Whether the statement that has begun should go on: RC_CANCELLED or RC_TIMEOUT if not. */
+RC_MUST_CHECK enum rc_code core_duckdb_check(struct core_duckdb_session *session,
+                                             struct rc_error *err);
+
+/* Prepares the only statement in 'text'; the session has begun. *out is to be destroyed in any case. */
+RC_MUST_CHECK enum rc_code core_duckdb_prepare(struct core_duckdb_session *session,
+                                               const char *text, struct duckdb_prepared **out,
+                                               struct rc_error *err);
+RC_MUST_CHECK enum rc_code core_duckdb_bind(struct core_duckdb_session *session,
+                                            struct duckdb_prepared *prepared,
+                                            const struct rc_value *params, size_t count,
+                                            struct rc_error *err);
+
+/* The whole of it: one statement, its result dropped. 'changed' may be NULL. */
+RC_MUST_CHECK enum rc_code core_duckdb_run(struct core_duckdb_session *session, const char *text,
+                                           const struct rc_value *params, size_t count,
+                                           int64_t *changed, struct rc_error *err);
+/* The same in the way of tidying up: it is run although the run should stop, and its failure is of no interest. */
+void core_duckdb_run_always(struct core_duckdb_session *session, const char *text);
+
+/* One row of integers, NULL counting as 0. */
+RC_MUST_CHECK enum rc_code core_duckdb_numbers(struct core_duckdb_session *session,
+                                               const char *text, int64_t *out, size_t count,
+                                               struct rc_error *err);
+
+/* Turns what the library says into an error; the code follows from the text's kind. */
+enum rc_code core_duckdb_fail(struct core_duckdb_session *session, const char *message,
+                              struct rc_error *err);
+/* The code that a message of the library stands for. */
+enum rc_code core_duckdb_error_code(const char *message);
+/* The message as one line for people: without its kind, the excerpt of the statement, and control characters. */
+void core_duckdb_error_text(const char *message, struct rc_buf *out);
+
+enum rc_code core_duckdb_query(struct rc_sql *sql, const char *statement,
+                               const struct rc_value *params, size_t param_count,
+                               struct rc_rows **out, struct rc_error *err);
+enum rc_code core_duckdb_attach(struct rc_sql *sql, const struct rc_sql_table *table,
+                                struct rc_error *err);
+enum rc_code core_duckdb_write(struct rc_sql *sql, const struct rc_sql_output *output,
+                               struct rc_sql_written *written, struct rc_error *err);
+enum rc_code core_duckdb_drop(struct rc_sql *sql, const char *table, struct rc_error *err);
+
+void core_duckdb_add_json_text(struct rc_sql *sql, struct rc_buf *out, const char *json,
+                               const char *path);
+void core_duckdb_add_json_valid(struct rc_sql *sql, struct rc_buf *out, const char *json);
+void core_duckdb_add_try_cast(struct rc_sql *sql, struct rc_buf *out, const char *expression,
+                              const char *type);
+
+/* The length of the first statement in 'text', without the semicolon and what follows it. */
+size_t core_duckdb_statement_length(const char *text);
+/* Whether 'type' is one of rc_sql_column; only such are written into statements. */
+bool core_duckdb_is_type(const char *type);
+/* A path in a list of files, in which DuckDB would take * ? and [ for patterns, as a quoted literal. */
+void core_duckdb_add_file(struct rc_buf *out, const char *path);
+
+#endif
