@@ -1,0 +1,175 @@
+/*
+ * The identity of processes.
+ */
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <setjmp.h>
+
+#include <cmocka.h>
+
+#include <errno.h>
+#include <os/clock.h>
+#include <os/process.h>
+#include <pthread.h>
+#include <signal.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/prctl.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+/* Starts a child that tells who it is and then runs 'body'. */
+static pid_t start_child(struct core_process_id *id, void (*body)(void))
+{
+    int channel[2];
+
+    assert_int_equal(pipe(channel), 0);
+    pid_t child = fork();
+    if (child == 0) {
+        core_process_self(id);
+        if (write(channel[1], id, sizeof(*id)) == sizeof(*id))
+            body();
+        _exit(0);
+    }
+    close(channel[1]);
+    assert_int_equal(read(channel[0], id, sizeof(*id)), sizeof(*id));
+    close(channel[0]);
+    return child;
+}
+
+static void wait_for_ever(void)
+{
+    for (;;)
+        pause();
+}
+
+static void end_at_once(void)
+{
+}
+
+static void *thread_body(void *unused)
+{
+    wait_for_ever();
+    return unused;
+}
+
+static void end_first_thread(void)
+{
+    pthread_t thread;
+
+    pthread_create(&thread, NULL, thread_body, NULL);
+    pthread_exit(NULL);
+}
+
+static void awkward_name(void)
+{
+    prctl(PR_SET_NAME, ") Z 1 (");
+    wait_for_ever();
+}
+
+static void settle(void)
+{
+    core_clock_sleep_ms(100);
+}
+
+static void oneself_is_alive(void **state)
+{
+    struct core_process_id self;
+
+    (void)state;
+    core_process_self(&self);
+    assert_int_equal(self.pid, getpid());
+    assert_true(self.start_ticks > 0);
+    assert_true(strlen(self.host) > 36);
+    assert_int_equal(core_process_look(&self), CORE_PROCESS_ALIVE);
+}
+
+static void a_child_lives_becomes_a_zombie_and_is_gone(void **state)
+{
+    struct core_process_id id;
+    siginfo_t info;
+
+    (void)state;
+    pid_t child = start_child(&id, wait_for_ever);
+    assert_int_equal(id.pid, child);
+    assert_int_equal(core_process_look(&id), CORE_PROCESS_ALIVE);
+
+    kill(child, SIGKILL);
+    assert_int_equal(waitid(P_PID, (id_t)child, &info, WEXITED | WNOWAIT), 0);
+    assert_int_equal(core_process_look(&id), CORE_PROCESS_DEAD); /* a zombie */
+    waitpid(child, NULL, 0);
+    assert_int_equal(core_process_look(&id), CORE_PROCESS_DEAD);
+
+    child = start_child(&id, end_at_once);
+    waitpid(child, NULL, 0);
+    assert_int_equal(core_process_look(&id), CORE_PROCESS_DEAD);
+}
+
+static void a_used_again_number_is_another_process(void **state)
+{
+    struct core_process_id self;
+
+    (void)state;
+    core_process_self(&self);
+    self.start_ticks--;
+    assert_int_equal(core_process_look(&self), CORE_PROCESS_DEAD);
+    self.pid = 0;
+    assert_int_equal(core_process_look(&self), CORE_PROCESS_DEAD);
+    self.pid = -1;
+    assert_int_equal(core_process_look(&self), CORE_PROCESS_DEAD);
+}
+
+static void elsewhere_nobody_can_tell(void **state)
+{
+    struct core_process_id self;
+
+    (void)state;
+    core_process_self(&self);
+    self.host[0] = self.host[0] == 'a' ? 'b' : 'a';
+    assert_int_equal(core_process_look(&self), CORE_PROCESS_ELSEWHERE);
+    memset(self.host, 'x', sizeof(self.host)); /* not even terminated */
+    assert_int_equal(core_process_look(&self), CORE_PROCESS_ELSEWHERE);
+    self.host[0] = '\0';
+    assert_int_equal(core_process_look(&self), CORE_PROCESS_ELSEWHERE);
+}
+
+static void names_do_not_confuse(void **state)
+{
+    struct core_process_id id;
+
+    (void)state;
+    pid_t child = start_child(&id, awkward_name);
+    settle();
+    assert_int_equal(core_process_look(&id), CORE_PROCESS_ALIVE);
+    kill(child, SIGKILL);
+    waitpid(child, NULL, 0);
+}
+
+static void lives_on_without_its_first_thread(void **state)
+{
+    struct core_process_id id;
+
+    (void)state;
+    pid_t child = start_child(&id, end_first_thread);
+    settle();
+    assert_int_equal(core_process_look(&id), CORE_PROCESS_ALIVE);
+    kill(child, SIGKILL);
+    waitpid(child, NULL, 0);
+    assert_int_equal(core_process_look(&id), CORE_PROCESS_DEAD);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(oneself_is_alive),
+        cmocka_unit_test(a_child_lives_becomes_a_zombie_and_is_gone),
+        cmocka_unit_test(a_used_again_number_is_another_process),
+        cmocka_unit_test(elsewhere_nobody_can_tell),
+        cmocka_unit_test(names_do_not_confuse),
+        cmocka_unit_test(lives_on_without_its_first_thread),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
