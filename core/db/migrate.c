@@ -162,7 +162,7 @@ static enum rc_code migrate(struct core_sqlite *db, const char *owner,
                             struct rc_error *err)
 {
     size_t applied = 0;
-    bool empty, ours;
+    bool empty = false, ours = false;
 
     if (check_numbers(owner, migrations, count, err) || look(db, &empty, &ours, err))
         return err->code;
