@@ -64,12 +64,8 @@ static enum rc_code take_lock(struct agg_run *run, struct rc_error *err)
 {
     RC_STR_AUTO name =
         rc_strf("aggregator:%016" PRIx64, agg_digest_text(AGG_DIGEST_INIT, run->paths.daily));
-    enum rc_code code;
+    enum rc_code code = rc_lock_acquire(run->job, name, 0, &run->lock, err);
 
-    /* A dry run changes nothing, so it need not wait for its turn. */
-    if (run->job->dry_run)
-        return RC_OK;
-    code = rc_lock_acquire(run->job, name, 0, &run->lock, err);
     if (code == RC_CONFLICT)
         return rc_fail(err, RC_SKIPPED, "another run works on '%s': %s", run->paths.daily,
                        err->cause);

@@ -70,8 +70,10 @@ enum rc_code agg_csv_current(struct agg_run *run, int32_t day, bool *current, st
     struct agg_marker marker;
     struct rc_stat stat;
 
-    if (agg_state_read(run, marker_uri, &marker, current, err) || !*current)
+    if (agg_state_read(run, marker_uri, &marker, current, err))
         return err->code;
+    if (!*current)
+        return RC_OK;
     bool same = marker.inputs == csv_inputs(run, day) && marker.manifest.count == 1;
     int64_t size_bytes = same ? marker.manifest.files[0].size_bytes : 0;
     agg_marker_clear(&marker);

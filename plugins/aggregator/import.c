@@ -15,8 +15,10 @@ static enum rc_code import_inputs(struct agg_run *run, int32_t day, uint64_t *ou
     struct agg_marker marker;
     uint64_t digest;
 
-    if (agg_state_read(run, csv_marker, &marker, ready, err) || !*ready)
+    if (agg_state_read(run, csv_marker, &marker, ready, err))
         return err->code;
+    if (!*ready)
+        return RC_OK;
     digest = agg_digest_number(AGG_DIGEST_INIT, agg_marker_output(&marker, NULL, 0));
     agg_marker_clear(&marker);
     digest = agg_digest_text(digest, run->config->airlock_product_id);
@@ -34,9 +36,14 @@ enum rc_code agg_import_current(struct agg_run *run, int32_t day, bool *current,
     bool ready;
 
     *current = false;
-    if (import_inputs(run, day, &inputs, &ready, err) || !ready ||
-        agg_state_read(run, uri, &marker, current, err) || !*current)
+    if (import_inputs(run, day, &inputs, &ready, err))
         return err->code;
+    if (!ready)
+        return RC_OK;
+    if (agg_state_read(run, uri, &marker, current, err))
+        return err->code;
+    if (!*current)
+        return RC_OK;
     *current = marker.inputs == inputs;
     agg_marker_clear(&marker);
     return RC_OK;

@@ -24,7 +24,7 @@ struct agg_run {
     struct agg_paths paths;
     struct agg_history history;
     uint64_t daily_definition;
-    struct rc_lock *lock; /* NULL in a dry run */
+    struct rc_lock *lock;
     struct rc_sql *sql;
     struct agg_report report;
     int64_t steps_done, steps_total;

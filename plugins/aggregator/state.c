@@ -167,7 +167,7 @@ enum rc_code agg_state_prove(struct agg_run *run, struct agg_mark *mark, const c
 
 static enum rc_code check_lock(struct agg_run *run, struct rc_error *err)
 {
-    if (run->lock && rc_lock_check(run->job, run->lock, err))
+    if (rc_lock_check(run->job, run->lock, err))
         return rc_context(err, "make sure that no other run has taken over");
     return RC_OK;
 }

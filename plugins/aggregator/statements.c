@@ -127,7 +127,7 @@ static void add_events(const struct agg_sql *sql, struct rc_buf *out)
 static void add_typed_events(const struct agg_sql *sql, struct rc_buf *out)
 {
     const struct agg_model *model = sql->model;
-    char text[32];
+    char text[48];
 
     rc_buf_adds(out, "SELECT userid, shard, \"partition\", event");
     for (size_t i = 0; i < model->key_count; i++) {
@@ -186,7 +186,7 @@ static void add_as(struct rc_buf *out, const char *column, const char *suffix)
 
 static void add_day_measure(struct rc_buf *out, const struct agg_measure *measure, size_t index)
 {
-    char value[32];
+    char value[48];
     RC_BUF_AUTO(sum, EXPRESSION_LIMIT);
 
     snprintf(value, sizeof(value), "agg_v%zu", index);
