@@ -125,12 +125,13 @@ static void check_defaults(struct check *check, const struct core_plugin_setting
     struct loaded *loaded = load(check, settings->name, &settings->place);
     struct core_arena arena = CORE_ARENA_INIT;
     struct core_layers layers = { .count = 0 };
-    RC_CLEANUP(core_problems_clear) struct core_problems found;
     struct core_option_table *tables;
     size_t table_count;
 
     if (!loaded->plugin || loaded->has_job)
         return;
+
+    RC_CLEANUP(core_problems_clear) struct core_problems found;
     core_problems_init(&found);
     table_count = loaded->plugin->action_count + 1;
     tables = rc_calloc(table_count, sizeof(*tables));

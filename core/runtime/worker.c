@@ -5,6 +5,7 @@
 #include <runtime/worker.h>
 
 #include <base/nearest.h>
+#include <config/secrets.h>
 #include <runtime/binding.h>
 #include <runtime/exit.h>
 #include <runtime/host.h>
@@ -212,6 +213,9 @@ int core_worker_main(struct core_run *run)
         code = RC_INVALID;
     finish(&worker);
 
+    /* The guard does not know the secrets that only this process has read. */
+    core_secret_mask(err.cause);
+    core_secret_mask(err.context);
     status->error = err;
     status->code = code;
     atomic_store(&status->phase, CORE_PHASE_ENDED);
