@@ -110,7 +110,8 @@ static void add_json_line(struct rc_buf *out, enum rc_log_level level,
     if (output.labels) {
         add_member(out, "run", output.labels->run);
         add_member(out, "plugin", output.labels->plugin);
-        add_member(out, "action", output.labels->action);
+        /* Empty until the plugin is loaded. */
+        add_member(out, "action", output.labels->action[0] ? output.labels->action : NULL);
         add_member(out, "job", output.labels->job);
     }
     for (size_t i = 0; i < count; i++)
@@ -280,6 +281,11 @@ static void add_cell(struct rc_buf *out, const char *text, size_t width, bool ri
 {
     size_t blanks = width - width_of(text);
 
+    if (last && !text[0]) { /* nothing to be aligned: no blanks at the line's end */
+        while (out->len > 0 && out->data[out->len - 1] == ' ')
+            rc_buf_truncate(out, out->len - 1);
+        blanks = 0;
+    }
     for (size_t i = 0; right && i < blanks; i++)
         rc_buf_addc(out, ' ');
     add_printable(out, text, strlen(text));

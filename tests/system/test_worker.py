@@ -81,11 +81,20 @@ def test_plugin_that_exits_is_a_failure(world):
     assert "ended its process by itself in its action 'exit'" in result.final["error"]
 
 
+def writer_words(world):
+    """The writer's words for a folder with the object that it begins with."""
+    folder = world.root / "data"
+    folder.mkdir(exist_ok=True)
+    (folder / "seed").write_text("seed")
+    return ["writer", "--set", f"base=file://{folder}/", "--json"]
+
+
 def test_state_survives_a_crash(world):
-    assert world.run("writer", "--set", f"base=file://{world.root}/a/", "--set", "sql=false").status == 0
+    words = writer_words(world)
+    assert world.run(*words).status == 0
     for _ in range(5):
         assert world.run("crash", "segv").status == 139
-    result = world.run("writer", "--set", f"base=file://{world.root}/b/", "--set", "sql=false", "--json")
+    result = world.run(*words)
     assert result.status == 0
     assert result.final["counters"]["runs_seen"] == 2
     for path in world.state.rglob("*.db"):
@@ -118,7 +127,7 @@ def test_garbage_stays_out_of_results(world):
     assert final["results"] == [{"text": "said \ufffd\ufffd, a \"quote\" and a \\ backslash"}]
     assert final["error"] == "an error of \ufffd\ufffd\ufffd"
     assert final["counters"] == {}
-    assert any("a log message of" in m["message"] for m in result.messages)
+    assert "a log message of \\ufffd" in result.stderr or "a log message of \ufffd" in result.stderr
 
 
 @pytest.mark.parametrize(
@@ -128,7 +137,7 @@ def test_garbage_stays_out_of_results(world):
         ("newer-minor", "upgrade run-core or rebuild the plugin"),
         ("bad-magic", "is not a run-core plugin"),
         ("no-descriptor", "does not export 'rc_plugin_descriptor'"),
-        ("bad-table", "twice"),
+        ("bad-table", "a name that an earlier one has too"),
     ],
 )
 def test_unloadable_plugin_is_named(world, plugin, part):
@@ -296,7 +305,7 @@ def test_mistakes_in_options_are_all_said(world):
         "options", "--set", "count=11", "--set", "colour=gren", "--set", "cuont=1", "--set", "wait=1ms"
     )
     assert result.status == 2
-    for part in ["count", "gren", "'cuont'; did you mean 'count'", "wait", "needed"]:
+    for part in ["count", "gren", "unknown key 'cuont' of plugin 'options'; did you mean 'count'?", "wait", "needed"]:
         assert part in result.text, part
 
 
@@ -380,8 +389,7 @@ def test_log_level(world):
 
 
 def test_dry_run_changes_nothing(world):
-    base = world.root / "data"
-    words = ["writer", "--set", f"base=file://{base}/", "--json"]
+    words = writer_words(world)
     assert world.run(*words).status == 0
     before = tree(world.root)
     result = world.run(*words, "--dry-run")
@@ -395,10 +403,10 @@ def test_dry_run_changes_nothing(world):
 
 
 def test_dry_run_before_any_state(world):
-    base = world.root / "data"
-    result = world.run("writer", "--set", f"base=file://{base}/", "--dry-run", "--json")
+    words = writer_words(world)
+    result = world.run(*words, "--dry-run")
     assert result.status == 0, result.stderr
-    assert not base.exists()
+    assert os.listdir(world.root / "data") == ["seed"]
     assert result.final["counters"]["runs_seen"] == 0
 
 
@@ -415,8 +423,7 @@ def tree(root):
 
 
 def test_temporary_files_go_with_the_run(world):
-    base = world.root / "data"
-    assert world.run("writer", "--set", f"base=file://{base}/").status == 0
+    assert world.run(*writer_words(world)).status == 0
     assert list(world.temp.rglob("*")) == []
 
 
@@ -425,7 +432,7 @@ def test_temporary_files_of_a_killed_run_go_with_the_next(world):
     (left / "deep").mkdir(parents=True)
     left.parent.chmod(0o700)
     (left / "deep" / "file").write_text("left behind")
-    assert world.run("writer", "--set", f"base=file://{world.root}/data/").status == 0
+    assert world.run(*writer_words(world)).status == 0
     assert not left.exists()
 
 
