@@ -9,9 +9,9 @@ static void answer(const struct core_run_view *view, bool good, struct core_http
 {
     reply->status = good ? 200 : 503;
     reply->content_type = "application/json";
-    rc_buf_addf(&reply->body, "{\"status\": \"%s\", \"run\": ", good ? "ok" : "not ready");
+    rc_buf_addf(&reply->body, "{\"status\":\"%s\",\"run\":", good ? "ok" : "not ready");
     rc_buf_add_json(&reply->body, view->run_id, strlen(view->run_id));
-    rc_buf_adds(&reply->body, ", \"state\": ");
+    rc_buf_adds(&reply->body, ",\"state\":");
     rc_buf_add_json(&reply->body, view->state, strlen(view->state));
     rc_buf_adds(&reply->body, "}\n");
 }

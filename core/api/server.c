@@ -47,7 +47,7 @@ static void refuse(struct core_http_reply *reply, unsigned status, const char *r
 {
     reply->status = status;
     reply->content_type = "application/json";
-    rc_buf_adds(&reply->body, "{\"error\": ");
+    rc_buf_adds(&reply->body, "{\"error\":");
     rc_buf_add_json(&reply->body, reason, strlen(reason));
     rc_buf_adds(&reply->body, "}\n");
 }

@@ -82,14 +82,14 @@ static void examine(const char *path, struct core_image *image, struct faults *f
 static void add_json(const char *path, const struct core_image *image, const struct faults *faults,
                      struct rc_buf *out)
 {
-    rc_buf_adds(out, "{\"file\": ");
+    rc_buf_adds(out, "{\"file\":");
     core_cli_add_json(out, path);
-    rc_buf_addf(out, ", \"loads\": %s, \"faults\": [", faults->count ? "false" : "true");
+    rc_buf_addf(out, ",\"loads\":%s,\"faults\":[", faults->count ? "false" : "true");
     for (size_t i = 0; i < faults->count; i++) {
-        rc_buf_adds(out, i ? ", " : "");
+        rc_buf_adds(out, i ? "," : "");
         core_cli_add_json(out, faults->items[i]);
     }
-    rc_buf_adds(out, "], \"plugin\": ");
+    rc_buf_adds(out, "],\"plugin\":");
     if (image->plugin)
         core_describe_add_json(image->plugin, out);
     else

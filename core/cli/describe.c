@@ -22,9 +22,9 @@ static bool has_options(const struct core_option_table *table)
 static void add_member(struct rc_buf *out, const char *key, const char *text)
 {
     core_cli_add_json(out, key);
-    rc_buf_adds(out, ": ");
+    rc_buf_addc(out, ':');
     core_cli_add_json(out, text);
-    rc_buf_adds(out, ", ");
+    rc_buf_addc(out, ',');
 }
 
 void core_describe_add_json(const struct core_plugin *plugin, struct rc_buf *out)
@@ -33,23 +33,23 @@ void core_describe_add_json(const struct core_plugin *plugin, struct rc_buf *out
     add_member(out, "name", plugin->name);
     add_member(out, "version", plugin->version);
     add_member(out, "summary", plugin->summary);
-    rc_buf_addf(out, "\"abi\": \"%u.%u\", \"options\": ", plugin->abi_major, plugin->abi_minor);
+    rc_buf_addf(out, "\"abi\":\"%u.%u\",\"options\":", plugin->abi_major, plugin->abi_minor);
     core_options_to_json(&plugin->options, out);
-    rc_buf_adds(out, ", \"actions\": [");
+    rc_buf_adds(out, ",\"actions\":[");
     for (size_t i = 0; i < plugin->action_count; i++) {
-        rc_buf_adds(out, i ? ", {" : "{");
+        rc_buf_adds(out, i ? ",{" : "{");
         add_member(out, "name", plugin->actions[i].name);
         add_member(out, "summary", plugin->actions[i].summary);
-        rc_buf_adds(out, "\"parameters\": ");
+        rc_buf_adds(out, "\"parameters\":");
         core_options_to_json(&plugin->actions[i].params, out);
         rc_buf_addc(out, '}');
     }
-    rc_buf_adds(out, "], \"routes\": [");
+    rc_buf_adds(out, "],\"routes\":[");
     for (size_t i = 0; i < plugin->route_count; i++) {
-        rc_buf_adds(out, i ? ", {" : "{");
+        rc_buf_adds(out, i ? ",{" : "{");
         add_member(out, "method", plugin->routes[i].method);
         add_member(out, "path", plugin->routes[i].path);
-        rc_buf_adds(out, "\"summary\": ");
+        rc_buf_adds(out, "\"summary\":");
         core_cli_add_json(out, plugin->routes[i].summary);
         rc_buf_addc(out, '}');
     }

@@ -13,16 +13,39 @@
 #include <stdio.h>
 #include <string.h>
 
-enum { NAME_COLUMNS = 26 };
+enum { NAME_COLUMNS = 26, MAX_COLUMNS = 100 };
 
 /* ---- plain text ------------------------------------------------------------------------------- */
+
+/* Text from column 'indent' on, where the cursor stands already; broken at blanks. */
+static void add_wrapped(struct rc_buf *out, const char *text, size_t indent)
+{
+    size_t column = indent;
+
+    while (*text) {
+        size_t word = strcspn(text, " ");
+
+        if (column > indent && column + 1 + word > MAX_COLUMNS) {
+            rc_buf_addf(out, "\n%*s", (int)indent, "");
+            column = indent;
+        } else if (column > indent) {
+            rc_buf_addc(out, ' ');
+            column++;
+        }
+        rc_buf_add(out, text, word);
+        column += word;
+        text += word + strspn(text + word, " ");
+    }
+    rc_buf_addc(out, '\n');
+}
 
 static void add_row(struct rc_buf *out, const char *name, const char *text)
 {
     if (strlen(name) < NAME_COLUMNS)
-        rc_buf_addf(out, "  %-*s%s\n", NAME_COLUMNS, name, text);
+        rc_buf_addf(out, "  %-*s", NAME_COLUMNS, name);
     else
-        rc_buf_addf(out, "  %s\n  %*s%s\n", name, NAME_COLUMNS, "", text);
+        rc_buf_addf(out, "  %s\n  %*s", name, NAME_COLUMNS, "");
+    add_wrapped(out, text, NAME_COLUMNS + 2);
 }
 
 static void add_flags(unsigned flags, struct rc_buf *out)
@@ -80,8 +103,10 @@ void core_help_add_command(const struct core_command *command, struct rc_buf *ou
 {
     rc_buf_addf(out, "%s\n\nUsage:\n  run-core %s%s%s [flags]\n", command->summary, command->name,
                 command->operands ? " " : "", command->operands ? command->operands : "");
-    if (command->details)
-        rc_buf_addf(out, "\n%s\n", command->details);
+    if (command->details) {
+        rc_buf_addc(out, '\n');
+        add_wrapped(out, command->details, 0);
+    }
     rc_buf_adds(out, "\nFlags:\n");
     add_flags(command->flags, out);
 }

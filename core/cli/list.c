@@ -48,14 +48,14 @@ static void add_plugin_json(const struct core_cli_plugin *plugin, struct rc_buf 
     struct seen seen;
 
     see(plugin, &seen);
-    rc_buf_adds(out, "{\"name\": ");
+    rc_buf_adds(out, "{\"name\":");
     core_cli_add_json(out, plugin->name);
-    rc_buf_adds(out, ", \"version\": ");
+    rc_buf_adds(out, ",\"version\":");
     core_cli_add_json(out, seen.image.plugin ? seen.image.plugin->version : NULL);
-    rc_buf_adds(out, ", \"file\": ");
+    rc_buf_adds(out, ",\"file\":");
     core_cli_add_json(out, plugin->file);
     if (!seen.image.plugin) {
-        rc_buf_adds(out, ", \"error\": ");
+        rc_buf_adds(out, ",\"error\":");
         core_cli_add_json(out, seen.err.cause);
     }
     rc_buf_addc(out, '}');
@@ -67,29 +67,29 @@ static void add_job_json(const struct core_config *config, const struct core_job
 {
     RC_STR_AUTO action = action_of(config, job);
 
-    rc_buf_adds(out, "{\"name\": ");
+    rc_buf_adds(out, "{\"name\":");
     core_cli_add_json(out, job->name);
-    rc_buf_adds(out, ", \"plugin\": ");
+    rc_buf_adds(out, ",\"plugin\":");
     core_cli_add_json(out, job->plugin);
-    rc_buf_adds(out, ", \"action\": ");
+    rc_buf_adds(out, ",\"action\":");
     core_cli_add_json(out, action);
-    rc_buf_adds(out, ", \"schedule\": ");
+    rc_buf_adds(out, ",\"schedule\":");
     core_cli_add_json(out, job->schedule);
     /* Nothing keeps the schedule yet, so no slot is due next. */
-    rc_buf_adds(out, ", \"next\": null}");
+    rc_buf_adds(out, ",\"next\":null}");
 }
 
 static void add_json(const struct core_config *config, const struct core_cli_plugins *plugins,
                      struct rc_buf *out)
 {
-    rc_buf_adds(out, "{\"plugins\": [");
+    rc_buf_adds(out, "{\"plugins\":[");
     for (size_t i = 0; i < plugins->count; i++) {
-        rc_buf_adds(out, i ? ", " : "");
+        rc_buf_adds(out, i ? "," : "");
         add_plugin_json(&plugins->items[i], out);
     }
-    rc_buf_adds(out, "], \"jobs\": [");
+    rc_buf_adds(out, "],\"jobs\":[");
     for (size_t i = 0; i < config->job_count; i++) {
-        rc_buf_adds(out, i ? ", " : "");
+        rc_buf_adds(out, i ? "," : "");
         add_job_json(config, &config->jobs[i], out);
     }
     rc_buf_adds(out, "]}\n");

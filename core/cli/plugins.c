@@ -121,9 +121,11 @@ enum rc_code core_cli_unknown(const struct core_command *const *commands,
         names[count++] = plugins.items[i].name;
     nearest = core_nearest(word, names, count);
     free(names);
+    if (nearest)
+        return rc_fail(err, RC_INVALID,
+                       "'%s' is neither a command nor a plugin; did you mean '%s'?", word, nearest);
     return rc_fail(err, RC_INVALID,
-                   "'%s' is neither a command nor a plugin%s%s%s; 'run-core --help' shows the "
-                   "commands, 'run-core list' the plugins",
-                   word, nearest ? "; did you mean '" : "", nearest ? nearest : "",
-                   nearest ? "'?" : "");
+                   "'%s' is neither a command nor a plugin; 'run-core --help' shows the commands, "
+                   "'run-core list' the plugins",
+                   word);
 }

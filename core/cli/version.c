@@ -12,7 +12,7 @@ static int run_version(const struct core_arguments *arguments)
     RC_BUF_AUTO(out, CORE_CLI_OUTPUT_BYTES);
 
     if (arguments->json)
-        rc_buf_addf(&out, "{\"version\": \"%s\", \"abi\": \"%u.%u\"}\n", RUN_CORE_VERSION,
+        rc_buf_addf(&out, "{\"version\":\"%s\",\"abi\":\"%u.%u\"}\n", RUN_CORE_VERSION,
                     RC_ABI_MAJOR, RC_ABI_MINOR);
     else
         rc_buf_addf(&out, "run-core %s, plugin ABI %u.%u\n", RUN_CORE_VERSION, RC_ABI_MAJOR,
