@@ -108,10 +108,10 @@ static void add_json_line(struct rc_buf *out, enum rc_log_level level,
                 rc_format_time(core_clock_now_unix_ms(), when), level_names[level]);
     rc_buf_add_json(out, message, len);
     if (output.labels) {
+        const char *action = output.labels->action; /* empty until the plugin is loaded */
         add_member(out, "run", output.labels->run);
         add_member(out, "plugin", output.labels->plugin);
-        /* Empty until the plugin is loaded. */
-        add_member(out, "action", output.labels->action[0] ? output.labels->action : NULL);
+        add_member(out, "action", action && action[0] ? action : NULL);
         add_member(out, "job", output.labels->job);
     }
     for (size_t i = 0; i < count; i++)

@@ -94,7 +94,7 @@ def test_state_survives_a_crash(world):
     assert world.run(*words).status == 0
     for _ in range(5):
         assert world.run("crash", "segv").status == 139
-    result = world.run(*words)
+    result = world.run(*writer_words(world))
     assert result.status == 0
     assert result.final["counters"]["runs_seen"] == 2
     for path in world.state.rglob("*.db"):
