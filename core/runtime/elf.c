@@ -101,8 +101,12 @@ static enum rc_code check_header(const char *path, const Elf64_Ehdr *header, str
 {
     if (memcmp(header->e_ident, ELFMAG, SELFMAG) != 0)
         return rc_fail(err, RC_INVALID, "'%s' is not a shared object: it is not an ELF file", path);
-    if (header->e_ident[EI_CLASS] != ELFCLASS64 || header->e_ident[EI_DATA] != ELFDATA2LSB ||
-        header->e_machine != MACHINE)
+    if (header->e_ident[EI_CLASS] != ELFCLASS64 || header->e_ident[EI_DATA] != ELFDATA2LSB)
+        return rc_fail(err, RC_INVALID,
+                       "'%s' was built for another machine: it is not 64-bit little-endian; build "
+                       "it for this one",
+                       path);
+    if (header->e_machine != MACHINE)
         return rc_fail(err, RC_INVALID,
                        "'%s' was built for another machine (ELF machine %u, this one is %u); build "
                        "it for this one",
