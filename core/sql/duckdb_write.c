@@ -97,8 +97,11 @@ static enum rc_code stage(struct writing *work, struct rc_error *err)
     rc_buf_adds(&sql, output->query);
     if (rc_buf_check(&sql, err))
         return err->code;
-    return core_duckdb_run(work->session, sql.data, output->params, output->param_count,
-                           &work->written.rows, err);
+    if (core_duckdb_run(work->session, sql.data, output->params, output->param_count, NULL, err))
+        return err->code;
+    /* Asked for: DuckDB reports no changed rows for CREATE TABLE AS. */
+    return core_duckdb_numbers(work->session, "SELECT count(*) FROM " STAGED, &work->written.rows,
+                               1, err);
 }
 
 static void add_partitions(struct rc_buf *out, const struct rc_sql_output *output)
