@@ -12,7 +12,7 @@ enum { CORE_PROCESS_TEXT = 160 };
 
 /* Tells a process from all others, across restarts of the machine and reuse of numbers. */
 struct core_process_id {
-    char host[CORE_PROCESS_TEXT]; /* boot id and pid namespace: two are equal where pids mean the same */
+    char host[CORE_PROCESS_TEXT]; /* boot id and pid namespace: equal where pids mean the same */
     pid_t pid;
     uint64_t start_ticks; /* field 22 of /proc/PID/stat, see proc(5) */
 };

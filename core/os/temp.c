@@ -134,7 +134,7 @@ static int create_dir(const char *path, mode_t mode)
     return fd;
 }
 
-/* Creates and locks 'path'. -1 with errno EEXIST: the name is taken. */
+/* Creates and locks 'path'. -1 with errno EEXIST: the name is taken, another will do. */
 static int create_locked(const char *path, mode_t mode, create_fn *create)
 {
     struct rc_error reason;
@@ -144,20 +144,21 @@ static int create_locked(const char *path, mode_t mode, create_fn *create)
 
         if (fd < 0 && errno != EEXIST)
             return -1;
-        if (fd >= 0) {
-            bool locked = core_fd_lock(fd, LOCK_EX | LOCK_NB) == 0;
-            int error_number = errno;
-
-            if (locked && core_fd_is_at(fd, path))
-                return fd;
-            core_fd_close(&fd);
-            /* Before it was locked, another process held it to be dead, and removes it. */
-            errno = error_number;
-            if (!locked && errno != EWOULDBLOCK)
-                return -1;
-        } else if (remove_leftover(path, /* wait = */ false, &reason)) {
-            break; /* in use, and the next number will do: the reason is of no interest */
+        if (fd < 0) {
+            if (remove_leftover(path, /* wait = */ false, &reason))
+                break;
+            continue;
         }
+
+        /* Until it is locked, others hold it to be dead: if one was faster, it is lost to us. */
+        bool locked = core_fd_lock(fd, LOCK_EX | LOCK_NB) == 0;
+        if (locked && core_fd_is_at(fd, path))
+            return fd;
+        if (!locked && errno != EWOULDBLOCK) {
+            core_fd_close(&fd);
+            return -1;
+        }
+        core_fd_close(&fd);
     }
     errno = EEXIST;
     return -1;
@@ -231,7 +232,7 @@ static int rename_new_file(const char *from, const char *to)
         return 0;
     if (errno != EINVAL && errno != ENOSYS)
         return -1;
-    /* A crash between the two leaves a second name of the target, which is then removed as a leftover. */
+    /* A crash between the two leaves a second name of the target: a leftover like any other. */
     return link(from, to) == 0 ? unlink(from) : -1;
 }
 
@@ -383,7 +384,7 @@ static enum rc_code remove_old(const char *path, struct rc_error *err)
     if (S_ISDIR(info.st_mode))
         return remove_leftover(path, /* wait = */ true, err);
 
-    /* A file or link stood there. If a directory has its name by now, somebody else has taken it. */
+    /* A file or link stood there. A directory that has its name by now is somebody else's. */
     if (unlink(path) != 0 && errno != ENOENT && errno != EISDIR)
         return rc_fail_errno(err, errno, "remove '%s'", path);
     return RC_OK;

@@ -72,6 +72,22 @@ static void close_leaves_nothing(void **state)
     assert_int_equal(scratch_count(*state), 0);
 }
 
+static void a_replaced_temporary_is_not_published(void **state)
+{
+    RC_STR_AUTO path = scratch_path(*state, "f");
+    struct core_temp_file file = CORE_TEMP_FILE_INIT;
+    struct rc_error err = RC_ERROR_INIT;
+
+    for (int replace = 0; replace < 2; replace++) {
+        assert_int_equal(core_temp_file_open(&file, path, 0600, &err), RC_OK);
+        unlink(file.path);
+        if (replace)
+            scratch_put(file.path, "other");
+        assert_int_equal(core_temp_file_publish(&file, false, &err), RC_CONFLICT);
+    }
+    assert_false(scratch_exists(path));
+}
+
 static void bad_targets_are_refused(void **state)
 {
     static const char *const names[] = { "", ".", "..", "d/" };
@@ -415,6 +431,7 @@ int main(void)
         TEST(writes_and_replaces),
         TEST(exclusive_never_replaces),
         TEST(close_leaves_nothing),
+        TEST(a_replaced_temporary_is_not_published),
         TEST(bad_targets_are_refused),
         TEST(a_full_disk_is_unavailable),
         TEST(long_names_are_shortened),
