@@ -4,6 +4,8 @@
  */
 #include <cli/cli.h>
 
+#include <api/server.h>
+#include <cli/output.h>
 #include <config/config.h>
 #include <os/clock.h>
 #include <runtime/guard.h>
@@ -23,6 +25,9 @@ enum { RESULTS_LIMIT = 64 * 1024 * 1024 };
 
 /* Everything a run in the foreground needs around it. */
 struct foreground {
+    int64_t started_unix_ms;
+    struct core_api_server *server;                         /* or NULL */
+    struct core_run_counter counters[CORE_STATUS_COUNTERS]; /* as last looked at */
     const struct core_run_request *asked;
     struct core_arena arena;
     struct core_problems problems;
@@ -187,9 +192,65 @@ static void print_final_object(const struct foreground *front)
     }
 }
 
+/* ---- health and metrics while it runs ------------------------------------------------------- */
+
+static void view(void *context, struct core_run_view *out)
+{
+    struct foreground *front = context;
+    struct core_status *status = front->run.status;
+    int phase = atomic_load(&status->phase);
+    bool stopping = core_cancel_code(&status->cancel) != RC_OK;
+
+    core_status_seal(status);
+    *out = (struct core_run_view){
+        .run_id = front->run.id,
+        .plugin = front->request.plugin,
+        .action = status->action,
+        .job = front->labels.job,
+        .version = RUN_CORE_VERSION,
+        .state = phase == CORE_PHASE_LOADING ? "loading"
+                 : phase == CORE_PHASE_ENDED ? "ended"
+                 : stopping                  ? "stopping"
+                                             : "running",
+        .ready = phase == CORE_PHASE_RUNNING && !stopping,
+        .dry_run = front->request.dry_run,
+        .started_unix_ms = front->started_unix_ms,
+        .progress_done = atomic_load(&status->progress_done),
+        .progress_total = atomic_load(&status->progress_total),
+        .progress_unit = status->progress_unit,
+        .counters = front->counters,
+        .counter_count = core_status_counters(status),
+    };
+    for (size_t i = 0; i < out->counter_count; i++)
+        front->counters[i] = (struct core_run_counter){ status->counters[i].name,
+                                                        atomic_load(&status->counters[i].value) };
+}
+
+static void forget(void *server)
+{
+    core_api_server_forget(server);
+}
+
+static int open_server(struct foreground *front)
+{
+    struct rc_error err = RC_ERROR_INIT;
+
+    if (!front->asked->listen)
+        return CORE_EXIT_OK;
+    if (core_api_server_open(front->asked->listen, view, front, &front->server, &err)) {
+        rc_context(&err, "serve health and metrics at '%s'", front->asked->listen);
+        return core_cli_complain(&err);
+    }
+    if (front->request.log_level >= RC_LOG_INFO)
+        core_output_log(RC_LOG_INFO, NULL, 0, "serving health and metrics at %s",
+                        core_api_server_url(front->server));
+    return CORE_EXIT_OK;
+}
+
 static int run(struct foreground *front)
 {
     struct core_run *this_run = &front->run;
+    struct core_guard_service service;
 
     *this_run = (struct core_run){
         .request = &front->request,
@@ -199,14 +260,23 @@ static int run(struct foreground *front)
     };
     if (this_run->result_fd < 0)
         return usage_error("cannot open the place for results; is stdout closed?");
-    core_run_make_id(this_run->id, core_clock_now_unix_ms());
+    front->started_unix_ms = core_clock_now_unix_ms();
+    core_run_make_id(this_run->id, front->started_unix_ms);
     front->labels = (struct core_output_labels){
         .run = this_run->id,
         .plugin = front->request.plugin,
         .action = this_run->status->action,
         .job = front->request.job ? front->request.job->name : NULL,
     };
-    core_guard_run(this_run, NULL, &front->outcome);
+    if (open_server(front))
+        return CORE_EXIT_USAGE;
+    if (front->server)
+        service = (struct core_guard_service){ .fd = core_api_server_fd(front->server),
+                                               .serve = core_api_server_serve,
+                                               .forget = forget,
+                                               .context = front->server };
+    core_guard_run(this_run, front->server ? &service : NULL, &front->outcome);
+    core_api_server_close(front->server);
     if (front->request.json)
         print_final_object(front);
     close(this_run->result_fd);

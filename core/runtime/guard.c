@@ -87,8 +87,8 @@ static void worker_process(struct guard *guard, pid_t parent)
     watch_stop(guard->run->status);
     sigprocmask(SIG_SETMASK, &guard->inherited, NULL);
     close(guard->signal_fd);
-    if (guard->service && guard->service->fd >= 0)
-        close(guard->service->fd);
+    if (guard->service)
+        guard->service->forget(guard->service->context);
     leave_terminal();
     /* Results go through the host only: whatever a plugin prints by itself joins the messages. */
     dup2(STDERR_FILENO, STDOUT_FILENO);
@@ -299,6 +299,15 @@ static void judge(const struct guard *guard, struct core_outcome *out)
     }
 }
 
+/* "0.04s", "12.3s", "1h2m3s": as exact as somebody cares at that length. */
+static void add_time(double seconds, char out[RC_AMOUNT_TEXT])
+{
+    if (seconds < 60.0)
+        snprintf(out, RC_AMOUNT_TEXT, seconds < 10.0 ? "%.2fs" : "%.1fs", seconds);
+    else
+        rc_format_duration((int64_t)seconds * 1000, out);
+}
+
 /* The one message about the end, with the counters as fields. */
 static void log_outcome(const struct guard *guard, const struct core_outcome *out)
 {
@@ -317,10 +326,10 @@ static void log_outcome(const struct guard *guard, const struct core_outcome *ou
     }
     if (request->log_level < (bad ? RC_LOG_ERROR : RC_LOG_INFO))
         return;
+    add_time(out->seconds, took);
     core_output_log(bad ? RC_LOG_ERROR : RC_LOG_INFO, fields, count, "%s%s%s %s after %s%s%s",
                     request->plugin, status->action[0] ? " " : "", status->action, out->status,
-                    rc_format_duration((int64_t)(out->seconds * 1000.0), took),
-                    out->message[0] ? ": " : "", out->message);
+                    took, out->message[0] ? ": " : "", out->message);
 }
 
 void core_guard_run(struct core_run *run, const struct core_guard_service *service,

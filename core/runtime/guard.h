@@ -8,10 +8,11 @@
 
 #include <runtime/run.h>
 
-/* Something else that the guard serves while it waits. */
+/* Something else that the guard serves while it waits, such as health and metrics. */
 struct core_guard_service {
-    int fd; /* readable: call 'serve'; -1: nothing */
+    int fd; /* readable: call 'serve' */
     void (*serve)(void *context);
+    void (*forget)(void *context); /* called in the worker, which has no part in it */
     void *context;
 };
 

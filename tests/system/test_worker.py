@@ -7,8 +7,9 @@ import re
 import select
 import signal
 import sqlite3
-import subprocess
 import time
+import urllib.error
+import urllib.request
 from pathlib import Path
 
 import pytest
@@ -106,18 +107,6 @@ def test_leak_ends_with_its_process(world):
     result = world.run("leak")
     assert result.status == 0
     assert world.run("noop").status == 0
-
-
-def test_memory_that_runs_out_is_said(world):
-    if "-fsanitize" in (BUILD / "build.ninja").read_text():
-        pytest.skip("a sanitizer reserves more address space than any limit leaves")
-    limit = ["bash", "-c", 'ulimit -v 120000; exec "$0" "$@"']
-    process = subprocess.run(
-        [*limit, str(BUILD / "run-core"), "leak", "--json"],
-        env=world.environment, capture_output=True, cwd=world.root,
-    )
-    assert process.returncode == 1
-    assert "no memory left" in json.loads(process.stdout)["error"]
 
 
 def test_garbage_stays_out_of_results(world):
@@ -434,6 +423,53 @@ def test_temporary_files_of_a_killed_run_go_with_the_next(world):
     (left / "deep" / "file").write_text("left behind")
     assert world.run(*writer_words(world)).status == 0
     assert not left.exists()
+
+
+# ---- health and metrics -------------------------------------------------------------------------
+
+
+def get(url):
+    try:
+        with urllib.request.urlopen(url, timeout=10) as reply:
+            return reply.status, reply.read().decode()
+    except urllib.error.HTTPError as error:
+        return error.code, error.read().decode()
+
+
+def test_health_and_metrics_while_it_runs(world):
+    process = world.start("counter", "--set", "steps=100", "--set", "step=50ms", "--listen", "127.0.0.1:0")
+    said = wait_for(process, "serving health and metrics at ")
+    url = re.search(r"http://[0-9.:]+", said).group(0)
+    end = time.monotonic() + 10
+    while get(url + "/healthcheck/is-ready")[0] != 200:
+        assert time.monotonic() < end
+        time.sleep(0.02)
+    assert get(url + "/healthcheck/is-alive")[0] == 200
+    while 'counter="steps"' not in get(url + "/metrics")[1]:
+        assert time.monotonic() < end
+        time.sleep(0.02)
+    metrics = get(url + "/metrics")[1]
+    assert re.search(r'run_core_run_progress_total\{plugin="counter",action="report",job=""\} 100', metrics)
+    assert get(url + "/nothing")[0] == 404
+    process.send_signal(signal.SIGTERM)
+    process.communicate(timeout=30)
+    assert process.returncode == 128 + signal.SIGTERM
+
+
+def test_health_answers_while_a_plugin_hangs(world):
+    process = world.start("hang", "hang", "--listen", "127.0.0.1:0")
+    said = wait_for(process, "hanging")
+    url = re.search(r"http://[0-9.:]+", said).group(0)
+    assert get(url + "/healthcheck/is-alive")[0] == 200
+    process.kill()
+    process.communicate()
+
+
+@pytest.mark.parametrize("address", ["nowhere", "127.0.0.1:99999", "256.1.1.1:80", "127.0.0.1:1:2"])
+def test_bad_address_is_a_usage_error(world, address):
+    result = world.run("noop", "--listen", address)
+    assert result.status == 2
+    assert address in result.stderr
 
 
 # ---- time ---------------------------------------------------------------------------------------
