@@ -242,6 +242,11 @@ static enum rc_code publish_file(const struct core_temp_file *file, bool exclusi
     if (fsync(file->fd) != 0)
         return rc_fail_errno(err, errno, "make '%s' durable", file->target);
 
+    /* A program that writes by the path must not put another file there: it would have no lock. */
+    if (!core_fd_is_at(file->fd, file->path))
+        return rc_fail(err, RC_CONFLICT, "'%s' was removed or replaced before it was finished",
+                       file->path);
+
     int result =
         exclusive ? rename_new_file(file->path, file->target) : rename(file->path, file->target);
     if (result != 0)
@@ -268,7 +273,7 @@ enum rc_code core_temp_file_publish(struct core_temp_file *file, bool exclusive,
 void core_temp_file_close(struct core_temp_file *file)
 {
     /* Removed while it is locked: afterwards the name may belong to somebody else. */
-    if (file->path)
+    if (file->path && core_fd_is_at(file->fd, file->path))
         unlink(file->path);
     release(&file->fd, &file->path, &file->target);
 }
