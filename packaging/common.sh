@@ -39,6 +39,7 @@ require_packages() {
 }
 
 # Sets RUN_CORE_DUCKDB to libduckdb.so: the one given, or the cached one, fetched by npm if needed.
+# npm itself is installed only for that, and only where there is none of any origin.
 find_duckdb() {
     local machine cache
     case $(uname -m) in
@@ -55,6 +56,7 @@ find_duckdb() {
     RUN_CORE_DUCKDB=$cache/libduckdb.so
     [ -f "$RUN_CORE_DUCKDB" ] && return 0
 
+    command -v npm >/dev/null || install_packages npm
     echo "fetching @duckdb/node-bindings-linux-$machine@$DUCKDB_VERSION (libduckdb.so) by npm"
     mkdir -p "$cache"
     local folder

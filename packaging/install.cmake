@@ -1,8 +1,6 @@
 # What 'cmake --install' puts where. The tree can be moved as a whole: the binary finds its
 # plugins, and the .pc files their headers, relative to where they lie themselves.
-if(TARGET run-core)
-    install(TARGETS run-core RUNTIME DESTINATION bin COMPONENT runtime)
-endif()
+install(TARGETS run-core RUNTIME DESTINATION bin COMPONENT runtime)
 install(TARGETS ${plugins} LIBRARY DESTINATION lib/run-core/plugins COMPONENT runtime)
 install(DIRECTORY conf.d/ DESTINATION share/run-core/conf.d COMPONENT runtime OPTIONAL
         FILES_MATCHING PATTERN "*.yaml")
@@ -13,11 +11,10 @@ install(TARGETS core_base ARCHIVE DESTINATION lib COMPONENT development)
 configure_file(packaging/run-core.pc.in run-core.pc @ONLY)
 install(FILES ${PROJECT_BINARY_DIR}/run-core.pc DESTINATION lib/pkgconfig COMPONENT development)
 
-if(TARGET rc_fake_host)
-    install(TARGETS rc_fake_host ARCHIVE DESTINATION lib COMPONENT development)
-    install(FILES tests/support/run-core/fake_host.h DESTINATION include/run-core
-            COMPONENT development)
-    configure_file(packaging/run-core-test.pc.in run-core-test.pc @ONLY)
-    install(FILES ${PROJECT_BINARY_DIR}/run-core-test.pc DESTINATION lib/pkgconfig
-            COMPONENT development)
-endif()
+# The host that plugins are tested on.
+install(TARGETS rc_fake_host ARCHIVE DESTINATION lib COMPONENT development)
+install(FILES tests/support/run-core/fake_host.h DESTINATION include/run-core
+        COMPONENT development)
+configure_file(packaging/run-core-test.pc.in run-core-test.pc @ONLY)
+install(FILES ${PROJECT_BINARY_DIR}/run-core-test.pc DESTINATION lib/pkgconfig
+        COMPONENT development)
