@@ -216,7 +216,9 @@ int core_worker_main(struct core_run *run)
     /* The guard does not know the secrets that only this process has read. */
     core_secret_mask(err.cause);
     core_secret_mask(err.context);
-    status->error = err;
+    /* An action that succeeds may have handled errors on its way; they are nobody's concern. */
+    if (code != RC_OK)
+        status->error = err;
     status->code = code;
     atomic_store(&status->phase, CORE_PHASE_ENDED);
     return code == RC_OK ? CORE_EXIT_OK : CORE_EXIT_FAILED;
