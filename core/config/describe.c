@@ -150,8 +150,9 @@ static void add_sentence_break(struct rc_buf *out)
         rc_buf_addc(out, ' ');
 }
 
-/* The help, followed by what the table says besides: choices, range, default, the other ways to give it. */
-static void add_facts(struct rc_buf *out, const struct rc_option *option)
+/* The help, followed by what the table says besides: choices, range, default, the other ways
+ * to give it. 'quote' stands around names. */
+static void add_facts(struct rc_buf *out, const struct rc_option *option, const char *quote)
 {
     RC_BUF_AUTO(range, 256);
     const char *def = shown_default(option);
@@ -179,9 +180,9 @@ static void add_facts(struct rc_buf *out, const struct rc_option *option)
     if (option->flags & RC_OPT_SECRET)
         rc_buf_adds(out, " Secret.");
     if (option->also)
-        rc_buf_addf(out, " Also called %s.", option->also);
+        rc_buf_addf(out, " Also called %s%s%s.", quote, option->also, quote);
     if (option->env)
-        rc_buf_addf(out, " Environment: %s.", option->env);
+        rc_buf_addf(out, " Environment: %s%s%s.", quote, option->env, quote);
 }
 
 static void add_cell(struct rc_buf *out, const char *text)
@@ -210,7 +211,7 @@ static void add_rows(const struct core_option_table *table, const char *prefix, 
             rc_buf_addf(out, "`%s`", def);
         option.def = NULL; /* has a column of its own, as has what is required */
         option.flags &= ~(uint32_t)RC_OPT_REQUIRED;
-        add_facts(&cell, &option);
+        add_facts(&cell, &option, "`");
         rc_buf_adds(out, " | ");
         add_cell(out, cell.data);
         rc_buf_adds(out, " |\n");
@@ -273,7 +274,7 @@ static void add_lines(const struct core_option_table *table, size_t indent, stru
             rc_buf_addc(out, '\n');
             column = 0;
         }
-        add_facts(&facts, &option);
+        add_facts(&facts, &option, "");
         add_wrapped(out, facts.data, column);
         if (option.type == RC_OPT_OBJECTS && depth < DEEPEST_TABLE) {
             const struct core_option_table items = { option.items, table->stride };

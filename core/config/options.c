@@ -238,12 +238,22 @@ static void bind_option(const struct binding *binding, const struct rc_option *o
         core_problem_add(binding->problems, &node->place, "'%s' is required but empty", site.key);
 }
 
+/* Whether the option may hold secrets, which are to be known before anything else is shown in a message. */
+static bool comes_first(const struct rc_option *option)
+{
+    return (option->flags & RC_OPT_SECRET) || option->type == RC_OPT_OBJECTS;
+}
+
 static void bind_table(const struct binding *binding, void *out)
 {
     struct rc_option option;
 
     for (size_t i = 0; core_option_at(binding->table, i, &option); i++)
-        bind_option(binding, &option, (char *)out + option.offset);
+        if (comes_first(&option))
+            bind_option(binding, &option, (char *)out + option.offset);
+    for (size_t i = 0; core_option_at(binding->table, i, &option); i++)
+        if (!comes_first(&option))
+            bind_option(binding, &option, (char *)out + option.offset);
 }
 
 void core_options_bind(const struct core_option_table *table, const struct core_node *const *layers,

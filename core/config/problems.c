@@ -70,9 +70,8 @@ void core_problem_add(struct core_problems *problems, const struct core_place *p
     va_start(arguments, format);
     rc_buf_addv(&message, format, arguments);
     va_end(arguments);
-    if (message.overflow) /* then the format alone: better than nothing, and never a secret */
+    if (message.overflow) /* then the format alone: better than nothing */
         rc_buf_adds(&message, format);
-    core_secret_mask(message.data);
     if (!is_known(problems, place, message.data))
         keep(problems, place, message.data);
 }
@@ -134,15 +133,18 @@ const char *core_problem_text(struct core_problems *problems, const struct core_
 const char *core_shown(const char *text, char out[CORE_SHOWN_TEXT])
 {
     static const char more[] = "...";
-    size_t len = strlen(text), keep_bytes = len;
+    RC_STR_AUTO masked = rc_strdup(text); /* all of it: half a secret would not be found */
+    size_t len, keep_bytes;
 
+    core_secret_mask(masked);
+    len = keep_bytes = strlen(masked);
     if (len >= CORE_SHOWN_TEXT) {
         keep_bytes = CORE_SHOWN_TEXT - sizeof(more);
-        while (keep_bytes > 0 && ((unsigned char)text[keep_bytes] & 0xC0) == 0x80)
+        while (keep_bytes > 0 && ((unsigned char)masked[keep_bytes] & 0xC0) == 0x80)
             keep_bytes--; /* not in the middle of a character */
     }
     for (size_t i = 0; i < keep_bytes; i++)
-        out[i] = (unsigned char)text[i] < 0x20 || text[i] == 0x7F ? '?' : text[i];
+        out[i] = (unsigned char)masked[i] < 0x20 || masked[i] == 0x7F ? '?' : masked[i];
     out[keep_bytes] = '\0';
     if (keep_bytes < len)
         memcpy(out + keep_bytes, more, sizeof(more));

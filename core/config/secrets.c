@@ -79,11 +79,23 @@ void core_secret_add_url(const char *url)
         add(colon + 1, (size_t)(at - colon - 1));
 }
 
+/* Within a JSON string the value may look otherwise; a line may be masked before or after it is quoted. */
+static void add_quoted(const char *value)
+{
+    size_t len = strlen(value);
+    RC_BUF_AUTO(quoted, 6 * len + 2); /* at most \uXXXX for each byte */
+
+    rc_buf_add_json(&quoted, value, len);
+    if (quoted.len > len + 2)
+        add(quoted.data + 1, quoted.len - 2);
+}
+
 void core_secret_add(const char *value)
 {
     if (!value)
         return;
     add(value, strlen(value));
+    add_quoted(value);
     core_secret_add_url(value);
 }
 
