@@ -4,6 +4,9 @@ install(TARGETS run-core RUNTIME DESTINATION bin COMPONENT runtime)
 install(TARGETS ${plugins} LIBRARY DESTINATION lib/run-core/plugins COMPONENT runtime)
 install(DIRECTORY conf.d/ DESTINATION share/run-core/conf.d COMPONENT runtime OPTIONAL
         FILES_MATCHING PATTERN "*.yaml")
+install(FILES packaging/man/run-core.1 DESTINATION share/man/man1 COMPONENT runtime)
+install(FILES packaging/completions/run-core.bash RENAME run-core COMPONENT runtime
+        DESTINATION share/bash-completion/completions)
 
 install(DIRECTORY core/include/run-core DESTINATION include COMPONENT development
         FILES_MATCHING PATTERN "*.h")

@@ -133,7 +133,7 @@ struct core_command {
 
 extern const struct core_command core_command_run, core_command_check, core_command_list,
     core_command_describe, core_command_new_plugin, core_command_check_plugin, core_command_version,
-    core_command_help, core_command_complete;
+    core_command_help, core_command_complete, core_command_manual;
 
 /* What 'run-core <plugin> [action]' is; its first word is the plugin. Not in the table. */
 extern const struct core_command core_command_plugin;

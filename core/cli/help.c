@@ -301,3 +301,24 @@ const struct core_command core_command_help = {
     .run = run_help,
     .complete = complete_help,
 };
+
+/* 'run-core manual PART': for the test that keeps the man page like the tables. */
+static int run_manual(const struct core_arguments *arguments)
+{
+    RC_BUF_AUTO(out, CORE_CLI_OUTPUT_BYTES);
+    struct rc_error err = RC_ERROR_INIT;
+
+    if (arguments->word_count == 1 &&
+        core_help_add_roff(arguments->commands, arguments->words[0], &out))
+        return core_cli_print(&out, CORE_EXIT_OK);
+    (void)rc_fail(&err, RC_INVALID, "the parts are synopsis, commands and flags");
+    return core_cli_complain(&err);
+}
+
+const struct core_command core_command_manual = {
+    .name = "manual",
+    .operands = "PART",
+    .summary = "Writes a part of the man page.",
+    .hidden = true,
+    .run = run_manual,
+};
