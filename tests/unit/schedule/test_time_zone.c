@@ -148,7 +148,7 @@ static void days_begin_at_their_first_instant(void **state)
         struct core_time_zone *zone = load(zones[i]);
         int64_t previous = INT64_MIN;
 
-        for (int32_t number = day("1970-01-02"); number <= day("2100-12-31"); number++) {
+        for (int32_t number = day("1970-01-02"); number <= day("2055-12-31"); number++) {
             int64_t start = core_time_zone_day_start_s(zone, number);
 
             if (core_time_zone_day_of(zone, start) < number ||
@@ -355,7 +355,7 @@ static enum rc_code load_bytes(const char *directory, const char *bytes, size_t 
     fclose(file);
     enum rc_code code = core_time_zone_load("Damaged", &zone, &err);
     if (!code) {
-        for (int32_t number = -40000; number < 50000; number += 999)
+        for (int32_t number = -40000; number < 50000; number += 9001)
             core_time_zone_day_of(zone, core_time_zone_day_start_s(zone, number));
         core_time_zone_free(zone);
     }
@@ -378,7 +378,7 @@ static void damaged_files_are_errors(void **state)
     assert_int_equal(load_bytes(directory, file.data, file.len), RC_OK);
     for (size_t len = 0; len < file.len; len++)
         assert_int_equal(load_bytes(directory, file.data, len), RC_INVALID);
-    for (int round = 0; round < 3000; round++) {
+    for (int round = 0; round < 1500; round++) {
         random = random * 1103515245u + 12345u;
         size_t at = round < 200 ? (size_t)round : (random >> 8) % file.len;
         char kept = file.data[at];
