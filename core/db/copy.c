@@ -19,7 +19,8 @@ static enum rc_code copy_file(const char *from, const char *to, struct rc_error 
 
     rc_buf_adds(&statement, "VACUUM INTO ");
     rc_buf_add_literal(&statement, to);
-    if (rc_buf_check(&statement, err) || core_sqlite_open(from, NULL, &source, err))
+    if (rc_buf_check(&statement, err) ||
+        core_sqlite_open(from, /* durable = */ false, NULL, &source, err))
         return err->code;
     code = core_sqlite_run(&source, statement.data, err);
     core_sqlite_close(&source);

@@ -95,7 +95,7 @@ enum rc_code core_db_open(const char *url, struct core_db **out, struct rc_error
     db = rc_calloc(1, sizeof(*db));
     db->lease_ms = LEASE_MS;
     db->renew_ms = RENEW_MS;
-    if (core_sqlite_open(path.data, /* cancel = */ NULL, &db->core, err)) {
+    if (core_sqlite_open(path.data, /* durable = */ false, /* cancel = */ NULL, &db->core, err)) {
         free(db);
         return err->code;
     }

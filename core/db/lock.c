@@ -79,7 +79,10 @@ static enum rc_code look(struct core_db *db, const char *name, struct found *out
     return RC_OK;
 }
 
-/* Writes this process into the row; the token rises, also over releases. */
+/*
+ * Writes this process into the row. The token rises over releases; that it is also at least the time lets it rise
+ * even when the database lost its last moments in a power failure, or was set aside and began anew.
+ */
 static enum rc_code take(struct core_db *db, struct rc_lock *lock, struct rc_error *err)
 {
     int64_t now_unix_ms = core_clock_now_unix_ms();
@@ -98,8 +101,9 @@ static enum rc_code take(struct core_db *db, struct rc_lock *lock, struct rc_err
     if (core_sqlite_prepare(
             &db->core,
             "INSERT INTO locks (name, token, holder, host, pid, start_ticks, acquired_unix_ms, "
-            "expires_unix_ms) VALUES ($1, 1, $2, $3, $4, $5, $6, $7) "
-            "ON CONFLICT (name) DO UPDATE SET token = token + 1, holder = excluded.holder, "
+            "expires_unix_ms) VALUES ($1, $6, $2, $3, $4, $5, $6, $7) "
+            "ON CONFLICT (name) DO UPDATE SET token = max(token + 1, $6), holder = "
+            "excluded.holder, "
             "host = excluded.host, pid = excluded.pid, start_ticks = excluded.start_ticks, "
             "acquired_unix_ms = excluded.acquired_unix_ms, "
             "expires_unix_ms = excluded.expires_unix_ms RETURNING token",

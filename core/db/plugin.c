@@ -46,7 +46,7 @@ static enum rc_code open_schema(struct rc_db *db, const char *path, const char *
 {
     RC_STR_AUTO owner = rc_strf("the plugin '%s'", plugin);
 
-    if (core_sqlite_open(path, cancel, &db->sqlite, err))
+    if (core_sqlite_open(path, /* durable = */ true, cancel, &db->sqlite, err))
         return err->code;
     core_sqlite_wall(&db->sqlite);
     if (core_sqlite_migrate(&db->sqlite, owner, migrations, count, err))

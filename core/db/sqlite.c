@@ -16,6 +16,7 @@
 enum {
     BUSY_LIMIT_MS = 10000,
     BUSY_SLEEP_MS = 20,      /* at most, between two looks at a lock */
+    LOG_PAGES = 200,         /* after which the log is copied into the file */
     STEPS_PER_CHECK = 10000, /* of SQLite's machine, between two looks at the cancellation */
 };
 
@@ -143,10 +144,14 @@ static void configure(struct core_sqlite *db)
         /* "name" is an identifier, as in PostgreSQL, and never a text. */
         { SQLITE_DBCONFIG_DQS_DML, 0 },
         { SQLITE_DBCONFIG_DQS_DDL, 0 },
+        /* To copy the log into the file and flush the disk at the end of each run costs more than to read
+         * it at the next one, as long as it is kept short. */
+        { SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 1 },
     };
 
     for (size_t i = 0; i < RC_ARRAY_LEN(options); i++)
         (void)sqlite3_db_config(db->handle, options[i].option, options[i].value, NULL);
+    (void)sqlite3_wal_autocheckpoint(db->handle, LOG_PAGES);
     (void)sqlite3_extended_result_codes(db->handle, 1);
     (void)sqlite3_busy_handler(db->handle, wait_on, db);
     if (db->cancel)
@@ -154,11 +159,11 @@ static void configure(struct core_sqlite *db)
 }
 
 /*
- * FULL, because a state that was reported as written must be there after a power failure: a token
- * of a lock that came a second time would break what it fences. To begin with WAL needs the
- * file for oneself, and SQLite does not wait for that by itself.
+ * What a plugin was told is committed must be there after a power failure: FULL, one flush of the disk a commit.
+ * What only tells living processes from each other may lose its last moments then, with these: NORMAL.
+ * To begin with WAL needs the file for oneself, and SQLite does not wait for that by itself.
  */
-static enum rc_code set_journal(struct core_sqlite *db, struct rc_error *err)
+static enum rc_code set_journal(struct core_sqlite *db, bool durable, struct rc_error *err)
 {
     int64_t deadline_ms = core_clock_mono_ms() + db->busy_limit_ms;
 
@@ -167,10 +172,11 @@ static enum rc_code set_journal(struct core_sqlite *db, struct rc_error *err)
             return err->code;
         core_clock_sleep_ms(2);
     }
-    return core_sqlite_run(db, "PRAGMA synchronous = FULL", err);
+    return core_sqlite_run(
+        db, durable ? "PRAGMA synchronous = FULL" : "PRAGMA synchronous = NORMAL", err);
 }
 
-enum rc_code core_sqlite_open(const char *path, const struct core_cancel *cancel,
+enum rc_code core_sqlite_open(const char *path, bool durable, const struct core_cancel *cancel,
                               struct core_sqlite *out, struct rc_error *err)
 {
     int result;
@@ -192,7 +198,7 @@ enum rc_code core_sqlite_open(const char *path, const struct core_cancel *cancel
         configure(out);
     else
         (void)core_sqlite_fail(out, result, err);
-    if (result != SQLITE_OK || set_journal(out, err)) {
+    if (result != SQLITE_OK || set_journal(out, durable, err)) {
         core_sqlite_close(out);
         return err->code;
     }

@@ -22,8 +22,12 @@ struct core_sqlite {
     bool own;              /* the present one is ours all the same */
 };
 
-/* Opens, and makes if needed, the file at 'path'; its folder must exist. */
-RC_MUST_CHECK enum rc_code core_sqlite_open(const char *path, const struct core_cancel *cancel,
+/*
+ * Opens, and makes if needed, the file at 'path'; its folder must exist. Only with 'durable' a commit is safe from a
+ * failure of power when it returns; the file stays sound in any case.
+ */
+RC_MUST_CHECK enum rc_code core_sqlite_open(const char *path, bool durable,
+                                            const struct core_cancel *cancel,
                                             struct core_sqlite *out, struct rc_error *err);
 void core_sqlite_close(struct core_sqlite *db);
 

@@ -174,35 +174,39 @@ static enum rc_code stamp(const struct core_temp_file *temp, struct rc_error *er
 }
 
 /*
- * Publishes where nothing was a moment ago; *again when something is there now. Unlike a plain rename it
- * cannot replace, unlocked, what another has just written.
+ * Renames the temporary, whose content is on disk already, to its target. With 'is_new' it replaces nothing: *taken
+ * says that something is there. core_temp_file_publish() would flush the disk once more, which is what a write costs.
  */
-static enum rc_code publish_new(struct core_temp_file *temp, bool *again, struct rc_error *err)
+static enum rc_code put_in_place(struct core_temp_file *temp, bool is_new, bool *taken,
+                                 struct rc_error *err)
 {
-    struct stat st;
-    RC_STR_AUTO target = rc_strdup(temp->target);
+    RC_STR_AUTO parent = core_path_directory(temp->target);
+    enum rc_code code;
 
-    *again = false;
-    if (renameat2(AT_FDCWD, temp->path, AT_FDCWD, target, RENAME_NOREPLACE) == 0) {
-        RC_STR_AUTO parent = core_path_directory(target);
-        enum rc_code code = core_dir_sync(parent, err);
-
-        /* Its lock goes last: until then nobody removes the object, or the directory under it. */
-        core_fd_close(&temp->fd);
-        rc_str_free(&temp->path);
-        rc_str_free(&temp->target);
+    *taken = false;
+    if (renameat2(AT_FDCWD, temp->path, AT_FDCWD, temp->target, is_new ? RENAME_NOREPLACE : 0)) {
+        *taken = is_new && errno == EEXIST;
+        if (*taken)
+            return RC_OK;
+        if (errno != EINVAL && errno != ENOSYS)
+            return rc_fail_errno(err, errno, "put '%s' in place", temp->target);
+        code = core_temp_file_publish(temp, is_new, err);
+        *taken = code == RC_CONFLICT;
         return code;
     }
-    if (errno == EEXIST) {
-        /* A link that leads nowhere is absent to readers, yet in the way: it is replaced. */
-        if (lstat(target, &st) != 0 || !S_ISLNK(st.st_mode)) {
-            *again = true;
-            return RC_OK;
-        }
-    } else if (errno != EINVAL && errno != ENOSYS) {
-        return rc_fail_errno(err, errno, "put '%s' in place", target);
-    }
-    return core_temp_file_publish(temp, /* exclusive = */ false, err);
+    code = core_dir_sync(parent, err);
+    /* Its lock goes last: until then nobody removes the object, or the directory under it. */
+    core_fd_close(&temp->fd);
+    rc_str_free(&temp->path);
+    rc_str_free(&temp->target);
+    return code;
+}
+
+static bool is_link(const char *path)
+{
+    struct stat st;
+
+    return lstat(path, &st) == 0 && S_ISLNK(st.st_mode);
 }
 
 static enum rc_code check_tag(const char *path, const struct core_file_held *held,
@@ -242,29 +246,39 @@ static enum rc_code publish_over(const struct core_place_in_store *place,
         *again = true;
         return core_file_clear_directory(place, err);
     }
-    if (held.kind == CORE_FILE_ABSENT)
-        return publish_new(temp, again, err);
-    return core_temp_file_publish(temp, /* exclusive = */ false, err);
+    /*
+     * Where nothing is, there is nothing to hold, so that what another writes meanwhile must not be replaced.
+     * A link that leads nowhere is absent to readers, yet in the way.
+     */
+    return put_in_place(temp, held.kind == CORE_FILE_ABSENT && !is_link(place->key), again, err);
+}
+
+static enum rc_code publish_absent(const struct core_place_in_store *place,
+                                   struct core_temp_file *temp, struct rc_error *err)
+{
+    struct stat st;
+    bool taken;
+
+    if (lstat(place->key, &st) == 0 && S_ISDIR(st.st_mode) && core_file_clear_directory(place, err))
+        return err->code;
+    if (put_in_place(temp, /* is_new = */ true, &taken, err))
+        return err->code;
+    return taken ? rc_fail(err, RC_CONFLICT, "'%s' exists already", place->key) : RC_OK;
 }
 
 enum rc_code core_file_publish(const struct core_place_in_store *place, struct core_temp_file *temp,
                                const char *if_match, struct rc_error *err)
 {
-    struct stat st;
     bool again = true;
 
     if (stamp(temp, err))
         return err->code;
-    /* The slow part comes before the lock is taken; publication syncs again, at no cost. */
+    /* The slow part comes before the lock is taken. */
     if (fsync(temp->fd) != 0)
         return rc_fail_errno(err, errno, "write '%s' to disk", temp->path);
 
-    if (if_match && if_match[0] == '\0') {
-        if (lstat(place->key, &st) == 0 && S_ISDIR(st.st_mode) &&
-            core_file_clear_directory(place, err))
-            return err->code;
-        return core_temp_file_publish(temp, /* exclusive = */ true, err);
-    }
+    if (if_match && if_match[0] == '\0')
+        return publish_absent(place, temp, err);
     for (int attempt = 0; again && attempt < ATTEMPTS; attempt++)
         if (publish_over(place, temp, if_match, &again, err))
             return err->code;
