@@ -215,6 +215,25 @@ enum rc_code core_duckdb_bind(struct core_duckdb_session *session, struct duckdb
     return RC_OK;
 }
 
+/*
+ * How many rows a statement changed. CREATE TABLE AS and COPY say it in a result of one row
+ * that the library does not count as a change.
+ */
+static int64_t count_changed(const struct core_duckdb_api *api, struct duckdb_result *result)
+{
+    int64_t changed = (int64_t)api->rows_changed(result);
+    struct duckdb_chunk *chunk;
+
+    if (changed || api->column_count(result) != 1 || api->column_type(result, 0) != DUCKDB_BIGINT ||
+        strcmp(api->column_name(result, 0), "Count") != 0)
+        return changed;
+    chunk = api->fetch_chunk(*result);
+    if (chunk && api->data_chunk_get_size(chunk) == 1)
+        changed = *(int64_t *)api->vector_get_data(api->data_chunk_get_vector(chunk, 0));
+    api->destroy_data_chunk(&chunk);
+    return changed;
+}
+
 static enum rc_code execute(struct core_duckdb_session *session, struct duckdb_prepared *prepared,
                             int64_t *changed, struct rc_error *err)
 {
@@ -224,7 +243,7 @@ static enum rc_code execute(struct core_duckdb_session *session, struct duckdb_p
     if (session->api->execute_prepared(prepared, &result))
         code = core_duckdb_fail(session, session->api->result_error(&result), err);
     else if (changed)
-        *changed = (int64_t)session->api->rows_changed(&result);
+        *changed = count_changed(session->api, &result);
     session->api->destroy_result(&result);
     return code;
 }
@@ -314,14 +333,13 @@ static enum rc_code configure(struct core_duckdb_session *session, struct duckdb
                               struct rc_error *err)
 {
     const struct core_engine_settings *settings = session->context.settings;
-    char memory[32], threads[16], spill_limit[32];
+    char memory[32], threads[16];
     const struct {
         const char *name, *value;
     } options[] = {
         { "threads", threads },
         { "temp_directory", session->spill.path },
         { "memory_limit", settings->memory_limit_bytes > 0 ? memory : NULL },
-        { "max_temp_directory_size", settings->temp_limit_bytes > 0 ? spill_limit : NULL },
         /* A job fetches no code from anywhere. Files it may read: that is its work. */
         { "autoinstall_known_extensions", "false" },
         { "autoload_known_extensions", "false" },
@@ -332,7 +350,6 @@ static enum rc_code configure(struct core_duckdb_session *session, struct duckdb
     };
 
     snprintf(memory, sizeof(memory), "%" PRId64 "B", settings->memory_limit_bytes);
-    snprintf(spill_limit, sizeof(spill_limit), "%" PRId64 "B", settings->temp_limit_bytes);
     snprintf(threads, sizeof(threads), "%d", session->threads);
     for (size_t i = 0; i < RC_ARRAY_LEN(options); i++)
         if (options[i].value && session->api->set_config(config, options[i].name, options[i].value))
@@ -367,13 +384,19 @@ static enum rc_code prepare_connection(struct core_duckdb_session *session, stru
         "SET enable_progress_bar_print = false",
         "SET progress_bar_time = 0",
     };
+    char limit[80];
     /* Only those who look at progress pay for it. */
     size_t count = session->context.on_progress ? RC_ARRAY_LEN(statements) : 1;
 
     for (size_t i = 0; i < count; i++)
         if (core_duckdb_run(session, statements[i], NULL, 0, NULL, err))
             return rc_context(err, "prepare the session (%s)", statements[i]);
-    return RC_OK;
+    if (session->context.settings->temp_limit_bytes <= 0)
+        return RC_OK;
+    /* Among the options of a database that is being opened, this one has no effect. */
+    snprintf(limit, sizeof(limit), "SET max_temp_directory_size = '%" PRId64 "B'",
+             session->context.settings->temp_limit_bytes);
+    return core_duckdb_run(session, limit, NULL, 0, NULL, err);
 }
 
 static enum rc_code make_spill(struct core_duckdb_session *session, struct rc_error *err)

@@ -33,16 +33,10 @@ struct duckdb_progress {
     uint64_t rows_total;
 };
 
-/* A text or blob in a vector: up to 12 bytes stand in it, longer ones elsewhere. */
+/* A text or blob in a vector. Up to 12 bytes stand in it; of longer ones 4, and then a pointer to all. */
 struct duckdb_string {
     uint32_t len;
-    union {
-        char inlined[12];
-        struct {
-            char prefix[4];
-            const char *data;
-        } pointer;
-    } value;
+    char inlined[12];
 };
 
 struct duckdb_wide {
@@ -68,6 +62,7 @@ enum duckdb_type {
     DUCKDB_VARCHAR = 17,
     DUCKDB_BLOB = 18,
     DUCKDB_UHUGEINT = 32,
+    DUCKDB_ANY = 34,
     DUCKDB_SQLNULL = 36,
 };
 

@@ -17,6 +17,8 @@ struct core_duckdb_rows {
     struct duckdb_result result;
     struct duckdb_chunk *chunk;
     uint64_t row, chunk_rows;
+    bool ended;           /* there is nothing to fetch any more */
+    enum rc_code failure; /* why not, if not because all rows were read */
     size_t column_count;
     int *types;
     char **names;
@@ -42,6 +44,12 @@ static bool is_native(int type)
     return (type >= DUCKDB_BOOLEAN && type <= DUCKDB_DOUBLE) || type == DUCKDB_HUGEINT ||
            type == DUCKDB_UHUGEINT || type == DUCKDB_VARCHAR || type == DUCKDB_BLOB ||
            type == DUCKDB_SQLNULL;
+}
+
+/* Before its parameters are bound a query may not know its types: DuckDB then calls them none, or any. */
+static bool is_native_or_open(int type)
+{
+    return is_native(type) || type == DUCKDB_INVALID || type == DUCKDB_ANY;
 }
 
 /* Writes a 128-bit number, which no printf() knows. */
@@ -85,9 +93,10 @@ static void read_wide(struct core_duckdb_rows *rows, size_t column, struct duckd
 static void read_text(struct core_duckdb_rows *rows, size_t column,
                       const struct duckdb_string *text, enum rc_value_type type)
 {
-    const char *data =
-        text->len <= sizeof(text->value.inlined) ? text->value.inlined : text->value.pointer.data;
+    const char *data = text->inlined;
 
+    if (text->len > sizeof(text->inlined))
+        memcpy(&data, text->inlined + 4, sizeof(data));
     rows->values[column].type = type;
     rows->values[column].len = text->len;
     rows->offsets[column] = rows->texts.len;
@@ -168,6 +177,7 @@ static enum rc_code fetch(struct core_duckdb_rows *rows, struct rc_error *err)
             return err->code;
         rows->chunk = api->fetch_chunk(rows->result);
         if (!rows->chunk) {
+            rows->ended = true;
             message = api->result_error(&rows->result);
             return message && *message ? core_duckdb_fail(rows->session, message, err) : RC_OK;
         }
@@ -189,11 +199,16 @@ static enum rc_code rows_next(struct rc_rows *base, const struct rc_value **row,
     struct core_duckdb_rows *rows = (struct core_duckdb_rows *)base;
 
     *row = NULL;
+    if (rows->ended)
+        return rows->failure ? rc_fail(err, rows->failure, "the query has failed before") : RC_OK;
     if (rows->chunk)
         rows->row++;
     if (!rows->chunk || rows->row == rows->chunk_rows) {
-        if (fetch(rows, err))
-            return err->code;
+        rows->failure = fetch(rows, err);
+        if (rows->failure) {
+            rows->ended = true;
+            return rows->failure;
+        }
         if (!rows->chunk)
             return RC_OK;
     }
@@ -311,7 +326,7 @@ static void columns_read(const struct core_duckdb_api *api, struct duckdb_prepar
     for (size_t i = 0; i < out->count; i++) {
         char *name = (char *)api->prepared_statement_column_name(prepared, i);
         out->names[i] = rc_strdup(name ? name : "");
-        out->native[i] = is_native(api->prepared_statement_column_type(prepared, i));
+        out->native[i] = is_native_or_open(api->prepared_statement_column_type(prepared, i));
         out->casts += !out->native[i];
         api->free(name);
     }

@@ -150,6 +150,7 @@ void fixture_assert_rows(struct fixture *f, const char *query, const char *expec
         }
         rc_buf_addc(&found, '\n');
     }
+    rc_rows_close(&rows); /* a failed assertion leaves the function without its cleanups */
     if (code) {
         print_error("%s: %s\n", query, f->err.cause);
         _fail(file, line);

@@ -11,6 +11,7 @@
 #include <math.h>
 #include <pthread.h>
 #include <stdatomic.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -44,8 +45,10 @@ static void test_types(void **state)
     assert_rows(f, "SELECT 'short', 'exactly 12 b', 'one byte more', '', 'd\xc3\xa9j\xc3\xa0'",
                 "'short'|'exactly 12 b'|'one byte more'|''|'d\xc3\xa9j\xc3\xa0'\n");
     assert_rows(f, "SELECT '\\xAA\\x00b'::blob, ''::blob", "x'aa0062'|x''\n");
-    assert_rows(f, "SELECT 1.50::decimal(10,2), (-0.001)::decimal(18,3), 1e30::decimal(38,2)",
-                "'1.50'|'-0.001'|'1000000000000000019884624838656.00'\n");
+    assert_rows(f,
+                "SELECT 1.50::decimal(10,2), (-0.001)::decimal(18,3), "
+                "'123456789012345678901234567890.12'::decimal(38,2)",
+                "'1.50'|'-0.001'|'123456789012345678901234567890.12'\n");
     assert_rows(f,
                 "SELECT date '2021-02-03', time '10:11:12.5', timestamp '2021-02-03 04:05:06.789', "
                 "timestamptz '2021-02-03 04:05:06+02', interval '1 month 2 days 03:04:05'",
@@ -230,16 +233,13 @@ static void test_memory_limit(void **state)
     fixture_reopen(f);
     assert_rows(f, "SELECT current_setting('memory_limit'), current_setting('threads')",
                 "'32.0 MiB'|2\n");
-    assert_fails(f,
-                 "SELECT count(*) FROM (SELECT i, md5(i::varchar) h FROM range(3000000) t(i) "
-                 "ORDER BY h, i LIMIT 2900000)",
+    assert_fails(f, "CREATE TEMP TABLE big AS SELECT md5(i::varchar) h FROM range(3000000) t(i)",
                  RC_TOO_LARGE, "of the engine");
+    assert_rows(f, "SELECT 'usable'", "'usable'\n");
     f->settings.temp_limit_bytes = 0;
     fixture_reopen(f);
-    assert_rows(f,
-                "SELECT count(*) FROM (SELECT i, md5(i::varchar) h FROM range(2000000) t(i) "
-                "ORDER BY h, i LIMIT 1900000)",
-                "1900000\n");
+    fixture_exec(f, "CREATE TEMP TABLE big AS SELECT md5(i::varchar) h FROM range(3000000) t(i)");
+    assert_rows(f, "SELECT count(*) FROM big", "3000000\n");
 }
 
 static void test_settings(void **state)
