@@ -53,14 +53,22 @@ static int lock_directory(const char *path)
     return fd;
 }
 
-/* Removes what dead runs left behind. Leftovers are no reason to fail. */
+/* A leftover is no reason to fail: the next sweep tries again. */
+static void remove_leftover(const char *path)
+{
+    struct rc_error ignored = RC_ERROR_INIT;
+
+    if (core_tree_remove(path, &ignored))
+        return;
+}
+
+/* Removes what dead runs left behind. */
 static void sweep(const char *base)
 {
     DIR *dir = opendir(base);
     struct dirent *entry;
 
     while (dir && (entry = readdir(dir)) != NULL) {
-        struct rc_error ignored = RC_ERROR_INIT;
         RC_STR_AUTO path = rc_strf("%s/%s", base, entry->d_name);
         int fd;
 
@@ -69,8 +77,7 @@ static void sweep(const char *base)
         fd = lock_directory(path);
         if (fd < 0)
             continue;
-        if (core_tree_remove(path, &ignored) == RC_OK)
-            rmdir(path);
+        remove_leftover(path);
         close(fd);
     }
     if (dir)
@@ -111,11 +118,9 @@ enum rc_code core_scratch_make(const char *run_id, char **path, struct rc_error 
 
 void core_scratch_remove(const char *run_id)
 {
-    struct rc_error ignored = RC_ERROR_INIT;
     RC_STR_AUTO base = base_directory();
     RC_STR_AUTO own = rc_strf("%s/%s", base, run_id);
 
-    if (core_tree_remove(own, &ignored))
-        return;  /* the next run's sweep tries again */
+    remove_leftover(own);
     rmdir(base); /* succeeds only when no other run has something there */
 }
