@@ -118,8 +118,8 @@ const struct core_plugin_settings *core_config_plugin(const struct core_config *
                                                       const char *name);
 
 /*
- * The table of a section's own keys: "core", "core.auth", "storage", "sql", "plugins", "jobs", "jobs.retry",
- * "jobs.notify"; NULL: there is no such section. For describing the configuration.
+ * The table of a section's own keys: "core", "core.auth", "storage", "sql", "plugins", "jobs",
+ * "jobs.retry", "jobs.notify"; NULL: there is no such section. For describing the configuration.
  */
 const struct core_option_table *core_settings_table(const char *section);
 
@@ -132,8 +132,8 @@ struct core_layers {
 /*
  * The layers for a run: 'set' (a map from core_config_parse_set(), or NULL), the job's config and
  * config_file, the plugin's config and config_file; 'job' and 'plugin' may be NULL. config_file
- * and config_url given in 'set' come in too, behind it, and are taken out of the layer that 'set' becomes. A config_url is reported as not supported yet in
- * 'problems'.
+ * and config_url given in 'set' come in too, behind it, and are taken out of the layer that 'set'
+ * becomes. A config_url is reported as not supported yet in 'problems'.
  */
 void core_config_layers(struct core_arena *arena, const struct core_node *set,
                         const struct core_job_settings *job,
@@ -141,8 +141,9 @@ void core_config_layers(struct core_arena *arena, const struct core_node *set,
                         struct core_problems *problems);
 
 /*
- * Makes a map of the KEY=VALUE words of --set. A value is text as it stands, ${...} too; only where its option
- * takes a list or a map, and it begins with [ or {, is it read as YAML. The place of each is "--set KEY".
+ * Makes a map of the KEY=VALUE words of --set. A value is text as it stands, ${...} too; only
+ * where its option takes a list or a map, and it begins with [ or {, is it read as YAML. The
+ * place of each is "--set KEY".
  */
 struct core_node *core_config_parse_set(struct core_arena *arena, const char *const *words,
                                         size_t count, struct core_problems *problems);

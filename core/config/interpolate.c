@@ -92,7 +92,10 @@ static bool read_secret(const struct core_reader *reader, const struct core_node
     return false;
 }
 
-/* Relative paths are relative to the file that is being read: in 'directory', called as 'file' says. */
+/*
+ * Relative paths are relative to the file that is being read: in 'directory', called as 'file'
+ * says.
+ */
 static void add_path(struct rc_buf *out, const char *directory, size_t directory_len,
                      const char *path)
 {

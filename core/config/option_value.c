@@ -26,7 +26,10 @@ static bool is_secret(const struct core_option_site *site, const struct core_nod
     return site->secret || node->secret;
 }
 
-/* Reports "'key' is 'value'<text>", or "the value of 'key' is not valid<text>" where it is secret. */
+/*
+ * Reports "'key' is 'value'<text>", or "the value of 'key' is not valid<text>" where it is
+ * secret.
+ */
 static bool complain(const struct core_option_site *site, const struct core_node *node,
                      const char *format, ...)
 {

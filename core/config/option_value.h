@@ -17,13 +17,16 @@ struct core_option_site {
 };
 
 /*
- * Puts the value of 'node', which is not a NULL node, into 'field'. False: it does not fit, which was
- * reported, and 'field' is as before. Not for RC_OPT_OBJECTS.
+ * Puts the value of 'node', which is not a NULL node, into 'field'. False: it does not fit, which
+ * was reported, and 'field' is as before. Not for RC_OPT_OBJECTS.
  */
 bool core_option_set(const struct core_option_site *site, const struct core_node *node,
                      void *field);
 
-/* 'node' or, where it is loose text that holds YAML, what that YAML says; NULL: it is not valid, which was reported. */
+/*
+ * 'node' or, where it is loose text that holds YAML, what that YAML says; NULL: it is not valid,
+ * which was reported.
+ */
 const struct core_node *core_option_structure(const struct core_option_site *site,
                                               const struct core_node *node);
 

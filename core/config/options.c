@@ -80,7 +80,10 @@ static const struct core_node *find_in(const struct binding *binding,
     return node ? node : also;
 }
 
-/* What the configuration or the environment gives, or NULL. A null in a layer gives nothing: the next counts. */
+/*
+ * What the configuration or the environment gives, or NULL. A null in a layer gives nothing: the
+ * next counts.
+ */
 static const struct core_node *find(const struct binding *binding, const struct rc_option *option,
                                     const char **key, struct core_place *where)
 {
@@ -238,7 +241,10 @@ static void bind_option(const struct binding *binding, const struct rc_option *o
         core_problem_add(binding->problems, &node->place, "'%s' is required but empty", site.key);
 }
 
-/* Whether the option may hold secrets, which are to be known before anything else is shown in a message. */
+/*
+ * Whether the option may hold secrets, which are to be known before anything else is shown in a
+ * message.
+ */
 static bool comes_first(const struct rc_option *option)
 {
     return (option->flags & RC_OPT_SECRET) || option->type == RC_OPT_OBJECTS;

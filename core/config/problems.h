@@ -51,8 +51,8 @@ const char *core_problem_text(struct core_problems *problems, const struct core_
 enum { CORE_SHOWN_TEXT = 96 };
 
 /*
- * What a message shows of a text from outside: secret values masked, on one line, control characters as
- * '?', cut with "..." where it is long. Returns 'out'.
+ * What a message shows of a text from outside: secret values masked, on one line, control
+ * characters as '?', cut with "..." where it is long. Returns 'out'.
  */
 const char *core_shown(const char *text, char out[CORE_SHOWN_TEXT]);
 

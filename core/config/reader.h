@@ -22,7 +22,10 @@ struct core_place core_reader_place(const struct core_reader *reader, size_t lin
 void core_reader_problem(const struct core_reader *reader, const struct core_place *place,
                          const char *format, ...) RC_PRINTF(3, 4);
 
-/* Whether 'text' is UTF-8 without control characters; the first place where it is not is reported. */
+/*
+ * Whether 'text' is UTF-8 without control characters; the first place where it is not is
+ * reported.
+ */
 bool core_reader_check_text(const struct core_reader *reader, const char *text, size_t len);
 
 struct core_node *core_reader_node(const struct core_reader *reader, enum core_node_kind kind,
@@ -42,13 +45,19 @@ struct core_children {
 void core_children_add(struct core_children *children, const struct core_entry *entry);
 void core_children_clear(struct core_children *children);
 
-/* Calls 'found' for every child whose key an earlier one has, and takes it out by making its value NULL. */
+/*
+ * Calls 'found' for every child whose key an earlier one has, and takes it out by making its
+ * value NULL.
+ */
 void core_children_drop_twins(struct core_children *children,
                               void (*found)(void *context, const struct core_entry *first,
                                             const struct core_entry *twin),
                               void *context);
 
-/* Makes the children those of 'node', a MAP (keys that stand twice are reported, the first stays) or a LIST. */
+/*
+ * Makes the children those of 'node', a MAP (keys that stand twice are reported, the first stays)
+ * or a LIST.
+ */
 void core_reader_end(const struct core_reader *reader, struct core_node *node,
                      struct core_children *children);
 
@@ -56,8 +65,9 @@ void core_reader_end(const struct core_reader *reader, struct core_node *node,
 void core_interpolate(const struct core_reader *reader, struct core_node *node);
 
 /*
- * Reads strict JSON (RFC 8259). NULL: it is none, for the reason at '*place' in '*reason' (a constant). Mistakes
- * beyond the syntax go to the reader's problems, which may have to be judged with the tree alone.
+ * Reads strict JSON (RFC 8259). NULL: it is none, for the reason at '*place' in '*reason' (a
+ * constant). Mistakes beyond the syntax go to the reader's problems, which may have to be judged
+ * with the tree alone.
  */
 struct core_node *core_json_parse(const struct core_reader *reader, const char *text, size_t len,
                                   struct core_place *place, const char **reason);

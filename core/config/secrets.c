@@ -79,7 +79,10 @@ void core_secret_add_url(const char *url)
         add(colon + 1, (size_t)(at - colon - 1));
 }
 
-/* Within a JSON string the value may look otherwise; a line may be masked before or after it is quoted. */
+/*
+ * Within a JSON string the value may look otherwise; a line may be masked before or after it is
+ * quoted.
+ */
 static void add_quoted(const char *value)
 {
     size_t len = strlen(value);

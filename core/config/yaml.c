@@ -31,8 +31,8 @@ struct builder {
     const char *text;
     size_t len;
     struct anchor *anchors; /* the newest first */
-    size_t aliased;         /* values that aliases stand for, so far */
-    bool stopped;           /* the reason was reported */
+    size_t anchor_count;
+    size_t aliased; /* values that aliases stand for, so far */
 };
 
 /* What a node adds to the node around it. */
@@ -48,7 +48,6 @@ static bool next(struct builder *b)
         return true;
     memset(&b->event, 0, sizeof(b->event));
     core_yaml_explain(b->reader, b->parser, b->text, b->len);
-    b->stopped = true;
     return false;
 }
 
@@ -88,18 +87,24 @@ static bool is_null(const char *text)
     return false;
 }
 
-static struct anchor *define(struct builder *b, const yaml_char_t *name, struct core_node *node)
+/* Keeps the node under its anchor, if it has one. '*anchor' is NULL if not. */
+static bool define(struct builder *b, const yaml_char_t *name, struct core_node *node,
+                   struct anchor **anchor)
 {
-    struct anchor *anchor;
-
+    *anchor = NULL;
     if (!name)
-        return NULL;
-    anchor = core_arena_alloc(b->reader->arena, sizeof(*anchor));
-    anchor->name = core_arena_strdup(b->reader->arena, (const char *)name);
-    anchor->node = node;
-    anchor->next = b->anchors;
-    b->anchors = anchor;
-    return anchor;
+        return true;
+    if (b->anchor_count++ == CORE_YAML_MAX_ANCHORS) {
+        core_reader_problem(b->reader, &node->place, "there are too many anchors; %d are the most",
+                            CORE_YAML_MAX_ANCHORS);
+        return false;
+    }
+    *anchor = core_arena_alloc(b->reader->arena, sizeof(**anchor));
+    (*anchor)->name = core_arena_strdup(b->reader->arena, (const char *)name);
+    (*anchor)->node = node;
+    (*anchor)->next = b->anchors;
+    b->anchors = *anchor;
+    return true;
 }
 
 static struct core_node *build(struct builder *b, int depth, struct extent *extent);
@@ -114,8 +119,10 @@ static struct core_node *build_scalar(struct builder *b, struct extent *extent)
     struct core_node *node = !quoted && len == strlen(text) && is_null(text)
                                  ? core_reader_node(b->reader, CORE_NODE_NULL, &place)
                                  : core_reader_scalar(b->reader, &place, text, len, quoted);
-    struct anchor *anchor = define(b, b->event.data.scalar.anchor, node);
+    struct anchor *anchor;
 
+    if (!define(b, b->event.data.scalar.anchor, node, &anchor))
+        return NULL;
     *extent = (struct extent){ 1, 0 };
     if (anchor)
         anchor->weight = 1;
@@ -157,7 +164,6 @@ static struct core_node *build_alias(struct builder *b, int depth, struct extent
                             "the alias '*%s' makes the document too large: "
                             "aliases may stand for %d values in all, and for %d levels",
                             core_shown(name, shown), CORE_YAML_MAX_ALIASED, CORE_YAML_MAX_DEPTH);
-        b->stopped = true;
         return NULL;
     }
     *extent = (struct extent){ anchor->weight, anchor->height };
@@ -181,14 +187,12 @@ static bool build_key(struct builder *b, struct core_entry *entry, bool *merge)
         core_reader_problem(b->reader, &entry->place,
                             "a key must be text, not a list, a map or an alias; put it in quotes "
                             "if it begins with '[', '{' or '*'");
-        b->stopped = true;
         return false;
     }
     if (strlen(text) != b->event.data.scalar.length || !*text) {
         core_reader_problem(b->reader, &entry->place,
                             *text ? "a key cannot hold the character NUL"
                                   : "a key is missing here");
-        b->stopped = true;
         return false;
     }
     *merge = b->event.data.scalar.style == YAML_PLAIN_SCALAR_STYLE && strcmp(text, "<<") == 0;
@@ -220,7 +224,6 @@ static bool merge_map(struct builder *b, struct core_children *children,
         b->aliased += children->len; /* the work, which is what the limit is for */
         if (b->aliased > 100 * (size_t)CORE_YAML_MAX_ALIASED) {
             core_reader_problem(b->reader, &map->place, "'<<' merges too many keys");
-            b->stopped = true;
             return false;
         }
         if (!has_key(children, map->entries[i].key))
@@ -297,7 +300,7 @@ static bool build_list(struct builder *b, struct core_node *node, int depth, str
     return true;
 }
 
-/* Builds the node that the present event begins; NULL: stopped. */
+/* Builds the node that the present event begins; NULL: the reason to stop was reported. */
 static struct core_node *build(struct builder *b, int depth, struct extent *extent)
 {
     const struct core_place place = place_of(b);
@@ -314,15 +317,16 @@ static struct core_node *build(struct builder *b, int depth, struct extent *exte
                             "the values are nested too deeply; %d levels are "
                             "the most",
                             CORE_YAML_MAX_DEPTH);
-        b->stopped = true;
         return NULL;
     }
     node = core_reader_node(b->reader, is_map ? CORE_NODE_MAP : CORE_NODE_LIST, &place);
     is_text_tag(b, &place,
                 (const char *)(is_map ? b->event.data.mapping_start.tag
                                       : b->event.data.sequence_start.tag));
-    anchor = define(
-        b, is_map ? b->event.data.mapping_start.anchor : b->event.data.sequence_start.anchor, node);
+    if (!define(b,
+                is_map ? b->event.data.mapping_start.anchor : b->event.data.sequence_start.anchor,
+                node, &anchor))
+        return NULL;
     *extent = (struct extent){ 1, 0 };
     if (is_map ? !build_map(b, node, depth, extent) : !build_list(b, node, depth, extent))
         return NULL;

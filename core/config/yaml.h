@@ -19,6 +19,7 @@
 enum {
     CORE_YAML_MAX_BYTES = 16 * 1024 * 1024,
     CORE_YAML_MAX_DEPTH = 100,
+    CORE_YAML_MAX_ANCHORS = 1000,
     CORE_YAML_MAX_ALIASED = 1000 * 1000,   /* values that aliases stand for, over the document */
     CORE_YAML_MAX_SECRET_BYTES = 64 * 1024 /* of a ${file:...} */
 };
@@ -57,7 +58,10 @@ struct core_node *core_yaml_parse(struct core_arena *arena, const char *file, co
 struct core_node *core_yaml_read(struct core_arena *arena, const char *path,
                                  struct core_problems *problems);
 
-/* The same for a file that is called 'shown' in places, and was named at 'named', where one looks if it is missing. */
+/*
+ * The same for a file that is called 'shown' in places, and was named at 'named', where one looks
+ * if it is missing.
+ */
 struct core_node *core_yaml_read_as(struct core_arena *arena, const char *path, const char *shown,
                                     const struct core_place *named, struct core_problems *problems);
 

@@ -33,8 +33,8 @@ extern const struct core_option_table sample_table;
 #define SAMPLE_TABLES "RUN_CORE_TEST_TABLES"
 
 /*
- * Loads a configuration, and binds the options of each of its jobs to the sample as a run would. 'out' gets those of
- * the last; it may be NULL. The caller clears the arena.
+ * Loads a configuration, and binds the options of each of its jobs to the sample as a run would.
+ * 'out' gets those of the last; it may be NULL. The caller clears the arena.
  */
 void sample_load(const char *path, struct sample *out, struct core_arena *arena,
                  struct core_problems *problems);

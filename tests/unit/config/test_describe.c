@@ -228,8 +228,8 @@ static void defaults_are_judged(void **state)
         "plugin 'x': option 'a' has a wrong default: 'a' is 'soon', which is not a duration "
         "such as 30s, 15m or 2h");
     check_wrong(
-        ONE(RC_ENUM("a", struct fields, mode, modes), HELP, .def = "x"),
-        "plugin 'x': option 'a' has a wrong default: 'a' is 'x'; it must be one of: a|b, c");
+        ONE(RC_ENUM("a", struct fields, mode, modes), HELP, .def = "weekly"),
+        "plugin 'x': option 'a' has a wrong default: 'a' is 'weekly'; it must be one of: a|b, c");
     check_wrong(ONE(RC_OBJECTS("a", struct fields, items, struct item, item_options), HELP,
                     .def = "[{key: x}]"),
                 NULL);

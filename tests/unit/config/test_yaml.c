@@ -306,6 +306,17 @@ static void merges_that_multiply_are_refused(void **state)
     assert_int_equal(f->problems.count, 1);
 }
 
+static void anchors_are_limited(void **state)
+{
+    struct fixture *f = *state;
+    RC_BUF_AUTO(text, CORE_YAML_MAX_BYTES);
+
+    for (int i = 0; i <= CORE_YAML_MAX_ANCHORS; i++)
+        rc_buf_addf(&text, "- &a%d x\n", i);
+    assert_null(parse_as(f, "t.yaml", text.data));
+    check_problem(f, "t.yaml:1001:3: there are too many anchors; 1000 are the most");
+}
+
 static void unreadable_files_are_reported(void **state)
 {
     struct fixture *f = *state;
@@ -334,6 +345,7 @@ int main(void)
         TEST(many_keys_are_no_problem),
         TEST(a_file_that_is_too_long_is_refused),
         TEST(merges_that_multiply_are_refused),
+        TEST(anchors_are_limited),
         TEST(unreadable_files_are_reported),
     };
 
