@@ -11,8 +11,13 @@
 
 #include <run-core/str.h>
 
+#include <errno.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
+#include <sys/wait.h>
+#include <unistd.h>
 
 /* The plugins that are loaded so far, each once. */
 struct loaded {
@@ -21,12 +26,20 @@ struct loaded {
     bool has_job;
 };
 
+enum { NAME_BYTES = 64 };
+
 struct check {
     struct core_config *config;
     struct core_problems *problems;
+    char *current; /* NAME_BYTES, shared with the parent: the plugin whose code may run now */
     struct loaded *loaded;
     size_t loaded_count;
 };
+
+static void set_current(struct check *check, const char *plugin)
+{
+    (void)snprintf(check->current, NAME_BYTES, "%s", plugin);
+}
 
 static void add_error(struct check *check, const struct core_place *place,
                       const struct rc_error *err)
@@ -97,6 +110,7 @@ static void check_job(struct check *check, const struct core_job_settings *job)
     check_time_zone(check, job);
     if (!job->plugin) /* has been reported by the configuration */
         return;
+    set_current(check, job->plugin);
     loaded = load(check, job->plugin, &job->place);
     loaded->has_job = true;
     if (!loaded->plugin)
@@ -122,12 +136,14 @@ static void check_defaults(struct check *check, const struct core_plugin_setting
 {
     static const char missing[] = "a value that is missing";
     const struct core_place place = { .file = missing };
-    struct loaded *loaded = load(check, settings->name, &settings->place);
+    struct loaded *loaded;
     struct core_arena arena = CORE_ARENA_INIT;
     struct core_layers layers = { .count = 0 };
     struct core_option_table *tables;
     size_t table_count;
 
+    set_current(check, settings->name);
+    loaded = load(check, settings->name, &settings->place);
     if (!loaded->plugin || loaded->has_job)
         return;
 
@@ -167,21 +183,15 @@ static void check_all(struct check *check)
     free(check->loaded);
 }
 
-static int run_check(const struct core_arguments *arguments)
+/* The whole check, from reading the configuration to saying what was found. */
+static int check_and_report(const char *path, char *current)
 {
-    const char *path = core_arguments_config_path(arguments);
     RC_CLEANUP(core_problems_clear) struct core_problems problems;
     RC_BUF_AUTO(out, CORE_CLI_OUTPUT_BYTES);
-    struct check check = { .problems = &problems };
-    struct rc_error err = RC_ERROR_INIT;
+    struct check check = { .problems = &problems, .current = current };
     int status;
 
     core_problems_init(&problems);
-    if (!path) {
-        (void)rc_fail(&err, RC_INVALID,
-                      "there is no configuration to check; name it with --config FILE|DIR");
-        return core_cli_complain(&err);
-    }
     check.config = core_config_load(path, &problems);
     check_all(&check);
     status = core_cli_report(&problems);
@@ -192,6 +202,49 @@ static int run_check(const struct core_arguments *arguments)
                     check.config->job_count == 1 ? "" : "s");
     core_config_free(check.config);
     return core_cli_print(&out, status);
+}
+
+/* Waits for the child that checks, and says it if a plugin has ended that. */
+static int wait_for_check(pid_t child, const char *current)
+{
+    struct rc_error err = RC_ERROR_INIT;
+    int status = 0;
+
+    while (waitpid(child, &status, 0) < 0 && errno == EINTR)
+        continue;
+    if (WIFEXITED(status))
+        return WEXITSTATUS(status);
+    (void)rc_fail(&err, RC_FAILED,
+                  "the check was ended by signal %d (%s) in the plugin '%.*s', which crashed while "
+                  "it was loaded or checked its options",
+                  WTERMSIG(status), strsignal(WTERMSIG(status)), NAME_BYTES - 1, current);
+    (void)core_cli_complain(&err);
+    return CORE_EXIT_SIGNAL + WTERMSIG(status);
+}
+
+static int run_check(const struct core_arguments *arguments)
+{
+    const char *path = core_arguments_config_path(arguments);
+    struct rc_error err = RC_ERROR_INIT;
+    char *current;
+    pid_t child;
+
+    if (!path) {
+        (void)rc_fail(&err, RC_INVALID,
+                      "there is no configuration to check; name it with --config FILE|DIR");
+        return core_cli_complain(&err);
+    }
+    /* Plugins are loaded in a child: one that crashes shall not take the message with it. */
+    current = mmap(NULL, NAME_BYTES, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+    child = current == MAP_FAILED ? -1 : fork();
+    if (child < 0) {
+        (void)rc_fail_errno(&err, errno, "cannot start the check");
+        (void)core_cli_complain(&err);
+        return CORE_EXIT_FAILED;
+    }
+    if (child == 0)
+        _exit(check_and_report(path, current));
+    return wait_for_check(child, current);
 }
 
 const struct core_command core_command_check = {

@@ -65,11 +65,16 @@ static void add_values(const struct core_flag *flag, const struct core_arguments
         rc_buf_adds(out, "error\nwarn\ninfo\ndebug\n");
 }
 
+/* The flag whose value is the next word, or NULL. */
 static const struct core_flag *awaits_value(const char *word)
 {
-    for (const struct core_flag *flag = core_flags; flag->bit; flag++)
-        if (flag->value && rc_str_starts(word, "--") && strcmp(word + 2, flag->name) == 0)
+    for (const struct core_flag *flag = core_flags; flag->bit; flag++) {
+        const char short_form[] = { '-', flag->letter, '\0' };
+
+        if (flag->value && ((rc_str_starts(word, "--") && strcmp(word + 2, flag->name) == 0) ||
+                            (flag->letter && strcmp(word, short_form) == 0)))
             return flag;
+    }
     return NULL;
 }
 

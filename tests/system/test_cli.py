@@ -252,6 +252,19 @@ def test_check_needs_a_configuration(world):
     assert "name it with --config FILE|DIR" in result.stderr
 
 
+def test_check_names_the_plugin_that_crashes(world):
+    make_plugin(
+        world,
+        before="#include <signal.h>\n"
+        "__attribute__((constructor)) static void begin(void) { raise(SIGSEGV); }",
+    )
+    world.environment["RUN_CORE_PLUGIN_PATH"] += f":{world.root}"
+    world.config("jobs:\n  first:\n    plugin: noop\n  second:\n    plugin: made\n")
+    result = world.run("check")
+    assert (result.status, result.stdout) == (128 + 11, "")
+    assert "signal 11" in result.stderr and "in the plugin 'made'" in result.stderr
+
+
 # ---- check-plugin ---------------------------------------------------------------------------------
 
 PLUGIN = """
@@ -396,6 +409,8 @@ def test_completion_knows_what_may_stand_where(world):
     assert "colour=" in complete(world, "options", "--set", "")
     assert "colour=" in complete(world, "run", "every-night", "--set", "")
     assert complete(world, "options", "--log-level", "") == ["error", "warn", "info", "debug"]
+    assert complete(world, "run", "-c", world.root / "conf.d", "-s", "") == []
+    assert complete(world, "-j", "") == ["every-night", "by-hand"]
     assert complete(world, "options", "--nonsense", "") == []
 
 
