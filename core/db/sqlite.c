@@ -78,7 +78,7 @@ enum rc_code core_sqlite_fail(const struct core_sqlite *db, int result, struct r
     case SQLITE_NOTADB:
         return rc_fail(err, RC_CORRUPT,
                        "state database '%s': %s; to go on without it, set it aside with its "
-                       "companions: mv '%s' '%s.broken'; rm -f '%s-wal' '%s-shm'",
+                       "companions: mkdir '%s.broken' && mv '%s' '%s'-* '%s.broken'",
                        db->path, text, db->path, db->path, db->path, db->path);
     case SQLITE_FULL:
         return rc_fail(err, RC_UNAVAILABLE, "state database '%s': the disk is full", db->path);

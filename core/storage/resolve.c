@@ -16,20 +16,17 @@ enum {
 
 static const struct core_storage_ops *const backends[] = { &core_storage_file };
 
-static const struct core_storage_ops *find_backend(const struct rc_uri *uri)
-{
-    for (size_t i = 0; i < RC_ARRAY_LEN(backends); i++) {
-        const char *scheme = backends[i]->scheme;
-
-        if (strlen(scheme) == uri->scheme_len && memcmp(scheme, uri->scheme, uri->scheme_len) == 0)
-            return backends[i];
-    }
-    return NULL;
-}
-
 static bool has_scheme(const struct rc_uri *uri, const char *scheme)
 {
     return strlen(scheme) == uri->scheme_len && memcmp(scheme, uri->scheme, uri->scheme_len) == 0;
+}
+
+static const struct core_storage_ops *find_backend(const struct rc_uri *uri)
+{
+    for (size_t i = 0; i < RC_ARRAY_LEN(backends); i++)
+        if (has_scheme(uri, backends[i]->scheme))
+            return backends[i];
+    return NULL;
 }
 
 static bool is_bucket(const struct rc_uri *uri, const char *bucket)

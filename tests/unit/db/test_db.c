@@ -11,6 +11,7 @@
 #include <sched.h>
 #include <setjmp.h>
 #include <signal.h>
+#include <sqlite3.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -184,6 +185,12 @@ static void damage_within_a_file_is_told(void **state)
                   "i + 1 FROM n WHERE i < 5000) SELECT 'note number ' || i FROM n",
                   &err));
     core_db_close_plugin(plugin);
+    /* The rows lie in the log still; whoever closes with SQLite's own settings moves them. */
+    sqlite3 *handle;
+    assert_int_equal(sqlite3_open(where, &handle), SQLITE_OK);
+    assert_int_equal(sqlite3_exec(handle, "PRAGMA wal_checkpoint(TRUNCATE)", NULL, NULL, NULL),
+                     SQLITE_OK);
+    assert_int_equal(sqlite3_close(handle), SQLITE_OK);
     int fd = open(where, O_WRONLY);
     assert_true(fd >= 0);
     char junk[8192];
