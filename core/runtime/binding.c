@@ -5,7 +5,10 @@
  */
 #include <runtime/binding.h>
 
-/* Keys of --set that name further layers and that core_config_layers() has read already. */
+/*
+ * Keys of --set that name further layers. core_config_layers() has taken them out; they are here to be
+ * suggested where one is misspelt.
+ */
 struct layer_keys {
     const char *config_file, *config_url;
 };
@@ -104,8 +107,7 @@ bool core_binding_make(const struct core_plugin *plugin, const struct core_actio
     core_config_layers(arena, source->set, source->job, source->plugin, &layers, problems);
     for (size_t i = 0; i < layers.count; i++)
         if (layers.nodes[i])
-            check_keys(plugin, action, layers.nodes[i], layers.nodes[i] == source->set, arena,
-                       problems);
+            check_keys(plugin, action, layers.nodes[i], i == 0 && source->set, arena, problems);
 
     config = core_arena_alloc(arena, plugin->config_size);
     params = core_arena_alloc(arena, action->params_size);
