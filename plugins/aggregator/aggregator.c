@@ -177,14 +177,25 @@ static enum rc_code do_step(struct agg_run *run, const struct agg_step *step, st
     return code;
 }
 
+/* A day that was aggregated once more, to the same result, leaves its windows as they are. */
+static bool is_spared(const struct agg_run *run, const struct agg_step *step)
+{
+    return !run->rebuilds && step->kind == AGG_STEP_WINDOW &&
+           agg_window_current(&run->history, step->window, step->day);
+}
+
 static enum rc_code do_plan(struct agg_run *run, const struct agg_plan *plan, struct rc_error *err)
 {
     enum rc_code code = RC_OK;
 
     run->steps_total = (int64_t)plan->count;
     rc_job_progress(run->job, 0, run->steps_total, "steps");
-    for (size_t i = 0; i < plan->count && !code; i++)
-        code = do_step(run, &plan->steps[i], err);
+    for (size_t i = 0; i < plan->count && !code; i++) {
+        if (is_spared(run, &plan->steps[i]))
+            rc_job_progress(run->job, run->steps_done, --run->steps_total, "steps");
+        else
+            code = do_step(run, &plan->steps[i], err);
+    }
     return code;
 }
 
@@ -272,6 +283,7 @@ static enum rc_code do_days(struct agg_run *run, const struct agg_plan_request *
     struct agg_plan plan;
     enum rc_code code;
 
+    run->rebuilds = request->rebuild_from != RC_DAY_NONE;
     agg_plan_make(&run->history, request, &plan);
     code = do_plan(run, &plan, err);
     int32_t newest = code ? RC_DAY_NONE : newest_day(run, &plan, request->last);

@@ -28,6 +28,7 @@ struct agg_run {
     struct rc_sql *sql;
     struct agg_report report;
     int64_t steps_done, steps_total;
+    bool rebuilds;    /* windows are made anew even if they would be the same */
     bool said_sql[4]; /* by kind of step: a dry run has shown its statement */
 };
 
