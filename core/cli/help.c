@@ -273,6 +273,8 @@ static int run_help(const struct core_arguments *arguments)
 
     if (arguments->word_count == 0)
         core_help_add_general(arguments->commands, &out);
+    else if (strcmp(arguments->words[0], "configuration") == 0)
+        core_help_add_configuration(arguments->markdown, &out);
     else
         status = help_on(arguments, arguments->words[0], &out);
     return core_cli_print(&out, status);
@@ -287,6 +289,7 @@ static void complete_help(const struct core_arguments *arguments, struct rc_buf 
     for (size_t i = 0; arguments->commands[i]; i++)
         if (!arguments->commands[i]->hidden)
             rc_buf_addf(out, "%s\n", arguments->commands[i]->name);
+    rc_buf_adds(out, "configuration\n");
     core_cli_plugins_find(NULL, &plugins);
     for (size_t i = 0; i < plugins.count; i++)
         rc_buf_addf(out, "%s\n", plugins.items[i].name);
@@ -294,9 +297,9 @@ static void complete_help(const struct core_arguments *arguments, struct rc_buf 
 
 const struct core_command core_command_help = {
     .name = "help",
-    .operands = "[COMMAND|PLUGIN]",
-    .summary = "Shows how to use run-core, a command or a plugin.",
-    .flags = CORE_FLAG_CONFIG,
+    .operands = "[COMMAND|PLUGIN|configuration]",
+    .summary = "Shows how to use run-core, a command or a plugin, or the configuration's keys.",
+    .flags = CORE_FLAG_CONFIG | CORE_FLAG_MARKDOWN,
     .max_words = 1,
     .run = run_help,
     .complete = complete_help,

@@ -20,4 +20,7 @@ void core_help_add_plugin(const struct core_plugin *plugin, struct rc_buf *out);
 RC_MUST_CHECK bool core_help_add_roff(const struct core_command *const *commands, const char *part,
                                       struct rc_buf *out);
 
+/* Appends every key of the configuration, for people or as Markdown. */
+void core_help_add_configuration(bool markdown, struct rc_buf *out);
+
 #endif

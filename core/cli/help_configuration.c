@@ -1,0 +1,39 @@
+/*
+ * 'run-core help configuration': every key of the configuration's sections, from the tables by which
+ * it is read.
+ */
+#include <cli/help.h>
+
+#include <config/config.h>
+
+struct section {
+    const char *key; /* of core_settings_table() */
+    const char *title, *text;
+};
+
+static const struct section sections[] = {
+    { "core", "core", "The process itself; each key once over all files." },
+    { "core.auth", "core: auth", "Who may ask over HTTP." },
+    { "storage", "storage: NAME", "A store, and the bucket that it stands for." },
+    { "sql", "sql: NAME", "An SQL engine." },
+    { "plugins", "plugins: NAME",
+      "A plugin, with defaults for all its runs under 'config', in the file 'config_file', or "
+      "both." },
+    { "jobs", "jobs: NAME",
+      "A job, with options of the plugin and parameters of the action under 'config', in the file "
+      "'config_file', or both." },
+    { "jobs.retry", "jobs: NAME: retry", "When a failed attempt is made again." },
+    { "jobs.notify", "jobs: NAME: notify, a list", "Who is told how a run ended." },
+};
+
+void core_help_add_configuration(bool markdown, struct rc_buf *out)
+{
+    for (size_t i = 0; i < RC_ARRAY_LEN(sections); i++) {
+        const struct core_option_table *table = core_settings_table(sections[i].key);
+
+        RC_ASSERT(table);
+        rc_buf_addf(out, markdown ? "%s**`%s`** %s\n\n" : "%s%s: %s\n", i > 0 ? "\n" : "",
+                    sections[i].title, sections[i].text);
+        (markdown ? core_options_to_markdown : core_options_to_text)(table, out);
+    }
+}
