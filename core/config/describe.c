@@ -233,28 +233,27 @@ void core_options_to_markdown(const struct core_option_table *table, struct rc_b
 /* Adds words from 'column' on, broken into lines that begin at HELP_COLUMN. */
 static void add_wrapped(struct rc_buf *out, const char *text, size_t column)
 {
+    bool begun = false;
+
     while (column < HELP_COLUMN) {
         rc_buf_addc(out, ' ');
         column++;
     }
-    while (*text) {
+    for (text += strspn(text, " \n"); *text; text += strspn(text, " \n")) {
         size_t len = strcspn(text, " \n");
 
-        if (column + len > LINE_WIDTH && column > HELP_COLUMN) {
+        if (begun && column + 1 + len > LINE_WIDTH) {
             rc_buf_addf(out, "\n%*s", HELP_COLUMN, "");
             column = HELP_COLUMN;
+        } else if (begun) {
+            rc_buf_addc(out, ' ');
+            column++;
         }
         rc_buf_add(out, text, len);
         column += len;
         text += len;
-        if (*text && column < LINE_WIDTH) {
-            rc_buf_addc(out, ' ');
-            column++;
-        }
-        text += strspn(text, " \n");
+        begun = true;
     }
-    while (out->len > 0 && out->data[out->len - 1] == ' ')
-        rc_buf_truncate(out, out->len - 1);
     rc_buf_addc(out, '\n');
 }
 
