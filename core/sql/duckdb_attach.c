@@ -32,8 +32,12 @@ struct attachment {
     size_t group_count;
 };
 
-/* The column under which a group's table function gives the path. */
-#define PATH_COLUMN "run-core path"
+/*
+ * The column under which a table function gives the path. DuckDB leaves out files by a condition on it only
+ * under its own name for it; the other is for tables that may have a column of that name.
+ */
+#define PATH_COLUMN "filename"
+#define OTHER_PATH_COLUMN "run-core path"
 #define HIVE_NULL "__HIVE_DEFAULT_PARTITION__"
 
 static bool ends_with_any(const char *name, const char *const *suffixes, size_t count)
@@ -215,6 +219,14 @@ static bool is_partition(const struct rc_sql_table *table, const char *name)
     return false;
 }
 
+static const char *path_column(const struct rc_sql_table *table)
+{
+    for (size_t i = 0; i < table->column_count; i++)
+        if (strcasecmp(table->columns[i].name, PATH_COLUMN) == 0)
+            return OTHER_PATH_COLUMN;
+    return table->column_count ? PATH_COLUMN : OTHER_PATH_COLUMN;
+}
+
 /* "name", as a text literal or identifier, then something, for each declared column of the files. */
 static void add_columns(struct rc_buf *out, const struct rc_sql_table *table,
                         void (*add)(struct rc_buf *out, const struct rc_sql_column *column))
@@ -273,14 +285,15 @@ static void add_text_column(struct rc_buf *out, const struct rc_sql_column *colu
  * The value of a key, from the path's component. It is an expression over the path so that
  * DuckDB opens only those files that a condition on it leaves.
  */
-static void add_partition(struct rc_buf *out, const struct group *group, size_t index,
-                          const struct rc_sql_column *column)
+static void add_partition(struct rc_buf *out, const struct rc_sql_table *table,
+                          const struct group *group, size_t index)
 {
-    rc_buf_addf(out,
-                "CAST(%s%ssubstr(split_part(\"" PATH_COLUMN "\", '/', %d), %zu)%s%s AS %s) AS ",
+    const struct rc_sql_column *column = &table->partitions[index];
+
+    rc_buf_addf(out, "CAST(%s%ssubstr(split_part(\"%s\", '/', %d), %zu)%s%s AS %s) AS ",
                 group->nulls ? "nullif(" : "", group->escapes ? "url_decode(" : "",
-                group->depth[index] + 1, strlen(column->name) + 2, group->escapes ? ")" : "",
-                group->nulls ? ", '" HIVE_NULL "')" : "", column->type);
+                path_column(table), group->depth[index] + 1, strlen(column->name) + 2,
+                group->escapes ? ")" : "", group->nulls ? ", '" HIVE_NULL "')" : "", column->type);
     rc_buf_add_ident(out, column->name);
 }
 
@@ -429,7 +442,7 @@ static void add_discovered(struct attachment *work, const struct group *group,
     };
     const struct rc_sql_table *table = work->table;
 
-    rc_buf_adds(select, "COLUMNS(lambda c: lower(c) NOT IN ('" PATH_COLUMN "'");
+    rc_buf_adds(select, "COLUMNS(lambda c: lower(c) NOT IN ('" OTHER_PATH_COLUMN "'");
     for (size_t i = 0; i < table->partition_count; i++) {
         rc_buf_adds(select, ", lower(");
         rc_buf_add_literal(select, table->partitions[i].name);
@@ -456,12 +469,17 @@ static enum rc_code add_group(struct attachment *work, const struct group *group
         return err->code;
     for (size_t i = 0; i < table->partition_count; i++) {
         rc_buf_adds(&select, select.len ? ", " : "");
-        add_partition(&select, group, i, &table->partitions[i]);
+        add_partition(&select, table, group, i);
     }
     rc_buf_addf(out, "SELECT %s FROM %s([", select.data, functions[group->format]);
     rc_buf_add(out, group->files.data, group->files.len);
-    rc_buf_addf(out, "], hive_partitioning = false, filename = '" PATH_COLUMN "'%s)",
-                arguments.data);
+    rc_buf_addf(out, "], hive_partitioning = false%s", arguments.data);
+    if (table->partition_count > 0)
+        /* 'true' names the column as DuckDB does, and only so are files left out. */
+        rc_buf_addf(out, ", filename = %s",
+                    rc_str_eq(path_column(table), PATH_COLUMN) ? "true"
+                                                               : "'" OTHER_PATH_COLUMN "'");
+    rc_buf_addc(out, ')');
     if (rc_buf_check(&select, err) || rc_buf_check(&arguments, err))
         return err->code;
     return RC_OK;
