@@ -1,6 +1,6 @@
 /*
- * Writes metrics. Each family has its HELP and TYPE before its samples, and everything that a plugin or a
- * user named goes into label values, where any text is allowed.
+ * Writes metrics. Each family has its HELP and TYPE before its samples, and everything that a
+ * plugin or a user named goes into label values, where any text is allowed.
  */
 #include <api/metrics.h>
 

@@ -37,8 +37,9 @@ typedef void core_run_view_fn(void *context, struct core_run_view *out);
 struct core_api_server;
 
 /*
- * Serves at 'listen', an address as in http/address.h. Beyond this machine only the health probes are
- * answered: whoever may read metrics there would have to show a token, and a single run knows none.
+ * Serves at 'listen', an address as in http/address.h. Beyond this machine only the health probes
+ * are answered: whoever may read metrics there would have to show a token, and a single run knows
+ * none.
  */
 RC_MUST_CHECK enum rc_code core_api_server_open(const char *listen, core_run_view_fn *view,
                                                 void *context, struct core_api_server **out,

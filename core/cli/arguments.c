@@ -49,7 +49,7 @@ const struct core_flag core_flags[] = {
 
 static const char *const level_names[] = { "error", "warn", "info", "debug" };
 
-/* ---- one flag --------------------------------------------------------------------------------- */
+/* ---- one flag -------------------------------------------------------------------------------- */
 
 bool core_flag_allowed(const struct core_flag *flag, unsigned flags)
 {
@@ -169,7 +169,7 @@ static enum rc_code apply(const struct core_flag *flag, const char *value,
     return rc_fail(err, RC_UNSUPPORTED, "'--%s' has no rule", flag->name);
 }
 
-/* ---- the whole line ----------------------------------------------------------------------------- */
+/* ---- the whole line -------------------------------------------------------------------------- */
 
 /* The words of argv still to be read. */
 struct reader {
@@ -255,7 +255,7 @@ void core_arguments_clear(struct core_arguments *arguments)
     arguments->set = (struct rc_strs){ 0, NULL };
 }
 
-/* ---- what several commands need ----------------------------------------------------------------- */
+/* ---- what several commands need -------------------------------------------------------------- */
 
 const struct core_command *core_command_find(const struct core_command *const *commands,
                                              const char *name)

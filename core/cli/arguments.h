@@ -9,8 +9,9 @@
 #include <run-core/error.h>
 
 /*
- * Parses argv[1..]. 'words' has room for argc pointers and receives what is not a flag, the command's
- * own name included; 'out->set' takes memory that core_arguments_clear() frees. RC_INVALID names the nearest flag.
+ * Parses argv[1..]. 'words' has room for argc pointers and receives what is not a flag, the
+ * command's own name included; 'out->set' takes memory that core_arguments_clear() frees.
+ * RC_INVALID names the nearest flag.
  */
 RC_MUST_CHECK enum rc_code core_arguments_parse(int argc, char **argv, const char **words,
                                                 struct core_arguments *out, unsigned *given,
@@ -27,7 +28,10 @@ void core_flag_add_name(const struct core_flag *flag, struct rc_buf *out);
 const struct core_command *core_command_find(const struct core_command *const *commands,
                                              const char *name);
 
-/* The configuration that is meant: --config, $RUN_CORE_CONFIG, else the system's if it is there, else NULL. */
+/*
+ * The configuration that is meant: --config, $RUN_CORE_CONFIG, else the system's if it is there,
+ * else NULL.
+ */
 const char *core_arguments_config_path(const struct core_arguments *arguments);
 
 #endif

@@ -1,6 +1,6 @@
 /*
- * 'run-core check': everything that a run would find wrong with the configuration, found without running
- * anything but the plugins' own check of their options.
+ * 'run-core check': everything that a run would find wrong with the configuration, found without
+ * running anything but the plugins' own check of their options.
  */
 #include <cli/arguments.h>
 #include <cli/output.h>
@@ -128,9 +128,9 @@ static void check_job(struct check *check, const struct core_job_settings *job)
 }
 
 /*
- * The defaults that a plugin section gives to runs without a job. What is required may still come from
- * the command line, so only what is there is judged: a missing value is reported at a place that is
- * recognised and dropped.
+ * The defaults that a plugin section gives to runs without a job. What is required may still come
+ * from the command line, so only what is there is judged: a missing value is reported at a place
+ * that is recognised and dropped.
  */
 static void check_defaults(struct check *check, const struct core_plugin_settings *settings)
 {

@@ -1,6 +1,7 @@
 /*
- * 'run-core check-plugin': would this file load, and what does it declare? Nothing of it is run: its
- * descriptor is read from the file, and its libraries are looked up by the system's loader in tracing mode.
+ * 'run-core check-plugin': would this file load, and what does it declare? Nothing of it is run:
+ * its descriptor is read from the file, and its libraries are looked up by the system's loader in
+ * tracing mode.
  */
 #include <cli/describe.h>
 #include <cli/output.h>

@@ -18,7 +18,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-/* ---- running one action --------------------------------------------------------------------- */
+/* ---- running one action ---------------------------------------------------------------------- */
 
 /* What 'run-core <plugin> [action]' and 'run-core run <job>' ask for. All text is borrowed. */
 struct core_run_request {
@@ -39,7 +39,7 @@ struct core_run_request {
 /* Runs it in the foreground. */
 int core_cli_run(const struct core_run_request *request);
 
-/* ---- flags ---------------------------------------------------------------------------------- */
+/* ---- flags ----------------------------------------------------------------------------------- */
 
 /* Which flags a command takes; --help is taken everywhere. */
 enum core_flag_bit {
@@ -100,7 +100,7 @@ struct core_flag {
 /* All flags, in the order of the help; ends with an entry without 'bit'. */
 extern const struct core_flag core_flags[];
 
-/* ---- commands ------------------------------------------------------------------------------- */
+/* ---- commands -------------------------------------------------------------------------------- */
 
 struct core_command;
 

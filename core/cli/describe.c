@@ -17,7 +17,10 @@ static bool has_options(const struct core_option_table *table)
     return core_option_at(table, 0, &option);
 }
 
-/* ---- JSON ----------------------------------------------------------------------------------------- */
+/*
+ * ---- JSON
+ * -----------------------------------------------------------------------------------------
+ */
 
 static void add_member(struct rc_buf *out, const char *key, const char *text)
 {
@@ -56,7 +59,10 @@ void core_describe_add_json(const struct core_plugin *plugin, struct rc_buf *out
     rc_buf_adds(out, "]}");
 }
 
-/* ---- Markdown ------------------------------------------------------------------------------------- */
+/*
+ * ---- Markdown
+ * -------------------------------------------------------------------------------------
+ */
 
 void core_describe_add_markdown(const struct core_plugin *plugin, struct rc_buf *out)
 {
@@ -81,7 +87,10 @@ void core_describe_add_markdown(const struct core_plugin *plugin, struct rc_buf 
                     plugin->routes[i].summary ? plugin->routes[i].summary : "");
 }
 
-/* ---- text ----------------------------------------------------------------------------------------- */
+/*
+ * ---- text
+ * -----------------------------------------------------------------------------------------
+ */
 
 void core_describe_add_text(const struct core_plugin *plugin, struct rc_buf *out)
 {
@@ -110,7 +119,10 @@ void core_describe_add_text(const struct core_plugin *plugin, struct rc_buf *out
                     plugin->routes[i].summary ? plugin->routes[i].summary : "");
 }
 
-/* ---- the command ---------------------------------------------------------------------------------- */
+/*
+ * ---- the command
+ * ----------------------------------------------------------------------------------
+ */
 
 static int run_describe(const struct core_arguments *arguments)
 {

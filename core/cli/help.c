@@ -15,7 +15,7 @@
 
 enum { NAME_COLUMNS = 26, MAX_COLUMNS = 100 };
 
-/* ---- plain text ------------------------------------------------------------------------------- */
+/* ---- plain text ------------------------------------------------------------------------------ */
 
 /* Text from column 'indent' on, where the cursor stands already; broken at blanks. */
 static void add_wrapped(struct rc_buf *out, const char *text, size_t indent)
@@ -138,7 +138,7 @@ void core_help_add_plugin(const struct core_plugin *plugin, struct rc_buf *out)
     add_flags(core_command_plugin.flags, out);
 }
 
-/* ---- roff --------------------------------------------------------------------------------------- */
+/* ---- roff ------------------------------------------------------------------------------------ */
 
 /* Text in which no character is a request or an escape. */
 static void add_roff_text(struct rc_buf *out, const char *text)
@@ -232,7 +232,10 @@ bool core_help_add_roff(const struct core_command *const *commands, const char *
     return true;
 }
 
-/* ---- the command ---------------------------------------------------------------------------------- */
+/*
+ * ---- the command
+ * ----------------------------------------------------------------------------------
+ */
 
 static int help_on(const struct core_arguments *arguments, const char *word, struct rc_buf *out)
 {

@@ -16,7 +16,10 @@ void core_help_add_general(const struct core_command *const *commands, struct rc
 void core_help_add_command(const struct core_command *command, struct rc_buf *out);
 void core_help_add_plugin(const struct core_plugin *plugin, struct rc_buf *out);
 
-/* The parts of the man page that the tables know, in roff: "synopsis", "commands" or "flags"; false: no such part. */
+/*
+ * The parts of the man page that the tables know, in roff: "synopsis", "commands" or "flags";
+ * false: no such part.
+ */
 RC_MUST_CHECK bool core_help_add_roff(const struct core_command *const *commands, const char *part,
                                       struct rc_buf *out);
 

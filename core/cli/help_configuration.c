@@ -1,6 +1,6 @@
 /*
- * 'run-core help configuration': every key of the configuration's sections, from the tables by which
- * it is read.
+ * 'run-core help configuration': every key of the configuration's sections, from the tables by
+ * which it is read.
  */
 #include <cli/help.h>
 

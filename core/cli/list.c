@@ -41,7 +41,10 @@ static char *action_of(const struct core_config *config, const struct core_job_s
     return action;
 }
 
-/* ---- JSON ----------------------------------------------------------------------------------------- */
+/*
+ * ---- JSON
+ * -----------------------------------------------------------------------------------------
+ */
 
 static void add_plugin_json(const struct core_cli_plugin *plugin, struct rc_buf *out)
 {
@@ -95,7 +98,10 @@ static void add_json(const struct core_config *config, const struct core_cli_plu
     rc_buf_adds(out, "]}\n");
 }
 
-/* ---- text ----------------------------------------------------------------------------------------- */
+/*
+ * ---- text
+ * -----------------------------------------------------------------------------------------
+ */
 
 static void add_text(const struct core_config *config, const struct core_cli_plugins *plugins,
                      struct rc_buf *out)
@@ -124,7 +130,10 @@ static void add_text(const struct core_config *config, const struct core_cli_plu
     }
 }
 
-/* ---- the command ---------------------------------------------------------------------------------- */
+/*
+ * ---- the command
+ * ----------------------------------------------------------------------------------
+ */
 
 static int run_list(const struct core_arguments *arguments)
 {

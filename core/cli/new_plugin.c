@@ -22,7 +22,10 @@ struct new_plugin {
     char prefix[PATH_MAX];    /* of this run-core; "/usr" if it cannot be told */
 };
 
-/* ---- names ---------------------------------------------------------------------------------------- */
+/*
+ * ---- names
+ * ----------------------------------------------------------------------------------------
+ */
 
 static enum rc_code check_name(const struct core_arguments *arguments, const char *name,
                                struct rc_error *err)
@@ -61,7 +64,10 @@ static void take_names(struct new_plugin *plugin, const char *name)
     }
 }
 
-/* ---- templates -------------------------------------------------------------------------------------- */
+/*
+ * ---- templates
+ * --------------------------------------------------------------------------------------
+ */
 
 static void add_text(const struct new_plugin *plugin, const char *text, struct rc_buf *out)
 {
@@ -110,7 +116,10 @@ static enum rc_code write_file(const char *path, const struct rc_buf *text, stru
     return RC_OK;
 }
 
-/* Looks at all files before it writes the first, so that nothing is half done for a foreseeable reason. */
+/*
+ * Looks at all files before it writes the first, so that nothing is half done for a foreseeable
+ * reason.
+ */
 static enum rc_code write_all(const struct new_plugin *plugin, struct rc_buf *out,
                               struct rc_error *err)
 {

@@ -16,7 +16,9 @@ int core_cli_print(const struct rc_buf *text, int status);
 /* "run-core: context: cause" to stderr, secrets masked. Returns CORE_EXIT_USAGE. */
 int core_cli_complain(const struct rc_error *err);
 
-/* Every mistake in a line on stderr, sorted. Returns CORE_EXIT_USAGE, or CORE_EXIT_OK without any. */
+/*
+ * Every mistake in a line on stderr, sorted. Returns CORE_EXIT_USAGE, or CORE_EXIT_OK without any.
+ */
 int core_cli_report(struct core_problems *problems);
 
 /* Appends a JSON string, or null. */

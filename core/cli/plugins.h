@@ -21,8 +21,8 @@ void core_cli_plugins_find(const struct core_config *config, struct core_cli_plu
 void core_cli_plugins_clear(struct core_cli_plugins *plugins);
 
 /*
- * Reads the descriptor of a plugin without running anything of it. 'word' is its name, or the path of its file if it
- * has a slash. On RC_OK to be closed with core_image_close().
+ * Reads the descriptor of a plugin without running anything of it. 'word' is its name, or the path
+ * of its file if it has a slash. On RC_OK to be closed with core_image_close().
  */
 RC_MUST_CHECK enum rc_code core_cli_plugin_read(const struct core_config *config, const char *word,
                                                 struct core_image *out, struct rc_error *err);

@@ -16,7 +16,9 @@
 
 enum { BACKLOG = 64, MAX_PORT = 65535 };
 
-/* Splits at the last colon; brackets around the host are taken off. '*host' is empty for ":port". */
+/*
+ * Splits at the last colon; brackets around the host are taken off. '*host' is empty for ":port".
+ */
 static enum rc_code split(const char *address, char **host, const char **port, struct rc_error *err)
 {
     const char *colon = strrchr(address, ':');

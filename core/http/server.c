@@ -1,6 +1,7 @@
 /*
- * Wraps libmicrohttpd in external polling: its epoll descriptor and a timer for its timeouts stand in
- * one epoll set, which is what callers wait for. Which paths there are is the handler's business.
+ * Wraps libmicrohttpd in external polling: its epoll descriptor and a timer for its timeouts stand
+ * in one epoll set, which is what callers wait for. Which paths there are is the handler's
+ * business.
  */
 #include <http/server.h>
 
@@ -64,7 +65,7 @@ struct core_http_server {
     void *context;
 };
 
-/* ---- one request -------------------------------------------------------------------------------- */
+/* ---- one request ----------------------------------------------------------------------------- */
 
 static enum MHD_Result send_reply(const struct core_http_server *server,
                                   struct MHD_Connection *connection,
@@ -118,8 +119,9 @@ static enum MHD_Result answer(const struct core_http_server *server,
 }
 
 /*
- * Called with the head, then with each part of the body, then with nothing more: only then is the request
- * complete. What does not fit is read and dropped, so that the client gets to read the answer.
+ * Called with the head, then with each part of the body, then with nothing more: only then is the
+ * request complete. What does not fit is read and dropped, so that the client gets to read the
+ * answer.
  */
 static enum MHD_Result on_request(void *context, struct MHD_Connection *connection,
                                   const char *path, const char *method, const char *version,
@@ -157,7 +159,7 @@ static void on_completed(void *context, struct MHD_Connection *connection, void 
     *state = NULL;
 }
 
-/* ---- the server --------------------------------------------------------------------------------- */
+/* ---- the server ------------------------------------------------------------------------------ */
 
 static bool watch(int epoll_fd, int fd)
 {

@@ -53,7 +53,10 @@ bool core_http_server_is_loopback(const struct core_http_server *server);
 /* Ends all connections. 'server' may be NULL. */
 void core_http_server_close(struct core_http_server *server);
 
-/* For a forked child, which has the descriptors too: closes them and leaves the parent's server alone. */
+/*
+ * For a forked child, which has the descriptors too: closes them and leaves the parent's server
+ * alone.
+ */
 void core_http_server_forget(struct core_http_server *server);
 
 #endif

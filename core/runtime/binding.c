@@ -1,13 +1,13 @@
 /*
  * Binds a plugin's options and an action's parameters for one run. The layers come from
- * config/config.h and the filling of a struct is config/options.h; what is decided here is which table
- * a key may belong to and when the plugin itself is asked.
+ * config/config.h and the filling of a struct is config/options.h; what is decided here is which
+ * table a key may belong to and when the plugin itself is asked.
  */
 #include <runtime/binding.h>
 
 /*
- * Keys of --set that name further layers. core_config_layers() has taken them out; they are here to be
- * suggested where one is misspelt.
+ * Keys of --set that name further layers. core_config_layers() has taken them out; they are here to
+ * be suggested where one is misspelt.
  */
 struct layer_keys {
     const char *config_file, *config_url;
@@ -58,8 +58,8 @@ static bool has_key(const struct core_option_table *table, const char *key)
 }
 
 /*
- * Reports the keys that nobody knows. A parameter of another action gets a message of its own: the nearest
- * valid name would mislead. What is left of the map goes to the general check.
+ * Reports the keys that nobody knows. A parameter of another action gets a message of its own: the
+ * nearest valid name would mislead. What is left of the map goes to the general check.
  */
 static void check_keys(const struct core_plugin *plugin, const struct core_action *action,
                        const struct core_node *map, bool from_command_line,

@@ -20,9 +20,9 @@ struct core_binding {
 };
 
 /*
- * Fills both structs, which live in 'arena' with all that they point to. A key may name
- * an option of the plugin or a parameter of the action, on the command line as in files. Mistakes
- * go to 'problems'; the plugin's own check() is asked only when there is none so far in this binding.
+ * Fills both structs, which live in 'arena' with all that they point to. A key may name an option
+ * of the plugin or a parameter of the action, on the command line as in files. Mistakes go to
+ * 'problems'; the plugin's own check() is asked only when there is none so far in this binding.
  * Returns whether the binding may be used.
  */
 RC_MUST_CHECK bool core_binding_make(const struct core_plugin *plugin,

@@ -1,7 +1,8 @@
 /*
  * Reads 64-bit little-endian ELF shared objects for this machine: segments, the dynamic section,
- * hash tables and those relocations that data needs. Not a loader: other objects, thread-local storage, constructors
- * and code are left alone. ELF gABI chapters 4 and 5; processor supplements for the relocation types.
+ * hash tables and those relocations that data needs. Not a loader: other objects, thread-local
+ * storage, constructors and code are left alone. ELF gABI chapters 4 and 5; processor supplements
+ * for the relocation types.
  */
 #include <runtime/elf.h>
 
@@ -38,7 +39,7 @@ static enum rc_code damaged(const char *path, const char *what, struct rc_error 
     return rc_fail(err, RC_INVALID, "'%s' is damaged: %s; build or copy it again", path, what);
 }
 
-/* ---- bounds ------------------------------------------------------------------------------- */
+/* ---- bounds ---------------------------------------------------------------------------------- */
 
 static bool fits(uint64_t at, uint64_t len, uint64_t total)
 {
@@ -77,7 +78,7 @@ static bool put_word(const struct core_elf *elf, uint64_t address, uint64_t word
     return true;
 }
 
-/* ---- segments ------------------------------------------------------------------------------- */
+/* ---- segments -------------------------------------------------------------------------------- */
 
 /* Reads exactly 'len' bytes; a file that shrinks meanwhile is an error, not a crash. */
 static enum rc_code read_at(int fd, const char *path, void *out, size_t len, uint64_t offset,
@@ -167,7 +168,7 @@ static enum rc_code load(int fd, const char *path, const Elf64_Phdr *segments, s
     return RC_OK;
 }
 
-/* ---- dynamic section ------------------------------------------------------------------------ */
+/* ---- dynamic section ------------------------------------------------------------------------- */
 
 static void take_dynamic_entry(struct core_elf *elf, struct dynamic *dynamic,
                                const Elf64_Dyn *entry)
@@ -243,11 +244,12 @@ static enum rc_code read_dynamic(const char *path, const Elf64_Phdr *segments, s
     return RC_OK;
 }
 
-/* ---- relocations ---------------------------------------------------------------------------- */
+/* ---- relocations ----------------------------------------------------------------------------- */
 
 /*
  * The value of a pointer to a symbol. What another object would give is not known here; its place
- * is taken by the object's own first byte, so that the pointer is seen to be set and harmless to look at.
+ * is taken by the object's own first byte, so that the pointer is seen to be set and harmless to
+ * look at.
  */
 static bool symbol_pointer(const struct core_elf *elf, uint64_t index, int64_t addend,
                            uint64_t *out)
@@ -296,7 +298,10 @@ static bool add_base(const struct core_elf *elf, uint64_t address)
            put_word(elf, address, word + (uint64_t)(uintptr_t)elf->memory);
 }
 
-/* The compact form of relative relocations: an even word is an address, an odd one a map of the 63 words behind. */
+/*
+ * The compact form of relative relocations: an even word is an address, an odd one a map of the 63
+ * words behind.
+ */
 static bool apply_relr(const struct core_elf *elf, const struct dynamic *dynamic)
 {
     uint64_t next = 0;
@@ -322,7 +327,7 @@ static bool apply_relr(const struct core_elf *elf, const struct dynamic *dynamic
     return true;
 }
 
-/* ---- open and close ------------------------------------------------------------------------- */
+/* ---- open and close -------------------------------------------------------------------------- */
 
 static enum rc_code read_object(int fd, const char *path, struct core_elf *elf,
                                 struct rc_error *err)
@@ -377,7 +382,7 @@ void core_elf_close(struct core_elf *elf)
     *elf = (struct core_elf){ .memory = NULL };
 }
 
-/* ---- symbols -------------------------------------------------------------------------------- */
+/* ---- symbols --------------------------------------------------------------------------------- */
 
 /* Whether symbol 'index' is the wanted, defined variable; then '*out' is its address. */
 static bool is_variable(const struct core_elf *elf, uint64_t index, const char *name, size_t bytes,

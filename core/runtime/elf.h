@@ -18,8 +18,8 @@ struct core_elf {
 };
 
 /*
- * Opens a file. RC_INVALID, with distinct messages: not an ELF file, of another machine, a program, damaged.
- * On RC_OK to be closed.
+ * Opens a file. RC_INVALID, with distinct messages: not an ELF file, of another machine, a program,
+ * damaged. On RC_OK to be closed.
  */
 RC_MUST_CHECK enum rc_code core_elf_open(const char *path, struct core_elf *out,
                                          struct rc_error *err);

@@ -33,7 +33,10 @@ static bool text_ok(const struct walk *walk, const char *text)
     return memchr(text, '\0', left < MAX_TEXT_BYTES ? left : MAX_TEXT_BYTES) != NULL;
 }
 
-/* Copies entry 'index' of a table to the present struct; members that the plugin does not have are zero. */
+/*
+ * Copies entry 'index' of a table to the present struct; members that the plugin does not have are
+ * zero.
+ */
 static bool entry_at(const struct walk *walk, const void *table, size_t index, size_t stride,
                      void *out, size_t out_bytes)
 {
@@ -118,7 +121,10 @@ static bool size_ok(uint32_t bytes)
     return bytes >= MIN_STRUCT_BYTES && bytes <= MAX_STRUCT_BYTES && bytes % _Alignof(void *) == 0;
 }
 
-/* Whether the head is one whose tables can be walked; of any other the loader reads nothing but the head. */
+/*
+ * Whether the head is one whose tables can be walked; of any other the loader reads nothing but the
+ * head.
+ */
 static bool head_ok(const struct rc_plugin *plugin)
 {
     return plugin->magic == RC_PLUGIN_MAGIC && plugin->abi_major == RC_ABI_MAJOR &&

@@ -20,9 +20,9 @@ struct core_image {
     }
 
 /*
- * RC_INVALID, with distinct messages: not an ELF file, not a shared object, another machine, damaged
- * (anything out of bounds), no descriptor; then as core_plugin_adopt(). Whether the file may be
- * trusted is not asked. On RC_OK to be closed.
+ * RC_INVALID, with distinct messages: not an ELF file, not a shared object, another machine,
+ * damaged (anything out of bounds), no descriptor; then as core_plugin_adopt(). Whether the file
+ * may be trusted is not asked. On RC_OK to be closed.
  */
 RC_MUST_CHECK enum rc_code core_image_open(const char *path, struct core_image *out,
                                            struct rc_error *err);
@@ -31,9 +31,9 @@ RC_MUST_CHECK enum rc_code core_image_open(const char *path, struct core_image *
 void core_image_close(struct core_image *image);
 
 /*
- * Appends, one a line, what this process could not resolve if it loaded the file: "library 'libx.so.1'", "symbol
- * 'f'". The system's dynamic loader is asked in its tracing mode, which runs nothing of the file.
- * RC_UNSUPPORTED: there is no such loader here.
+ * Appends, one a line, what this process could not resolve if it loaded the file: "library
+ * 'libx.so.1'", "symbol 'f'". The system's dynamic loader is asked in its tracing mode, which runs
+ * nothing of the file. RC_UNSUPPORTED: there is no such loader here.
  */
 RC_MUST_CHECK enum rc_code core_image_unresolved(const char *path, struct rc_buf *out,
                                                  struct rc_error *err);

@@ -1,6 +1,6 @@
 /*
- * What a shared object lacks. The system's own dynamic loader answers, in the mode of ldd(1): it maps
- * the libraries and looks up every symbol, but runs no code of them, resolvers included.
+ * What a shared object lacks. The system's own dynamic loader answers, in the mode of ldd(1): it
+ * maps the libraries and looks up every symbol, but runs no code of them, resolvers included.
  */
 #include <runtime/image.h>
 
@@ -74,8 +74,9 @@ static void read_all(int fd, struct rc_buf *out)
 }
 
 /*
- * Takes what matters out of the loader's lines: "libx.so.1 => not found" and "undefined symbol: f, version V
- * (file)". A symbol that this very process offers would be found by dlopen() before all others.
+ * Takes what matters out of the loader's lines: "libx.so.1 => not found" and "undefined symbol: f,
+ * version V (file)". A symbol that this very process offers would be found by dlopen() before all
+ * others.
  */
 static void take_line(const char *line, struct rc_buf *out)
 {

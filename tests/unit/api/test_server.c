@@ -35,7 +35,10 @@ static void show_run(void *context, struct core_run_view *out)
                                    .ready = *(const bool *)context };
 }
 
-/* ---- a client in its own thread ------------------------------------------------------------------- */
+/*
+ * ---- a client in its own thread
+ * -------------------------------------------------------------------
+ */
 
 struct client {
     uint16_t port;
@@ -116,7 +119,10 @@ static struct core_api_server *open_at(const char *address, bool *ready)
     return server;
 }
 
-/* ---- tests ---------------------------------------------------------------------------------------- */
+/*
+ * ---- tests
+ * ----------------------------------------------------------------------------------------
+ */
 
 static void answers_probes_and_metrics(void **state)
 {
