@@ -20,6 +20,7 @@
 static char paths[8][512];
 static unsigned next_path;
 
+RC_PRINTF(3, 0)
 static const char *format_path(struct fixture *f, const char *scheme, const char *format,
                                va_list arguments)
 {

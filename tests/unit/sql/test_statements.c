@@ -332,8 +332,7 @@ static void *stop_later(void *argument)
 static const char *const long_statements[] = {
     "SELECT count(*) FROM range(100000000000)",
     "SELECT sum(hash(i)) FROM range(30000000000) t(i)",
-    "SELECT count(*) FROM (SELECT hash(i) % 1000000 h, count(*) FROM range(20000000000) t(i) GROUP "
-    "BY h)",
+    "SELECT count(*) FROM (SELECT hash(i) % 1000000 h FROM range(20000000000) t(i) GROUP BY h)",
     "SELECT a.i, b.i FROM range(1000000) a(i), range(1000000) b(i) WHERE a.i + b.i = -1",
     "CREATE TEMP TABLE sorted AS SELECT md5(i::varchar) h FROM range(500000000) t(i) ORDER BY h",
 };
