@@ -1,6 +1,6 @@
 /*
- * The plugin: its descriptor, and its actions as sequences of steps. What a step does is in the file
- * of its name, which steps are due in plan.c.
+ * The plugin: its descriptor, and its actions as sequences of steps. What a step does is in the
+ * file of its name, which steps are due in plan.c.
  */
 #include "digest.h"
 #include "run.h"
@@ -219,7 +219,10 @@ static enum rc_code update_tables(struct agg_run *run, int32_t newest, struct rc
     return RC_OK;
 }
 
-/* CSV and hand-off of the newest day, as far as they are configured and due; 'forced' does them again. */
+/*
+ * CSV and hand-off of the newest day, as far as they are configured and due; 'forced' does them
+ * again.
+ */
 static enum rc_code do_export(struct agg_run *run, int32_t day, bool forced, struct rc_error *err)
 {
     const struct agg_config *config = run->config;
@@ -416,7 +419,10 @@ static enum rc_code run_rebuild(struct rc_job *job, const void *config, struct r
     return finish_run(&run, code);
 }
 
-/* The day that an action on one day means: the given one, which has to be whole, or the newest whole one. */
+/*
+ * The day that an action on one day means: the given one, which has to be whole, or the newest
+ * whole one.
+ */
 static enum rc_code choose_day(const struct agg_run *run, int32_t wanted, int32_t yesterday,
                                int32_t *day, struct rc_error *err)
 {

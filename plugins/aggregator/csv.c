@@ -51,7 +51,10 @@ static void parts_clear(struct parts *parts)
     free(parts->suffixes);
 }
 
-/* Digest of what the file is made of: its name, its columns, the day and the windows as they are now. */
+/*
+ * Digest of what the file is made of: its name, its columns, the day and the windows as they
+ * are now.
+ */
 static uint64_t csv_inputs(const struct agg_run *run, int32_t day)
 {
     const struct agg_history *history = &run->history;

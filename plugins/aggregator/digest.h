@@ -1,6 +1,6 @@
 /*
- * A 64-bit digest (FNV-1a) that tells whether content is still the same. It guards against accidents, not
- * against attackers. Pure.
+ * A 64-bit digest (FNV-1a) that tells whether content is still the same. It guards against
+ * accidents, not against attackers. Pure.
  */
 #ifndef AGGREGATOR_DIGEST_H
 #define AGGREGATOR_DIGEST_H

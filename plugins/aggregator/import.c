@@ -7,7 +7,10 @@
 
 #include <inttypes.h>
 
-/* What is handed over, and to whom. It is the idempotency key too: the same file is imported once. */
+/*
+ * What is handed over, and to whom. It is the idempotency key too: the same file is imported
+ * once.
+ */
 static enum rc_code import_inputs(struct agg_run *run, int32_t day, uint64_t *out, bool *ready,
                                   struct rc_error *err)
 {

@@ -32,11 +32,6 @@ uint64_t agg_manifest_digest(const struct agg_manifest *manifest)
     return digest;
 }
 
-bool agg_manifest_equal(const struct agg_manifest *a, const struct agg_manifest *b)
-{
-    return a->count == b->count && agg_manifest_digest(a) == agg_manifest_digest(b);
-}
-
 /* ---- taking a manifest ---- */
 
 static void add_file(struct agg_manifest *out, const char *prefix, const char *name,

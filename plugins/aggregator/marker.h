@@ -24,9 +24,11 @@ struct agg_manifest {
 
 void agg_manifest_clear(struct agg_manifest *manifest);
 uint64_t agg_manifest_digest(const struct agg_manifest *manifest);
-bool agg_manifest_equal(const struct agg_manifest *a, const struct agg_manifest *b);
 
-/* Appends the objects below 'location' (or the one object), read to their ends; 'prefix' stands before their names. */
+/*
+ * Appends the objects below 'location' (or the one object), read to their ends; 'prefix' stands
+ * before their names.
+ */
 RC_MUST_CHECK enum rc_code agg_manifest_add(struct rc_job *job, const char *location,
                                             const char *prefix, struct agg_manifest *out,
                                             struct rc_error *err);

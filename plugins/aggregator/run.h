@@ -1,9 +1,9 @@
 /*
  * One run of the plugin: what its parts share, and the steps.
  *
- * Each step computes, then removes its marker, writes its output (the engine replaces what was there
- * in one move), reads the output back for its manifest, and writes the marker last. A run that
- * dies anywhere leaves a step that is either done or due.
+ * Each step computes, then removes its marker, writes its output (the engine replaces what was
+ * there in one move), reads the output back for its manifest, and writes the marker last. A run
+ * that dies anywhere leaves a step that is either done or due.
  */
 #ifndef AGGREGATOR_RUN_H
 #define AGGREGATOR_RUN_H
@@ -45,11 +45,17 @@ RC_MUST_CHECK enum rc_code agg_state_load(struct agg_run *run, int32_t last, str
 RC_MUST_CHECK enum rc_code agg_state_prove(struct agg_run *run, struct agg_mark *mark,
                                            const char *folder, int32_t day, bool *proven,
                                            struct rc_error *err);
-/* Reads a marker of one of ours; *found is false if there is none. On RC_OK and found to be cleared. */
+/*
+ * Reads a marker of one of ours; *found is false if there is none. On RC_OK and found to be
+ * cleared.
+ */
 RC_MUST_CHECK enum rc_code agg_state_read(struct agg_run *run, const char *uri,
                                           struct agg_marker *out, bool *found,
                                           struct rc_error *err);
-/* Removes a marker before its output is touched, and puts one behind it; both make sure of the lock. */
+/*
+ * Removes a marker before its output is touched, and puts one behind it; both make sure of the
+ * lock.
+ */
 RC_MUST_CHECK enum rc_code agg_state_open_step(struct agg_run *run, const char *marker_uri,
                                                struct rc_error *err);
 RC_MUST_CHECK enum rc_code agg_state_close_step(struct agg_run *run, const char *marker_uri,

@@ -123,7 +123,10 @@ enum rc_code agg_state_load(struct agg_run *run, int32_t last, struct rc_error *
         code = rc_parallel(run->job, READERS, loading.count, load_marker, &loading, err);
     loading_clear(&loading);
 
-    /* Only a daily step may be taken over from the seed: of a window it is not known what is in it. */
+    /*
+     * Only a daily step may be taken over from the seed: of a window it is not known what is in
+     * it.
+     */
     for (size_t i = 0; !code && i < history->day_count * history->span_count; i++)
         if (history->windows[i].adopted)
             history->windows[i].done = false;

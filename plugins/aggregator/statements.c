@@ -98,7 +98,10 @@ static void add_filter(const struct agg_sql *sql, struct rc_buf *out,
         rc_buf_adds(out, ")");
 }
 
-/* The events that count, with the text of each key (agg_k0, ...) and of each measure's value (agg_t0, ...). */
+/*
+ * The events that count, with the text of each key (agg_k0, ...) and of each measure's value
+ * (agg_t0, ...).
+ */
 static void add_events(const struct agg_sql *sql, struct rc_buf *out)
 {
     const struct agg_model *model = sql->model;
@@ -151,7 +154,10 @@ static void add_typed_events(const struct agg_sql *sql, struct rc_buf *out)
     rc_buf_adds(out, ") texts");
 }
 
-/* Whether JSON is well-formed costs a second look at it, so only events without a value are asked. */
+/*
+ * Whether JSON is well-formed costs a second look at it, so only events without a value are
+ * asked.
+ */
 static void add_rejected(const struct agg_sql *sql, struct rc_buf *out)
 {
     rc_buf_adds(out, "(CASE WHEN agg_t0 IS NULL THEN ");
@@ -383,7 +389,10 @@ void agg_sql_window(const struct agg_sql *sql, struct rc_buf *out)
 
 /* ---- the CSV file ---- */
 
-/* Numbers of events are 0 where a user is absent; a least, greatest or average value is nothing there. */
+/*
+ * Numbers of events are 0 where a user is absent; a least, greatest or average value is nothing
+ * there.
+ */
 static bool is_zero_if_absent(const struct agg_measure *measure)
 {
     return measure->aggregate == AGG_SUM || measure->aggregate == AGG_COUNT ||

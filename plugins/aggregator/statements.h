@@ -38,7 +38,10 @@ void agg_sql_day_values(const struct agg_sql *sql, struct rc_buf *out);
 /* The window's files' content, from AGG_DAILIES (and AGG_VALUES). */
 void agg_sql_window(const struct agg_sql *sql, struct rc_buf *out);
 
-/* The CSV file's content from the parts 0 (the daily) and 1 .. window count; 'names' has a suffix for each. */
+/*
+ * The CSV file's content from the parts 0 (the daily) and 1 .. window count; 'names' has a
+ * suffix for each.
+ */
 void agg_sql_csv(const struct agg_sql *sql, const char *const *suffixes, size_t part_count,
                  struct rc_buf *out);
 

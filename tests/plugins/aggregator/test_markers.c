@@ -34,6 +34,11 @@ static const char text[] = "{\n"
                            " ]\n"
                            "}\n";
 
+static bool equal(const struct agg_manifest *a, const struct agg_manifest *b)
+{
+    return a->count == b->count && agg_manifest_digest(a) == agg_manifest_digest(b);
+}
+
 static void test_a_marker_is_read_back(void **state)
 {
     (void)state;
@@ -56,7 +61,7 @@ static void test_a_marker_is_read_back(void **state)
     assert_int_equal(back.day, marker.day);
     assert_true(back.inputs == UINT64_MAX && back.definition == 1);
     assert_int_equal(back.rows + back.events + back.rejected, 12);
-    assert_true(agg_manifest_equal(&back.manifest, &marker.manifest));
+    assert_true(equal(&back.manifest, &marker.manifest));
     agg_marker_clear(&back);
 }
 
@@ -95,11 +100,11 @@ static void test_a_manifest_notices_every_change(void **state)
     assert_string_equal(before.files[1].name, "2");
     rc_fake_host_put(host, "s3://a/d/2", "twO", 3);
     assert_int_equal(agg_manifest_add(rc_fake_host_job(host), "s3://a/d/", "", &after, &err), 0);
-    assert_false(agg_manifest_equal(&before, &after));
+    assert_false(equal(&before, &after));
     agg_manifest_clear(&after);
     rc_fake_host_put(host, "s3://a/d/2", "two", 3);
     assert_int_equal(agg_manifest_add(rc_fake_host_job(host), "s3://a/d/", "", &after, &err), 0);
-    assert_true(agg_manifest_equal(&before, &after));
+    assert_true(equal(&before, &after));
     agg_manifest_clear(&after);
     agg_manifest_clear(&before);
 }
