@@ -15,11 +15,13 @@ enum {
     NAME_LIMIT = 200,
     FIRST_PAUSE_MS = 5, /* between two looks at a lock that is held */
     LONGEST_PAUSE_MS = 200,
+    ENDING_MS = 10000, /* how long a holder that was killed may take to be gone */
 };
 
 /* The row of a lock, as it was found. */
 struct found {
     bool is_free;
+    bool is_ending; /* held by a process that was killed and is not quite gone */
     char *holder;
     int64_t acquired_unix_ms;
 };
@@ -31,10 +33,10 @@ static void clear_found(struct found *found)
 }
 
 /*
- * Whether the row's holder can no longer act. A process that lives here holds its lock however late its lease
- * is, as after the machine was suspended; of one elsewhere only the lease is known.
+ * Judges the row's holder. A process that lives here holds its lock however late its lease is, as
+ * after the machine was suspended; of one elsewhere only the lease is known.
  */
-static bool holder_is_gone(sqlite3_stmt *row)
+static void judge_holder(sqlite3_stmt *row, struct found *out)
 {
     struct core_process_id id = {
         .pid = (pid_t)sqlite3_column_int64(row, 2),
@@ -43,18 +45,24 @@ static bool holder_is_gone(sqlite3_stmt *row)
     const char *host = (const char *)sqlite3_column_text(row, 1);
     size_t len = host ? strlen(host) : 0;
 
-    if (len == 0 || len >= sizeof(id.host))
-        return true;
+    if (len == 0 || len >= sizeof(id.host)) {
+        out->is_free = true;
+        return;
+    }
     memcpy(id.host, host, len + 1);
     switch (core_process_look(&id)) {
     case CORE_PROCESS_ALIVE:
-        return false;
+        break;
+    case CORE_PROCESS_ENDING:
+        out->is_ending = true;
+        break;
     case CORE_PROCESS_DEAD:
-        return true;
+        out->is_free = true;
+        break;
     case CORE_PROCESS_ELSEWHERE:
+        out->is_free = sqlite3_column_int64(row, 5) <= core_clock_now_unix_ms();
         break;
     }
-    return sqlite3_column_int64(row, 5) <= core_clock_now_unix_ms();
 }
 
 static enum rc_code look(struct core_db *db, const char *name, struct found *out,
@@ -71,7 +79,9 @@ static enum rc_code look(struct core_db *db, const char *name, struct found *out
                             params, RC_ARRAY_LEN(params), &stmt, err) ||
         core_sqlite_step(&db->core, stmt, &row, err))
         return err->code;
-    out->is_free = !row || sqlite3_column_type(stmt, 0) == SQLITE_NULL || holder_is_gone(stmt);
+    out->is_free = !row || sqlite3_column_type(stmt, 0) == SQLITE_NULL;
+    if (!out->is_free)
+        judge_holder(stmt, out);
     if (!out->is_free) {
         out->holder = rc_strdup((const char *)sqlite3_column_text(stmt, 0));
         out->acquired_unix_ms = sqlite3_column_int64(stmt, 4);
@@ -182,7 +192,8 @@ static enum rc_code wait_for(struct core_db *db, struct rc_lock *lock, int64_t w
             return rc_context(err, "take the lock '%s'", lock->name);
         if (found->is_free)
             return RC_OK;
-        left_ms = wait_ms - (core_clock_mono_ms() - start_ms);
+        left_ms = (found->is_ending && wait_ms < ENDING_MS ? ENDING_MS : wait_ms) -
+                  (core_clock_mono_ms() - start_ms);
         if (left_ms <= 0)
             return conflict(lock->name, found, wait_ms, err);
         core_clock_sleep_ms(pause_ms < left_ms ? pause_ms : left_ms);

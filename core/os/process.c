@@ -12,9 +12,13 @@
 #include <string.h>
 #include <unistd.h>
 
+/* PF_SIGNALED of the kernel's include/linux/sched.h, in field 9 of /proc/PID/stat. */
+enum { KILLED_BY_SIGNAL = 0x400 };
+
 /* The fields of /proc/PID/stat that matter here. */
 struct stat_fields {
     char state;           /* field 3 */
+    unsigned long flags;  /* field 9 */
     long threads;         /* field 20 */
     uint64_t start_ticks; /* field 22 */
 };
@@ -60,6 +64,8 @@ static bool read_stat(pid_t pid, struct stat_fields *out)
         if (!at)
             return false;
         at++;
+        if (field + 1 == 9)
+            out->flags = strtoul(at, NULL, 10);
         if (field + 1 == 20)
             out->threads = strtol(at, NULL, 10);
     }
@@ -93,6 +99,25 @@ void core_process_self(struct core_process_id *out)
         out->start_ticks = fields.start_ticks;
 }
 
+/* Whether SIGKILL waits for the process: in the masks of pending signals of /proc/PID/status. */
+static bool is_being_killed(pid_t pid)
+{
+    static const char *const masks[] = { "\nSigPnd:", "\nShdPnd:" };
+    const unsigned long long kill_bit = 1ULL << (SIGKILL - 1);
+    char path[64];
+    char text[4096];
+
+    snprintf(path, sizeof(path), "/proc/%ld/status", (long)pid);
+    if (!read_text(path, text, sizeof(text)))
+        return false;
+    for (size_t i = 0; i < sizeof(masks) / sizeof(masks[0]); i++) {
+        const char *at = strstr(text, masks[i]);
+        if (at && (strtoull(at + strlen(masks[i]), NULL, 16) & kill_bit))
+            return true;
+    }
+    return false;
+}
+
 enum core_process_state core_process_look(const struct core_process_id *id)
 {
     char here[CORE_PROCESS_TEXT];
@@ -114,5 +139,8 @@ enum core_process_state core_process_look(const struct core_process_id *id)
 
     /* A process whose first thread has ended looks like a zombie while its others run on. */
     bool ended = fields.state == 'Z' || fields.state == 'X' || fields.state == 'x';
-    return ended && fields.threads <= 1 ? CORE_PROCESS_DEAD : CORE_PROCESS_ALIVE;
+    if (ended && fields.threads <= 1)
+        return CORE_PROCESS_DEAD;
+    return (fields.flags & KILLED_BY_SIGNAL) || is_being_killed(id->pid) ? CORE_PROCESS_ENDING
+                                                                         : CORE_PROCESS_ALIVE;
 }

@@ -20,12 +20,13 @@ struct core_process_id {
 /* The calling process. */
 void core_process_self(struct core_process_id *out);
 
-enum core_process_state { CORE_PROCESS_ALIVE, CORE_PROCESS_DEAD, CORE_PROCESS_ELSEWHERE };
+enum core_process_state {
+    CORE_PROCESS_ALIVE,
+    CORE_PROCESS_ENDING, /* killed, but the kernel has not finished with it, such as with its I/O */
+    CORE_PROCESS_DEAD,   /* also a zombie */
+    CORE_PROCESS_ELSEWHERE, /* not of this machine or pid namespace, so nobody here can tell */
+};
 
-/*
- * ELSEWHERE: it is not of this machine (or pid namespace), so nobody here can tell. A zombie is
- * dead.
- */
 enum core_process_state core_process_look(const struct core_process_id *id);
 
 #endif

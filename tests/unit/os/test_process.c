@@ -17,6 +17,7 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/prctl.h>
+#include <sys/ptrace.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -160,6 +161,34 @@ static void lives_on_without_its_first_thread(void **state)
     assert_int_equal(core_process_look(&id), CORE_PROCESS_DEAD);
 }
 
+static void be_traced(void)
+{
+    ptrace(PTRACE_TRACEME, 0, NULL, NULL);
+    raise(SIGSTOP);
+    wait_for_ever();
+}
+
+/* A process that a debugger holds on its way out stands for one that the kernel is not done with. */
+static void one_that_was_killed_is_ending_until_it_is_gone(void **state)
+{
+    struct core_process_id id;
+    int status;
+
+    (void)state;
+    pid_t child = start_child(&id, be_traced);
+    assert_int_equal(waitpid(child, &status, 0), child);
+    assert_true(WIFSTOPPED(status));
+    assert_int_equal(core_process_look(&id), CORE_PROCESS_ALIVE);
+    assert_int_equal(ptrace(PTRACE_SETOPTIONS, child, NULL, PTRACE_O_TRACEEXIT), 0);
+    assert_int_equal(ptrace(PTRACE_CONT, child, NULL, SIGTERM), 0);
+    assert_int_equal(waitpid(child, &status, 0), child);
+    assert_int_equal(status >> 8, SIGTRAP | (PTRACE_EVENT_EXIT << 8));
+    assert_int_equal(core_process_look(&id), CORE_PROCESS_ENDING);
+    assert_int_equal(ptrace(PTRACE_CONT, child, NULL, 0), 0);
+    assert_int_equal(waitpid(child, &status, 0), child);
+    assert_int_equal(core_process_look(&id), CORE_PROCESS_DEAD);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -169,6 +198,7 @@ int main(void)
         cmocka_unit_test(elsewhere_nobody_can_tell),
         cmocka_unit_test(names_do_not_confuse),
         cmocka_unit_test(lives_on_without_its_first_thread),
+        cmocka_unit_test(one_that_was_killed_is_ending_until_it_is_gone),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
