@@ -24,18 +24,28 @@ RC_MUST_CHECK enum rc_code core_file_read(const char *path, struct rc_buf *out,
 /* A file that is being written beside its target. */
 struct core_temp_file {
     int fd;       /* -1 when closed */
-    char *path;   /* of the unfinished file */
+    char *path;   /* by which this process can open the unfinished file */
     char *target; /* where it will stand */
+    bool unnamed; /* in no directory yet */
 };
 
-#define CORE_TEMP_FILE_INIT { -1, NULL, NULL }
+/* clang-format off */
+#define CORE_TEMP_FILE_INIT { -1, NULL, NULL, false }
+/* clang-format on */
 
 /*
- * Opens a locked, empty temporary beside 'target' (whose directory must exist), reusing one whose
- * writer died. 'mode' is of the finished file, before the umask.
+ * Opens an empty temporary in the directory of 'target', which must exist: without a name where the
+ * file system can do that, else named and locked, reusing one whose writer died. 'mode' is of the
+ * finished file, before the umask.
  */
 RC_MUST_CHECK enum rc_code core_temp_file_open(struct core_temp_file *file, const char *target,
                                                mode_t mode, struct rc_error *err);
+/* The latter, on any file system. */
+RC_MUST_CHECK enum rc_code core_temp_file_open_named(struct core_temp_file *file,
+                                                     const char *target, mode_t mode,
+                                                     struct rc_error *err);
+/* Gives an unnamed file its name, 'path', and its lock; for those who move it by themselves. */
+RC_MUST_CHECK enum rc_code core_temp_file_name(struct core_temp_file *file, struct rc_error *err);
 /* Writes all of it. RC_UNAVAILABLE: the disk is full. */
 RC_MUST_CHECK enum rc_code core_temp_file_write(struct core_temp_file *file, const void *data,
                                                 size_t len, struct rc_error *err);
@@ -69,7 +79,10 @@ struct core_temp_dir {
     char *target;
 };
 
-#define CORE_TEMP_DIR_INIT { -1, NULL, NULL }
+#define CORE_TEMP_DIR_INIT                                                                         \
+    {                                                                                              \
+        -1, NULL, NULL                                                                             \
+    }
 
 /* As core_temp_file_open(); also removes what dead writers left beside the same target. */
 RC_MUST_CHECK enum rc_code core_temp_dir_open(struct core_temp_dir *dir, const char *target,

@@ -164,6 +164,13 @@ static int create_locked(const char *path, mode_t mode, create_fn *create)
     return -1;
 }
 
+static enum rc_code too_many_writers(const char *target, struct rc_error *err)
+{
+    return rc_fail(err, RC_UNAVAILABLE,
+                   "%d unfinished writes to '%s' are under way or cannot be removed", MOST_WRITERS,
+                   target);
+}
+
 /* Takes the first free name beside 'target'. */
 static enum rc_code open_temp(const char *target, mode_t mode, create_fn *create, int *fd_out,
                               char **path_out, struct rc_error *err)
@@ -184,19 +191,81 @@ static enum rc_code open_temp(const char *target, mode_t mode, create_fn *create
         if (errno != EEXIST)
             return rc_fail_errno(err, errno, "create '%s'", path);
     }
-    return rc_fail(err, RC_UNAVAILABLE,
-                   "%d unfinished writes to '%s' are under way or cannot be removed", MOST_WRITERS,
-                   target);
+    return too_many_writers(target, err);
 }
 
-enum rc_code core_temp_file_open(struct core_temp_file *file, const char *target, mode_t mode,
-                                 struct rc_error *err)
+enum rc_code core_temp_file_open_named(struct core_temp_file *file, const char *target, mode_t mode,
+                                       struct rc_error *err)
 {
     *file = (struct core_temp_file)CORE_TEMP_FILE_INIT;
     if (open_temp(target, mode, create_file, &file->fd, &file->path, err))
         return err->code;
     file->target = rc_strdup(target);
     return RC_OK;
+}
+
+/*
+ * A file without a name goes with its process, however that ends. It gets one only when it is
+ * complete, so the moment in which a crash could leave something behind is that between two calls.
+ */
+enum rc_code core_temp_file_open(struct core_temp_file *file, const char *target, mode_t mode,
+                                 struct rc_error *err)
+{
+    RC_STR_AUTO directory = core_path_directory(target);
+    int fd;
+
+    if (check_target(target, err))
+        return err->code;
+    fd = core_fd_open(directory, O_TMPFILE | O_RDWR, mode);
+    if (fd < 0) /* this file system cannot; or it says better what is wrong */
+        return core_temp_file_open_named(file, target, mode, err);
+    *file = (struct core_temp_file){
+        .fd = fd,
+        .path = rc_strf("/proc/self/fd/%d", fd),
+        .target = rc_strdup(target),
+        .unnamed = true,
+    };
+    return RC_OK;
+}
+
+/* Gives the file the name 'path', which may be that of a leftover. */
+static bool take_name(int fd, const char *unnamed, const char *path)
+{
+    struct rc_error reason;
+
+    for (int round = 0; round < RACE_ROUNDS; round++) {
+        if (linkat(AT_FDCWD, unnamed, AT_FDCWD, path, AT_SYMLINK_FOLLOW) == 0)
+            return core_fd_is_at(fd, path);
+        if (errno != EEXIST)
+            return false;
+        if (remove_leftover(path, /* wait = */ false, &reason))
+            break;
+    }
+    errno = EEXIST;
+    return false;
+}
+
+enum rc_code core_temp_file_name(struct core_temp_file *file, struct rc_error *err)
+{
+    if (!file->unnamed)
+        return RC_OK;
+    /* Locked first, so that nobody takes the name for a dead writer's. */
+    if (core_fd_lock(file->fd, LOCK_EX | LOCK_NB) != 0)
+        return rc_fail_errno(err, errno, "lock the unfinished '%s'", file->target);
+    for (int number = 0; number < MOST_WRITERS; number++) {
+        RC_STR_AUTO path = temp_path(file->target, number);
+
+        if (take_name(file->fd, file->path, path)) {
+            rc_str_free(&file->path);
+            file->path = path;
+            path = NULL;
+            file->unnamed = false;
+            return RC_OK;
+        }
+        if (errno != EEXIST)
+            return rc_fail_errno(err, errno, "create '%s'", path);
+    }
+    return too_many_writers(file->target, err);
 }
 
 enum rc_code core_temp_file_write(struct core_temp_file *file, const void *data, size_t len,
@@ -236,11 +305,13 @@ static int rename_new_file(const char *from, const char *to)
     return link(from, to) == 0 ? unlink(from) : -1;
 }
 
-static enum rc_code publish_file(const struct core_temp_file *file, bool exclusive, bool *moved,
+static enum rc_code publish_file(struct core_temp_file *file, bool exclusive, bool *moved,
                                  struct rc_error *err)
 {
     if (fsync(file->fd) != 0)
         return rc_fail_errno(err, errno, "make '%s' durable", file->target);
+    if (core_temp_file_name(file, err))
+        return err->code;
 
     /* A program that writes by the path must not put another file there: it would have no lock. */
     if (!core_fd_is_at(file->fd, file->path))
@@ -273,7 +344,7 @@ enum rc_code core_temp_file_publish(struct core_temp_file *file, bool exclusive,
 void core_temp_file_close(struct core_temp_file *file)
 {
     /* Removed while it is locked: afterwards the name may belong to somebody else. */
-    if (file->path && core_fd_is_at(file->fd, file->path))
+    if (file->path && !file->unnamed && core_fd_is_at(file->fd, file->path))
         unlink(file->path);
     release(&file->fd, &file->path, &file->target);
 }

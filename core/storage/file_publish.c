@@ -169,7 +169,7 @@ static enum rc_code stamp(const struct core_temp_file *temp, struct rc_error *er
     struct timespec times[2] = { { .tv_nsec = UTIME_OMIT } };
 
     if (clock_gettime(CLOCK_REALTIME, &times[1]) != 0 || futimens(temp->fd, times) != 0)
-        return rc_fail_errno(err, errno, "set the time of '%s'", temp->path);
+        return rc_fail_errno(err, errno, "set the time of '%s'", temp->target);
     return RC_OK;
 }
 
@@ -184,6 +184,8 @@ static enum rc_code put_in_place(struct core_temp_file *temp, bool is_new, bool 
     enum rc_code code;
 
     *taken = false;
+    if (core_temp_file_name(temp, err))
+        return err->code;
     if (renameat2(AT_FDCWD, temp->path, AT_FDCWD, temp->target, is_new ? RENAME_NOREPLACE : 0)) {
         *taken = is_new && errno == EEXIST;
         if (*taken)

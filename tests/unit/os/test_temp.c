@@ -65,7 +65,7 @@ static void close_leaves_nothing(void **state)
     struct core_temp_file file = CORE_TEMP_FILE_INIT;
     struct rc_error err = RC_ERROR_INIT;
 
-    assert_int_equal(core_temp_file_open(&file, path, 0600, &err), RC_OK);
+    assert_int_equal(core_temp_file_open_named(&file, path, 0600, &err), RC_OK);
     assert_int_equal(scratch_count(*state), 1);
     core_temp_file_close(&file);
     core_temp_file_close(&file);
@@ -79,7 +79,7 @@ static void a_replaced_temporary_is_not_published(void **state)
     struct rc_error err = RC_ERROR_INIT;
 
     for (int replace = 0; replace < 2; replace++) {
-        assert_int_equal(core_temp_file_open(&file, path, 0600, &err), RC_OK);
+        assert_int_equal(core_temp_file_open_named(&file, path, 0600, &err), RC_OK);
         unlink(file.path);
         if (replace)
             scratch_put(file.path, "other");
@@ -111,7 +111,8 @@ static void bad_targets_are_refused(void **state)
 
 static void a_full_disk_is_unavailable(void **state)
 {
-    struct core_temp_file file = { open("/dev/full", O_WRONLY), NULL, rc_strdup("/some/target") };
+    struct core_temp_file file = { .fd = open("/dev/full", O_WRONLY),
+                                   .target = rc_strdup("/some/target") };
     struct rc_error err = RC_ERROR_INIT;
 
     (void)state;
@@ -160,7 +161,7 @@ static pid_t start_writer(const char *target, bool is_dir)
             if (inside)
                 scratch_put(inside, "half");
         } else {
-            code = core_temp_file_open(&file, target, 0600, &err);
+            code = core_temp_file_open_named(&file, target, 0600, &err);
             if (!code)
                 code = core_temp_file_write(&file, "half", 4, &err);
         }
@@ -193,7 +194,7 @@ static void a_killed_writer_leaves_the_old_file(void **state)
     pid_t child = start_writer(path, false);
 
     /* While it lives, its temporary is its own. */
-    assert_int_equal(core_temp_file_open(&file, path, 0600, &err), RC_OK);
+    assert_int_equal(core_temp_file_open_named(&file, path, 0600, &err), RC_OK);
     assert_string_equal(file.path, second);
     core_temp_file_close(&file);
     assert_string_equal(scratch_get(first), "half");
@@ -203,12 +204,36 @@ static void a_killed_writer_leaves_the_old_file(void **state)
     assert_int_equal(scratch_count(*state), 2);
 
     /* Then its name is used again, and nothing of its content. */
-    assert_int_equal(core_temp_file_open(&file, path, 0644, &err), RC_OK);
+    assert_int_equal(core_temp_file_open_named(&file, path, 0644, &err), RC_OK);
     assert_string_equal(file.path, first);
     assert_string_equal(scratch_get(first), "");
     assert_int_equal(core_temp_file_write(&file, "new", 3, &err), RC_OK);
     assert_int_equal(core_temp_file_publish(&file, false, &err), RC_OK);
     assert_string_equal(scratch_get(path), "new");
+    assert_int_equal(scratch_count(*state), 1);
+}
+
+static void a_file_without_a_name_leaves_nothing(void **state)
+{
+    RC_STR_AUTO path = scratch_path(*state, "f");
+    struct core_temp_file file = CORE_TEMP_FILE_INIT;
+    struct rc_error err = RC_ERROR_INIT;
+
+    assert_int_equal(core_temp_file_open(&file, path, 0640, &err), RC_OK);
+    if (!file.unnamed) { /* this file system has no such files */
+        core_temp_file_close(&file);
+        return;
+    }
+    assert_int_equal(core_temp_file_write(&file, "text", 4, &err), RC_OK);
+    assert_string_equal(scratch_get(file.path), "text");
+    assert_int_equal(scratch_count(*state), 0);
+    core_temp_file_close(&file);
+    assert_int_equal(scratch_count(*state), 0);
+
+    assert_int_equal(core_temp_file_open(&file, path, 0640, &err), RC_OK);
+    assert_int_equal(core_temp_file_write(&file, "text", 4, &err), RC_OK);
+    assert_int_equal(core_temp_file_publish(&file, false, &err), RC_OK);
+    assert_string_equal(scratch_get(path), "text");
     assert_int_equal(scratch_count(*state), 1);
 }
 
@@ -435,6 +460,7 @@ int main(void)
         TEST(bad_targets_are_refused),
         TEST(a_full_disk_is_unavailable),
         TEST(long_names_are_shortened),
+        TEST(a_file_without_a_name_leaves_nothing),
         TEST(a_killed_writer_leaves_the_old_file),
         TEST(planted_names_are_passed_over),
         TEST(directories_are_exchanged),
