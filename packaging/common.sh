@@ -24,9 +24,19 @@ install_packages() {
         }
         as_root=(sudo)
     fi
-    "${as_root[@]}" apt-get update -qq
-    "${as_root[@]}" env DEBIAN_FRONTEND=noninteractive \
-        apt-get install -y -qq --no-install-recommends "${missing[@]}"
+    quietly "${as_root[@]}" apt-get update -qq &&
+        quietly "${as_root[@]}" env DEBIAN_FRONTEND=noninteractive \
+            apt-get install -y -qq --no-install-recommends "${missing[@]}"
+}
+
+# Runs a command and shows what it printed only if it failed.
+quietly() {
+    local log status=0
+    log=$(mktemp)
+    "$@" >"$log" 2>&1 || status=$?
+    [ $status -eq 0 ] || cat "$log" >&2
+    rm -f "$log"
+    return $status
 }
 
 require_packages() {
@@ -62,7 +72,8 @@ find_duckdb() {
     local folder
     folder=$(mktemp -d "$cache/fetch-XXXXXX")
     (cd "$folder" &&
-        npm pack --silent "@duckdb/node-bindings-linux-$machine@$DUCKDB_VERSION" >/dev/null &&
+        quietly npm pack --loglevel=error \
+            "@duckdb/node-bindings-linux-$machine@$DUCKDB_VERSION" &&
         tar -xzf ./*.tgz --no-same-owner package/libduckdb.so package/LICENSE) || {
         rm -rf "$folder"
         echo "npm could not fetch it" >&2
