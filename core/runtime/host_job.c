@@ -91,6 +91,7 @@ static void put_result(struct rc_job *job, const struct rc_buf *text)
         return;
     }
     core_output_progress_end();
+    atomic_store(&run->has_results, true);
     while (done < masked.len) {
         ssize_t wrote = write(run->result_fd, masked.data + done, masked.len - done);
         if (wrote <= 0)
@@ -121,6 +122,9 @@ static void job_show(struct rc_job *job, const struct rc_table *table)
         core_output_table_json(&out, table);
         rc_buf_addc(&out, '\n');
     } else {
+        /* A title stands apart from what is above it. */
+        if (table->title && atomic_load(&core_job_of(job)->run->has_results))
+            rc_buf_addc(&out, '\n');
         core_output_table_text(&out, table);
     }
     put_result(job, &out);

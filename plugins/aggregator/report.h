@@ -6,7 +6,7 @@
 
 #include <run-core/plugin.h>
 
-enum { AGG_REPORT_SAMPLES = 10, AGG_REPORT_DAYS = 31 };
+enum { AGG_REPORT_SAMPLES = 5, AGG_REPORT_DAYS = 10 };
 
 /* A table that grows row by row; owns its cells. */
 struct agg_table {

@@ -304,7 +304,7 @@ def test_mistakes_in_options_are_all_said(world):
 def test_results_go_to_stdout(world):
     result = world.run("counter")
     assert result.status == 0
-    assert result.stdout == "all steps taken\nsteps\nkind  steps\neven      5\nodd\n"
+    assert result.stdout == "all steps taken\n\nsteps\nkind  steps\neven      5\nodd\n"
 
 
 def test_final_object(world):
