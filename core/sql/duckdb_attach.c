@@ -23,6 +23,7 @@ struct group {
     struct rc_buf files;       /* 'a', 'b', ... */
     char *first;
     bool nulls, escapes; /* in the names of the folders: Hive's NULL, percent-encoding */
+    bool repeats;        /* a key's "/key=" stands more than once in a path */
 };
 
 struct attachment {
@@ -106,6 +107,15 @@ static int find_key(const char *path, const char *key, const char **value)
     return found;
 }
 
+/* Whether "/key=" is in the path twice, so that its first place need not be that of the key's folder. */
+static bool has_key_twice(const char *path, const char *key)
+{
+    RC_STR_AUTO text = rc_strf("/%s=", key);
+    const char *first = strstr(path, text);
+
+    return first && strstr(first + 1, text);
+}
+
 static struct group *find_group(struct attachment *work, const struct group *like)
 {
     struct group *group;
@@ -141,6 +151,7 @@ static enum rc_code add_file(struct attachment *work, const char *path, struct r
                            table->partitions[i].name, path);
         like.nulls |= rc_str_starts(value, HIVE_NULL "/");
         like.escapes |= memchr(value, '%', strcspn(value, "/")) != NULL;
+        like.repeats |= has_key_twice(path, table->partitions[i].name);
     }
     if (strchr(path, '\\') && strpbrk(path, "*?["))
         return rc_fail(err, RC_UNSUPPORTED,
@@ -153,6 +164,7 @@ static enum rc_code add_file(struct attachment *work, const char *path, struct r
                        MAX_GROUPS);
     group->nulls |= like.nulls;
     group->escapes |= like.escapes;
+    group->repeats |= like.repeats;
     if (group->files.len)
         rc_buf_adds(&group->files, ", ");
     else
@@ -282,18 +294,42 @@ static void add_text_column(struct rc_buf *out, const struct rc_sql_column *colu
 }
 
 /*
- * The value of a key, from the path's component. It is an expression over the path so that
- * DuckDB opens only those files that a condition on it leaves.
+ * The text of a key's value, from the path's component. The path is the same for all rows of a
+ * file, and functions such as instr() are then computed once for many rows; split_part() is
+ * computed for each, which took a tenth of the time of an aggregation.
  */
+static void add_partition_text(struct rc_buf *out, const struct rc_sql_table *table,
+                               const struct group *group, size_t index)
+{
+    const char *key = table->partitions[index].name;
+    RC_BUF_AUTO(rest, 64 * 1024);
+    RC_STR_AUTO folder = rc_strf("/%s=", key);
+
+    if (group->repeats) {
+        rc_buf_addf(out, "substr(split_part(\"%s\", '/', %d), %zu)", path_column(table),
+                    group->depth[index] + 1, strlen(key) + 2);
+        return;
+    }
+    rc_buf_addf(&rest, "substr(\"%s\", instr(\"%s\", ", path_column(table), path_column(table));
+    rc_buf_add_literal(&rest, folder);
+    rc_buf_adds(&rest, ") + length(");
+    rc_buf_add_literal(&rest, folder);
+    rc_buf_adds(&rest, "))");
+    rc_buf_addf(out, "substr(%s, 1, instr(%s, '/') - 1)", rest.data, rest.data);
+}
+
+/* The value of a key, as an expression over the path so that DuckDB opens only those files that a
+ * condition on it leaves. */
 static void add_partition(struct rc_buf *out, const struct rc_sql_table *table,
                           const struct group *group, size_t index)
 {
     const struct rc_sql_column *column = &table->partitions[index];
 
-    rc_buf_addf(out, "CAST(%s%ssubstr(split_part(\"%s\", '/', %d), %zu)%s%s AS %s) AS ",
-                group->nulls ? "nullif(" : "", group->escapes ? "url_decode(" : "",
-                path_column(table), group->depth[index] + 1, strlen(column->name) + 2,
-                group->escapes ? ")" : "", group->nulls ? ", '" HIVE_NULL "')" : "", column->type);
+    rc_buf_addf(out, "CAST(%s%s", group->nulls ? "nullif(" : "",
+                group->escapes ? "url_decode(" : "");
+    add_partition_text(out, table, group, index);
+    rc_buf_addf(out, "%s%s AS %s) AS ", group->escapes ? ")" : "",
+                group->nulls ? ", '" HIVE_NULL "')" : "", column->type);
     rc_buf_add_ident(out, column->name);
 }
 

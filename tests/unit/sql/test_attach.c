@@ -95,6 +95,36 @@ static void test_pruning(void **state)
     assert_fails(f, "SELECT userid FROM t", RC_CORRUPT, "part=8/a.parquet");
 }
 
+/* Of folders of one key the innermost counts; a file's own name is no folder. */
+static void test_repeated_keys(void **state)
+{
+    struct fixture *f = *state;
+    static const struct rc_sql_column key = { "k", "varchar" };
+    RC_STR_AUTO location = rc_strdup(fixture_uri(f, "d\xc3\xa9j\xc3\xa0/"));
+    const char *locations[] = { location };
+    const struct rc_sql_table table = { .name = "t",
+                                        .locations = locations,
+                                        .location_count = 1,
+                                        .columns = columns,
+                                        .column_count = 1,
+                                        .partitions = &key,
+                                        .partition_count = 1 };
+
+    make_parquet(f, "d\xc3\xa9j\xc3\xa0/k=\xc3\xa9t\xc3\xa9/xk=3/a.parquet",
+                 "SELECT 'a' AS userid");
+    make_parquet(f, "d\xc3\xa9j\xc3\xa0/k=/xk=3/a.parquet", "SELECT 'b' AS userid");
+    if (f->sql->ops->attach(f->sql, &table, &f->err))
+        fail_msg("%s", f->err.cause);
+    assert_rows(f, "SELECT * FROM t ORDER BY userid", "'a'|'\xc3\xa9t\xc3\xa9'\n'b'|''\n");
+
+    make_parquet(f, "d\xc3\xa9j\xc3\xa0/k=1/k=2/a.parquet", "SELECT 'c' AS userid");
+    make_parquet(f, "d\xc3\xa9j\xc3\xa0/k=3/k=4.parquet", "SELECT 'd' AS userid");
+    if (f->sql->ops->attach(f->sql, &table, &f->err))
+        fail_msg("%s", f->err.cause);
+    assert_rows(f, "SELECT * FROM t ORDER BY userid",
+                "'a'|'\xc3\xa9t\xc3\xa9'\n'b'|''\n'c'|'2'\n'd'|'3'\n");
+}
+
 static void test_ignored(void **state)
 {
     struct fixture *f = *state;
@@ -307,11 +337,17 @@ static void test_many_files(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        TEST(test_parquet),    TEST(test_pruning),
-        TEST(test_ignored),    TEST(test_empty),
-        TEST(test_json),       TEST(test_csv),
-        TEST(test_mixture),    TEST(test_names),
-        TEST(test_refusals),   TEST(test_replace_and_drop),
+        TEST(test_parquet),
+        TEST(test_pruning),
+        TEST(test_repeated_keys),
+        TEST(test_ignored),
+        TEST(test_empty),
+        TEST(test_json),
+        TEST(test_csv),
+        TEST(test_mixture),
+        TEST(test_names),
+        TEST(test_refusals),
+        TEST(test_replace_and_drop),
         TEST(test_many_files),
     };
 
