@@ -23,7 +23,6 @@ static const struct section sections[] = {
       "A job, with options of the plugin and parameters of the action under 'config', in the file "
       "'config_file', or both." },
     { "jobs.retry", "jobs: NAME: retry", "When a failed attempt is made again." },
-    { "jobs.notify", "jobs: NAME: notify, a list", "Who is told how a run ended." },
 };
 
 void core_help_add_configuration(bool markdown, struct rc_buf *out)
