@@ -13,7 +13,9 @@ struct core_arena {
     struct core_arena_block *blocks; /* the newest first */
 };
 
+/* clang-format off */
 #define CORE_ARENA_INIT { NULL }
+/* clang-format on */
 
 /* Zeroed and aligned for any type; never NULL. 'bytes' may be 0. */
 void *core_arena_alloc(struct core_arena *arena, size_t bytes) __attribute__((returns_nonnull));

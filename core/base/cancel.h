@@ -15,7 +15,9 @@ struct core_cancel {
     const struct core_cancel *parent; /* a wish there counts here too; or NULL */
 };
 
+/* clang-format off */
 #define CORE_CANCEL_INIT { 0, NULL }
+/* clang-format on */
 
 /* 'code' is RC_CANCELLED or RC_TIMEOUT. The first wish stays. */
 void core_cancel_request(struct core_cancel *cancel, enum rc_code code);

@@ -90,8 +90,9 @@ static enum rc_code look(struct core_db *db, const char *name, struct found *out
 }
 
 /*
- * Writes this process into the row. The token rises over releases; that it is also at least the time lets it rise
- * even when the database lost its last moments in a power failure, or was set aside and began anew.
+ * Writes this process into the row. The token rises over releases; that it is also at least the
+ * time lets it rise even when the database lost its last moments in a power failure, or was set
+ * aside and began anew.
  */
 static enum rc_code take(struct core_db *db, struct rc_lock *lock, struct rc_error *err)
 {

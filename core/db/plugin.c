@@ -280,7 +280,10 @@ enum rc_code core_db_query(struct rc_db *db, const char *statement, const struct
     if (core_cancel_check(db->sqlite.cancel, err) ||
         core_sqlite_prepare(&db->sqlite, statement, params, param_count, &stmt, err))
         return err->code;
-    /* The first step here, so that an INSERT ... RETURNING is done, and its errors are seen, at once. */
+    /*
+     * The first step here, so that an INSERT ... RETURNING is done, and its errors are seen, at
+     * once.
+     */
     if (core_sqlite_step(&db->sqlite, stmt, &ahead, err)) {
         core_sqlite_finalize(&stmt);
         return err->code;

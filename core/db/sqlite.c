@@ -144,8 +144,10 @@ static void configure(struct core_sqlite *db)
         /* "name" is an identifier, as in PostgreSQL, and never a text. */
         { SQLITE_DBCONFIG_DQS_DML, 0 },
         { SQLITE_DBCONFIG_DQS_DDL, 0 },
-        /* To copy the log into the file and flush the disk at the end of each run costs more than to read
-         * it at the next one, as long as it is kept short. */
+        /*
+         * To copy the log into the file and flush the disk at the end of each run costs more than
+         * to read it at the next one, as long as it is kept short.
+         */
         { SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 1 },
     };
 
@@ -159,9 +161,10 @@ static void configure(struct core_sqlite *db)
 }
 
 /*
- * What a plugin was told is committed must be there after a power failure: FULL, one flush of the disk a commit.
- * What only tells living processes from each other may lose its last moments then, with these: NORMAL.
- * To begin with WAL needs the file for oneself, and SQLite does not wait for that by itself.
+ * What a plugin was told is committed must be there after a power failure: FULL, one flush of the
+ * disk a commit. What only tells living processes from each other may lose its last moments then,
+ * with these: NORMAL. To begin with WAL needs the file for oneself, and SQLite does not wait for
+ * that by itself.
  */
 static enum rc_code set_journal(struct core_sqlite *db, bool durable, struct rc_error *err)
 {

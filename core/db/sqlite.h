@@ -23,8 +23,8 @@ struct core_sqlite {
 };
 
 /*
- * Opens, and makes if needed, the file at 'path'; its folder must exist. Only with 'durable' a commit is safe from a
- * failure of power when it returns; the file stays sound in any case.
+ * Opens, and makes if needed, the file at 'path'; its folder must exist. Only with 'durable' a
+ * commit is safe from a failure of power when it returns; the file stays sound in any case.
  */
 RC_MUST_CHECK enum rc_code core_sqlite_open(const char *path, bool durable,
                                             const struct core_cancel *cancel,

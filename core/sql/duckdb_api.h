@@ -33,7 +33,10 @@ struct duckdb_progress {
     uint64_t rows_total;
 };
 
-/* A text or blob in a vector. Up to 12 bytes stand in it; of longer ones 4, and then a pointer to all. */
+/*
+ * A text or blob in a vector. Up to 12 bytes stand in it; of longer ones 4, and then a pointer to
+ * all.
+ */
 struct duckdb_string {
     uint32_t len;
     char inlined[12];
@@ -131,8 +134,8 @@ struct core_duckdb_api {
 
 /*
  * The functions of the library, which is loaded by the first call of the process and stays.
- * 'configured' is the file that the settings name, or NULL. RC_NOT_FOUND: there is no library; a later call tries
- * again. RC_UNSUPPORTED: it is too old. Thread-safe.
+ * 'configured' is the file that the settings name, or NULL. RC_NOT_FOUND: there is no library; a
+ * later call tries again. RC_UNSUPPORTED: it is too old. Thread-safe.
  */
 RC_MUST_CHECK enum rc_code
 core_duckdb_load(const char *configured, const struct core_duckdb_api **out, struct rc_error *err);

@@ -1,9 +1,10 @@
 /*
  * External tables: views over the files below some locations.
  *
- * The files are listed here and not by patterns of DuckDB, so that every character of a name stands for
- * itself and a write under way is never read. Files of one format whose key=value folders stand at the same depth
- * form a group, read by one table function; the view is the union of the groups.
+ * The files are listed here and not by patterns of DuckDB, so that every character of a name
+ * stands for itself and a write under way is never read. Files of one format whose key=value
+ * folders stand at the same depth form a group, read by one table function; the view is the union
+ * of the groups.
  */
 #include <sql/duckdb_session.h>
 
@@ -34,8 +35,9 @@ struct attachment {
 };
 
 /*
- * The column under which a table function gives the path. DuckDB leaves out files by a condition on it only
- * under its own name for it; the other is for tables that may have a column of that name.
+ * The column under which a table function gives the path. DuckDB leaves out files by a condition
+ * on it only under its own name for it; the other is for tables that may have a column of that
+ * name.
  */
 #define PATH_COLUMN "filename"
 #define OTHER_PATH_COLUMN "run-core path"
@@ -76,7 +78,10 @@ static enum rc_code find_format(const char *declared, const char *path, enum for
     return RC_OK;
 }
 
-/* Names below a location that are not data: hidden ones, markers such as _SUCCESS, writes under way. */
+/*
+ * Names below a location that are not data: hidden ones, markers such as _SUCCESS, writes under
+ * way.
+ */
 static bool is_hidden(const char *name)
 {
     while (*name) {
@@ -107,7 +112,10 @@ static int find_key(const char *path, const char *key, const char **value)
     return found;
 }
 
-/* Whether "/key=" is in the path twice, so that its first place need not be that of the key's folder. */
+/*
+ * Whether "/key=" is in the path twice, so that its first place need not be that of the key's
+ * folder.
+ */
 static bool has_key_twice(const char *path, const char *key)
 {
     RC_STR_AUTO text = rc_strf("/%s=", key);
@@ -239,7 +247,9 @@ static const char *path_column(const struct rc_sql_table *table)
     return table->column_count ? PATH_COLUMN : OTHER_PATH_COLUMN;
 }
 
-/* "name", as a text literal or identifier, then something, for each declared column of the files. */
+/*
+ * "name", as a text literal or identifier, then something, for each declared column of the files.
+ */
 static void add_columns(struct rc_buf *out, const struct rc_sql_table *table,
                         void (*add)(struct rc_buf *out, const struct rc_sql_column *column))
 {
@@ -268,7 +278,9 @@ static void add_cast(struct rc_buf *out, const struct rc_sql_column *column)
     rc_buf_add_ident(out, column->name);
 }
 
-/* Of read_parquet: a column that a file lacks is NULL, found without opening any file beforehand. */
+/*
+ * Of read_parquet: a column that a file lacks is NULL, found without opening any file beforehand.
+ */
 static void add_parquet_column(struct rc_buf *out, const struct rc_sql_column *column)
 {
     rc_buf_add_literal(out, column->name);
@@ -413,7 +425,10 @@ static bool names_column(const char *line, const char *name)
     return false;
 }
 
-/* The arguments that say how the columns of CSV lie: as the header names them, or as they are declared. */
+/*
+ * The arguments that say how the columns of CSV lie: as the header names them, or as they are
+ * declared.
+ */
 static void add_csv_arguments(struct rc_buf *out, const struct rc_sql_table *table,
                               const char *header)
 {
@@ -434,7 +449,10 @@ static void add_csv_arguments(struct rc_buf *out, const struct rc_sql_table *tab
     rc_buf_addc(out, '}');
 }
 
-/* Appends the declared columns that the group's files have, and the arguments of its table function. */
+/*
+ * Appends the declared columns that the group's files have, and the arguments of its table
+ * function.
+ */
 static enum rc_code add_declared(struct attachment *work, const struct group *group,
                                  struct rc_buf *select, struct rc_buf *arguments,
                                  struct rc_error *err)
@@ -522,8 +540,8 @@ static enum rc_code add_group(struct attachment *work, const struct group *group
 }
 
 /*
- * The declared columns with no rows: gives the view its columns and types where a group lacks some, or
- * where there is no file. DuckDB removes it from every plan.
+ * The declared columns with no rows: gives the view its columns and types where a group lacks
+ * some, or where there is no file. DuckDB removes it from every plan.
  */
 static void add_empty(struct rc_buf *out, const struct rc_sql_table *table)
 {

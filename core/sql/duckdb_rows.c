@@ -46,7 +46,10 @@ static bool is_native(int type)
            type == DUCKDB_SQLNULL;
 }
 
-/* Before its parameters are bound a query may not know its types: DuckDB then calls them none, or any. */
+/*
+ * Before its parameters are bound a query may not know its types: DuckDB then calls them none, or
+ * any.
+ */
 static bool is_native_or_open(int type)
 {
     return is_native(type) || type == DUCKDB_INVALID || type == DUCKDB_ANY;
@@ -272,7 +275,10 @@ static struct core_duckdb_rows *rows_new(struct core_duckdb_session *session)
     return rows;
 }
 
-/* The result's columns; their names as the caller wrote them, where the query was put into another. */
+/*
+ * The result's columns; their names as the caller wrote them, where the query was put into
+ * another.
+ */
 static enum rc_code describe(struct core_duckdb_rows *rows, const struct duckdb_columns *written,
                              struct rc_error *err)
 {

@@ -77,7 +77,10 @@ void core_duckdb_add_try_cast(struct rc_sql *sql, struct rc_buf *out, const char
                               const char *type)
 {
     (void)sql;
-    /* A type that is none would be a way into the statement; NULL of text makes it an error there. */
+    /*
+     * A type that is none would be a way into the statement; NULL of text makes it an error
+     * there.
+     */
     if (!core_duckdb_is_type(type)) {
         rc_buf_adds(out, "error('not a column type: ' || ");
         rc_buf_add_literal(out, type);
@@ -125,7 +128,9 @@ static bool is_name(char c)
     return isalnum((unsigned char)c) || c == '_' || (unsigned char)c >= 0x80;
 }
 
-/* $tag$ ... $tag$; what only looks like it, such as a parameter, is passed over as one character. */
+/*
+ * $tag$ ... $tag$; what only looks like it, such as a parameter, is passed over as one character.
+ */
 static const char *skip_dollar_quoted(const char *c)
 {
     const char *end = c + 1;

@@ -17,8 +17,7 @@ struct core_place_in_store {
     const char *uri;                            /* as the backend knows it */
     const char *bucket;                         /* NUL-terminated, empty for file */
     const char *key;
-    size_t
-        root_len; /* bytes of 'key' that a mapping of buckets put in front, with the slash; 0: none */
+    size_t root_len; /* bytes of 'key' put in front by a mapping, with the slash; 0: none */
     const struct core_cancel *cancel;
 };
 

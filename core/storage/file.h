@@ -1,15 +1,16 @@
 /*
  * The file backend's parts: an object is a regular file, its key an absolute path.
  *
- * Directories are made as needed and never listed for themselves, so a listing is that of an object
- * store. Inside a mapped bucket they belong to the store: empty ones are removed with their last object.
- * Outside they may be a person's, and stay.
+ * Directories are made as needed and never listed for themselves, so a listing is that of an
+ * object store. Inside a mapped bucket they belong to the store: empty ones are removed with
+ * their last object. Outside they may be a person's, and stay.
  *
- * Links: a link to a file is read and listed as that file, and replaced or removed as a link. A link to a
- * directory is followed where a key names it, but a listing does not enter it, so it never goes round in circles.
+ * Links: a link to a file is read and listed as that file, and replaced or removed as a link. A
+ * link to a directory is followed where a key names it, but a listing does not enter it, so it
+ * never goes round in circles.
  *
- * Who replaces or removes an object holds a flock on the file that is there. Therefore nothing can come
- * between the look at an entity tag and the write that depends on it.
+ * Who replaces or removes an object holds a flock on the file that is there. Therefore nothing
+ * can come between the look at an entity tag and the write that depends on it.
  */
 #ifndef CORE_STORAGE_FILE_H
 #define CORE_STORAGE_FILE_H
@@ -45,7 +46,10 @@ bool core_file_is_missing(int error_number);
 /* Sleeps a little longer at each attempt. */
 void core_file_back_off(int attempt);
 
-/* RC_INVALID: no object can have this key, because it ends with a slash, or has a name that is too long or ours. */
+/*
+ * RC_INVALID: no object can have this key, because it ends with a slash, or has a name that is
+ * too long or ours.
+ */
 RC_MUST_CHECK enum rc_code core_file_check_key(const char *key, struct rc_error *err);
 
 /* A temporary for the object at 'place', in directories that are made if they are missing. */
@@ -55,13 +59,19 @@ RC_MUST_CHECK enum rc_code core_file_open_temp(const struct core_place_in_store 
 RC_MUST_CHECK enum rc_code core_file_publish(const struct core_place_in_store *place,
                                              struct core_temp_file *temp, const char *if_match,
                                              struct rc_error *err);
-/* Makes way for an object where, inside a mapped bucket, only empty directories are; else RC_INVALID. */
+/*
+ * Makes way for an object where, inside a mapped bucket, only empty directories are; else
+ * RC_INVALID.
+ */
 RC_MUST_CHECK enum rc_code core_file_clear_directory(const struct core_place_in_store *place,
                                                      struct rc_error *err);
 /* After an object is gone: removes directories that became empty, and makes it durable. */
 RC_MUST_CHECK enum rc_code core_file_settle(const struct core_place_in_store *place,
                                             struct rc_error *err);
-/* Makes the directories above 'path' that are missing. RC_NOT_FOUND: a remover undid it; try again. */
+/*
+ * Makes the directories above 'path' that are missing. RC_NOT_FOUND: a remover undid it; try
+ * again.
+ */
 RC_MUST_CHECK enum rc_code core_file_make_parent(const char *path, struct rc_error *err);
 
 RC_MUST_CHECK enum rc_code core_file_list(const struct core_place_in_store *prefix,

@@ -126,8 +126,9 @@ static bool is_same_entry(const char *a, const char *b)
 }
 
 /*
- * Holds both, always in the order of the paths, so that two moves in opposite directions do not wait for
- * each other. One file under two names is held once: a second lock would wait for the first.
+ * Holds both, always in the order of the paths, so that two moves in opposite directions do not
+ * wait for each other. One file under two names is held once: a second lock would wait for the
+ * first.
  */
 static enum rc_code hold_ends(const struct core_place_in_store *source,
                               const struct core_place_in_store *target, struct ends *ends,
@@ -199,8 +200,8 @@ static enum rc_code rename_held(const char *source, const char *target, bool is_
 }
 
 /*
- * Both names lead to one file. To rename one hard link over another does nothing, and to rename a link over
- * what it leads to makes a circle: there, the source only has to go.
+ * Both names lead to one file. To rename one hard link over another does nothing, and to rename a
+ * link over what it leads to makes a circle: there, the source only has to go.
  */
 static enum rc_code move_onto_same(const char *source, const char *target, enum outcome *outcome,
                                    struct rc_error *err)
@@ -242,7 +243,10 @@ static enum rc_code try_move(const struct core_place_in_store *source,
                        err);
 }
 
-/* A new name that survives a crash of the machine while the old one does too is "both", never "neither". */
+/*
+ * A new name that survives a crash of the machine while the old one does too is "both", never
+ * "neither".
+ */
 static enum rc_code settle_move(const struct core_place_in_store *source,
                                 const struct core_place_in_store *target, struct rc_error *err)
 {

@@ -1,6 +1,6 @@
 /*
- * How the file backend changes a tree: holding what stands at a path, temporaries in
- * directories that may vanish meanwhile, conditional publication, and the removal of empty directories.
+ * How the file backend changes a tree: holding what stands at a path, temporaries in directories
+ * that may vanish meanwhile, conditional publication, and the removal of empty directories.
  */
 #include <storage/file.h>
 
@@ -174,8 +174,9 @@ static enum rc_code stamp(const struct core_temp_file *temp, struct rc_error *er
 }
 
 /*
- * Renames the temporary, whose content is on disk already, to its target. With 'is_new' it replaces nothing: *taken
- * says that something is there. core_temp_file_publish() would flush the disk once more, which is what a write costs.
+ * Renames the temporary, whose content is on disk already, to its target. With 'is_new' it
+ * replaces nothing: *taken says that something is there. core_temp_file_publish() would flush the
+ * disk once more, which is what a write costs.
  */
 static enum rc_code put_in_place(struct core_temp_file *temp, bool is_new, bool *taken,
                                  struct rc_error *err)
@@ -249,8 +250,8 @@ static enum rc_code publish_over(const struct core_place_in_store *place,
         return core_file_clear_directory(place, err);
     }
     /*
-     * Where nothing is, there is nothing to hold, so that what another writes meanwhile must not be replaced.
-     * A link that leads nowhere is absent to readers, yet in the way.
+     * Where nothing is, there is nothing to hold, so that what another writes meanwhile must not
+     * be replaced. A link that leads nowhere is absent to readers, yet in the way.
      */
     return put_in_place(temp, held.kind == CORE_FILE_ABSENT && !is_link(place->key), again, err);
 }

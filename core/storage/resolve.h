@@ -28,8 +28,9 @@ struct core_resolved {
     RC_CLEANUP(core_resolved_clear) struct core_resolved name = CORE_RESOLVED_INIT
 
 /*
- * A bucket that is mapped may lie in another mapped bucket, once; a longer way is RC_INVALID, as is a
- * key with a "." or ".." segment in a mapped bucket. RC_UNSUPPORTED: no backend for the scheme.
+ * A bucket that is mapped may lie in another mapped bucket, once; a longer way is RC_INVALID, as
+ * is a key with a "." or ".." segment in a mapped bucket. RC_UNSUPPORTED: no backend for the
+ * scheme.
  */
 RC_MUST_CHECK enum rc_code core_resolve(const struct core_storage *storage, const char *uri,
                                         struct core_resolved *out, struct rc_error *err);

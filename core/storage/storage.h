@@ -1,10 +1,10 @@
 /*
- * Storage of one run: resolves URIs through the named stores and hands them to the
- * backend of their scheme. The semantics are those of <run-core/host.h>; dry run
- * is not known here. All functions are thread-safe; a handle belongs to one thread.
+ * Storage of one run: resolves URIs through the named stores and hands them to the backend of
+ * their scheme. The semantics are those of <run-core/host.h>; dry run is not known here. All
+ * functions are thread-safe; a handle belongs to one thread.
  *
- * A range is clipped to its object, so that one behind the end reads as empty. To move an object onto
- * itself does nothing. A condition of a writer is looked at when it commits.
+ * A range is clipped to its object, so that one behind the end reads as empty. To move an object
+ * onto itself does nothing. A condition of a writer is looked at when it commits.
  */
 #ifndef CORE_STORAGE_STORAGE_H
 #define CORE_STORAGE_STORAGE_H

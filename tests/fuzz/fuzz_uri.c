@@ -1,6 +1,7 @@
 /*
- * Storage URIs from the text to the place behind the mapping of buckets. Whatever the text, a key in a
- * mapped bucket stays below the bucket's root, and what was resolved can be taken apart again.
+ * Storage URIs from the text to the place behind the mapping of buckets. Whatever the text, a key
+ * in a mapped bucket stays below the bucket's root, and what was resolved can be taken apart
+ * again.
  */
 #include <storage/resolve.h>
 
@@ -62,7 +63,9 @@ static void check_split(const char *text)
     RC_ASSERT(uri.bucket + uri.bucket_len <= uri.key);
 }
 
-/* Half of the text beside the other half, in all the ways in which a configuration combines them. */
+/*
+ * Half of the text beside the other half, in all the ways in which a configuration combines them.
+ */
 static void check_combined(const char *text)
 {
     size_t half = strlen(text) / 2;

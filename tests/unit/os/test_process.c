@@ -168,7 +168,9 @@ static void be_traced(void)
     wait_for_ever();
 }
 
-/* A process that a debugger holds on its way out stands for one that the kernel is not done with. */
+/*
+ * A process that a debugger holds on its way out stands for one that the kernel is not done with.
+ */
 static void one_that_was_killed_is_ending_until_it_is_gone(void **state)
 {
     struct core_process_id id;

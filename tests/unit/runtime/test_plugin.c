@@ -1,6 +1,6 @@
 /*
- * What the loader says about a descriptor: each fault has a message of its own, and nothing behind a bad
- * head is read.
+ * What the loader says about a descriptor: each fault has a message of its own, and nothing
+ * behind a bad head is read.
  */
 #include <runtime/plugin.h>
 

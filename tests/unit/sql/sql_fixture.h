@@ -38,8 +38,8 @@ const char *fixture_uri(struct fixture *f, const char *format, ...) RC_PRINTF(2,
 /* Runs a statement that has to succeed. */
 void fixture_exec(struct fixture *f, const char *format, ...) RC_PRINTF(2, 3);
 /*
- * Compares all rows of a query with 'expected': values parted by '|', rows ended by '\n', NULL as '-',
- * floats as %.17g, blobs as x'..'.
+ * Compares all rows of a query with 'expected': values parted by '|', rows ended by '\n', NULL as
+ * '-', floats as %.17g, blobs as x'..'.
  */
 #define assert_rows(f, query, expected) fixture_assert_rows(f, query, expected, __FILE__, __LINE__)
 void fixture_assert_rows(struct fixture *f, const char *query, const char *expected,
@@ -59,7 +59,10 @@ void fixture_assert_fails(struct fixture *f, const char *statement, enum rc_code
 
 /* A file with the given text; missing folders are made. */
 void fixture_file(struct fixture *f, const char *name, const char *text);
-/* Hash over the names and contents of all files below a path; an error of the test if there is none. */
+/*
+ * Hash over the names and contents of all files below a path; an error of the test if there is
+ * none.
+ */
 uint64_t fixture_hash_tree(const char *path, size_t *files);
 int64_t fixture_now_ms(void);
 

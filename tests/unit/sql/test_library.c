@@ -1,6 +1,6 @@
 /*
- * Finding and refusing libduckdb.so: missing, too old, another library. Each case is a process of its
- * own, as a library that was loaded once stays.
+ * Finding and refusing libduckdb.so: missing, too old, another library. Each case is a process of
+ * its own, as a library that was loaded once stays.
  */
 #include "sql_fixture.h"
 

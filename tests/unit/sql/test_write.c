@@ -1,5 +1,6 @@
 /*
- * Files that queries write: formats, partitions, replacement, determinism, and what killed writers leave.
+ * Files that queries write: formats, partitions, replacement, determinism, and what killed
+ * writers leave.
  */
 #include "sql_fixture.h"
 
@@ -284,7 +285,9 @@ static int write_endlessly(const char *dir)
     return 4;
 }
 
-/* Writers that are killed at any moment leave the old files or the new; the next write tidies up. */
+/*
+ * Writers that are killed at any moment leave the old files or the new; the next write tidies up.
+ */
 static void test_killed(void **state)
 {
     struct fixture *f = *state;

@@ -594,7 +594,9 @@ static void of_many_conditional_puts_one_wins(void **state)
     }
 }
 
-/* Counts up in an object by reading it and putting it back on the condition that it is unchanged. */
+/*
+ * Counts up in an object by reading it and putting it back on the condition that it is unchanged.
+ */
 static int count_up(void)
 {
     RC_STR_AUTO where = uri("counter");
