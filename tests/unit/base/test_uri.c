@@ -134,18 +134,18 @@ static void places(void **state)
         { "file:///lake", "a/", "file:///lake/a/" },
         { NULL, "/abs/file", "file:///abs/file" },
         { "", "/abs/file", "file:///abs/file" },
-        { NULL, "rel/file", "file:///home/ada/dir/rel/file" },
-        { NULL, "./rel", "file:///home/ada/dir/rel" },
-        { NULL, "../up", "file:///home/ada/up" },
+        { NULL, "rel/file", "file:///srv/dir/rel/file" },
+        { NULL, "./rel", "file:///srv/dir/rel" },
+        { NULL, "../up", "file:///srv/up" },
         { NULL, "../../../up", "file:///up" },
         { NULL, "../..", "file:///" },
-        { NULL, "", "file:///home/ada/dir" },
-        { NULL, ".", "file:///home/ada/dir" },
-        { NULL, "a/./b/../c//d/", "file:///home/ada/dir/a/c/d/" },
+        { NULL, "", "file:///srv/dir" },
+        { NULL, ".", "file:///srv/dir" },
+        { NULL, "a/./b/../c//d/", "file:///srv/dir/a/c/d/" },
         { NULL, "/", "file:///" },
         { NULL, "/..", "file:///" },
         { NULL, "/a/../", "file:///" },
-        { NULL, ".hidden/..x", "file:///home/ada/dir/.hidden/..x" },
+        { NULL, ".hidden/..x", "file:///srv/dir/.hidden/..x" },
     };
 
     (void)state;
@@ -154,7 +154,7 @@ static void places(void **state)
         struct rc_uri uri;
         struct rc_error err = RC_ERROR_INIT;
 
-        rc_uri_place(&out, table[i].bucket, table[i].path, "/home/ada/x/../dir/");
+        rc_uri_place(&out, table[i].bucket, table[i].path, "/srv/x/../dir/");
         assert_string_equal(out.data, table[i].placed);
         assert_int_equal(rc_uri_split(out.data, &uri, &err), RC_OK);
     }
