@@ -7,6 +7,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <poll.h>
 #include <string.h>
 #include <sys/file.h>
 #include <sys/stat.h>
@@ -50,6 +51,25 @@ int core_fd_lock(int fd, int operation)
         result = flock(fd, operation);
     while (result != 0 && errno == EINTR);
     return result;
+}
+
+int core_fd_write(int fd, const void *data, size_t len)
+{
+    const char *at = data;
+
+    while (len > 0) {
+        ssize_t written = write(fd, at, len);
+
+        if (written >= 0) {
+            at += written;
+            len -= (size_t)written;
+        } else if (errno == EAGAIN) {
+            (void)poll(&(struct pollfd){ .fd = fd, .events = POLLOUT }, 1, -1);
+        } else if (errno != EINTR) {
+            return errno;
+        }
+    }
+    return 0;
 }
 
 void core_fd_close(int *fd)

@@ -8,6 +8,7 @@
 #include <run-core/error.h>
 
 #include <stdbool.h>
+#include <stddef.h>
 #include <sys/types.h>
 
 /* The directory in which 'path' lies, as dirname(1) gives it. Freed with free(). */
@@ -18,6 +19,11 @@ int core_fd_open(const char *path, int flags, mode_t mode);
 int core_fd_openat(int directory, const char *name, int flags, mode_t mode);
 /* flock(), repeated when interrupted. */
 int core_fd_lock(int fd, int operation);
+/*
+ * Writes all of it, repeated when interrupted and waiting where the descriptor does not block.
+ * Returns 0 or the error's number.
+ */
+int core_fd_write(int fd, const void *data, size_t len);
 /* Closes *fd, keeps errno, and sets *fd to -1; for RC_CLEANUP. */
 void core_fd_close(int *fd);
 

@@ -29,11 +29,12 @@ enum { DEFAULT_KILL_AFTER_MS = 10000 };
 struct guard {
     struct core_run *run;
     const struct core_guard_service *service;
-    sigset_t signals, inherited;
+    sigset_t signals;   /* that it reads from 'signal_fd' */
+    sigset_t inherited; /* the mask that it was started with */
     int signal_fd;
 
     pid_t worker;
-    int wait_status;
+    int wait_status; /* once 'ended' */
     bool ended;
 
     int64_t started_mono_ms, kill_at_mono_ms; /* kill: 0 while nobody asked the run to stop */
@@ -97,10 +98,25 @@ static void worker_process(struct guard *guard, pid_t parent)
 
 /* ---- the loop ----------------------------------------------------------------------------- */
 
+/* The worker and what it started. Only while the worker is not reaped: its number is ours then. */
 static void signal_group(const struct guard *guard, int number)
 {
-    if (kill(-guard->worker, number) && errno == ESRCH)
-        kill(guard->worker, number); /* its group is not made yet */
+    kill(-guard->worker, number);
+}
+
+/*
+ * Looks whether the worker has ended. What it started in its group must not outlive it, and is
+ * killed before the worker is reaped, while the group's number cannot belong to anybody else.
+ */
+static void reap(struct guard *guard)
+{
+    siginfo_t info = { .si_pid = 0 };
+
+    if (waitid(P_PID, (id_t)guard->worker, &info, WEXITED | WNOHANG | WNOWAIT) != 0 ||
+        info.si_pid != guard->worker)
+        return; /* it stopped or went on, or somebody else's child ended */
+    signal_group(guard, SIGKILL);
+    guard->ended = waitpid(guard->worker, &guard->wait_status, 0) == guard->worker;
 }
 
 static void ask_to_stop(struct guard *guard, enum rc_code code)
@@ -123,7 +139,7 @@ static void on_signal(struct guard *guard, int number)
 {
     switch (number) {
     case SIGCHLD:
-        guard->ended = waitpid(guard->worker, &guard->wait_status, WNOHANG) == guard->worker;
+        reap(guard);
         break;
     case SIGTSTP: /* the worker has a group of its own, so the terminal stops only us */
         signal_group(guard, SIGSTOP);
@@ -146,7 +162,7 @@ static void read_signals(struct guard *guard)
 {
     struct signalfd_siginfo info;
 
-    while (read(guard->signal_fd, &info, sizeof(info)) == (ssize_t)sizeof(info))
+    while (!guard->ended && read(guard->signal_fd, &info, sizeof(info)) == (ssize_t)sizeof(info))
         on_signal(guard, (int)info.ssi_signo);
 }
 
@@ -193,7 +209,6 @@ static void watch(struct guard *guard)
         if (!guard->ended)
             on_time(guard);
     }
-    signal_group(guard, SIGKILL); /* what the plugin started does not outlive it */
 }
 
 /* ---- how it ended ------------------------------------------------------------------------- */
@@ -212,13 +227,32 @@ static void add_error(const struct rc_error *err, struct core_outcome *out)
              err->context[0] ? ": " : "", err->cause);
 }
 
-/* The action returned. */
+static void set_cancelled(const struct guard *guard, struct core_outcome *out)
+{
+    if (guard->stop_signal)
+        set(out, "cancelled", CORE_EXIT_SIGNAL + guard->stop_signal, "signal");
+    else
+        set(out, "cancelled", CORE_EXIT_FAILED, rc_code_name(RC_CANCELLED));
+}
+
+/*
+ * The action returned. Once it was asked to stop, any fault of its may be a consequence of that:
+ * who asked counts, and the error stays in the message.
+ */
 static void judge_result(const struct guard *guard, struct core_outcome *out)
 {
     const struct core_status *status = guard->run->status;
     const char *reason = rc_code_name(status->code);
 
     add_error(&status->error, out);
+    if (guard->timed_out && status->code != RC_OK) {
+        set(out, "timed_out", CORE_EXIT_TIMEOUT, rc_code_name(RC_TIMEOUT));
+        return;
+    }
+    if (guard->stop_signal && status->code != RC_OK) {
+        set_cancelled(guard, out);
+        return;
+    }
     switch (status->code) {
     case RC_OK:
         out->reason[0] = '\0';
@@ -230,39 +264,44 @@ static void judge_result(const struct guard *guard, struct core_outcome *out)
     case RC_SKIPPED:
         set(out, "skipped", CORE_EXIT_SKIPPED, "precondition");
         break;
-    case RC_TIMEOUT:
-        if (guard->timed_out)
-            set(out, "timed_out", CORE_EXIT_TIMEOUT, reason);
-        else
-            set(out, "failed", CORE_EXIT_FAILED, reason);
-        break;
     case RC_CANCELLED:
-        set(out, "cancelled",
-            guard->stop_signal ? CORE_EXIT_SIGNAL + guard->stop_signal : CORE_EXIT_FAILED,
-            guard->stop_signal ? "signal" : reason);
+        set_cancelled(guard, out);
         break;
     default:
         set(out, "failed", CORE_EXIT_FAILED, reason);
     }
 }
 
+/* The action, as messages name it. */
+static const char *where_it_was(const struct guard *guard)
+{
+    const char *action = guard->run->status->action;
+
+    return action[0] ? action : "(loading)";
+}
+
 /* A signal ended the worker before its action returned. */
 static void judge_signal(const struct guard *guard, int number, struct core_outcome *out)
 {
     const struct core_request *request = guard->run->request;
-    const struct core_status *status = guard->run->status;
-    const char *where = status->action[0] ? status->action : "(loading)";
+    const char *where = where_it_was(guard);
 
     if (guard->timed_out) {
-        set(out, "timed_out", CORE_EXIT_TIMEOUT, "timeout");
+        set(out, "timed_out", CORE_EXIT_TIMEOUT, rc_code_name(RC_TIMEOUT));
         snprintf(out->message, sizeof(out->message),
                  "the plugin '%s' did not stop in its action '%s' after its timeout, and was "
                  "killed",
                  request->plugin, where);
-    } else if (guard->killed) {
-        set(out, "cancelled", CORE_EXIT_SIGNAL + guard->stop_signal, "signal");
+    } else if (guard->stop_signal && (guard->killed || number == SIGTERM)) {
+        set_cancelled(guard, out);
         snprintf(out->message, sizeof(out->message),
                  "the plugin '%s' was killed in its action '%s' before it had stopped",
+                 request->plugin, where);
+    } else if (number == SIGKILL) {
+        set(out, "failed", CORE_EXIT_SIGNAL + number, "killed");
+        snprintf(out->message, sizeof(out->message),
+                 "the worker of the plugin '%s' was killed from outside in its action '%s' "
+                 "(SIGKILL): by somebody, or by the kernel because memory ran out; 'dmesg' tells",
                  request->plugin, where);
     } else {
         set(out, "failed", CORE_EXIT_SIGNAL + number, "crashed");
@@ -280,6 +319,8 @@ static void judge(const struct guard *guard, struct core_outcome *out)
 
     core_status_seal(status);
     snprintf(out->reason, sizeof(out->reason), "%s", status->reason);
+    if (!returned)
+        core_output_progress_left();
     if (WIFSIGNALED(guard->wait_status)) {
         judge_signal(guard, WTERMSIG(guard->wait_status), out);
     } else if (!returned) {
@@ -287,7 +328,7 @@ static void judge(const struct guard *guard, struct core_outcome *out)
         snprintf(out->message, sizeof(out->message),
                  "the plugin '%s' ended its process by itself in its action '%s', with exit "
                  "status %d",
-                 guard->run->request->plugin, status->action, WEXITSTATUS(guard->wait_status));
+                 guard->run->request->plugin, where_it_was(guard), WEXITSTATUS(guard->wait_status));
     } else if (status->code == RC_OK && WEXITSTATUS(guard->wait_status) != 0) {
         set(out, "failed", CORE_EXIT_FAILED, "exited");
         snprintf(out->message, sizeof(out->message),
@@ -332,25 +373,43 @@ static void log_outcome(const struct guard *guard, const struct core_outcome *ou
                     took, out->message[0] ? ": " : "", out->message);
 }
 
+/*
+ * The signals that the guard answers. Those that end a run and were ignored by whoever started it
+ * stay ignored, as nohup(1) and the shell's '&' want it.
+ */
+static void take_signals(struct guard *guard)
+{
+    static const int always[] = { SIGTERM, SIGCHLD, SIGTSTP, SIGCONT };
+    static const int unless_ignored[] = { SIGINT, SIGHUP };
+    struct sigaction before;
+
+    signal(SIGPIPE, SIG_IGN); /* a reader that has gone is an error of the write */
+    signal(SIGCHLD, SIG_DFL); /* ignored, it would hide the worker's end */
+    sigemptyset(&guard->signals);
+    for (size_t i = 0; i < RC_ARRAY_LEN(always); i++)
+        sigaddset(&guard->signals, always[i]);
+    for (size_t i = 0; i < RC_ARRAY_LEN(unless_ignored); i++)
+        if (sigaction(unless_ignored[i], NULL, &before) == 0 && before.sa_handler != SIG_IGN)
+            sigaddset(&guard->signals, unless_ignored[i]);
+    sigprocmask(SIG_BLOCK, &guard->signals, &guard->inherited);
+    guard->signal_fd = signalfd(-1, &guard->signals, SFD_CLOEXEC | SFD_NONBLOCK);
+}
+
 void core_guard_run(struct core_run *run, const struct core_guard_service *service,
                     struct core_outcome *out)
 {
     const struct core_job_settings *job = run->request->job;
     pid_t self = getpid();
-    struct guard guard = { .run = run,
-                           .service = service,
-                           .started_mono_ms = core_clock_mono_ms() };
+    struct guard guard = {
+        .run = run,
+        .service = service,
+        .started_mono_ms = core_clock_mono_ms(),
+    };
 
     *out = (struct core_outcome){ .status = "failed", .exit_status = CORE_EXIT_FAILED };
     if (job && job->timeout_ms > 0)
         run->deadline_mono_ms = guard.started_mono_ms + job->timeout_ms;
-    signal(SIGPIPE, SIG_IGN); /* a reader that has gone is an error of the write */
-    sigemptyset(&guard.signals);
-    for (size_t i = 0; i < 6; i++)
-        sigaddset(&guard.signals, (int[]){ SIGINT, SIGTERM, SIGHUP, SIGCHLD, SIGTSTP, SIGCONT }[i]);
-    sigprocmask(SIG_BLOCK, &guard.signals, &guard.inherited);
-    guard.signal_fd = signalfd(-1, &guard.signals, SFD_CLOEXEC | SFD_NONBLOCK);
-
+    take_signals(&guard);
     guard.worker = guard.signal_fd < 0 ? -1 : fork();
     if (guard.worker == 0)
         worker_process(&guard, self);

@@ -6,6 +6,7 @@
 
 #include <config/secrets.h>
 #include <os/clock.h>
+#include <os/path.h>
 
 #include <run-core/buf.h>
 #include <run-core/str.h>
@@ -42,15 +43,10 @@ void core_output_init(const struct core_output_labels *labels)
     output.colour = output.terminal && !(no_colour && no_colour[0]);
 }
 
-static void write_all(int fd, const char *data, size_t len)
+/* If it fails, nobody is left to be told. */
+static void put(const char *data, size_t len)
 {
-    while (len > 0) {
-        ssize_t done = write(fd, data, len);
-        if (done <= 0)
-            return; /* nobody is left to be told */
-        data += done;
-        len -= (size_t)done;
-    }
+    (void)core_fd_write(STDERR_FILENO, data, len);
 }
 
 /* ---- messages ----------------------------------------------------------------------------- */
@@ -122,7 +118,7 @@ static void add_json_line(struct rc_buf *out, enum rc_log_level level,
 static void erase_progress(void)
 {
     if (output.progress_shown)
-        write_all(STDERR_FILENO, "\r\033[K", 4);
+        put("\r\033[K", 4);
     output.progress_shown = false;
 }
 
@@ -144,7 +140,7 @@ void core_output_logv(enum rc_log_level level, const struct rc_log_field *fields
 
     pthread_mutex_lock(&output.mutex);
     erase_progress();
-    write_all(STDERR_FILENO, masked.data, masked.len);
+    put(masked.data, masked.len);
     pthread_mutex_unlock(&output.mutex);
 }
 
@@ -175,16 +171,17 @@ static void add_rate(struct rc_buf *line, int64_t done, int64_t total, double fr
                      int64_t now_ms)
 {
     double seconds = (double)(now_ms - output.progress_began_ms) / 1000.0;
-    double moved = (double)(done - output.progress_began_at) + fraction;
+    double moved = (double)done - (double)output.progress_began_at + fraction;
     char left[RC_AMOUNT_TEXT];
 
     if (seconds < 0.5 || moved <= 0)
         return;
     rc_buf_addf(line, "  %.1f/s", moved / seconds);
     if (total > 0) {
-        double left_s = ((double)(total - done) - fraction) * seconds / moved;
+        double left_s = ((double)total - (double)done - fraction) * seconds / moved;
+        bool known = left_s >= 0 && left_s < 1e9;
         rc_buf_addf(line, "  %s left",
-                    rc_format_duration(left_s < 1e9 ? (int64_t)left_s * 1000 : 0, left));
+                    rc_format_duration(known ? (int64_t)left_s * 1000 : 0, left));
     }
 }
 
@@ -225,7 +222,7 @@ void core_output_progress(int64_t done, int64_t total, const char *unit, double 
         if (line.len > (size_t)terminal_width() - 1)
             rc_buf_truncate(&line, (size_t)terminal_width() - 1);
         erase_progress();
-        write_all(STDERR_FILENO, line.data, line.len);
+        put(line.data, line.len);
         output.progress_shown = true;
     }
     pthread_mutex_unlock(&output.mutex);
@@ -234,6 +231,14 @@ void core_output_progress(int64_t done, int64_t total, const char *unit, double 
 void core_output_progress_end(void)
 {
     pthread_mutex_lock(&output.mutex);
+    erase_progress();
+    pthread_mutex_unlock(&output.mutex);
+}
+
+void core_output_progress_left(void)
+{
+    pthread_mutex_lock(&output.mutex);
+    output.progress_shown = output.terminal;
     erase_progress();
     pthread_mutex_unlock(&output.mutex);
 }

@@ -32,6 +32,8 @@ void core_output_logv(enum rc_log_level level, const struct rc_log_field *fields
 void core_output_progress(int64_t done, int64_t total, const char *unit, double fraction);
 /* Takes the progress line away. */
 void core_output_progress_end(void);
+/* The same for a line that another process may have left, which has crashed. */
+void core_output_progress_left(void);
 
 /* Appends the text of a table, or the JSON object {"title", "columns", "rows"} of it. */
 void core_output_table_text(struct rc_buf *out, const struct rc_table *table);
