@@ -4,6 +4,10 @@
  */
 #include <cli/cli.h>
 
+#include <errno.h>
+#include <fcntl.h>
+#include <unistd.h>
+
 /* clang-format off */
 static const struct core_command *const commands[] = {
     &core_command_run,
@@ -21,7 +25,20 @@ static const struct core_command *const commands[] = {
 };
 /* clang-format on */
 
+/*
+ * Whoever started us may have closed some of the descriptors 0 to 2. The next file to be opened
+ * would get that number, and messages would be written into it. Opened the wrong way round, they
+ * still fail where they are used.
+ */
+static void hold_standard_descriptors(void)
+{
+    for (int fd = STDIN_FILENO; fd <= STDERR_FILENO; fd++)
+        if (fcntl(fd, F_GETFD) < 0 && errno == EBADF)
+            (void)open("/dev/null", fd == STDIN_FILENO ? O_WRONLY : O_RDONLY);
+}
+
 int main(int argc, char **argv)
 {
+    hold_standard_descriptors();
     return core_cli_main(commands, argc, argv);
 }

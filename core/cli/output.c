@@ -6,30 +6,26 @@
 
 #include <cli/cli.h>
 #include <config/secrets.h>
+#include <os/path.h>
 
-#include <errno.h>
 #include <stdio.h>
 #include <string.h>
 #include <unistd.h>
 
 int core_cli_print(const struct rc_buf *text, int status)
 {
-    size_t done = 0;
+    int failed;
 
     if (text->overflow) {
         (void)fprintf(stderr, "run-core: the result has more than %d bytes\n",
                       CORE_CLI_OUTPUT_BYTES);
         return CORE_EXIT_FAILED;
     }
-    while (done < text->len) {
-        ssize_t wrote = write(STDOUT_FILENO, text->data + done, text->len - done);
-
-        if (wrote >= 0) {
-            done += (size_t)wrote;
-        } else if (errno != EINTR) {
-            (void)fprintf(stderr, "run-core: cannot write the result: %s\n", strerror(errno));
-            return CORE_EXIT_FAILED;
-        }
+    failed = core_fd_write(STDOUT_FILENO, text->data, text->len);
+    if (failed) {
+        (void)fprintf(stderr, "run-core: cannot write the result to stdout: %s\n",
+                      strerror(failed));
+        return CORE_EXIT_FAILED;
     }
     return status;
 }

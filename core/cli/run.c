@@ -7,7 +7,9 @@
 #include <api/server.h>
 #include <cli/output.h>
 #include <config/config.h>
+#include <config/secrets.h>
 #include <os/clock.h>
+#include <os/path.h>
 #include <runtime/guard.h>
 #include <runtime/output.h>
 
@@ -15,13 +17,16 @@
 
 #include <run-core/str.h>
 
+#include <errno.h>
 #include <fcntl.h>
+#include <stdarg.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <unistd.h>
 
-enum { RESULTS_LIMIT = 64 * 1024 * 1024 };
+enum { HEAD_LIMIT = 1024 * 1024 };
 
 /* Everything a run in the foreground needs around it. */
 struct foreground {
@@ -38,10 +43,25 @@ struct foreground {
     struct core_outcome outcome;
 };
 
-static int usage_error(const char *message)
+/* The run cannot begin: says why, once, and keeps it for the final object. */
+RC_PRINTF(4, 5)
+static int refuse(struct foreground *front, int exit_status, enum rc_code code, const char *format,
+                  ...)
 {
-    core_output_log(RC_LOG_ERROR, NULL, 0, "%s", message);
-    return CORE_EXIT_USAGE;
+    struct core_outcome *outcome = &front->outcome;
+    va_list arguments;
+
+    *outcome = (struct core_outcome){
+        .status = "failed",
+        .exit_status = exit_status,
+    };
+    (void)snprintf(outcome->reason, sizeof(outcome->reason), "%s", rc_code_name(code));
+    va_start(arguments, format);
+    (void)vsnprintf(outcome->message, sizeof(outcome->message), format, arguments);
+    va_end(arguments);
+    core_secret_mask(outcome->message);
+    core_output_log(RC_LOG_ERROR, NULL, 0, "%s", outcome->message);
+    return exit_status;
 }
 
 static int find_job(struct foreground *front)
@@ -50,7 +70,6 @@ static int find_job(struct foreground *front)
     const struct core_config *config = front->config;
     const char **names;
     const char *nearest;
-    RC_STR_AUTO message = NULL;
 
     if (!name)
         return CORE_EXIT_OK;
@@ -62,11 +81,10 @@ static int find_job(struct foreground *front)
     for (size_t i = 0; i < config->job_count; i++)
         names[i] = config->jobs[i].name;
     nearest = core_nearest(name, names, config->job_count);
-    message = rc_strf(
-        "there is no job '%s' in %s%s%s%s", name,
-        front->asked->config_path ? front->asked->config_path : "the configuration: none was found",
-        nearest ? "; did you mean '" : "", nearest ? nearest : "", nearest ? "'?" : "");
-    return usage_error(message);
+    return refuse(front, CORE_EXIT_USAGE, RC_INVALID, "there is no job '%s' in %s%s%s%s", name,
+                  front->asked->config_path ? front->asked->config_path
+                                            : "the configuration: none was found",
+                  nearest ? "; did you mean '" : "", nearest ? nearest : "", nearest ? "'?" : "");
 }
 
 static int report_problems(struct foreground *front)
@@ -74,7 +92,8 @@ static int report_problems(struct foreground *front)
     core_problems_sort(&front->problems);
     for (const struct core_problem *p = front->problems.first; p; p = p->next)
         core_output_log(RC_LOG_ERROR, NULL, 0, "%s", core_problem_text(&front->problems, p));
-    return CORE_EXIT_USAGE;
+    return refuse(front, CORE_EXIT_USAGE, RC_INVALID, "the configuration has %zu mistake%s",
+                  front->problems.count, front->problems.count == 1 ? "" : "s");
 }
 
 /* From the words of the command line to a request that can be run. */
@@ -100,12 +119,10 @@ static int prepare(struct foreground *front)
         return report_problems(front);
     status = find_job(front);
     if (status == CORE_EXIT_OK && request->job) {
-        if (request->plugin && strcmp(request->plugin, request->job->plugin) != 0) {
-            RC_STR_AUTO message =
-                rc_strf("the job '%s' is of the plugin '%s', not of '%s'", request->job->name,
-                        request->job->plugin, request->plugin);
-            return usage_error(message);
-        }
+        if (request->plugin && strcmp(request->plugin, request->job->plugin) != 0)
+            return refuse(front, CORE_EXIT_USAGE, RC_INVALID,
+                          "the job '%s' is of the plugin '%s', not of '%s'", request->job->name,
+                          request->job->plugin, request->plugin);
         request->plugin = request->job->plugin;
     }
     return status;
@@ -118,30 +135,42 @@ static int open_results(bool json)
                 : fcntl(STDOUT_FILENO, F_DUPFD_CLOEXEC, 3);
 }
 
-/* The lines of the file, each a JSON value, as an array. */
-static void add_results(struct rc_buf *out, int fd)
+/* Where the last whole line of the file ends; a worker that was killed may have left half a one. */
+static off_t end_of_lines(int fd)
 {
-    off_t size = lseek(fd, 0, SEEK_END);
-    off_t done = 0;
+    off_t end = lseek(fd, 0, SEEK_END);
+    char last;
 
-    rc_buf_addc(out, '[');
-    while (done < size) {
+    while (end > 0 && pread(fd, &last, 1, end - 1) == 1 && last != '\n')
+        end--;
+    return end;
+}
+
+/*
+ * Writes the lines of the file, each a JSON value, as the members of an array. Returns 0 or the
+ * error's number.
+ */
+static int write_results(int fd)
+{
+    off_t end = end_of_lines(fd), done = 0;
+    int failed = 0;
+
+    while (done < end && !failed) {
         char part[65536];
-        ssize_t len = pread(fd, part, sizeof(part), done);
+        off_t left = end - done;
+        ssize_t len =
+            pread(fd, part, left < (off_t)sizeof(part) ? (size_t)left : sizeof(part), done);
 
         if (len <= 0)
-            break;
+            return len < 0 ? errno : EIO;
         done += len;
         /* A newline ends a value, since none stands inside one; the last ends the array. */
-        for (ssize_t i = 0; i < len; i++) {
+        for (ssize_t i = 0; i < len; i++)
             if (part[i] == '\n')
                 part[i] = ',';
-        }
-        if (done == size && part[len - 1] == ',')
-            len--;
-        rc_buf_add(out, part, (size_t)len);
+        failed = core_fd_write(STDOUT_FILENO, part, (size_t)(done == end ? len - 1 : len));
     }
-    rc_buf_addc(out, ']');
+    return failed;
 }
 
 static void add_text(struct rc_buf *out, const char *key, const char *text)
@@ -157,7 +186,7 @@ static void add_text(struct rc_buf *out, const char *key, const char *text)
 static void add_counters(struct rc_buf *out, const struct core_status *status)
 {
     rc_buf_adds(out, "\"counters\":{");
-    for (size_t i = 0; i < core_status_counters(status); i++) {
+    for (size_t i = 0; status && i < core_status_counters(status); i++) {
         const struct core_counter *counter = &status->counters[i];
         rc_buf_adds(out, i > 0 ? "," : "");
         rc_buf_add_json(out, counter->name, strlen(counter->name));
@@ -166,30 +195,35 @@ static void add_counters(struct rc_buf *out, const struct core_status *status)
     rc_buf_adds(out, "},");
 }
 
-static void print_final_object(const struct foreground *front)
+/* Its results may be larger than the memory: they go from the file straight to stdout. */
+static int print_final_object(const struct foreground *front)
 {
-    RC_BUF_AUTO(out, RESULTS_LIMIT);
+    static const char end[] = "]}\n";
+    RC_BUF_AUTO(out, HEAD_LIMIT);
     const struct core_outcome *outcome = &front->outcome;
-    size_t done = 0;
+    const struct core_status *status = front->run.status; /* NULL: the run did not begin */
+    int failed;
 
     rc_buf_addc(&out, '{');
     add_text(&out, "run", front->run.id);
     add_text(&out, "plugin", front->request.plugin);
-    add_text(&out, "action", front->run.status->action);
+    add_text(&out, "action", status ? status->action : front->request.action);
     add_text(&out, "job", front->request.job ? front->request.job->name : NULL);
     add_text(&out, "status", outcome->status);
     add_text(&out, "reason", outcome->reason);
     add_text(&out, "error", outcome->message);
-    add_counters(&out, front->run.status);
-    rc_buf_addf(&out, "\"seconds\":%.3f,\"results\":", outcome->seconds);
-    add_results(&out, front->run.result_fd);
-    rc_buf_adds(&out, "}\n");
-    while (done < out.len) {
-        ssize_t wrote = write(STDOUT_FILENO, out.data + done, out.len - done);
-        if (wrote <= 0)
-            return;
-        done += (size_t)wrote;
-    }
+    add_counters(&out, status);
+    rc_buf_addf(&out, "\"seconds\":%.3f,\"results\":[", outcome->seconds);
+    failed = core_fd_write(STDOUT_FILENO, out.data, out.len);
+    if (!failed && status)
+        failed = write_results(front->run.result_fd);
+    if (!failed)
+        failed = core_fd_write(STDOUT_FILENO, end, sizeof(end) - 1);
+    if (!failed || failed == EPIPE) /* a reader that goes has read enough */
+        return outcome->exit_status;
+    core_output_log(RC_LOG_ERROR, NULL, 0, "run-core cannot write the results to stdout: %s",
+                    strerror(failed));
+    return outcome->exit_status == CORE_EXIT_OK ? CORE_EXIT_FAILED : outcome->exit_status;
 }
 
 /* ---- health and metrics while it runs ------------------------------------------------------- */
@@ -238,8 +272,8 @@ static int open_server(struct foreground *front)
     if (!front->asked->listen)
         return CORE_EXIT_OK;
     if (core_api_server_open(front->asked->listen, view, front, &front->server, &err)) {
-        rc_context(&err, "serve health and metrics at '%s'", front->asked->listen);
-        return core_cli_complain(&err);
+        return refuse(front, CORE_EXIT_USAGE, RC_INVALID, "serve health and metrics at '%s': %s",
+                      front->asked->listen, err.cause);
     }
     if (front->request.log_level >= RC_LOG_INFO)
         core_output_log(RC_LOG_INFO, NULL, 0, "serving health and metrics at %s",
@@ -259,7 +293,8 @@ static int run(struct foreground *front)
         .opening = PTHREAD_MUTEX_INITIALIZER,
     };
     if (this_run->result_fd < 0)
-        return usage_error("cannot open the place for results; is stdout closed?");
+        return refuse(front, CORE_EXIT_FAILED, RC_UNAVAILABLE,
+                      "cannot keep the results apart from the messages: %s", strerror(errno));
     front->started_unix_ms = core_clock_now_unix_ms();
     core_run_make_id(this_run->id, front->started_unix_ms);
     front->labels = (struct core_output_labels){
@@ -277,9 +312,6 @@ static int run(struct foreground *front)
                                                .context = front->server };
     core_guard_run(this_run, front->server ? &service : NULL, &front->outcome);
     core_api_server_close(front->server);
-    if (front->request.json)
-        print_final_object(front);
-    close(this_run->result_fd);
     return front->outcome.exit_status;
 }
 
@@ -293,6 +325,10 @@ int core_cli_run(const struct core_run_request *asked)
     status = prepare(&front);
     if (status == CORE_EXIT_OK)
         status = run(&front);
+    if (asked->json)
+        status = print_final_object(&front);
+    if (front.run.status)
+        core_fd_close(&front.run.result_fd);
     core_config_free(front.config);
     core_problems_clear(&front.problems);
     core_arena_clear(&front.arena);

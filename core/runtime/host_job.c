@@ -5,14 +5,14 @@
 #include <runtime/host.h>
 
 #include <os/clock.h>
+#include <os/path.h>
 #include <runtime/output.h>
 #include <runtime/scratch.h>
 
 #include <config/secrets.h>
 
-#include <stdio.h>
+#include <errno.h>
 #include <string.h>
-#include <unistd.h>
 
 enum { RESULT_LIMIT = 16 * 1024 * 1024, COUNTER_NAME = 63 };
 
@@ -49,12 +49,7 @@ static int64_t job_remaining_ms(struct rc_job *job)
 
 static void job_progress(struct rc_job *job, int64_t done, int64_t total, const char *unit)
 {
-    struct core_status *status = core_job_of(job)->run->status;
-
-    if (strncmp(status->progress_unit, unit ? unit : "", CORE_STATUS_NAME) != 0)
-        snprintf(status->progress_unit, CORE_STATUS_NAME, "%s", unit ? unit : "");
-    atomic_store(&status->progress_done, done);
-    atomic_store(&status->progress_total, total);
+    core_status_progress(core_job_of(job)->run->status, done, total, unit);
     core_output_progress(done, total, unit, 0.0);
 }
 
@@ -78,12 +73,15 @@ static void job_count(struct rc_job *job, const char *name, int64_t delta)
         rc_warn(job, "ignoring the counter '%s': a run has at most %d", name, CORE_STATUS_COUNTERS);
 }
 
+/* Results of several threads stand one behind the other. */
+static pthread_mutex_t putting = PTHREAD_MUTEX_INITIALIZER;
+
 /* Results may hold secrets that a plugin was careless with: they are masked like all else. */
 static void put_result(struct rc_job *job, const struct rc_buf *text)
 {
     struct core_run *run = core_job_of(job)->run;
     RC_BUF_AUTO(masked, RESULT_LIMIT);
-    size_t done = 0;
+    int failed;
 
     core_secret_add_masked(&masked, text->data, text->len);
     if (text->overflow || masked.overflow) {
@@ -92,12 +90,11 @@ static void put_result(struct rc_job *job, const struct rc_buf *text)
     }
     core_output_progress_end();
     atomic_store(&run->has_results, true);
-    while (done < masked.len) {
-        ssize_t wrote = write(run->result_fd, masked.data + done, masked.len - done);
-        if (wrote <= 0)
-            return; /* the reader has gone */
-        done += (size_t)wrote;
-    }
+    pthread_mutex_lock(&putting);
+    failed = core_fd_write(run->result_fd, masked.data, masked.len);
+    pthread_mutex_unlock(&putting);
+    if (failed && failed != EPIPE) /* a reader that goes has read enough */
+        atomic_store(&run->result_errno, failed);
 }
 
 static void job_say(struct rc_job *job, const char *text)

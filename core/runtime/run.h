@@ -36,6 +36,7 @@ struct core_run {
     char id[CORE_RUN_ID_TEXT];
     int64_t deadline_mono_ms; /* 0: none */
     int result_fd;            /* where results go */
+    atomic_int result_errno;  /* why they could not be written there; 0: they could */
     atomic_bool has_results;  /* something went there */
 
     pthread_mutex_t opening; /* held while one of the following is made */

@@ -8,8 +8,8 @@
 #include <string.h>
 #include <sys/mman.h>
 
-/* Held while a counter is being added; counting in existing ones needs no lock. */
-static pthread_mutex_t adding = PTHREAD_MUTEX_INITIALIZER;
+/* Held while a text in the status changes; counting in existing counters needs no lock. */
+static pthread_mutex_t naming = PTHREAD_MUTEX_INITIALIZER;
 
 struct core_status *core_status_new(void)
 {
@@ -37,7 +37,7 @@ bool core_status_count(struct core_status *status, const char *name, int64_t del
     struct core_counter *counter = find_counter(status, name);
 
     if (!counter) {
-        pthread_mutex_lock(&adding);
+        pthread_mutex_lock(&naming);
         size_t count = core_status_counters(status);
         counter = find_counter(status, name);
         if (!counter && count < CORE_STATUS_COUNTERS) {
@@ -45,11 +45,21 @@ bool core_status_count(struct core_status *status, const char *name, int64_t del
             snprintf(counter->name, sizeof(counter->name), "%s", name);
             atomic_store(&status->counter_count, count + 1);
         }
-        pthread_mutex_unlock(&adding);
+        pthread_mutex_unlock(&naming);
     }
     if (counter)
         atomic_fetch_add(&counter->value, delta);
     return counter != NULL;
+}
+
+void core_status_progress(struct core_status *status, int64_t done, int64_t total, const char *unit)
+{
+    pthread_mutex_lock(&naming);
+    if (strncmp(status->progress_unit, unit ? unit : "", CORE_STATUS_NAME - 1) != 0)
+        snprintf(status->progress_unit, CORE_STATUS_NAME, "%s", unit ? unit : "");
+    atomic_store(&status->progress_done, done);
+    atomic_store(&status->progress_total, total);
+    pthread_mutex_unlock(&naming);
 }
 
 size_t core_status_counters(const struct core_status *status)

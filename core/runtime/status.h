@@ -49,6 +49,10 @@ struct core_status *core_status_new(void);
 /* Adds to a counter, making it if needed. False: there is no room for another. Thread-safe. */
 bool core_status_count(struct core_status *status, const char *name, int64_t delta);
 
+/* Sets how far the run is; 'unit' may be NULL. Thread-safe. */
+void core_status_progress(struct core_status *status, int64_t done, int64_t total,
+                          const char *unit);
+
 /* How many counters may be read. */
 size_t core_status_counters(const struct core_status *status);
 

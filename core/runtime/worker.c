@@ -151,16 +151,16 @@ static void make_job(struct worker *worker, const char *working_dir)
     };
 }
 
-static void report_leaks(const struct worker *worker)
+static void report_leaks(struct worker *worker)
 {
     int open = core_host_open_handles();
 
     if (open > 0)
-        core_output_log(RC_LOG_WARN, NULL, 0,
-                        "the action '%s' of the plugin '%s' ended without closing %d of the "
-                        "handles that it had opened (listings, readers, writers, sessions, "
-                        "databases, locks): a leak in the plugin",
-                        worker->action->name, worker->plugin->name, open);
+        rc_warn(&worker->job.job,
+                "the action '%s' of the plugin '%s' ended without closing %d of the handles that "
+                "it had opened (listings, readers, writers, sessions, databases, locks): a leak "
+                "in the plugin",
+                worker->action->name, worker->plugin->name, open);
 }
 
 static enum rc_code act(struct worker *worker, struct rc_error *err)
@@ -181,6 +181,10 @@ static enum rc_code act(struct worker *worker, struct rc_error *err)
     if (code != RC_OK && err->code != code)
         code =
             rc_fail(err, code, "the action returned '%s' without saying why", rc_code_name(code));
+    if (code == RC_OK && atomic_load(&worker->run->result_errno))
+        code = rc_fail_errno(err, atomic_load(&worker->run->result_errno),
+                             "the action was done, but run-core cannot write the results to "
+                             "stdout");
     return code;
 }
 
