@@ -21,11 +21,15 @@ struct group {
     struct rc_error *err;
 };
 
-static void fail(struct group *group, const struct rc_error *err)
+/* 'code' is what the item returned; 'err' may say less, if the item is careless. */
+static void fail(struct group *group, enum rc_code code, struct rc_error *err)
 {
+    if (err->code != code)
+        rc_fail(err, code, "an item of the work returned '%s' without saying why",
+                rc_code_name(code));
     pthread_mutex_lock(&group->failing);
     if (group->code == RC_OK) {
-        group->code = err->code;
+        group->code = code;
         *group->err = *err;
         core_cancel_request(&group->cancel, RC_CANCELLED);
     }
@@ -39,10 +43,12 @@ static void *work(void *argument)
 
     while ((index = atomic_fetch_add(&group->next, 1)) < group->count) {
         struct rc_error err = RC_ERROR_INIT;
+        enum rc_code code = core_cancel_check(&group->cancel, &err);
 
-        if (core_cancel_check(&group->cancel, &err) ||
-            group->work(&group->job.job, group->context, index, &err)) {
-            fail(group, &err);
+        if (code == RC_OK)
+            code = group->work(&group->job.job, group->context, index, &err);
+        if (code != RC_OK) {
+            fail(group, code, &err);
             break;
         }
     }
