@@ -102,33 +102,79 @@ void core_secret_add(const char *value)
     core_secret_add_url(value);
 }
 
-/* The length of the secret that stands at 'text', or 0. The caller holds the lock. */
-static size_t match(const char *text, size_t len)
-{
-    size_t count = atomic_load(&known.count);
+/* What stands where a text was cut, in our own errors and in those of others. */
+static const char ellipsis[] = "...";
+enum { ELLIPSIS_LEN = sizeof(ellipsis) - 1 };
 
-    if (!known.first_bytes[(unsigned char)text[0]])
+static bool is_cut(const char *text, size_t len)
+{
+    return len >= ELLIPSIS_LEN && memcmp(text, ellipsis, ELLIPSIS_LEN) == 0;
+}
+
+/* How much of the secret's beginning stands at 'text', if the text was cut behind that; or 0. */
+static size_t match_beginning(const struct secret *secret, const char *text, size_t len)
+{
+    size_t same = 0;
+
+    while (same < len && same < secret->len && text[same] == secret->value[same])
+        same++;
+    return same >= SHORTEST && is_cut(text + same, len - same) ? same : 0;
+}
+
+/* How much of the secret's end stands at 'text', which was cut before that; or 0. */
+static size_t match_end(const struct secret *secret, const char *text, size_t len)
+{
+    for (size_t from = 1; from + SHORTEST <= secret->len; from++) {
+        size_t rest = secret->len - from;
+
+        if (rest <= len && memcmp(secret->value + from, text, rest) == 0)
+            return rest;
+    }
+    return 0;
+}
+
+/*
+ * The length of the secret, or of what was left of one, that stands at 'at' in the text; or 0. The
+ * caller holds the lock.
+ */
+static size_t match(const char *whole, size_t whole_len, size_t at)
+{
+    const char *text = whole + at;
+    size_t len = whole_len - at, longest = 0;
+    size_t count = atomic_load(&known.count);
+    bool after_cut = at >= ELLIPSIS_LEN && is_cut(text - ELLIPSIS_LEN, ELLIPSIS_LEN);
+
+    if (!known.first_bytes[(unsigned char)text[0]] && !after_cut)
         return 0;
     for (size_t i = 0; i < count; i++)
         if (known.items[i].len <= len &&
             memcmp(known.items[i].value, text, known.items[i].len) == 0)
             return known.items[i].len;
-    return 0;
+    for (size_t i = 0; i < count; i++) {
+        size_t beginning = match_beginning(&known.items[i], text, len);
+        size_t end = after_cut ? match_end(&known.items[i], text, len) : 0;
+        size_t part = beginning > end ? beginning : end;
+
+        longest = part > longest ? part : longest;
+    }
+    return longest;
 }
 
 void core_secret_mask(char *text)
 {
     size_t len, from = 0, to = 0;
+    RC_STR_AUTO whole = NULL;
 
     if (atomic_load(&known.count) == 0)
         return;
-    len = strlen(text);
+    whole = rc_strdup(text);
+    len = strlen(whole);
     pthread_rwlock_rdlock(&known.lock);
     while (from < len) {
-        size_t secret = match(text + from, len - from);
+        size_t secret = match(whole, len, from);
 
         if (secret == 0) {
-            text[to++] = text[from++];
+            text[to++] = whole[from++];
             continue;
         }
         /* A shorter secret gets a shorter mask: the text must not grow. */
@@ -150,7 +196,7 @@ void core_secret_add_masked(struct rc_buf *out, const char *text, size_t len)
     }
     pthread_rwlock_rdlock(&known.lock);
     while (from < len) {
-        size_t secret = match(text + from, len - from);
+        size_t secret = match(text, len, from);
 
         if (secret == 0) {
             from++;

@@ -2,6 +2,9 @@
  * The secret values this process has read, so that they can be masked in whatever goes out: logs,
  * errors, results. Thread-safe; lives as long as the process.
  *
+ * A text that was cut in the middle of a value has "..." there: what is left of the value beside it
+ * is masked too, if that is 4 bytes or more.
+ *
  * Mask text before it is quoted for JSON or the like: a value is found as it is, not in an
  * escaped form.
  */

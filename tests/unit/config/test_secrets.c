@@ -46,6 +46,20 @@ static void values_are_masked_wherever_they_stand(void **state)
     check_mask("", "", "");
 }
 
+static void parts_of_values_are_masked_beside_a_cut(void **state)
+{
+    (void)state;
+    core_secret_add("hunter22");
+    check_mask("with hunter2...", "with *******...", "with ********...");
+    check_mask("with hunt...: refused", "with ****...: refused", "with ********...: refused");
+    check_mask("with hun...", "with hun...", "with hun...");
+    check_mask("...nter22' in line 1", "...******' in line 1", "...********' in line 1");
+    check_mask("...r22'", "...r22'", "...r22'");
+    check_mask("a ... b hunter2 ...", "a ... b hunter2 ...", "a ... b hunter2 ...");
+    check_mask("hunter22 ...hunter22...hunt...", "******** ...********...****...",
+               "******** ...********...********...");
+}
+
 static void the_longest_value_wins(void **state)
 {
     (void)state;
@@ -130,6 +144,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(text_is_untouched_without_secrets),
         cmocka_unit_test(values_are_masked_wherever_they_stand),
+        cmocka_unit_test(parts_of_values_are_masked_beside_a_cut),
         cmocka_unit_test(the_longest_value_wins),
         cmocka_unit_test(short_values_do_not_make_text_longer),
         cmocka_unit_test(values_that_would_garble_text_are_left),
