@@ -4,8 +4,10 @@
 #include <db/internal.h>
 
 #include <os/file.h>
+#include <os/path.h>
 #include <run-core/str.h>
 
+#include <limits.h>
 #include <unistd.h>
 
 enum { FOLDER_MODE = 0700 };
@@ -27,16 +29,20 @@ static enum rc_code copy_file(const char *from, const char *to, struct rc_error 
     return code;
 }
 
-enum rc_code core_db_copy_plugin(struct core_db *db, const char *plugin, const char *directory,
+enum rc_code core_db_copy_plugin(const char *url, const char *plugin, const char *directory,
                                  struct core_db **out, struct rc_error *err)
 {
-    RC_STR_AUTO from = rc_strf("%s/plugins/%s.db", db->folder, plugin);
+    RC_BUF_AUTO(file, PATH_MAX);
+    RC_STR_AUTO original = NULL;
+    RC_STR_AUTO from = NULL;
     RC_STR_AUTO folder = rc_strf("%s/dry-run/plugins", directory);
     RC_STR_AUTO to = rc_strf("%s/%s.db", folder, plugin);
     RC_STR_AUTO state = rc_strf("%s/dry-run", directory);
 
-    if (core_dir_make(folder, FOLDER_MODE, err))
+    if (core_db_find_file(url, &file, err) || core_dir_make(folder, FOLDER_MODE, err))
         return err->code;
+    original = core_path_directory(file.data);
+    from = rc_strf("%s/plugins/%s.db", original, plugin);
     if (access(from, F_OK) == 0 && access(to, F_OK) != 0 && copy_file(from, to, err))
         return rc_context(err, "copy '%s' for the dry run", from);
     return core_db_open(state, out, err);

@@ -41,8 +41,7 @@ static bool is_directory(const char *path)
     return stat(path, &st) == 0 && S_ISDIR(st.st_mode);
 }
 
-/* The path of the database's file. */
-static enum rc_code find_file(const char *url, struct rc_buf *out, struct rc_error *err)
+enum rc_code core_db_find_file(const char *url, struct rc_buf *out, struct rc_error *err)
 {
     static const char scheme[] = "sqlite://";
     const char *path = url;
@@ -86,7 +85,7 @@ enum rc_code core_db_open(const char *url, struct core_db **out, struct rc_error
     struct core_db *db;
 
     *out = NULL;
-    if (find_file(url, &path, err))
+    if (core_db_find_file(url, &path, err))
         return err->code;
     folder = core_path_directory(path.data);
     if (!is_directory(folder) && core_dir_make(folder, FOLDER_MODE, err))

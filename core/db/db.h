@@ -37,10 +37,11 @@ RC_MUST_CHECK enum rc_code core_db_open_plugin(struct core_db *db, const char *p
 void core_db_close_plugin(struct rc_db *db);
 
 /*
- * A database in 'directory' with a private copy of the plugin's schema and rows as they are now, or
- * without them if there are none yet: what a dry run works on. Closed with core_db_close().
+ * A database in 'directory' with a private copy of the plugin's schema and rows as they are now in
+ * the database at 'url', or without them if there are none yet: what a dry run works on. Nothing
+ * is made at 'url'. Closed with core_db_close().
  */
-RC_MUST_CHECK enum rc_code core_db_copy_plugin(struct core_db *db, const char *plugin,
+RC_MUST_CHECK enum rc_code core_db_copy_plugin(const char *url, const char *plugin,
                                                const char *directory, struct core_db **out,
                                                struct rc_error *err);
 RC_MUST_CHECK enum rc_code core_db_exec(struct rc_db *db, const char *statement,

@@ -9,6 +9,8 @@
 
 #include <os/process.h>
 
+#include <run-core/buf.h>
+
 #include <pthread.h>
 
 struct core_db {
@@ -36,6 +38,10 @@ struct rc_lock {
     bool is_released; /* giving it back failed, and is tried again */
     struct rc_lock *next;
 };
+
+/* Adds the path of the database's file (db.c). */
+RC_MUST_CHECK enum rc_code core_db_find_file(const char *url, struct rc_buf *out,
+                                             struct rc_error *err);
 
 /* The thread that renews leases (lease.c). */
 void core_lease_start(struct core_db *db); /* with the mutex held; may be called again */

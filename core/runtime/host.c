@@ -19,6 +19,8 @@ const struct rc_host core_host = {
     .parallel = &core_host_parallel,
 };
 
+enum { WOULD_BYTES = 32 * 1024 };
+
 static atomic_int open_handles;
 
 void core_host_opened(void)
@@ -36,14 +38,19 @@ int core_host_open_handles(void)
     return atomic_load(&open_handles);
 }
 
-void core_host_would(struct core_job *job, const char *format, ...)
+enum rc_code core_host_would(struct core_job *job, struct rc_error *err, const char *format, ...)
 {
-    RC_BUF_AUTO(text, 32 * 1024);
+    RC_BUF_AUTO(text, WOULD_BYTES);
     va_list arguments;
 
+    if (core_cancel_check(job->cancel, err))
+        return err->code;
     va_start(arguments, format);
     rc_buf_addv(&text, format, arguments);
     va_end(arguments);
-    core_output_log(RC_LOG_INFO, NULL, 0, "dry run: would %s", text.data);
+    if (text.overflow)
+        rc_buf_adds(&text, "make a change that is too long to be shown");
+    rc_info(&job->job, "dry run: would %s", text.data);
     core_status_count(job->run->status, "dry_run_changes", 1);
+    return RC_OK;
 }

@@ -26,8 +26,12 @@ void core_host_opened(void);
 void core_host_closed(void);
 int core_host_open_handles(void);
 
-/* Counts a change that a dry run does not make, and logs it: "would ...". */
-void core_host_would(struct core_job *job, const char *format, ...) RC_PRINTF(2, 3);
+/*
+ * Counts a change that a dry run does not make, and logs it: "would ...". RC_CANCELLED, RC_TIMEOUT:
+ * not even that, the run is to stop.
+ */
+RC_MUST_CHECK enum rc_code core_host_would(struct core_job *job, struct rc_error *err,
+                                           const char *format, ...) RC_PRINTF(3, 4);
 
 /* The run's temporary directory, made on first use. */
 RC_MUST_CHECK enum rc_code core_host_temp_dir(struct core_run *run, const char **path,

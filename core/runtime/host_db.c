@@ -6,6 +6,8 @@
 
 #include <base/rows.h>
 
+#include <run-core/str.h>
+
 #include <stdlib.h>
 
 /* What the plugin holds as its struct rc_db. */
@@ -27,14 +29,21 @@ static void handle_free(struct handle *handle)
     free(handle);
 }
 
-static enum rc_code open_copy(struct core_job *job, struct core_db *real, struct core_db **copy,
-                              struct rc_error *err)
+/* The database that the run works on: in a dry run a copy, which the handle then owns. */
+static enum rc_code choose(struct core_job *job, struct handle *handle, struct core_db **out,
+                           struct rc_error *err)
 {
+    RC_STR_AUTO url = NULL;
     const char *temp_dir;
 
-    if (core_host_temp_dir(job->run, &temp_dir, err))
+    if (!job->job.dry_run)
+        return core_run_db(job->run, out, err);
+    if (core_state_url(job->run->request->config, &url, err) ||
+        core_host_temp_dir(job->run, &temp_dir, err) ||
+        core_db_copy_plugin(url, job->job.plugin, temp_dir, &handle->copy, err))
         return err->code;
-    return core_db_copy_plugin(real, job->job.plugin, temp_dir, copy, err);
+    *out = handle->copy;
+    return RC_OK;
 }
 
 static enum rc_code db_open(struct rc_job *job, const struct rc_migration *migrations, size_t count,
@@ -42,15 +51,12 @@ static enum rc_code db_open(struct rc_job *job, const struct rc_migration *migra
 {
     struct core_job *core = core_job_of(job);
     struct handle *handle;
-    struct core_db *real;
+    struct core_db *db;
 
-    if (core_run_db(core->run, &real, err))
-        return err->code;
     handle = rc_calloc(1, sizeof(*handle));
     handle->job = core;
-    if ((job->dry_run && open_copy(core, real, &handle->copy, err)) ||
-        core_db_open_plugin(handle->copy ? handle->copy : real, job->plugin, migrations, count,
-                            core->cancel, &handle->db, err)) {
+    if (choose(core, handle, &db, err) ||
+        core_db_open_plugin(db, job->plugin, migrations, count, core->cancel, &handle->db, err)) {
         handle_free(handle);
         return rc_context(err, "open the tables of the plugin '%s' in the state database",
                           job->plugin);
@@ -73,7 +79,7 @@ static enum rc_code judge(struct handle *handle, const char *statement, bool *ma
     if (handle->copy && core_db_is_read(handle->db, statement, make, err))
         return err->code;
     if (!*make)
-        core_host_would(handle->job, "run in the state database: %s", statement);
+        return core_host_would(handle->job, err, "run in the state database: %s", statement);
     return RC_OK;
 }
 

@@ -101,7 +101,7 @@ static enum rc_code judge(struct session *session, const char *statement, bool *
     if (session->job->job.dry_run && session->sql->ops->is_read(session->sql, statement, make, err))
         return err->code;
     if (!*make)
-        core_host_would(session->job, "run: %s", statement);
+        return core_host_would(session->job, err, "run: %s", statement);
     return RC_OK;
 }
 
@@ -152,9 +152,9 @@ static enum rc_code sql_write(struct rc_sql *handle, const struct rc_sql_output 
     struct session *session = session_of(handle);
 
     if (session->job->job.dry_run) {
-        core_host_would(session->job, "write to '%s': %s", output->location, output->query);
         *written = (struct rc_sql_written){ 0 };
-        return RC_OK;
+        return core_host_would(session->job, err, "write to '%s': %s", output->location,
+                               output->query);
     }
     return session->sql->ops->write(session->sql, output, written, err);
 }

@@ -61,10 +61,8 @@ static void storage_read_close(struct rc_reader *reader)
 static enum rc_code storage_put(struct rc_job *job, const char *uri, const void *data, size_t len,
                                 const char *if_match, struct rc_error *err)
 {
-    if (job->dry_run) {
-        core_host_would(core_job_of(job), "write %zu bytes to '%s'", len, uri);
-        return RC_OK;
-    }
+    if (job->dry_run)
+        return core_host_would(core_job_of(job), err, "write %zu bytes to '%s'", len, uri);
     return core_storage_put(storage_of(job), uri, data, len, if_match, err);
 }
 
@@ -91,9 +89,8 @@ static enum rc_code dry_commit(struct rc_writer *writer, struct rc_error *err)
 {
     struct dry_writer *dry = (struct dry_writer *)writer;
 
-    (void)err;
-    core_host_would(dry->job, "write %lld bytes to '%s'", (long long)dry->bytes, dry->uri);
-    return RC_OK;
+    return core_host_would(dry->job, err, "write %lld bytes to '%s'", (long long)dry->bytes,
+                           dry->uri);
 }
 
 static void dry_close(struct rc_writer *writer)
@@ -135,20 +132,16 @@ static void storage_write_close(struct rc_writer *writer)
 static enum rc_code storage_copy(struct rc_job *job, const char *source, const char *target,
                                  struct rc_error *err)
 {
-    if (job->dry_run) {
-        core_host_would(core_job_of(job), "copy '%s' to '%s'", source, target);
-        return RC_OK;
-    }
+    if (job->dry_run)
+        return core_host_would(core_job_of(job), err, "copy '%s' to '%s'", source, target);
     return core_storage_copy(storage_of(job), source, target, err);
 }
 
 static enum rc_code storage_move(struct rc_job *job, const char *source, const char *target,
                                  struct rc_error *err)
 {
-    if (job->dry_run) {
-        core_host_would(core_job_of(job), "move '%s' to '%s'", source, target);
-        return RC_OK;
-    }
+    if (job->dry_run)
+        return core_host_would(core_job_of(job), err, "move '%s' to '%s'", source, target);
     return core_storage_move(storage_of(job), source, target, err);
 }
 
@@ -157,7 +150,8 @@ static enum rc_code storage_remove(struct rc_job *job, const char *const *uris, 
 {
     if (job->dry_run) {
         for (size_t i = 0; i < count; i++)
-            core_host_would(core_job_of(job), "remove '%s'", uris[i]);
+            if (core_host_would(core_job_of(job), err, "remove '%s'", uris[i]))
+                return err->code;
         return RC_OK;
     }
     return core_storage_remove(storage_of(job), uris, count, err);

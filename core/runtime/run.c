@@ -3,6 +3,7 @@
  */
 #include <runtime/run.h>
 
+#include <config/secrets.h>
 #include <os/clock.h>
 
 #include <run-core/str.h>
@@ -68,6 +69,7 @@ enum rc_code core_state_url(const struct core_config *config, char **out, struct
         return rc_fail(err, RC_INVALID,
                        "there is no place for the state: '" SYSTEM_STATE "' cannot be written and "
                        "neither XDG_STATE_HOME nor HOME is set; set RUN_CORE_STATE to a folder");
+    core_secret_add_url(*out);
     return RC_OK;
 }
 
