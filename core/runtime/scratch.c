@@ -4,6 +4,7 @@
 #include <runtime/scratch.h>
 
 #include <os/file.h>
+#include <os/path.h>
 
 #include <run-core/str.h>
 
@@ -29,7 +30,9 @@ static enum rc_code make_base(const char *base, struct rc_error *err)
     struct stat info;
 
     if (mkdir(base, 0700) && errno != EEXIST)
-        return rc_fail_errno(err, errno, "cannot make the directory for temporary files '%s'",
+        return rc_fail_errno(err, errno,
+                             "cannot make the directory for temporary files '%s'; set TMPDIR to a "
+                             "directory that can be written",
                              base);
     if (lstat(base, &info))
         return rc_fail_errno(err, errno, "cannot look at '%s'", base);
@@ -41,15 +44,13 @@ static enum rc_code make_base(const char *base, struct rc_error *err)
     return RC_OK;
 }
 
-/* Opens a directory and locks it without waiting; -1 if it is not there or in use. */
-static int lock_directory(const char *path)
+/* Opens a directory and locks it; -1 if it is not there or, with LOCK_NB, in use. */
+static int lock_directory(const char *path, int flags)
 {
-    int fd = open(path, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+    int fd = core_fd_open(path, O_RDONLY | O_DIRECTORY | O_NOFOLLOW, 0);
 
-    if (fd >= 0 && flock(fd, LOCK_EX | LOCK_NB)) {
-        close(fd);
-        fd = -1;
-    }
+    if (fd >= 0 && core_fd_lock(fd, LOCK_EX | flags))
+        core_fd_close(&fd);
     return fd;
 }
 
@@ -74,7 +75,7 @@ static void sweep(const char *base)
 
         if (entry->d_name[0] == '.')
             continue;
-        fd = lock_directory(path);
+        fd = lock_directory(path, LOCK_NB);
         if (fd < 0)
             continue;
         remove_leftover(path);
@@ -86,7 +87,8 @@ static void sweep(const char *base)
 
 /*
  * A directory is briefly there without its lock, and a sweep may take it then: whoever made
- * it looks whether it still stands once it is locked, and makes it again if not.
+ * it waits for the lock, looks whether it still stands, and makes it again if not. The base too may
+ * go at any moment, with the last run that had something there.
  */
 enum rc_code core_scratch_make(const char *run_id, char **path, struct rc_error *err)
 {
@@ -97,14 +99,17 @@ enum rc_code core_scratch_make(const char *run_id, char **path, struct rc_error 
         return err->code;
     sweep(base);
     for (int attempt = 0; attempt < 100; attempt++) {
-        struct stat there, locked;
         int fd;
 
-        if (mkdir(own, 0700) && errno != EEXIST)
+        if (make_base(base, err))
+            return err->code;
+        if (mkdir(own, 0700) && errno != EEXIST) {
+            if (errno == ENOENT)
+                continue;
             return rc_fail_errno(err, errno, "cannot make the temporary directory '%s'", own);
-        fd = lock_directory(own);
-        if (fd >= 0 && fstat(fd, &locked) == 0 && stat(own, &there) == 0 &&
-            there.st_ino == locked.st_ino) {
+        }
+        fd = lock_directory(own, 0);
+        if (fd >= 0 && core_fd_is_at(fd, own)) {
             *path = own;
             own = NULL;
             return RC_OK; /* 'fd' stays open: it is the lock */
