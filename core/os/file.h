@@ -44,7 +44,10 @@ RC_MUST_CHECK enum rc_code core_temp_file_open(struct core_temp_file *file, cons
 RC_MUST_CHECK enum rc_code core_temp_file_open_named(struct core_temp_file *file,
                                                      const char *target, mode_t mode,
                                                      struct rc_error *err);
-/* Gives an unnamed file its name, 'path', and its lock; for those who move it by themselves. */
+/*
+ * Gives an unnamed file its name, 'path', and its lock; for those who move it by themselves. A
+ * directory that was removed meanwhile, being empty, is made again.
+ */
 RC_MUST_CHECK enum rc_code core_temp_file_name(struct core_temp_file *file, struct rc_error *err);
 /* Writes all of it. RC_UNAVAILABLE: the disk is full. */
 RC_MUST_CHECK enum rc_code core_temp_file_write(struct core_temp_file *file, const void *data,

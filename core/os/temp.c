@@ -27,6 +27,9 @@ enum { MOST_WRITERS = 1000, NUMBER_DIGITS = 3 };
 /* How often a name is tried again when another process got between two calls. */
 enum { RACE_ROUNDS = 100 };
 
+/* Of a directory that somebody removed while a file was being written in it; before the umask. */
+enum { REMADE_MODE = 0777 };
+
 /* The name of a target, of which the temporaries' names are made. */
 static const char *base_name(const char *target)
 {
@@ -225,7 +228,11 @@ enum rc_code core_temp_file_open(struct core_temp_file *file, const char *target
         .target = rc_strdup(target),
         .unnamed = true,
     };
-    return RC_OK;
+    if (access(file->path, F_OK) == 0)
+        return RC_OK;
+    /* Without /proc, as in a bare chroot, such a file could never get its name. */
+    core_temp_file_close(file);
+    return core_temp_file_open_named(file, target, mode, err);
 }
 
 /* Gives the file the name 'path', which may be that of a leftover. */
@@ -245,13 +252,9 @@ static bool take_name(int fd, const char *unnamed, const char *path)
     return false;
 }
 
-enum rc_code core_temp_file_name(struct core_temp_file *file, struct rc_error *err)
+/* Gives the file the first free name beside its target. */
+static enum rc_code name_beside(struct core_temp_file *file, struct rc_error *err)
 {
-    if (!file->unnamed)
-        return RC_OK;
-    /* Locked first, so that nobody takes the name for a dead writer's. */
-    if (core_fd_lock(file->fd, LOCK_EX | LOCK_NB) != 0)
-        return rc_fail_errno(err, errno, "lock the unfinished '%s'", file->target);
     for (int number = 0; number < MOST_WRITERS; number++) {
         RC_STR_AUTO path = temp_path(file->target, number);
 
@@ -266,6 +269,26 @@ enum rc_code core_temp_file_name(struct core_temp_file *file, struct rc_error *e
             return rc_fail_errno(err, errno, "create '%s'", path);
     }
     return too_many_writers(file->target, err);
+}
+
+enum rc_code core_temp_file_name(struct core_temp_file *file, struct rc_error *err)
+{
+    if (!file->unnamed)
+        return RC_OK;
+    /* Locked first, so that nobody takes the name for a dead writer's. */
+    if (core_fd_lock(file->fd, LOCK_EX | LOCK_NB) != 0)
+        return rc_fail_errno(err, errno, "lock the unfinished '%s'", file->target);
+
+    /* A file without a name does not keep its directory from being removed as an empty one. */
+    for (int round = 0; name_beside(file, err) == RC_NOT_FOUND; round++) {
+        RC_STR_AUTO directory = core_path_directory(file->target);
+
+        if (round == RACE_ROUNDS)
+            return err->code;
+        if (core_dir_make(directory, REMADE_MODE, err) && err->code != RC_NOT_FOUND)
+            return err->code;
+    }
+    return file->unnamed ? err->code : RC_OK;
 }
 
 enum rc_code core_temp_file_write(struct core_temp_file *file, const void *data, size_t len,

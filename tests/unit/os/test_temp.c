@@ -237,6 +237,27 @@ static void a_file_without_a_name_leaves_nothing(void **state)
     assert_int_equal(scratch_count(*state), 1);
 }
 
+/* What has no name yet does not keep its directory, which others may remove for being empty. */
+static void a_directory_that_vanished_is_made_again(void **state)
+{
+    RC_STR_AUTO folder = scratch_path(*state, "a");
+    RC_STR_AUTO path = scratch_path(*state, "a/b/f");
+    RC_STR_AUTO inner = scratch_path(*state, "a/b");
+    struct core_temp_file file = CORE_TEMP_FILE_INIT;
+    struct rc_error err = RC_ERROR_INIT;
+
+    assert_int_equal(core_dir_make(inner, 0755, &err), RC_OK);
+    assert_int_equal(core_temp_file_open(&file, path, 0600, &err), RC_OK);
+    assert_int_equal(core_temp_file_write(&file, "text", 4, &err), RC_OK);
+    if (file.unnamed) {
+        assert_int_equal(rmdir(inner), 0);
+        assert_int_equal(rmdir(folder), 0);
+    }
+    assert_int_equal(core_temp_file_publish(&file, false, &err), RC_OK);
+    assert_string_equal(scratch_get(path), "text");
+    assert_int_equal(scratch_count(inner), 1);
+}
+
 /* Somebody who may write to the directory cannot direct our writes elsewhere. */
 static void planted_names_are_passed_over(void **state)
 {
@@ -461,6 +482,7 @@ int main(void)
         TEST(a_full_disk_is_unavailable),
         TEST(long_names_are_shortened),
         TEST(a_file_without_a_name_leaves_nothing),
+        TEST(a_directory_that_vanished_is_made_again),
         TEST(a_killed_writer_leaves_the_old_file),
         TEST(planted_names_are_passed_over),
         TEST(directories_are_exchanged),
