@@ -147,8 +147,7 @@ static void check_defaults(struct check *check, const struct core_plugin_setting
     if (!loaded->plugin || loaded->has_job)
         return;
 
-    RC_CLEANUP(core_problems_clear) struct core_problems found;
-    core_problems_init(&found);
+    CORE_PROBLEMS_AUTO(found);
     table_count = loaded->plugin->action_count + 1;
     tables = rc_calloc(table_count, sizeof(*tables));
     tables[0] = loaded->plugin->options;
@@ -186,12 +185,11 @@ static void check_all(struct check *check)
 /* The whole check, from reading the configuration to saying what was found. */
 static int check_and_report(const char *path, char *current)
 {
-    RC_CLEANUP(core_problems_clear) struct core_problems problems;
+    CORE_PROBLEMS_AUTO(problems);
     RC_BUF_AUTO(out, CORE_CLI_OUTPUT_BYTES);
     struct check check = { .problems = &problems, .current = current };
     int status;
 
-    core_problems_init(&problems);
     check.config = core_config_load(path, &problems);
     check_all(&check);
     status = core_cli_report(&problems);

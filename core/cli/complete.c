@@ -29,14 +29,13 @@ static void add_keys(const struct core_option_table *table, struct rc_buf *out)
 /* The keys that --set takes: of the plugin that is named by the words, or of the job's. */
 static void add_set_keys(const struct core_arguments *arguments, struct rc_buf *out)
 {
-    RC_CLEANUP(core_problems_clear) struct core_problems ignored;
+    CORE_PROBLEMS_AUTO(ignored);
     RC_CLEANUP(core_image_close) struct core_image image = CORE_IMAGE_INIT;
     struct rc_error err = RC_ERROR_INIT;
     const struct core_job_settings *job;
     struct core_config *config;
     const char *name = arguments->word_count ? arguments->words[0] : NULL;
 
-    core_problems_init(&ignored);
     config = core_config_load(core_arguments_config_path(arguments), &ignored);
     if (name && arguments->command == &core_command_run) {
         job = core_config_job(config, name);

@@ -126,14 +126,14 @@ void core_describe_add_text(const struct core_plugin *plugin, struct rc_buf *out
 
 static int run_describe(const struct core_arguments *arguments)
 {
-    RC_CLEANUP(core_problems_clear) struct core_problems ignored;
+    CORE_PROBLEMS_AUTO(ignored);
     RC_CLEANUP(core_image_close) struct core_image image = CORE_IMAGE_INIT;
     RC_BUF_AUTO(out, CORE_CLI_OUTPUT_BYTES);
     struct rc_error err = RC_ERROR_INIT;
     struct core_config *config;
     int status = CORE_EXIT_OK;
 
-    core_problems_init(&ignored); /* of the configuration: 'check' tells them */
+    /* Mistakes in the configuration are for 'check' to tell. */
     config = core_config_load(core_arguments_config_path(arguments), &ignored);
     if (core_cli_plugin_read(config, arguments->words[0], &image, &err)) {
         status = core_cli_complain(&err);
@@ -151,11 +151,10 @@ static int run_describe(const struct core_arguments *arguments)
 
 static void complete_plugin(const struct core_arguments *arguments, struct rc_buf *out)
 {
-    RC_CLEANUP(core_problems_clear) struct core_problems ignored;
-    RC_CLEANUP(core_cli_plugins_clear) struct core_cli_plugins plugins;
+    CORE_PROBLEMS_AUTO(ignored);
+    CORE_CLI_PLUGINS_AUTO(plugins);
     struct core_config *config;
 
-    core_problems_init(&ignored);
     config = core_config_load(core_arguments_config_path(arguments), &ignored);
     core_cli_plugins_find(config, &plugins);
     for (size_t i = 0; i < plugins.count && arguments->word_count == 0; i++)

@@ -241,12 +241,11 @@ static int help_on(const struct core_arguments *arguments, const char *word, str
 {
     const struct core_command *command = core_command_find(arguments->commands, word);
     RC_CLEANUP(core_image_close) struct core_image image = CORE_IMAGE_INIT;
-    RC_CLEANUP(core_problems_clear) struct core_problems ignored;
+    CORE_PROBLEMS_AUTO(ignored);
     struct core_config *config;
     struct rc_error err = RC_ERROR_INIT;
     int status = CORE_EXIT_OK;
 
-    core_problems_init(&ignored);
     if (command) {
         core_help_add_command(command, out);
         return CORE_EXIT_OK;
@@ -285,7 +284,7 @@ static int run_help(const struct core_arguments *arguments)
 
 static void complete_help(const struct core_arguments *arguments, struct rc_buf *out)
 {
-    RC_CLEANUP(core_cli_plugins_clear) struct core_cli_plugins plugins;
+    CORE_CLI_PLUGINS_AUTO(plugins);
 
     if (arguments->word_count > 0)
         return;

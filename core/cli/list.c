@@ -137,13 +137,12 @@ static void add_text(const struct core_config *config, const struct core_cli_plu
 
 static int run_list(const struct core_arguments *arguments)
 {
-    RC_CLEANUP(core_problems_clear) struct core_problems problems;
-    RC_CLEANUP(core_cli_plugins_clear) struct core_cli_plugins plugins;
+    CORE_PROBLEMS_AUTO(problems);
+    CORE_CLI_PLUGINS_AUTO(plugins);
     RC_BUF_AUTO(out, CORE_CLI_OUTPUT_BYTES);
     struct core_config *config;
     int status;
 
-    core_problems_init(&problems);
     config = core_config_load(core_arguments_config_path(arguments), &problems);
     status = core_cli_report(&problems);
     core_cli_plugins_find(config, &plugins);

@@ -105,7 +105,7 @@ enum rc_code core_cli_unknown(const struct core_command *const *commands,
                               const struct core_config *config, const char *word,
                               struct rc_error *err)
 {
-    RC_CLEANUP(core_cli_plugins_clear) struct core_cli_plugins plugins;
+    CORE_CLI_PLUGINS_AUTO(plugins);
     const char **names;
     const char *nearest;
     size_t count = 0, commands_count = 0;

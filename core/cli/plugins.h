@@ -16,6 +16,10 @@ struct core_cli_plugins {
     size_t count;
 };
 
+/* A local list that clears itself. */
+#define CORE_CLI_PLUGINS_AUTO(name)                                                                \
+    RC_CLEANUP(core_cli_plugins_clear) struct core_cli_plugins name = { NULL, 0 }
+
 /* 'config' may be NULL. A file is listed whether or not it is a good plugin. */
 void core_cli_plugins_find(const struct core_config *config, struct core_cli_plugins *out);
 void core_cli_plugins_clear(struct core_cli_plugins *plugins);

@@ -51,9 +51,8 @@ static bool is_misspelt(const struct core_arguments *arguments, struct rc_error 
     if (!core_nearest(word, names, count))
         return false;
 
-    RC_CLEANUP(core_problems_clear) struct core_problems ignored;
+    CORE_PROBLEMS_AUTO(ignored);
     RC_STR_AUTO file = NULL;
-    core_problems_init(&ignored);
     struct core_config *config = core_config_load(core_arguments_config_path(arguments), &ignored);
     bool misspelt = core_plugin_find(config, word, &file, err) != RC_OK;
     if (misspelt)
@@ -84,8 +83,7 @@ static void complete_job(const struct core_arguments *arguments, struct rc_buf *
     if (arguments->word_count > 0)
         return;
 
-    RC_CLEANUP(core_problems_clear) struct core_problems ignored;
-    core_problems_init(&ignored);
+    CORE_PROBLEMS_AUTO(ignored);
     struct core_config *config = core_config_load(core_arguments_config_path(arguments), &ignored);
     for (size_t i = 0; i < config->job_count; i++)
         rc_buf_addf(out, "%s\n", config->jobs[i].name);
@@ -98,9 +96,8 @@ static void complete_action(const struct core_arguments *arguments, struct rc_bu
         return;
 
     RC_CLEANUP(core_image_close) struct core_image image = CORE_IMAGE_INIT;
-    RC_CLEANUP(core_problems_clear) struct core_problems ignored;
+    CORE_PROBLEMS_AUTO(ignored);
     struct rc_error err = RC_ERROR_INIT;
-    core_problems_init(&ignored);
     struct core_config *config = core_config_load(core_arguments_config_path(arguments), &ignored);
     if (core_cli_plugin_read(config, arguments->words[0], &image, &err) == RC_OK)
         for (size_t i = 0; i < image.plugin->action_count; i++)

@@ -18,7 +18,6 @@ enum { MESSAGE_BYTES = 16384 };
 void core_problems_init(struct core_problems *problems)
 {
     *problems = (struct core_problems){ .arena = CORE_ARENA_INIT };
-    problems->last = &problems->first;
 }
 
 void core_problems_clear(struct core_problems *problems)
@@ -49,6 +48,8 @@ static void keep(struct core_problems *problems, const struct core_place *place,
     problem->place = *place;
     problem->place.file = core_arena_strdup(&problems->arena, place->file);
     problem->message = core_arena_strdup(&problems->arena, message);
+    if (!problems->last)
+        problems->last = &problems->first;
     *problems->last = problem;
     problems->last = &problem->next;
     problems->count++;

@@ -28,9 +28,13 @@ enum { CORE_PROBLEMS_MAX = 1000 };
 
 struct core_problems {
     struct core_arena arena;
-    struct core_problem *first, **last;
+    struct core_problem *first, **last; /* 'last' is NULL before the first */
     size_t count;
 };
+
+/* A local collection that clears itself. */
+#define CORE_PROBLEMS_AUTO(name)                                                                   \
+    RC_CLEANUP(core_problems_clear) struct core_problems name = { .arena = CORE_ARENA_INIT }
 
 void core_problems_init(struct core_problems *problems);
 void core_problems_clear(struct core_problems *problems);

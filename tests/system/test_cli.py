@@ -405,6 +405,7 @@ def test_completion_knows_what_may_stand_where(world):
     assert complete(world, "options", "") == ["show", "reveal"]
     assert complete(world, "run", "") == ["every-night", "by-hand"]
     assert "--dry-run" in complete(world, "noop", "--")
+    assert world.run("complete", "help", "noop", "").status == 0
     assert complete(world, "version", "-") == ["--json", "--help"]
     assert "colour=" in complete(world, "options", "--set", "")
     assert "colour=" in complete(world, "run", "every-night", "--set", "")
