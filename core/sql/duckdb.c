@@ -46,6 +46,30 @@ static void wait_ms(struct core_duckdb_session *session, int64_t ms)
     pthread_cond_timedwait(&session->changed, &session->mutex, &until);
 }
 
+/* With the mutex held. */
+static void interrupt(struct core_duckdb_session *session)
+{
+    session->api->interrupt(session->connection);
+    for (size_t i = 0; i < session->helper_count; i++)
+        session->api->interrupt(session->helpers[i]);
+}
+
+void core_duckdb_add_helper(struct core_duckdb_session *session,
+                            struct duckdb_connection *connection)
+{
+    pthread_mutex_lock(&session->mutex);
+    RC_ASSERT(session->helper_count < CORE_DUCKDB_HELPERS);
+    session->helpers[session->helper_count++] = connection;
+    pthread_mutex_unlock(&session->mutex);
+}
+
+void core_duckdb_forget_helpers(struct core_duckdb_session *session)
+{
+    pthread_mutex_lock(&session->mutex);
+    session->helper_count = 0;
+    pthread_mutex_unlock(&session->mutex);
+}
+
 /*
  * An interrupt that comes before the library has begun with the statement is lost, so it is
  * repeated for as long as the statement runs.
@@ -67,7 +91,7 @@ static void *watch(void *argument)
             continue;
         if (!session->uncancellable &&
             (session->cancelled || core_cancel_code(session->context.cancel)))
-            session->api->interrupt(session->connection);
+            interrupt(session);
         else if (++watches % PROGRESS_EVERY_WATCHES == 0)
             report_progress(session);
     }
@@ -124,7 +148,7 @@ static void cancel(struct rc_sql *sql)
     pthread_mutex_lock(&session->mutex);
     if (session->running && !session->uncancellable) {
         session->cancelled = true;
-        session->api->interrupt(session->connection);
+        interrupt(session);
     }
     pthread_mutex_unlock(&session->mutex);
 }
@@ -160,12 +184,13 @@ void core_duckdb_end(struct core_duckdb_session *session)
     set_running(session, false);
 }
 
-enum rc_code core_duckdb_prepare(struct core_duckdb_session *session, const char *text,
-                                 struct duckdb_prepared **out, struct rc_error *err)
+static enum rc_code prepare_on(struct core_duckdb_session *session,
+                               struct duckdb_connection *connection, const char *text,
+                               struct duckdb_prepared **out, struct rc_error *err)
 {
     const struct core_duckdb_api *api = session->api;
     struct duckdb_extracted *extracted = NULL;
-    uint64_t count = api->extract_statements(session->connection, text, &extracted);
+    uint64_t count = api->extract_statements(connection, text, &extracted);
     enum rc_code code = RC_OK;
 
     *out = NULL;
@@ -174,10 +199,16 @@ enum rc_code core_duckdb_prepare(struct core_duckdb_session *session, const char
     else if (count != 1)
         code =
             rc_fail(err, RC_INVALID, "exactly one SQL statement is expected, not %" PRIu64, count);
-    else if (api->prepare_extracted_statement(session->connection, extracted, 0, out))
+    else if (api->prepare_extracted_statement(connection, extracted, 0, out))
         code = core_duckdb_fail(session, api->prepare_error(*out), err);
     api->destroy_extracted(&extracted);
     return code;
+}
+
+enum rc_code core_duckdb_prepare(struct core_duckdb_session *session, const char *text,
+                                 struct duckdb_prepared **out, struct rc_error *err)
+{
+    return prepare_on(session, session->connection, text, out, err);
 }
 
 static int bind_value(const struct core_duckdb_api *api, struct duckdb_prepared *prepared,
@@ -264,6 +295,21 @@ enum rc_code core_duckdb_run(struct core_duckdb_session *session, const char *te
         code = execute(session, prepared, changed, err);
     session->api->destroy_prepare(&prepared);
     core_duckdb_end(session);
+    return code;
+}
+
+enum rc_code core_duckdb_run_on(struct core_duckdb_session *session,
+                                struct duckdb_connection *connection, const char *text,
+                                struct rc_error *err)
+{
+    struct duckdb_prepared *prepared = NULL;
+    enum rc_code code = core_duckdb_check(session, err);
+
+    if (!code)
+        code = prepare_on(session, connection, text, &prepared, err);
+    if (!code)
+        code = execute(session, prepared, NULL, err);
+    session->api->destroy_prepare(&prepared);
     return code;
 }
 

@@ -14,6 +14,9 @@
 /* Statements and the texts that they are made of; lists of files are the long ones. */
 #define CORE_DUCKDB_STATEMENT_LIMIT ((size_t)256 << 20)
 
+/* Connections beside the session's own, at most. */
+#define CORE_DUCKDB_HELPERS 31
+
 struct core_duckdb_rows;
 
 struct core_duckdb_session {
@@ -34,6 +37,16 @@ struct core_duckdb_session {
     bool running;       /* a statement is */
     bool uncancellable; /* it tidies up, and so goes on when the run stops */
     bool cancelled;     /* by core_sql_cancel() */
+    struct duckdb_connection *helpers[CORE_DUCKDB_HELPERS]; /* interrupted like the session's own */
+    size_t helper_count;
+};
+
+/* A table that is copied into folders; everything in the words of SQL. */
+struct core_duckdb_copy {
+    const char *table;
+    const char *partitions; /* "a", "b" */
+    const char *path;       /* as it is */
+    const char *options;    /* of COPY, from the parenthesis on and without the closing one */
 };
 
 /*
@@ -62,6 +75,22 @@ RC_MUST_CHECK enum rc_code core_duckdb_run(struct core_duckdb_session *session, 
                                            int64_t *changed, struct rc_error *err);
 /* The same in the way of tidying up: it is run although the run should stop, and its failure is of no interest. */
 void core_duckdb_run_always(struct core_duckdb_session *session, const char *text);
+
+/* One statement on a connection of a session that has begun; several may run, each on its own. */
+RC_MUST_CHECK enum rc_code core_duckdb_run_on(struct core_duckdb_session *session,
+                                              struct duckdb_connection *connection,
+                                              const char *text, struct rc_error *err);
+/* What the watcher interrupts too, until the helpers are forgotten: they must be before they are closed. */
+void core_duckdb_add_helper(struct core_duckdb_session *session,
+                            struct duckdb_connection *connection);
+void core_duckdb_forget_helpers(struct core_duckdb_session *session);
+/*
+ * Copies the table if the rows of each folder stand together in it; else *done is false, and nothing
+ * was written. The table must be visible to every connection.
+ */
+RC_MUST_CHECK enum rc_code core_duckdb_copy_folders(struct core_duckdb_session *session,
+                                                    const struct core_duckdb_copy *copy, bool *done,
+                                                    struct rc_error *err);
 
 /* One row of integers, NULL counting as 0. */
 RC_MUST_CHECK enum rc_code core_duckdb_numbers(struct core_duckdb_session *session,

@@ -3,8 +3,7 @@
  * beside the target, read back, and published in one step.
  *
  * The step over a table makes the files the same run after run: the query runs on all threads and
- * its ORDER BY decides the order of the table; what splits rows over folders then runs on one thread, as several would
- * mix them in another order each time. It is also how the number of rows is known before anything is written.
+ * its ORDER BY decides the order of the table; how it is then split over folders is in duckdb_copy.c. It is also how the number of rows is known before anything is written.
  */
 #include <sql/duckdb_session.h>
 
@@ -17,7 +16,8 @@
 #include <string.h>
 #include <sys/stat.h>
 
-#define STAGED "temp.main.\"run-core staged output\""
+/* No temporary table, as it is copied on several connections. */
+#define STAGED "memory.main.\"run-core staged output\""
 
 enum {
     OPEN_FILES = 100,       /* DuckDB's limit of folders that it fills at a time */
@@ -93,7 +93,7 @@ static enum rc_code stage(struct writing *work, struct rc_error *err)
     const struct rc_sql_output *output = work->output;
     RC_BUF_AUTO(sql, CORE_DUCKDB_STATEMENT_LIMIT);
 
-    rc_buf_adds(&sql, "CREATE OR REPLACE TEMP TABLE " STAGED " AS\n");
+    rc_buf_adds(&sql, "CREATE OR REPLACE TABLE " STAGED " AS\n");
     rc_buf_adds(&sql, output->query);
     if (rc_buf_check(&sql, err))
         return err->code;
@@ -159,7 +159,18 @@ static void set_threads(struct core_duckdb_session *session, int threads)
     core_duckdb_run_always(session, sql.data);
 }
 
-static enum rc_code copy_folders(struct writing *work, const char *path, struct rc_error *err)
+static void add_folder_options(struct rc_buf *out, const struct writing *work)
+{
+    add_copy_options(out, work);
+    rc_buf_adds(out, ", PARTITION_BY (");
+    add_partitions(out, work->output);
+    rc_buf_adds(out, "), FILE_EXTENSION ");
+    rc_buf_add_literal(out, work->extension);
+}
+
+/* Where the rows of a folder are not together, one thread copies all, as several would mix them. */
+static enum rc_code copy_scattered(struct writing *work, const char *path, const char *options,
+                                   struct rc_error *err)
 {
     bool one_thread = work->session->threads > 1 && work->written.rows > ONE_VECTOR_ROWS;
     RC_BUF_AUTO(sql, 64 * 1024);
@@ -176,12 +187,7 @@ static enum rc_code copy_folders(struct writing *work, const char *path, struct 
     }
     rc_buf_adds(&sql, ") TO ");
     rc_buf_add_literal(&sql, path);
-    add_copy_options(&sql, work);
-    rc_buf_adds(&sql, ", PARTITION_BY (");
-    add_partitions(&sql, work->output);
-    rc_buf_adds(&sql, "), FILE_EXTENSION ");
-    rc_buf_add_literal(&sql, work->extension);
-    rc_buf_addc(&sql, ')');
+    rc_buf_addf(&sql, "%s)", options);
     if (rc_buf_check(&sql, err))
         return err->code;
 
@@ -191,6 +197,23 @@ static enum rc_code copy_folders(struct writing *work, const char *path, struct 
     if (one_thread)
         set_threads(work->session, work->session->threads);
     return code;
+}
+
+static enum rc_code copy_folders(struct writing *work, const char *path, struct rc_error *err)
+{
+    RC_BUF_AUTO(partitions, 64 * 1024);
+    RC_BUF_AUTO(options, 64 * 1024);
+    bool done = false;
+
+    add_partitions(&partitions, work->output);
+    add_folder_options(&options, work);
+    const struct core_duckdb_copy copy = {
+        .table = STAGED, .partitions = partitions.data, .path = path, .options = options.data
+    };
+    if (rc_buf_check(&partitions, err) || rc_buf_check(&options, err) ||
+        core_duckdb_copy_folders(work->session, &copy, &done, err))
+        return err->code;
+    return done ? RC_OK : copy_scattered(work, path, options.data, err);
 }
 
 /* ---- reading back --------------------------------------------------------------------------- */
@@ -230,10 +253,11 @@ static enum rc_code add_csv_columns(struct writing *work, struct rc_buf *out, st
     const struct rc_value *row = NULL;
     RC_ROWS_AUTO(rows);
 
-    if (core_duckdb_query(&work->session->base,
-                          "SELECT count(*) FROM duckdb_columns() "
-                          "WHERE database_name = 'temp' AND table_name = 'run-core staged output'",
-                          NULL, 0, &rows, err) ||
+    if (core_duckdb_query(
+            &work->session->base,
+            "SELECT count(*) FROM duckdb_columns() "
+            "WHERE database_name = 'memory' AND table_name = 'run-core staged output'",
+            NULL, 0, &rows, err) ||
         rc_rows_next(rows, &row, err))
         return err->code;
     int64_t count = row[0].integer - (int64_t)work->output->partition_count;

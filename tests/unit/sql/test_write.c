@@ -260,6 +260,24 @@ static void test_deterministic(void **state)
     }
 }
 
+/* Inside a transaction other connections see nothing of the rows; the files are the same. */
+static void test_transaction(void **state)
+{
+    struct fixture *f = *state;
+    static const char query[] = "SELECT i AS v, i // 3000 AS p FROM range(270000) t(i) ORDER BY p";
+    uint64_t hashes[2];
+    size_t files;
+
+    for (int i = 0; i < 2; i++) {
+        fixture_exec(f, i ? "BEGIN" : "SELECT 1");
+        must_write(f, query, (struct target){ fixture_uri(f, "t/"), "parquet", NULL, "p", false });
+        hashes[i] = fixture_hash_tree(fixture_path(f, "t"), &files);
+        assert_int_equal(files, 90);
+    }
+    fixture_exec(f, "COMMIT");
+    assert_true(hashes[0] == hashes[1]);
+}
+
 static const char endless_query[] =
     "SELECT hash(i) % 1000 AS a, i, i % 20 AS p FROM range(200000) t(i) ORDER BY i";
 
@@ -333,6 +351,7 @@ int main(int argc, char **argv)
         TEST(test_refusals),
         TEST(test_failure_keeps_target),
         TEST(test_deterministic),
+        TEST(test_transaction),
         TEST(test_killed),
     };
 
