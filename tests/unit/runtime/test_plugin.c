@@ -37,8 +37,12 @@ static const struct rc_action good_actions[] = {
 static struct rc_plugin good(void)
 {
     return (struct rc_plugin){
-        RC_PLUGIN_HEAD,          .name = "sample",        .version = "1",
-        .summary = "A sample.",  .options = good_options, .config_size = sizeof(struct config),
+        RC_PLUGIN_HEAD, /* magic, ABI and sizes */
+        .name = "sample",
+        .version = "1",
+        .summary = "A sample.",
+        .options = good_options,
+        .config_size = sizeof(struct config),
         .actions = good_actions,
     };
 }

@@ -26,9 +26,12 @@ static const struct rc_action actions[] = {
 };
 
 static const struct rc_plugin plugin = {
-    RC_PLUGIN_HEAD,     .name = "bad-table",
-    .version = "1.0",   .summary = "Has a wrong option table, for tests.",
-    .options = options, .config_size = sizeof(struct config),
+    RC_PLUGIN_HEAD, /* magic, ABI and sizes */
+    .name = "bad-table",
+    .version = "1.0",
+    .summary = "Has a wrong option table, for tests.",
+    .options = options,
+    .config_size = sizeof(struct config),
     .actions = actions,
 };
 RC_PLUGIN_EXPORT(plugin)

@@ -47,9 +47,13 @@ static const struct rc_action copy_actions[] = {
 };
 
 static const struct rc_plugin copy_plugin = {
-    RC_PLUGIN_HEAD,          .name = "copy",
-    .version = "1.0",        .summary = "Copies one object between stores.",
-    .options = copy_options, .config_size = sizeof(struct copy_config),
-    .actions = copy_actions, .check = copy_check,
+    RC_PLUGIN_HEAD, /* magic, ABI and sizes */
+    .name = "copy",
+    .version = "1.0",
+    .summary = "Copies one object between stores.",
+    .options = copy_options,
+    .config_size = sizeof(struct copy_config),
+    .actions = copy_actions,
+    .check = copy_check,
 };
 RC_PLUGIN_EXPORT(copy_plugin)

@@ -72,7 +72,7 @@ static const struct rc_action actions[] = {
 };
 
 static const struct rc_plugin plugin = {
-    RC_PLUGIN_HEAD,     .name = "crash", .version = "1.0", .summary = "Crashes, for tests.",
-    .actions = actions,
+    RC_PLUGIN_HEAD, /* magic, ABI and sizes */
+    .name = "crash", .version = "1.0", .summary = "Crashes, for tests.", .actions = actions,
 };
 RC_PLUGIN_EXPORT(plugin)

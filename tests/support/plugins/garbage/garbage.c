@@ -27,8 +27,8 @@ static const struct rc_action actions[] = {
 };
 
 static const struct rc_plugin plugin = {
-    RC_PLUGIN_HEAD,     .name = "garbage",
-    .version = "1.0",   .summary = "Writes garbage, for tests.",
+    RC_PLUGIN_HEAD, /* magic, ABI and sizes */
+    .name = "garbage",  .version = "1.0", .summary = "Writes garbage, for tests.",
     .actions = actions,
 };
 RC_PLUGIN_EXPORT(plugin)

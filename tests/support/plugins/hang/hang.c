@@ -32,7 +32,7 @@ static const struct rc_action actions[] = {
 };
 
 static const struct rc_plugin plugin = {
-    RC_PLUGIN_HEAD,     .name = "hang", .version = "1.0", .summary = "Hangs, for tests.",
-    .actions = actions,
+    RC_PLUGIN_HEAD, /* magic, ABI and sizes */
+    .name = "hang", .version = "1.0", .summary = "Hangs, for tests.", .actions = actions,
 };
 RC_PLUGIN_EXPORT(plugin)

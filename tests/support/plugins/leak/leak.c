@@ -25,7 +25,7 @@ static const struct rc_action actions[] = {
 };
 
 static const struct rc_plugin plugin = {
-    RC_PLUGIN_HEAD,     .name = "leak", .version = "1.0", .summary = "Leaks, for tests.",
-    .actions = actions,
+    RC_PLUGIN_HEAD, /* magic, ABI and sizes */
+    .name = "leak", .version = "1.0", .summary = "Leaks, for tests.", .actions = actions,
 };
 RC_PLUGIN_EXPORT(plugin)

@@ -17,7 +17,7 @@ static const struct rc_action actions[] = {
 };
 
 static const struct rc_plugin plugin = {
-    RC_PLUGIN_HEAD,     .name = "noop", .version = "1.0", .summary = "Does nothing, for tests.",
-    .actions = actions,
+    RC_PLUGIN_HEAD, /* magic, ABI and sizes */
+    .name = "noop", .version = "1.0", .summary = "Does nothing, for tests.", .actions = actions,
 };
 RC_PLUGIN_EXPORT(plugin)

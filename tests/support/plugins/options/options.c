@@ -134,9 +134,13 @@ static const struct rc_action actions[] = {
 };
 
 static const struct rc_plugin plugin = {
-    RC_PLUGIN_HEAD,     .name = "options",
-    .version = "1.0",   .summary = "Has every type of option, for tests.",
-    .options = options, .config_size = sizeof(struct config),
-    .actions = actions, .check = check,
+    RC_PLUGIN_HEAD, /* magic, ABI and sizes */
+    .name = "options",
+    .version = "1.0",
+    .summary = "Has every type of option, for tests.",
+    .options = options,
+    .config_size = sizeof(struct config),
+    .actions = actions,
+    .check = check,
 };
 RC_PLUGIN_EXPORT(plugin)

@@ -32,8 +32,8 @@ static const struct rc_action actions[] = {
 };
 
 static const struct rc_plugin plugin = {
-    RC_PLUGIN_HEAD,     .name = "query",
-    .version = "1.0",   .summary = "Asks one question, for tests.",
+    RC_PLUGIN_HEAD, /* magic, ABI and sizes */
+    .name = "query",    .version = "1.0", .summary = "Asks one question, for tests.",
     .actions = actions,
 };
 RC_PLUGIN_EXPORT(plugin)

@@ -112,12 +112,13 @@ static const struct rc_action actions[] = {
     { 0 },
 };
 
-/* clang-format off */
 static const struct rc_plugin plugin = {
-    RC_PLUGIN_HEAD,
-    .name = "rough", .version = "1.0", .summary = "Behaves badly, for tests.",
-    .options = options, .config_size = sizeof(struct config),
+    RC_PLUGIN_HEAD, /* magic, ABI and sizes */
+    .name = "rough",
+    .version = "1.0",
+    .summary = "Behaves badly, for tests.",
+    .options = options,
+    .config_size = sizeof(struct config),
     .actions = actions,
 };
-/* clang-format on */
 RC_PLUGIN_EXPORT(plugin)

@@ -16,7 +16,7 @@ static const struct rc_action actions[] = {
 };
 
 static const struct rc_plugin plugin = {
-    RC_PLUGIN_HEAD,     .name = "skip", .version = "1.0", .summary = "Skips every run, for tests.",
-    .actions = actions,
+    RC_PLUGIN_HEAD, /* magic, ABI and sizes */
+    .name = "skip", .version = "1.0", .summary = "Skips every run, for tests.", .actions = actions,
 };
 RC_PLUGIN_EXPORT(plugin)

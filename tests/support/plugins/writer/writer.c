@@ -110,9 +110,12 @@ static const struct rc_action actions[] = {
 };
 
 static const struct rc_plugin plugin = {
-    RC_PLUGIN_HEAD,     .name = "writer",
-    .version = "1.0",   .summary = "Writes everywhere, for tests.",
-    .options = options, .config_size = sizeof(struct config),
+    RC_PLUGIN_HEAD, /* magic, ABI and sizes */
+    .name = "writer",
+    .version = "1.0",
+    .summary = "Writes everywhere, for tests.",
+    .options = options,
+    .config_size = sizeof(struct config),
     .actions = actions,
 };
 RC_PLUGIN_EXPORT(plugin)
