@@ -24,18 +24,28 @@ static char *base_directory(void)
     return rc_strf("%s/run-core-%u", tmp && tmp[0] == '/' ? tmp : "/tmp", (unsigned)geteuid());
 }
 
+enum {
+    ATTEMPTS = 1000
+}; /* each fails only because another run made or removed something just then */
+
 /* Makes the base, and refuses one that somebody else put there. */
 static enum rc_code make_base(const char *base, struct rc_error *err)
 {
     struct stat info;
+    int found = -1;
 
-    if (mkdir(base, 0700) && errno != EEXIST)
+    for (int attempt = 0; found && attempt < ATTEMPTS; attempt++) {
+        if (mkdir(base, 0700) && errno != EEXIST)
+            break;
+        found = lstat(base, &info);
+        if (found && errno != ENOENT)
+            break;
+    }
+    if (found)
         return rc_fail_errno(err, errno,
                              "cannot make the directory for temporary files '%s'; set TMPDIR to a "
                              "directory that can be written",
                              base);
-    if (lstat(base, &info))
-        return rc_fail_errno(err, errno, "cannot look at '%s'", base);
     if (!S_ISDIR(info.st_mode) || info.st_uid != geteuid() || (info.st_mode & 077) != 0)
         return rc_fail(err, RC_DENIED,
                        "'%s' is not a directory of this user alone; remove it, or set TMPDIR to "
@@ -98,7 +108,7 @@ enum rc_code core_scratch_make(const char *run_id, char **path, struct rc_error 
     if (make_base(base, err))
         return err->code;
     sweep(base);
-    for (int attempt = 0; attempt < 100; attempt++) {
+    for (int attempt = 0; attempt < ATTEMPTS; attempt++) {
         int fd;
 
         if (make_base(base, err))
