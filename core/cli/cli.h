@@ -9,8 +9,6 @@
 
 #include <runtime/exit.h>
 
-#include <runtime/exit.h>
-
 #include <run-core/buf.h>
 #include <run-core/option.h>
 

@@ -87,10 +87,7 @@ void core_describe_add_markdown(const struct core_plugin *plugin, struct rc_buf 
                     plugin->routes[i].summary ? plugin->routes[i].summary : "");
 }
 
-/*
- * ---- text
- * -----------------------------------------------------------------------------------------
- */
+/* ---- text ------------------------------------------------------------------------------------ */
 
 void core_describe_add_text(const struct core_plugin *plugin, struct rc_buf *out)
 {
@@ -119,10 +116,7 @@ void core_describe_add_text(const struct core_plugin *plugin, struct rc_buf *out
                     plugin->routes[i].summary ? plugin->routes[i].summary : "");
 }
 
-/*
- * ---- the command
- * ----------------------------------------------------------------------------------
- */
+/* ---- the command ----------------------------------------------------------------------------- */
 
 static int run_describe(const struct core_arguments *arguments)
 {

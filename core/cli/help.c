@@ -232,10 +232,7 @@ bool core_help_add_roff(const struct core_command *const *commands, const char *
     return true;
 }
 
-/*
- * ---- the command
- * ----------------------------------------------------------------------------------
- */
+/* ---- the command ----------------------------------------------------------------------------- */
 
 static int help_on(const struct core_arguments *arguments, const char *word, struct rc_buf *out)
 {

@@ -98,10 +98,7 @@ static void add_json(const struct core_config *config, const struct core_cli_plu
     rc_buf_adds(out, "]}\n");
 }
 
-/*
- * ---- text
- * -----------------------------------------------------------------------------------------
- */
+/* ---- text ------------------------------------------------------------------------------------ */
 
 static void add_text(const struct core_config *config, const struct core_cli_plugins *plugins,
                      struct rc_buf *out)
@@ -130,10 +127,7 @@ static void add_text(const struct core_config *config, const struct core_cli_plu
     }
 }
 
-/*
- * ---- the command
- * ----------------------------------------------------------------------------------
- */
+/* ---- the command ----------------------------------------------------------------------------- */
 
 static int run_list(const struct core_arguments *arguments)
 {

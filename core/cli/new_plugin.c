@@ -22,10 +22,7 @@ struct new_plugin {
     char prefix[PATH_MAX];    /* of this run-core; "/usr" if it cannot be told */
 };
 
-/*
- * ---- names
- * ----------------------------------------------------------------------------------------
- */
+/* ---- names ----------------------------------------------------------------------------------- */
 
 static enum rc_code check_name(const struct core_arguments *arguments, const char *name,
                                struct rc_error *err)
@@ -64,10 +61,7 @@ static void take_names(struct new_plugin *plugin, const char *name)
     }
 }
 
-/*
- * ---- templates
- * --------------------------------------------------------------------------------------
- */
+/* ---- templates ------------------------------------------------------------------------------- */
 
 static void add_text(const struct new_plugin *plugin, const char *text, struct rc_buf *out)
 {

@@ -73,10 +73,7 @@ static int run_plugin(const struct core_arguments *arguments)
     return core_cli_run(&request);
 }
 
-/*
- * ---- completion
- * -----------------------------------------------------------------------------------
- */
+/* ---- completion ------------------------------------------------------------------------------ */
 
 static void complete_job(const struct core_arguments *arguments, struct rc_buf *out)
 {

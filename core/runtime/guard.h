@@ -26,8 +26,8 @@ struct core_outcome {
 };
 
 /*
- * Runs 'request' in a worker and waits for it. 'run' has its id, status and files set; 'service'
- * is closed in the worker by closing its fd only. The final word is logged here, once.
+ * Runs 'request' in a worker and waits for it. 'run' has its id, status and files set; 'service',
+ * which may be NULL, is forgotten in the worker. The final word is logged here, once.
  */
 void core_guard_run(struct core_run *run, const struct core_guard_service *service,
                     struct core_outcome *out);
