@@ -135,6 +135,11 @@ enum rc_code core_plugin_find(const struct core_config *config, const char *name
     RC_BUF_AUTO(directories, PATH_LIMIT);
     RC_CLEANUP(names_clear) struct names names = { NULL, 0 };
 
+    if (strchr(name, '/'))
+        return rc_fail(err, RC_INVALID,
+                       "'%s' is a path; a plugin is run by its name, without '.so', and its "
+                       "directory is named in RUN_CORE_PLUGIN_PATH or core.plugin_path",
+                       name);
     if (file && file[0] == '/') {
         *path = rc_strdup(file);
         return RC_OK;

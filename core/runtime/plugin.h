@@ -39,8 +39,8 @@ void core_plugin_path(const struct core_config *config, struct rc_buf *out);
 
 /*
  * The file of the plugin 'name': as the configuration says, else NAME.so on the path.
- * RC_NOT_FOUND names the directories searched and the nearest name that is there. Freed with
- * free().
+ * RC_NOT_FOUND names the directories searched and the nearest name that is there. RC_INVALID: it is
+ * a path. Freed with free().
  */
 RC_MUST_CHECK enum rc_code core_plugin_find(const struct core_config *config, const char *name,
                                             char **path, struct rc_error *err);

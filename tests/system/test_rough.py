@@ -10,7 +10,6 @@ import time
 from pathlib import Path
 
 import pytest
-from conftest import BUILD
 from test_worker import alive, wait_for, writer_words
 
 # ---- signals ------------------------------------------------------------------------------------
@@ -207,6 +206,13 @@ def test_secret_that_is_cut_in_half_stays_secret(world, padding):
     assert "hunt" not in result.stdout + result.stderr
 
 
+@pytest.mark.parametrize("word", ["./noop.so", "../noop", "/tmp/noop.so"])
+def test_path_is_no_plugin(world, word):
+    result = world.run(word)
+    assert result.status == 2
+    assert "is a path; a plugin is run by its name" in result.text
+
+
 def test_what_a_plugin_starts_ends_with_it(world):
     result = world.run("rough", "linger")
     child = re.search(r"left process (\d+)", result.text).group(1)
@@ -289,4 +295,3 @@ def test_many_words(world):
     assert result.status == 2
     assert "there are more mistakes" in result.text
     assert time.monotonic() - began < 20
-    assert BUILD.exists()
