@@ -39,7 +39,7 @@ class Ran:
 
 
 def run(arguments, environment):
-    """Runs a program to its end; stops all if it fails. Its own peak memory, not that of the bench's others."""
+    """Runs a program to its end; stops all if it fails. The peak is of this program alone."""
     began = time.perf_counter()
     with subprocess.Popen(arguments, env=environment, stdout=subprocess.PIPE,
                           stderr=subprocess.PIPE) as process:
