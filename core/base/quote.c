@@ -4,6 +4,8 @@
  */
 #include <run-core/buf.h>
 
+#include <base/utf8.h>
+
 #include <stdint.h>
 #include <string.h>
 
@@ -67,54 +69,6 @@ void rc_buf_add_url(struct rc_buf *buf, const char *text, size_t len)
     all_or_nothing(buf, start);
 }
 
-/* What a lead byte says about its character: the length, and the range of the second byte. */
-struct utf8_lead {
-    size_t len; /* 0: no character begins so */
-    unsigned char low, high;
-};
-
-/*
- * The narrowed ranges of the second byte keep out overlong forms, surrogates and what
- * lies above U+10FFFF (Unicode, table 3-7).
- */
-static struct utf8_lead utf8_lead(unsigned char c)
-{
-    if (c < 0x80)
-        return (struct utf8_lead){ .len = 1 };
-    if (c >= 0xC2 && c <= 0xDF)
-        return (struct utf8_lead){ .len = 2, .low = 0x80, .high = 0xBF };
-    if (c >= 0xE0 && c <= 0xEF)
-        return (struct utf8_lead){ .len = 3,
-                                   .low = c == 0xE0 ? 0xA0 : 0x80,
-                                   .high = c == 0xED ? 0x9F : 0xBF };
-    if (c >= 0xF0 && c <= 0xF4)
-        return (struct utf8_lead){ .len = 4,
-                                   .low = c == 0xF0 ? 0x90 : 0x80,
-                                   .high = c == 0xF4 ? 0x8F : 0xBF };
-    return (struct utf8_lead){ .len = 0 };
-}
-
-/*
- * The number of bytes at 'text' that are one character, or, with *valid false, that one
- * U+FFFD stands for: the longest beginning of a character, as Unicode recommends.
- */
-static size_t utf8_next(const unsigned char *text, size_t len, bool *valid)
-{
-    struct utf8_lead lead = utf8_lead(text[0]);
-    size_t have = 1;
-
-    while (have < lead.len && have < len) {
-        unsigned char low = have == 1 ? lead.low : 0x80;
-        unsigned char high = have == 1 ? lead.high : 0xBF;
-
-        if (text[have] < low || text[have] > high)
-            break;
-        have++;
-    }
-    *valid = have == lead.len;
-    return have;
-}
-
 /* The escape of a byte that may not stand in a JSON string as it is. */
 static void add_json_escape(struct rc_buf *buf, unsigned char c)
 {
@@ -141,7 +95,7 @@ void rc_buf_add_json(struct rc_buf *buf, const char *text, size_t len)
     rc_buf_addc(buf, '"');
     while (at < len) {
         bool valid = true;
-        size_t step = utf8_next(bytes + at, len - at, &valid);
+        size_t step = core_utf8_next(text + at, len - at, &valid);
         bool escape = bytes[at] < 0x20 || bytes[at] == '"' || bytes[at] == '\\';
 
         if (escape || !valid) {

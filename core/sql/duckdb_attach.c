@@ -8,6 +8,8 @@
  */
 #include <sql/duckdb_session.h>
 
+#include <base/utf8.h>
+
 #include <run-core/str.h>
 
 #include <stdlib.h>
@@ -22,9 +24,9 @@ struct group {
     enum format format;
     int depth[MAX_PARTITIONS]; /* component of the path that is the key's folder, counted from 1 */
     struct rc_buf files;       /* 'a', 'b', ... */
-    char *first;
-    bool nulls, escapes; /* in the names of the folders: Hive's NULL, percent-encoding */
-    bool repeats;        /* a key's "/key=" stands more than once in a path */
+    char *header;              /* first line of CSV with declared columns; NULL: it is data */
+    bool nulls, escapes;       /* in the names of the folders: Hive's NULL, percent-encoding */
+    bool repeats;              /* a key's "/key=" stands more than once in a path */
 };
 
 struct attachment {
@@ -124,20 +126,23 @@ static bool has_key_twice(const char *path, const char *key)
     return first && strstr(first + 1, text);
 }
 
-static struct group *find_group(struct attachment *work, const struct group *like)
+/* The group of the files that are 'like', from which a new one takes the header. */
+static struct group *find_group(struct attachment *work, struct group *like)
 {
     struct group *group;
 
     for (size_t i = 0; i < work->group_count; i++) {
         group = &work->groups[i];
         if (group->format == like->format &&
-            memcmp(group->depth, like->depth, sizeof(like->depth)) == 0)
+            memcmp(group->depth, like->depth, sizeof(like->depth)) == 0 &&
+            rc_str_eq(group->header, like->header))
             return group;
     }
     if (work->group_count == MAX_GROUPS)
         return NULL;
     group = &work->groups[work->group_count++];
     *group = *like;
+    like->header = NULL;
     rc_buf_init(&group->files, CORE_DUCKDB_STATEMENT_LIMIT);
     return group;
 }
@@ -161,22 +166,28 @@ static enum rc_code add_file(struct attachment *work, const char *path, struct r
         like.escapes |= memchr(value, '%', strcspn(value, "/")) != NULL;
         like.repeats |= has_key_twice(path, table->partitions[i].name);
     }
+    if (!core_utf8_is_valid(path))
+        return rc_fail(err, RC_UNSUPPORTED,
+                       "DuckDB cannot read '%s': its name is not UTF-8; rename it", path);
     if (strchr(path, '\\') && strpbrk(path, "*?["))
         return rc_fail(err, RC_UNSUPPORTED,
                        "DuckDB cannot read '%s': a backslash together with * ? or [ in its path",
                        path);
+    if (like.format == CSV && table->column_count > 0 &&
+        core_duckdb_csv_header(work->session, table, path, &like.header, err))
+        return err->code;
     group = find_group(work, &like);
+    free(like.header);
     if (!group)
         return rc_fail(err, RC_UNSUPPORTED,
-                       "the folders of the table stand at more than %d different depths",
+                       "the files of the table have more than %d different headers or depths of "
+                       "their folders",
                        MAX_GROUPS);
     group->nulls |= like.nulls;
     group->escapes |= like.escapes;
     group->repeats |= like.repeats;
     if (group->files.len)
         rc_buf_adds(&group->files, ", ");
-    else
-        group->first = rc_strdup(path);
     core_duckdb_add_file(&group->files, path);
     return rc_buf_check(&group->files, err);
 }
@@ -345,81 +356,11 @@ static void add_partition(struct rc_buf *out, const struct rc_sql_table *table,
     rc_buf_add_ident(out, column->name);
 }
 
-/* One field of a CSV line; *at moves behind it and its comma. False: there is none. */
-static bool csv_field(const char **at, struct rc_buf *out)
-{
-    const char *c = *at;
-
-    rc_buf_reset(out);
-    if (!c)
-        return false;
-    if (*c == '"') {
-        for (c++; *c && !(*c == '"' && c[1] != '"'); c++) {
-            c += *c == '"';
-            rc_buf_addc(out, *c);
-        }
-        c += *c == '"';
-    } else {
-        size_t len = strcspn(c, ",");
-        rc_buf_add(out, c, len);
-        c += len;
-    }
-    *at = *c == ',' ? c + 1 : NULL;
-    return true;
-}
-
-/* The first line of a CSV file, whatever its compression; NULL where there is none. */
-static enum rc_code csv_first_line(struct core_duckdb_session *session, const char *path,
-                                   char **out, struct rc_error *err)
-{
-    RC_BUF_AUTO(sql, CORE_DUCKDB_STATEMENT_LIMIT);
-    RC_ROWS_AUTO(rows);
-    const struct rc_value *row = NULL;
-
-    rc_buf_adds(&sql, "SELECT line FROM read_csv(");
-    core_duckdb_add_file(&sql, path);
-    rc_buf_adds(&sql, ", auto_detect = false, delim = '', quote = '', escape = '', "
-                      "header = false, columns = {'line': 'VARCHAR'}) LIMIT 1");
-    if (rc_buf_check(&sql, err) ||
-        core_duckdb_query(&session->base, sql.data, NULL, 0, &rows, err) ||
-        rc_rows_next(rows, &row, err))
-        return rc_context(err, "look for a header in '%s'", path);
-    *out = row && row[0].text ? rc_strdup(row[0].text) : NULL;
-    return RC_OK;
-}
-
-/* A first line that names at least half of the declared columns is a header. */
-static bool is_header(const struct rc_sql_table *table, const char *line)
-{
-    RC_BUF_AUTO(field, 64 * 1024);
-    size_t named = 0;
-
-    while (csv_field(&line, &field))
-        for (size_t i = 0; i < table->column_count; i++)
-            named += strcasecmp(field.data, table->columns[i].name) == 0;
-    return named > 0 && named * 2 >= table->column_count;
-}
-
-/* The header of the group's CSV files, of which the first speaks for all; NULL: they have none. */
-static enum rc_code csv_header(struct attachment *work, const struct group *group, char **out,
-                               struct rc_error *err)
-{
-    RC_STR_AUTO line = NULL;
-
-    if (csv_first_line(work->session, group->first, &line, err))
-        return err->code;
-    if (line && is_header(work->table, line)) {
-        *out = line;
-        line = NULL;
-    }
-    return RC_OK;
-}
-
 static bool names_column(const char *line, const char *name)
 {
     RC_BUF_AUTO(field, 64 * 1024);
 
-    while (csv_field(&line, &field))
+    while (core_duckdb_csv_field(&line, &field))
         if (strcasecmp(field.data, name) == 0)
             return true;
     return false;
@@ -436,12 +377,12 @@ static void add_csv_arguments(struct rc_buf *out, const struct rc_sql_table *tab
     const char *separator = "";
 
     rc_buf_addf(out,
-                ", auto_detect = false, delim = ',', quote = '\"', escape = '\"', "
-                "allow_quoted_nulls = false, header = %s, columns = {",
+                ", auto_detect = false" CORE_DUCKDB_CSV
+                ", allow_quoted_nulls = false, header = %s, columns = {",
                 header ? "true" : "false");
     if (!header)
         add_columns(out, table, add_text_column);
-    for (; csv_field(&header, &field); separator = ", ") {
+    for (; core_duckdb_csv_field(&header, &field); separator = ", ") {
         struct rc_sql_column column = { field.data, "varchar" };
         rc_buf_adds(out, separator);
         add_text_column(out, &column);
@@ -453,12 +394,9 @@ static void add_csv_arguments(struct rc_buf *out, const struct rc_sql_table *tab
  * Appends the declared columns that the group's files have, and the arguments of its table
  * function.
  */
-static enum rc_code add_declared(struct attachment *work, const struct group *group,
-                                 struct rc_buf *select, struct rc_buf *arguments,
-                                 struct rc_error *err)
+static void add_declared(const struct rc_sql_table *table, const struct group *group,
+                         struct rc_buf *select, struct rc_buf *arguments)
 {
-    const struct rc_sql_table *table = work->table;
-    RC_STR_AUTO header = NULL;
     const char *separator = "";
 
     if (group->format == PARQUET) {
@@ -470,31 +408,27 @@ static enum rc_code add_declared(struct attachment *work, const struct group *gr
         add_columns(arguments, table, add_typed_column);
         rc_buf_addc(arguments, '}');
     } else {
-        if (csv_header(work, group, &header, err))
-            return err->code;
-        add_csv_arguments(arguments, table, header);
+        add_csv_arguments(arguments, table, group->header);
     }
     for (size_t i = 0; i < table->column_count; i++) {
         const char *name = table->columns[i].name;
-        if (is_partition(table, name) || (header && !names_column(header, name)))
+        if (is_partition(table, name) || (group->header && !names_column(group->header, name)))
             continue;
         rc_buf_adds(select, separator);
         add_cast(select, &table->columns[i]);
         separator = ", ";
     }
-    return RC_OK;
 }
 
 /* The same where the files say which columns there are. */
-static void add_discovered(struct attachment *work, const struct group *group,
+static void add_discovered(const struct rc_sql_table *table, const struct group *group,
                            struct rc_buf *select, struct rc_buf *arguments)
 {
     static const char *const by_format[] = {
         [PARQUET] = "",
         [JSON] = ", format = 'newline_delimited'",
-        [CSV] = ", delim = ',', quote = '\"', escape = '\"', allow_quoted_nulls = false",
+        [CSV] = CORE_DUCKDB_CSV ", allow_quoted_nulls = false",
     };
-    const struct rc_sql_table *table = work->table;
 
     rc_buf_adds(select, "COLUMNS(lambda c: lower(c) NOT IN ('" OTHER_PATH_COLUMN "'");
     for (size_t i = 0; i < table->partition_count; i++) {
@@ -507,20 +441,19 @@ static void add_discovered(struct attachment *work, const struct group *group,
     rc_buf_adds(arguments, by_format[group->format]);
 }
 
-static enum rc_code add_group(struct attachment *work, const struct group *group,
+static enum rc_code add_group(const struct rc_sql_table *table, const struct group *group,
                               struct rc_buf *out, struct rc_error *err)
 {
     static const char *const functions[] = {
         [PARQUET] = "read_parquet", [JSON] = "read_json", [CSV] = "read_csv"
     };
-    const struct rc_sql_table *table = work->table;
     RC_BUF_AUTO(select, CORE_DUCKDB_STATEMENT_LIMIT);
     RC_BUF_AUTO(arguments, CORE_DUCKDB_STATEMENT_LIMIT);
 
     if (table->column_count == 0)
-        add_discovered(work, group, &select, &arguments);
-    else if (add_declared(work, group, &select, &arguments, err))
-        return err->code;
+        add_discovered(table, group, &select, &arguments);
+    else
+        add_declared(table, group, &select, &arguments);
     for (size_t i = 0; i < table->partition_count; i++) {
         rc_buf_adds(&select, select.len ? ", " : "");
         add_partition(&select, table, group, i);
@@ -566,7 +499,7 @@ static enum rc_code create_view(struct attachment *work, struct rc_error *err)
         add_empty(&sql, table);
     for (size_t i = 0; i < work->group_count; i++) {
         rc_buf_adds(&sql, i || table->column_count ? " UNION ALL BY NAME " : "");
-        if (add_group(work, &work->groups[i], &sql, err))
+        if (add_group(table, &work->groups[i], &sql, err))
             return err->code;
     }
     if (rc_buf_check(&sql, err) || core_duckdb_drop(&work->session->base, table->name, err))
@@ -619,7 +552,7 @@ enum rc_code core_duckdb_attach(struct rc_sql *sql, const struct rc_sql_table *t
     code = attach_files(&work, err);
     for (size_t i = 0; i < work.group_count; i++) {
         rc_buf_clear(&work.groups[i].files);
-        free(work.groups[i].first);
+        free(work.groups[i].header);
     }
     free(work.groups);
     return code ? rc_context(err, "attach table '%s'", table->name ? table->name : "") : RC_OK;

@@ -71,22 +71,64 @@ enum rc_code core_duckdb_error_code(const char *message)
     return RC_FAILED;
 }
 
-void core_duckdb_error_text(const char *message, struct rc_buf *out)
+/* Adds the line that begins at 'text', without blanks at its end and control characters. */
+static void add_line(struct rc_buf *out, const char *text)
 {
-    static const char end_of_kind[] = " Error: ";
-    const char *kind = strstr(message, end_of_kind);
-    const char *text = message;
-    size_t len;
+    size_t len = strcspn(text, "\r\n");
 
-    if (kind && (size_t)(kind - message) < 40 && !memchr(message, '\n', (size_t)(kind - message)))
-        text = kind + sizeof(end_of_kind) - 1;
-    len = strcspn(text, "\r\n");
     while (len > 0 && text[len - 1] == ' ')
         len--;
     for (size_t i = 0; i < len; i++) {
         unsigned char c = (unsigned char)text[i];
         rc_buf_addc(out, c < 0x20 || c == 0x7f ? ' ' : text[i]);
     }
+}
+
+static const char *find_last(const char *text, const char *words)
+{
+    const char *found = NULL;
+
+    while ((text = strstr(text, words)) != NULL)
+        found = text++;
+    return found;
+}
+
+/*
+ * What is wrong with a row of CSV, and in which file: below the row itself, which may have any
+ * number of lines and belongs in no log.
+ */
+static void add_csv_details(struct rc_buf *out, const char *message)
+{
+    const char *reason = find_last(message, "\nPossible ");
+    const char *file = find_last(message, "\n  file = ");
+
+    if (file) {
+        rc_buf_adds(out, " of ");
+        add_line(out, file + strlen("\n  file = "));
+    }
+    if (reason) {
+        do {
+            while (reason > message && reason[-1] == '\n')
+                reason--;
+            while (reason > message && reason[-1] != '\n')
+                reason--;
+        } while (reason > message && rc_str_starts(reason, "Possible "));
+        rc_buf_adds(out, ": ");
+        add_line(out, reason);
+    }
+}
+
+void core_duckdb_error_text(const char *message, struct rc_buf *out)
+{
+    static const char end_of_kind[] = " Error: ";
+    const char *kind = strstr(message, end_of_kind);
+    const char *text = message;
+
+    if (kind && (size_t)(kind - message) < 40 && !memchr(message, '\n', (size_t)(kind - message)))
+        text = kind + sizeof(end_of_kind) - 1;
+    add_line(out, text);
+    if (rc_str_starts(text, "CSV Error on Line"))
+        add_csv_details(out, text);
 }
 
 enum rc_code core_duckdb_fail(struct core_duckdb_session *session, const char *message,

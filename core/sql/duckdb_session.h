@@ -17,6 +17,15 @@
 /* Connections beside the session's own, at most. */
 #define CORE_DUCKDB_HELPERS 31
 
+/*
+ * What read_csv() is told about RFC 4180. On several threads DuckDB may take a line break inside
+ * quotes for the end of a row and fail on a sound file; files beside each other are still read at
+ * the same time. A row may be as long as the buffer, which by itself has this size.
+ */
+#define CORE_DUCKDB_CSV                                                                            \
+    ", delim = ',', quote = '\"', escape = '\"', parallel = false, max_line_size = 32000000, "     \
+    "buffer_size = 32000000"
+
 struct core_duckdb_rows;
 
 struct core_duckdb_session {
@@ -119,6 +128,17 @@ void core_duckdb_add_json_text(struct rc_sql *sql, struct rc_buf *out, const cha
 void core_duckdb_add_json_valid(struct rc_sql *sql, struct rc_buf *out, const char *json);
 void core_duckdb_add_try_cast(struct rc_sql *sql, struct rc_buf *out, const char *expression,
                               const char *type);
+
+/*
+ * The header of a CSV file, freed by the caller; NULL where the first line is data, or there is
+ * none.
+ */
+RC_MUST_CHECK enum rc_code core_duckdb_csv_header(struct core_duckdb_session *session,
+                                                  const struct rc_sql_table *table,
+                                                  const char *path, char **out,
+                                                  struct rc_error *err);
+/* One field of a CSV line; *at moves behind it and its comma. False: there is none. */
+bool core_duckdb_csv_field(const char **at, struct rc_buf *out);
 
 /* The length of the first statement in 'text', without the semicolon and what follows it. */
 size_t core_duckdb_statement_length(const char *text);

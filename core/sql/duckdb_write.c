@@ -63,11 +63,32 @@ static enum rc_code check_format(struct writing *work, struct rc_error *err)
                    format, compression ? compression : "");
 }
 
+/*
+ * A column's name becomes that of folders. DuckDB percent-encodes what is not in it, but readers,
+ * also of other engines, expect the name as it is; and what begins with a dot is hidden from them.
+ */
+static enum rc_code check_partitions(const struct rc_sql_output *output, struct rc_error *err)
+{
+    static const char allowed[] =
+        "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_-.~";
+
+    for (size_t i = 0; i < output->partition_count; i++) {
+        const char *name = output->partition_by[i];
+
+        if (name[0] == '.' || name[0] == '\0' || strspn(name, allowed) != strlen(name))
+            return rc_fail(err, RC_INVALID,
+                           "the column '%s' cannot name folders; rename it to letters, digits "
+                           "and '_'",
+                           name);
+    }
+    return RC_OK;
+}
+
 static enum rc_code check_output(struct writing *work, struct rc_error *err)
 {
     const struct rc_sql_output *output = work->output;
 
-    if (check_format(work, err))
+    if (check_format(work, err) || check_partitions(output, err))
         return err->code;
     work->folder = rc_str_ends(output->location, "/");
     if (output->partition_count > 0 && !work->folder)
@@ -276,8 +297,8 @@ static enum rc_code count_rows(struct writing *work, const struct rc_buf *files,
         rc_buf_adds(&sql, "SELECT count(*) FROM read_csv([");
         rc_buf_add(&sql, files->data, files->len);
         rc_buf_addf(&sql,
-                    "], auto_detect = false, hive_partitioning = false, delim = ',', quote = "
-                    "'\"', escape = '\"', compression = '%s', header = %s, columns = {",
+                    "], auto_detect = false, hive_partitioning = false" CORE_DUCKDB_CSV
+                    ", new_line = '\\n', compression = '%s', header = %s, columns = {",
                     work->copy_compression, work->output->header ? "true" : "false");
         if (add_csv_columns(work, &sql, err))
             return err->code;
