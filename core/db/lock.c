@@ -34,7 +34,8 @@ static void clear_found(struct found *found)
 
 /*
  * Judges the row's holder. A process that lives here holds its lock however late its lease is, as
- * after the machine was suspended; of one elsewhere only the lease is known.
+ * after the machine was suspended; of one elsewhere, or that could not find out who it is, only the
+ * lease is known.
  */
 static void judge_holder(sqlite3_stmt *row, struct found *out)
 {
@@ -45,11 +46,8 @@ static void judge_holder(sqlite3_stmt *row, struct found *out)
     const char *host = (const char *)sqlite3_column_text(row, 1);
     size_t len = host ? strlen(host) : 0;
 
-    if (len == 0 || len >= sizeof(id.host)) {
-        out->is_free = true;
-        return;
-    }
-    memcpy(id.host, host, len + 1);
+    if (len > 0 && len < sizeof(id.host))
+        memcpy(id.host, host, len + 1);
     switch (core_process_look(&id)) {
     case CORE_PROCESS_ALIVE:
         break;

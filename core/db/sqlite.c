@@ -4,13 +4,13 @@
 #include <db/sqlite.h>
 
 #include <os/clock.h>
-#include <os/path.h>
 #include <run-core/str.h>
 
 #include <errno.h>
 #include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 enum {
@@ -122,14 +122,17 @@ static int is_cancelled(void *context)
     return core_cancel_code(db->cancel) != RC_OK;
 }
 
-/* SQLite would make the file readable for everybody; what belongs to it takes over its mode. */
+/*
+ * SQLite would make the file readable for everybody; what belongs to it takes over its mode. The
+ * file is made without being opened: to close a descriptor of it would drop the locks of all other
+ * connections that this process has to it.
+ */
 static enum rc_code make_private(const char *path, struct rc_error *err)
 {
-    int fd = core_fd_open(path, O_RDWR | O_CREAT | O_NOCTTY, 0600);
-
-    if (fd < 0)
+    if (mknod(path, S_IFREG | 0600, 0) != 0 && errno != EEXIST)
+        return rc_fail_errno(err, errno, "make the state database '%s'", path);
+    if (faccessat(AT_FDCWD, path, R_OK | W_OK, AT_EACCESS) != 0)
         return rc_fail_errno(err, errno, "open the state database '%s'", path);
-    core_fd_close(&fd);
     return RC_OK;
 }
 

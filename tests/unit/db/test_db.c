@@ -651,6 +651,44 @@ static void a_killed_writer_leaves_whole_transactions(void **state)
     }
 }
 
+/*
+ * Whether another process sees the lock by which a connection keeps its file from being taken out of
+ * WAL mode: SHARED_SIZE bytes from SHARED_FIRST on, see SQLite's file format.
+ */
+static bool is_locked(const char *path)
+{
+    int status = 0;
+    pid_t child = fork();
+
+    if (child == 0) {
+        struct flock look = {
+            .l_type = F_WRLCK, .l_whence = SEEK_SET, .l_start = 0x40000002, .l_len = 510
+        };
+        int fd = open(path, O_RDWR);
+        _exit(fd < 0 || fcntl(fd, F_GETLK, &look) != 0 ? 2 : look.l_type != F_UNLCK);
+    }
+    assert_int_equal(waitpid(child, &status, 0), child);
+    assert_true(WIFEXITED(status) && WEXITSTATUS(status) < 2);
+    return WEXITSTATUS(status) == 1;
+}
+
+/* POSIX drops a process's locks on a file when any of its descriptors of it is closed. */
+static void a_second_handle_keeps_the_locks_of_the_first(void **state)
+{
+    struct rc_db *first = open_notes();
+    RC_STR_AUTO path = rc_strf("%s/state/plugins/notes.db", folder);
+
+    (void)state;
+    assert_int_equal(number(first, "SELECT count(*) FROM notes"), 1);
+    assert_true(is_locked(path));
+    struct rc_db *second = open_notes();
+    assert_true(is_locked(path));
+    core_db_close_plugin(second);
+    assert_true(is_locked(path));
+    core_db_close_plugin(first);
+    assert_false(is_locked(path));
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -670,6 +708,8 @@ int main(void)
         cmocka_unit_test_setup_teardown(writers_wait_for_each_other, set_up, tear_down),
         cmocka_unit_test_setup_teardown(waits_and_computations_can_be_cancelled, set_up, tear_down),
         cmocka_unit_test_setup_teardown(a_full_disk_is_a_passing_fault, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(a_second_handle_keeps_the_locks_of_the_first, set_up,
+                                        tear_down),
         cmocka_unit_test_setup_teardown(a_killed_writer_leaves_whole_transactions, set_up,
                                         tear_down),
     };

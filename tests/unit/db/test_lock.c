@@ -165,6 +165,23 @@ static void a_holder_elsewhere_counts_until_its_lease_ends(void **state)
     core_lock_release(lock);
 }
 
+/* Where /proc is not mounted a process cannot say who it is; its locks hold all the same. */
+static void a_holder_without_identity_counts_until_its_lease_ends(void **state)
+{
+    struct rc_error err = RC_ERROR_INIT;
+    struct rc_lock *lock;
+
+    (void)state;
+    expect_ok(acquire(db, "l", 0, &lock, &err));
+    tamper("UPDATE locks SET host = ''");
+    struct rc_lock *second = NULL;
+    assert_int_equal(acquire(db, "l", 0, &second, &err), RC_CONFLICT);
+    tamper("UPDATE locks SET expires_unix_ms = 0");
+    expect_ok(acquire(db, "l", 0, &second, &err));
+    core_lock_release(second);
+    core_lock_release(lock);
+}
+
 static void leases_are_renewed_and_their_loss_is_told(void **state)
 {
     struct core_cancel lost = CORE_CANCEL_INIT;
@@ -364,6 +381,8 @@ int main(void)
                                         tear_down),
         cmocka_unit_test_setup_teardown(a_dead_holder_on_this_machine_holds_nothing, set_up,
                                         tear_down),
+        cmocka_unit_test_setup_teardown(a_holder_without_identity_counts_until_its_lease_ends,
+                                        set_up, tear_down),
         cmocka_unit_test_setup_teardown(a_holder_elsewhere_counts_until_its_lease_ends, set_up,
                                         tear_down),
         cmocka_unit_test_setup_teardown(leases_are_renewed_and_their_loss_is_told, set_up,
