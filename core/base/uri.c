@@ -6,6 +6,7 @@
 
 #include <run-core/str.h>
 
+#include <limits.h>
 #include <string.h>
 
 static const char separator[] = "://";
@@ -38,12 +39,14 @@ bool rc_uri_has_scheme(const char *text)
     return scheme_len(text) > 0;
 }
 
-static bool has_control_character(const char *text)
+/* The number of bytes in front of the first control character, or of all where there is none. */
+static size_t plain_len(const char *text)
 {
-    for (; *text != '\0'; text++)
-        if ((unsigned char)*text < 0x20 || *text == 0x7F)
-            return true;
-    return false;
+    size_t len = 0;
+
+    while ((unsigned char)text[len] >= 0x20 && text[len] != 0x7F)
+        len++;
+    return len;
 }
 
 /* Whether the 'len' bytes at 'segment' are "." or "..". */
@@ -69,8 +72,12 @@ enum rc_code rc_uri_split(const char *text, struct rc_uri *out, struct rc_error 
 {
     size_t len = scheme_len(text);
 
-    if (has_control_character(text))
-        return rc_fail(err, RC_INVALID, "a URI contains a control character");
+    size_t plain = plain_len(text);
+    if (text[plain] != '\0')
+        return rc_fail(err, RC_INVALID,
+                       "the URI that begins with '%.*s' has a control character behind that "
+                       "(0x%02X), which no name may have",
+                       plain < INT_MAX ? (int)plain : INT_MAX, text, (unsigned)text[plain]);
     if (len == 0)
         return rc_fail(err, RC_INVALID,
                        "'%s' is not a URI; write it as file:///path or s3://bucket/key", text);

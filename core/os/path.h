@@ -14,6 +14,12 @@
 /* The directory in which 'path' lies, as dirname(1) gives it. Freed with free(). */
 char *core_path_directory(const char *path);
 
+/*
+ * As rename(), of a file, that fails with EEXIST where 'to' exists. For file systems that cannot
+ * do that in one step, a crash between two leaves the file under both names.
+ */
+int core_path_rename_new(const char *from, const char *to);
+
 /* open() with O_CLOEXEC, repeated when interrupted. */
 int core_fd_open(const char *path, int flags, mode_t mode);
 int core_fd_openat(int directory, const char *name, int flags, mode_t mode);

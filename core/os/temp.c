@@ -317,17 +317,6 @@ static void release(int *fd, char **path, char **target)
     rc_str_free(target);
 }
 
-/* As rename() that fails with EEXIST where 'to' exists; for files where it must be emulated. */
-static int rename_new_file(const char *from, const char *to)
-{
-    if (renameat2(AT_FDCWD, from, AT_FDCWD, to, RENAME_NOREPLACE) == 0)
-        return 0;
-    if (errno != EINVAL && errno != ENOSYS)
-        return -1;
-    /* A crash between the two leaves a second name of the target: a leftover like any other. */
-    return link(from, to) == 0 ? unlink(from) : -1;
-}
-
 static enum rc_code publish_file(struct core_temp_file *file, bool exclusive, bool *moved,
                                  struct rc_error *err)
 {
@@ -341,8 +330,8 @@ static enum rc_code publish_file(struct core_temp_file *file, bool exclusive, bo
         return rc_fail(err, RC_CONFLICT, "'%s' was removed or replaced before it was finished",
                        file->path);
 
-    int result =
-        exclusive ? rename_new_file(file->path, file->target) : rename(file->path, file->target);
+    int result = exclusive ? core_path_rename_new(file->path, file->target)
+                           : rename(file->path, file->target);
     if (result != 0)
         return exclusive && errno == EEXIST
                    ? rc_fail(err, RC_CONFLICT, "'%s' exists already", file->target)

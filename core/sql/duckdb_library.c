@@ -52,7 +52,11 @@ static enum rc_code check_version(const char *path, struct rc_error *err)
             return rc_fail(err, RC_UNSUPPORTED,
                            "'%s' is no DuckDB library of version " OLDEST_TEXT " or newer; " REMEDY,
                            path);
-        return err->code;
+        if (err->code == RC_NOT_FOUND)
+            return err->code;
+        /* Damaged, for another machine, or in need of a library that is missing. */
+        struct rc_error copy = *err;
+        return rc_fail(err, copy.code, "%s; " REMEDY, copy.cause);
     }
 
     const char *text = probe.library_version();
@@ -114,7 +118,7 @@ static enum rc_code search(const char *configured, struct rc_error *err)
         return load_named(configured, "the engine's setting 'library'", err);
 
     add_installed_path(&installed);
-    if (load(installed.data, err) != RC_NOT_FOUND)
+    if (installed.len > 0 && load(installed.data, err) != RC_NOT_FOUND)
         return err->code;
     err->code = RC_OK;
     if (load("libduckdb.so", err) == RC_NOT_FOUND)

@@ -214,8 +214,10 @@ static enum rc_code writer_commit(struct rc_writer *base, struct rc_error *err)
 
     if (writer_check(writer, err) || writer_flush(writer, err))
         return err->code;
-    writer->committed = true;
-    return core_file_publish(&writer->place, &writer->temp, writer->if_match, err);
+    writer->committed =
+        core_file_publish(&writer->place, &writer->temp, writer->if_match, err) == RC_OK;
+    writer->failed = !writer->committed;
+    return writer->committed ? RC_OK : err->code;
 }
 
 static void writer_close(struct rc_writer *base)

@@ -178,10 +178,11 @@ static enum rc_code remove_source(const char *path, struct rc_error *err)
 static enum rc_code rename_held(const char *source, const char *target, bool is_free,
                                 enum outcome *outcome, struct rc_error *err)
 {
-    unsigned flags = is_free && !is_link(target) ? RENAME_NOREPLACE : 0;
-    int result = renameat2(AT_FDCWD, source, AT_FDCWD, target, flags);
+    int result =
+        is_free && !is_link(target) ? core_path_rename_new(source, target) : rename(source, target);
 
-    if (result != 0 && flags != 0 && (errno == EINVAL || errno == ENOSYS))
+    /* Some network file systems have no hard links either. */
+    if (result != 0 && (errno == EPERM || errno == ENOSYS || errno == EOPNOTSUPP))
         result = rename(source, target);
     if (result == 0) {
         *outcome = MOVED;

@@ -207,9 +207,15 @@ static enum rc_code has_object(struct rc_buf *path, const struct core_cancel *ca
         return errno == 0 ? RC_OK : rc_fail_errno(err, errno, "list '%s'", path->data);
     if (core_cancel_check(cancel, err))
         return err->code;
-    while (!*found && (entry = readdir(dir)) != NULL) {
+    while (!*found) {
         enum core_file_kind kind;
 
+        errno = 0;
+        entry = readdir(dir);
+        if (!entry)
+            return errno == 0 || errno == ENOENT
+                       ? RC_OK
+                       : rc_fail_errno(err, errno, "list '%s'", path->data);
         if (is_hidden(entry->d_name))
             continue;
         kind = entry_kind(dirfd(dir), entry);

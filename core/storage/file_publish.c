@@ -187,15 +187,10 @@ static enum rc_code put_in_place(struct core_temp_file *temp, bool is_new, bool 
     *taken = false;
     if (core_temp_file_name(temp, err))
         return err->code;
-    if (renameat2(AT_FDCWD, temp->path, AT_FDCWD, temp->target, is_new ? RENAME_NOREPLACE : 0)) {
+    if (is_new ? core_path_rename_new(temp->path, temp->target)
+               : rename(temp->path, temp->target)) {
         *taken = is_new && errno == EEXIST;
-        if (*taken)
-            return RC_OK;
-        if (errno != EINVAL && errno != ENOSYS)
-            return rc_fail_errno(err, errno, "put '%s' in place", temp->target);
-        code = core_temp_file_publish(temp, is_new, err);
-        *taken = code == RC_CONFLICT;
-        return code;
+        return *taken ? RC_OK : rc_fail_errno(err, errno, "put '%s' in place", temp->target);
     }
     code = core_dir_sync(parent, err);
     /* Its lock goes last: until then nobody removes the object, or the directory under it. */

@@ -114,7 +114,7 @@ static void test_not_a_library(void **state)
     struct rc_error err;
 
     assert_int_equal(core_file_write(path, "text", 4, 0644, &err), RC_OK);
-    check_load(path, NULL, RC_INVALID, path, "");
+    check_load(path, NULL, RC_INVALID, path, "set RUN_CORE_DUCKDB to its libduckdb.so");
 }
 
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
