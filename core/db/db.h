@@ -1,10 +1,10 @@
 /*
- * The state database: what survives between runs. One interface, SQLite behind it
- * (WAL; one file for the core, one beside it for each plugin).
+ * The state database: what survives between runs. One interface, SQLite behind it (WAL; one file
+ * for the core, one beside it for each plugin).
  *
- * A file and its "-wal" belong together: the latter has the newest commits, also while nobody has them open.
- * What a plugin was told is committed survives a failure of power; the core's own file, which has the locks,
- * is sound after one, but may have lost its last moments.
+ * A file and its "-wal" belong together: the latter has the newest commits, also while nobody has
+ * them open. What a plugin was told is committed survives a failure of power; the core's own file,
+ * which has the locks, is sound after one, but may have lost its last moments.
  *
  * A core_db may be used by any thread. An rc_db belongs to one thread.
  */

@@ -1,6 +1,7 @@
 /*
  * The embedded engine: a session is an in-memory DuckDB database of its own. This file opens and
- * closes it and runs statements; reading rows, attaching tables and writing files are the others' work.
+ * closes it and runs statements; reading rows, attaching tables and writing files are the others'
+ * work.
  */
 #include <sql/duckdb_session.h>
 
@@ -344,7 +345,9 @@ static enum rc_code exec(struct rc_sql *sql, const char *statement, const struct
                            changed, err);
 }
 
-/* EXPLAIN ANALYZE runs what it explains. A word too many is no harm here: it makes a read a write. */
+/*
+ * EXPLAIN ANALYZE runs what it explains. A word too many is no harm here: it makes a read a write.
+ */
 static bool mentions_analyze(const char *statement)
 {
     for (const char *c = statement; *c; c++)

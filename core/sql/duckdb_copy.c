@@ -1,10 +1,11 @@
 /*
- * Copies a table into folders on several connections at once, and still writes the same bytes each time.
+ * Copies a table into folders on several connections at once, and still writes the same bytes each
+ * time.
  *
  * Left to itself, DuckDB shares the rows of such a copy out among its threads and mixes them in
  * each folder. So each statement here copies a piece of the table that holds whole folders, on one
- * thread, and several statements run at a time. The pieces depend on the rows alone. This takes
- * a table whose rows stand folder by folder; for others the caller has another way.
+ * thread, and several statements run at a time. The pieces depend on the rows alone. This takes a
+ * table whose rows stand folder by folder; for others the caller has another way.
  */
 #include <sql/duckdb_session.h>
 
@@ -13,7 +14,10 @@
 #include <stdlib.h>
 
 enum {
-    /* Large enough that a statement's own costs do not count, small enough to keep all threads busy. */
+    /*
+     * Large enough that a statement's own costs do not count, small enough to keep all threads
+     * busy.
+     */
     PIECE_ROWS = 64 * 1024,
     PIECE_FOLDERS = 100, /* DuckDB's limit of folders that it fills at a time */
 };

@@ -1,6 +1,6 @@
 /*
- * The header of a CSV file, which says in which order its columns lie: whether there is one, and what
- * it names. The rows are DuckDB's to read.
+ * The header of a CSV file, which says in which order its columns lie: whether there is one, and
+ * what it names. The rows are DuckDB's to read.
  */
 #include <sql/duckdb_session.h>
 

@@ -59,8 +59,8 @@ struct core_duckdb_copy {
 };
 
 /*
- * Announces a statement to the watcher, until core_duckdb_end(). Fails if the run should stop, or if rows of an
- * earlier query are still open.
+ * Announces a statement to the watcher, until core_duckdb_end(). Fails if the run should stop, or
+ * if rows of an earlier query are still open.
  */
 RC_MUST_CHECK enum rc_code core_duckdb_begin(struct core_duckdb_session *session,
                                              struct rc_error *err);
@@ -69,7 +69,10 @@ void core_duckdb_end(struct core_duckdb_session *session);
 RC_MUST_CHECK enum rc_code core_duckdb_check(struct core_duckdb_session *session,
                                              struct rc_error *err);
 
-/* Prepares the only statement in 'text'; the session has begun. *out is to be destroyed in any case. */
+/*
+ * Prepares the only statement in 'text'; the session has begun. *out is to be destroyed in any
+ * case.
+ */
 RC_MUST_CHECK enum rc_code core_duckdb_prepare(struct core_duckdb_session *session,
                                                const char *text, struct duckdb_prepared **out,
                                                struct rc_error *err);
@@ -82,20 +85,26 @@ RC_MUST_CHECK enum rc_code core_duckdb_bind(struct core_duckdb_session *session,
 RC_MUST_CHECK enum rc_code core_duckdb_run(struct core_duckdb_session *session, const char *text,
                                            const struct rc_value *params, size_t count,
                                            int64_t *changed, struct rc_error *err);
-/* The same in the way of tidying up: it is run although the run should stop, and its failure is of no interest. */
+/*
+ * The same in the way of tidying up: it is run although the run should stop, and its failure is of
+ * no interest.
+ */
 void core_duckdb_run_always(struct core_duckdb_session *session, const char *text);
 
 /* One statement on a connection of a session that has begun; several may run, each on its own. */
 RC_MUST_CHECK enum rc_code core_duckdb_run_on(struct core_duckdb_session *session,
                                               struct duckdb_connection *connection,
                                               const char *text, struct rc_error *err);
-/* What the watcher interrupts too, until the helpers are forgotten: they must be before they are closed. */
+/*
+ * What the watcher interrupts too, until the helpers are forgotten: they must be before they are
+ * closed.
+ */
 void core_duckdb_add_helper(struct core_duckdb_session *session,
                             struct duckdb_connection *connection);
 void core_duckdb_forget_helpers(struct core_duckdb_session *session);
 /*
- * Copies the table if the rows of each folder stand together in it; else *done is false, and nothing
- * was written. The table must be visible to every connection.
+ * Copies the table if the rows of each folder stand together in it; else *done is false, and
+ * nothing was written. The table must be visible to every connection.
  */
 RC_MUST_CHECK enum rc_code core_duckdb_copy_folders(struct core_duckdb_session *session,
                                                     const struct core_duckdb_copy *copy, bool *done,
@@ -111,7 +120,10 @@ enum rc_code core_duckdb_fail(struct core_duckdb_session *session, const char *m
                               struct rc_error *err);
 /* The code that a message of the library stands for. */
 enum rc_code core_duckdb_error_code(const char *message);
-/* The message as one line for people: without its kind, the excerpt of the statement, and control characters. */
+/*
+ * The message as one line for people: without its kind, the excerpt of the statement, and control
+ * characters.
+ */
 void core_duckdb_error_text(const char *message, struct rc_buf *out);
 
 enum rc_code core_duckdb_query(struct rc_sql *sql, const char *statement,
@@ -144,7 +156,10 @@ bool core_duckdb_csv_field(const char **at, struct rc_buf *out);
 size_t core_duckdb_statement_length(const char *text);
 /* Whether 'type' is one of rc_sql_column; only such are written into statements. */
 bool core_duckdb_is_type(const char *type);
-/* A path in a list of files, in which DuckDB would take * ? and [ for patterns, as a quoted literal. */
+/*
+ * A path in a list of files, in which DuckDB would take * ? and [ for patterns, as a quoted
+ * literal.
+ */
 void core_duckdb_add_file(struct rc_buf *out, const char *path);
 
 #endif

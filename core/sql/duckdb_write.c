@@ -3,7 +3,8 @@
  * beside the target, read back, and published in one step.
  *
  * The step over a table makes the files the same run after run: the query runs on all threads and
- * its ORDER BY decides the order of the table; how it is then split over folders is in duckdb_copy.c. It is also how the number of rows is known before anything is written.
+ * its ORDER BY decides the order of the table; how it is then split over folders is in
+ * duckdb_copy.c. It is also how the number of rows is known before anything is written.
  */
 #include <sql/duckdb_session.h>
 
@@ -133,7 +134,10 @@ static void add_partitions(struct rc_buf *out, const struct rc_sql_output *outpu
     }
 }
 
-/* Whether the rows fall into more folders than DuckDB keeps open: it would begin a second file in some. */
+/*
+ * Whether the rows fall into more folders than DuckDB keeps open: it would begin a second file in
+ * some.
+ */
 static enum rc_code has_many_folders(struct writing *work, bool *out, struct rc_error *err)
 {
     RC_BUF_AUTO(sql, 64 * 1024);

@@ -1,7 +1,7 @@
 /*
  * Quoting of arbitrary bytes. A JSON string that is read back by a library is the bytes that went
- * in, where these are UTF-8; an SQL literal and a URL give them back when they are taken apart; and a
- * buffer that is too small holds either all of it or nothing.
+ * in, where these are UTF-8; an SQL literal and a URL give them back when they are taken apart; and
+ * a buffer that is too small holds either all of it or nothing.
  */
 #include <run-core/buf.h>
 #include <run-core/str.h>

@@ -652,8 +652,8 @@ static void a_killed_writer_leaves_whole_transactions(void **state)
 }
 
 /*
- * Whether another process sees the lock by which a connection keeps its file from being taken out of
- * WAL mode: SHARED_SIZE bytes from SHARED_FIRST on, see SQLite's file format.
+ * Whether another process sees the lock by which a connection keeps its file from being taken out
+ * of WAL mode: SHARED_SIZE bytes from SHARED_FIRST on, see SQLite's file format.
  */
 static bool is_locked(const char *path)
 {

@@ -80,7 +80,9 @@ static void test_partition_values(void **state)
     assert_rows(f, "SELECT count(*) FROM t", "23\n");
 }
 
-/* A name that would not be found again, or would lead elsewhere, is refused before anything runs. */
+/*
+ * A name that would not be found again, or would lead elsewhere, is refused before anything runs.
+ */
 static void test_partition_names(void **state)
 {
     static const char *const good[] = { "_hidden", "select", "a-b.c~d", "P2" };
