@@ -94,7 +94,8 @@ class Work:
     def _run_by_hand(self, first, last):
         return run([sys.executable, os.path.join(BENCH, "by_hand.py"), self.lake, self.hand, first,
                     last, ",".join(name for name, _ in WINDOWS), str(self.setting.threads),
-                    self.memory_limit, self.first],
+                    self.memory_limit, self.first,
+                    "unordered" if self.setting.unordered else "ordered"],
                    dict(os.environ, RUN_CORE_DUCKDB=self.setting.library))
 
     def full_ours(self, last=None):

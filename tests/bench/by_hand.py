@@ -3,9 +3,10 @@
 window of a day, each a COPY into the place where the aggregator writes, then the CSV file of the last
 day. It verifies nothing, makes nothing durable, publishes nothing at once and writes no marker.
 
-usage: by_hand.py LAKE OUTPUT FIRST_DAY LAST_DAY WINDOWS [THREADS [MEMORY_LIMIT [HISTORY_START]]]
+usage: by_hand.py LAKE OUTPUT FIRST_DAY LAST_DAY WINDOWS [THREADS [MEMORY_LIMIT [HISTORY_START [ORDER]]]]
 
-WINDOWS is a list such as 7,30,365,total. A total adds the day to the total of the day before."""
+WINDOWS is a list such as 7,30,365,total. A total adds the day to the total of the day before. ORDER
+is "ordered", as the aggregator does it, or "unordered"."""
 import ctypes
 import datetime
 import json
@@ -42,9 +43,12 @@ class Engine:
         self.api.duckdb_destroy_result(ctypes.byref(result))
 
 
+ORDERED = " ORDER BY partition, userid, shard"
+
+
 def copy_partitions(engine, query, target):
     os.makedirs(target)
-    engine.run(f"COPY ({query} ORDER BY partition, userid, shard) TO '{target}' "
+    engine.run(f"COPY ({query}{engine.order}) TO '{target}' "
                "(FORMAT parquet, COMPRESSION zstd, PARTITION_BY (partition), OVERWRITE_OR_IGNORE)")
 
 
@@ -89,11 +93,13 @@ def export(engine, output, names, day):
                "(FORMAT csv, COMPRESSION gzip, HEADER false)")
 
 
-def main(lake, output, first, last, windows, threads="2", memory_limit="", start=None):
+def main(lake, output, first, last, windows, threads="2", memory_limit="", start=None,
+         order="ordered"):
     first, last = map(datetime.date.fromisoformat, (first, last))
     start = datetime.date.fromisoformat(start) if start else first
     began = time.perf_counter()
     engine = Engine(LIBRARY)
+    engine.order = ORDERED if order == "ordered" else ""
     engine.run(f"SET threads = {threads}")
     if memory_limit:
         engine.run(f"SET memory_limit = '{memory_limit}'")

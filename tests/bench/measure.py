@@ -21,6 +21,7 @@ class Setting:
     days: int
     threads: int
     memory_limit: str
+    unordered: bool
 
     def binary(self):
         return os.path.join(self.build, "run-core")
