@@ -2,7 +2,9 @@
 
 import json
 import os
+import shutil
 import subprocess
+import tempfile
 from pathlib import Path
 
 import pytest
@@ -108,3 +110,15 @@ class World:
 @pytest.fixture
 def world(tmp_path):
     return World(tmp_path)
+
+
+@pytest.fixture
+def world_in_memory(tmp_path):
+    """A world for tests of many runs in which nothing but the processes is broken: without a disk
+    to wait for, where there is memory to be had as files."""
+    try:
+        root = Path(tempfile.mkdtemp(prefix="run-core-", dir="/dev/shm"))
+    except OSError:
+        root = tmp_path
+    yield World(root)
+    shutil.rmtree(root, ignore_errors=True)

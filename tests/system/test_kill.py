@@ -37,6 +37,11 @@ def kill(world, after, group):
 
 
 @pytest.fixture
+def world(world_in_memory):
+    return world_in_memory
+
+
+@pytest.fixture
 def lake(world):
     rng = random.Random(7)
     lake = Lake(world.root)
