@@ -11,8 +11,8 @@
 struct rc_job;
 
 /*
- * Does item 'index' of the work; runs in several threads at once. 'job' is that of the pool: what an
- * item opens with it, the item closes.
+ * Does item 'index' of the work; runs in several threads at once. 'job' is that of the pool: what
+ * an item opens with it, the item closes.
  */
 typedef enum rc_code rc_parallel_fn(struct rc_job *job, void *context, size_t index,
                                     struct rc_error *err);
