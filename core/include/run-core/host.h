@@ -277,9 +277,11 @@ static inline RC_MUST_CHECK enum rc_code rc_sql_attach(struct rc_job *job, struc
 
 /*
  * Writes the result of a query to a location and replaces all that was there. The files are
- * written apart, checked and then published; a reader sees the old set or the new one. What a run
- * that was killed left behind is removed by the next write to the same location. A query without
- * rows leaves an empty location (a folder), or a file with no rows (a single object).
+ * written apart, checked and then published: who opens the location afterwards finds the new set,
+ * who opened it before the old one, and a reader that opens file by file meanwhile may miss some.
+ * What a run that was killed left behind is removed by the next write to the same location. A
+ * query without rows leaves an empty location (a folder), or a file with no rows (a single
+ * object).
  */
 static inline RC_MUST_CHECK enum rc_code rc_sql_write(struct rc_job *job, struct rc_sql *sql,
                                                       const struct rc_sql_output *output,
