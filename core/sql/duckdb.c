@@ -378,6 +378,21 @@ static enum rc_code is_read(struct rc_sql *sql, const char *statement, bool *rea
 
 /* ---- opening and closing -------------------------------------------------------------------- */
 
+/*
+ * What DuckDB is told, so that the process keeps within the limit that the user set. DuckDB counts only
+ * its buffers: told 512 MiB it took 657 MiB, told 1 GiB 1285 MiB (10 M events a day, 2 M users). So the
+ * library's own 40 MiB are taken off, and a fifth of the rest. Of a limit up to 200 MiB the same
+ * share is left as of those.
+ */
+static int64_t buffer_limit(int64_t memory_limit_bytes)
+{
+    const int64_t mib = 1 << 20;
+
+    if (memory_limit_bytes <= 200 * mib)
+        return memory_limit_bytes / 100 * 64;
+    return (memory_limit_bytes - 40 * mib) / 5 * 4;
+}
+
 static enum rc_code configure(struct core_duckdb_session *session, struct duckdb_config *config,
                               struct rc_error *err)
 {
@@ -398,7 +413,7 @@ static enum rc_code configure(struct core_duckdb_session *session, struct duckdb
         { "enable_external_file_cache", "false" },
     };
 
-    snprintf(memory, sizeof(memory), "%" PRId64 "B", settings->memory_limit_bytes);
+    snprintf(memory, sizeof(memory), "%" PRId64 "B", buffer_limit(settings->memory_limit_bytes));
     snprintf(threads, sizeof(threads), "%d", session->threads);
     for (size_t i = 0; i < RC_ARRAY_LEN(options); i++)
         if (options[i].value && session->api->set_config(config, options[i].name, options[i].value))

@@ -232,7 +232,7 @@ static void test_memory_limit(void **state)
     f->settings.temp_limit_bytes = 1 << 20;
     fixture_reopen(f);
     assert_rows(f, "SELECT current_setting('memory_limit'), current_setting('threads')",
-                "'32.0 MiB'|2\n");
+                "'20.4 MiB'|2\n"); /* the rest is for what DuckDB does not count */
     assert_fails(f, "CREATE TEMP TABLE big AS SELECT md5(i::varchar) h FROM range(3000000) t(i)",
                  RC_TOO_LARGE, "of the engine");
     assert_rows(f, "SELECT 'usable'", "'usable'\n");
