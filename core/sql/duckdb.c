@@ -379,10 +379,10 @@ static enum rc_code is_read(struct rc_sql *sql, const char *statement, bool *rea
 /* ---- opening and closing -------------------------------------------------------------------- */
 
 /*
- * What DuckDB is told, so that the process keeps within the limit that the user set. DuckDB counts only
- * its buffers: told 512 MiB it took 657 MiB, told 1 GiB 1285 MiB (10 M events a day, 2 M users). So the
- * library's own 40 MiB are taken off, and a fifth of the rest. Of a limit up to 200 MiB the same
- * share is left as of those.
+ * What DuckDB is told, so that the process keeps within the limit that the user set. DuckDB
+ * counts only its buffers: told 512 MiB it took 657 MiB, told 1 GiB 1285 MiB (10 M events a day,
+ * 2 M users). So the library's own 40 MiB are taken off, and a fifth of the rest. Of a limit up
+ * to 200 MiB the same share is left as of those.
  */
 static int64_t buffer_limit(int64_t memory_limit_bytes)
 {
