@@ -4,6 +4,9 @@
  */
 #include <cli/cli.h>
 
+#include <cli/output.h>
+#include <os/clock.h>
+
 #include <errno.h>
 #include <fcntl.h>
 #include <unistd.h>
@@ -39,6 +42,10 @@ static void hold_standard_descriptors(void)
 
 int main(int argc, char **argv)
 {
+    struct rc_error err = RC_ERROR_INIT;
+
     hold_standard_descriptors();
+    if (core_clock_init(&err))
+        return core_cli_complain(&err);
     return core_cli_main(commands, argc, argv);
 }

@@ -14,6 +14,7 @@ struct section {
 static const struct section sections[] = {
     { "core", "core", "The process itself; each key once over all files." },
     { "core.auth", "core: auth", "Who may ask over HTTP." },
+    { "core.history", "core: history", "What is kept of runs that have ended." },
     { "storage", "storage: NAME", "A store, and the bucket that it stands for." },
     { "sql", "sql: NAME", "An SQL engine." },
     { "plugins", "plugins: NAME",
@@ -23,6 +24,8 @@ static const struct section sections[] = {
       "A job, with options of the plugin and parameters of the action under 'config', in the file "
       "'config_file', or both." },
     { "jobs.retry", "jobs: NAME: retry", "When a failed attempt is made again." },
+    { "jobs.limits", "jobs: NAME: limits",
+      "What a run may take, in the daemon and in the foreground." },
 };
 
 void core_help_add_configuration(bool markdown, struct rc_buf *out)

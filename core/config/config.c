@@ -358,6 +358,7 @@ static void bind_core(struct loader *loader)
     if (settings->state && !strstr(settings->state, "://"))
         core_path_resolve(arena, &map, "state", &settings->state);
     core_path_resolve(arena, &map, "socket", &settings->socket);
+    core_path_resolve(arena, &map, "spool", &settings->spool);
     core_path_resolve_list(arena, &map, "plugin_path", &settings->plugin_path);
     core_path_resolve(arena, core_node_get(&map, "auth"), "tokens_file", &settings->tokens_file);
 }

@@ -24,6 +24,15 @@ struct core_settings {
     struct rc_strs plugin_path; /* absolute directories */
     const char *tokens_file;    /* of auth, or NULL */
     int log_level;              /* enum rc_log_level */
+
+    /* Of the daemon. */
+    const char *spool;         /* folder; NULL: by the rule of the command line */
+    int64_t max_workers;       /* at once */
+    int64_t shutdown_grace_ms; /* how long running work is waited for */
+    int64_t lease_ms;          /* of a daemon, where several share the state */
+    struct {
+        int64_t keep_ms, runs, log_bytes; /* age; rows a job; of one attempt's log */
+    } history;
 };
 
 enum core_addressing_setting { CORE_ADDRESS_AUTO, CORE_ADDRESS_PATH, CORE_ADDRESS_VIRTUAL };
@@ -57,6 +66,8 @@ struct core_plugin_settings {
     const char *config_file_shown;  /* as messages name it: beside the file that names it */
     const char *config_url;
     struct core_place config_file_place, config_url_place;
+    bool serve;        /* its routes, in the daemon */
+    const char *mount; /* where; NULL: /plugins/NAME */
 };
 
 enum core_concurrency { CORE_FORBID, CORE_ALLOW, CORE_REPLACE, CORE_QUEUE };
@@ -67,7 +78,7 @@ enum core_dst_overlap { CORE_DST_OVERLAP_AUTO, CORE_DST_OVERLAP_FIRST, CORE_DST_
 
 /* An item of a job's notify list. */
 struct core_notify_settings {
-    struct rc_strs on; /* "failure", "missed", "success" */
+    struct rc_strs on; /* "failure", "recovery", "missed", "success" */
     const char *url;
 };
 
@@ -82,6 +93,13 @@ struct core_job_settings {
     struct {
         int64_t attempts, backoff_ms, max_backoff_ms;
     } retry;
+    struct {
+        int64_t memory_bytes;        /* of all its processes, by a control group */
+        int64_t address_space_bytes; /* setrlimit(2): RLIMIT_AS */
+        int64_t cpu_ms;              /* RLIMIT_CPU */
+        int64_t file_bytes;          /* RLIMIT_FSIZE */
+        int64_t nice;                /* 0 to 19 */
+    } limits;                        /* 0: none */
     int concurrency, misfire;
     int64_t catchup_window_ms;
     int dst_gap, dst_overlap;

@@ -36,6 +36,30 @@ static const struct rc_option core_options[] = {
       .help = "Directories in which plugins are looked for, in this order." },
     { RC_ENUM("log_level", struct core_settings, log_level, log_levels), .def = "info",
       .help = "The least important messages that are logged." },
+    { RC_STR("spool", struct core_settings, spool),
+      .help = "Folder on this machine for the logs and results of the daemon's runs; by default "
+              "beside the state." },
+    { RC_INT("max_workers", struct core_settings, max_workers), .def = "256", .min = 1,
+      .max = 100000,
+      .help = "Most runs of the daemon at the same time; more wait for their turn." },
+    { RC_MS("shutdown_grace", struct core_settings, shutdown_grace_ms), .def = "30s", .min = 0,
+      .max = DAYS_MS(1),
+      .help = "How long the daemon, asked to end, waits for running work before it stops it." },
+    { RC_MS("lease", struct core_settings, lease_ms), .def = "60s", .min = SECONDS_MS(2),
+      .max = SECONDS_MS(3600),
+      .help = "Where several daemons share the state: how long one may be silent until the others "
+              "take over its slots." },
+    { 0 },
+};
+
+static const struct rc_option history_options[] = {
+    { RC_MS("keep", struct core_settings, history.keep_ms), .def = "90d", .min = SECONDS_MS(60),
+      .max = DAYS_MS(36500), .help = "How long ended runs and their logs are kept." },
+    { RC_INT("runs", struct core_settings, history.runs), .def = "1000", .min = 1,
+      .max = 1000000000, .help = "Most ended runs to keep of each job." },
+    { RC_BYTES("log_size", struct core_settings, history.log_bytes), .def = "16MiB", .min = 4096,
+      .max = INT64_C(1) << 40,
+      .help = "Most of one attempt's log to keep; beyond it the oldest half goes." },
     { 0 },
 };
 
@@ -47,6 +71,7 @@ static const struct rc_option auth_options[] = {
 
 static const struct core_subsection core_parts[] = {
     { "auth", CORE_OPTION_TABLE(auth_options) },
+    { "history", CORE_OPTION_TABLE(history_options) },
     { 0 },
 };
 
@@ -97,6 +122,10 @@ static const struct rc_option plugin_options[] = {
           "YAML or JSON file of option values, for all jobs of the plugin; weaker than 'config'." },
     { RC_URL("config_url", struct core_plugin_settings, config_url),
       .help = "The same, fetched over HTTP at each run." },
+    { RC_BOOL("serve", struct core_plugin_settings, serve), .def = "false",
+      .help = "Whether the daemon serves the plugin's HTTP routes." },
+    { RC_STR("mount", struct core_plugin_settings, mount),
+      .help = "The path below which they are served; by default /plugins/NAME." },
     { 0 },
 };
 
@@ -105,7 +134,7 @@ static const char *const concurrencies[] = { "forbid", "allow", "replace", "queu
 static const char *const misfires[] = { "skip", "latest", "all", NULL };
 static const char *const dst_gaps[] = { "auto", "run_after", "skip", NULL };
 static const char *const dst_overlaps[] = { "auto", "first", "both", NULL };
-static const char *const events[] = { "failure", "missed", "success", NULL };
+static const char *const events[] = { "failure", "recovery", "missed", "success", NULL };
 
 static const struct rc_option notify_options[] = {
     { RC_LIST("on", struct core_notify_settings, on), .flags = RC_OPT_REQUIRED, .choices = events,
@@ -160,8 +189,28 @@ static const struct rc_option retry_options[] = {
     { 0 },
 };
 
+static const struct rc_option limits_options[] = {
+    { RC_BYTES("memory", struct core_job_settings, limits.memory_bytes), .def = "0", .min = 0,
+      .max = INT64_MAX,
+      .help = "Most memory of all processes of a run, by a control group, where run-core may make "
+              "one; 0 is no limit." },
+    { RC_BYTES("address_space", struct core_job_settings, limits.address_space_bytes), .def = "0",
+      .min = 0, .max = INT64_MAX,
+      .help = "Largest address space of the worker (RLIMIT_AS); 0 is no limit." },
+    { RC_MS("cpu_time", struct core_job_settings, limits.cpu_ms), .def = "0", .min = 0,
+      .max = DAYS_MS(365),
+      .help = "Most processor time of the worker, in whole seconds; 0 is no "
+              "limit." },
+    { RC_BYTES("file_size", struct core_job_settings, limits.file_bytes), .def = "0", .min = 0,
+      .max = INT64_MAX, .help = "Largest file that the worker may write; 0 is no limit." },
+    { RC_INT("nice", struct core_job_settings, limits.nice), .def = "0", .min = 0, .max = 19,
+      .help = "How far the worker steps back behind other processes; see nice(1)." },
+    { 0 },
+};
+
 static const struct core_subsection job_parts[] = {
     { "retry", CORE_OPTION_TABLE(retry_options) },
+    { "limits", CORE_OPTION_TABLE(limits_options) },
     { 0 },
 };
 

@@ -21,7 +21,7 @@ static void lose(struct rc_lock *lock)
 void core_lease_renew(struct rc_lock *lock)
 {
     struct core_db *db = lock->db;
-    int64_t now_unix_ms = core_clock_now_unix_ms();
+    int64_t now_unix_ms = core_clock_real_unix_ms();
     const struct rc_value params[] = {
         rc_value_int(now_unix_ms + db->lease_ms),
         rc_value_text(lock->name),
@@ -35,7 +35,7 @@ void core_lease_renew(struct rc_lock *lock)
                          "WHERE name = $2 AND token = $3 AND holder IS NOT NULL",
                          params, RC_ARRAY_LEN(params), &changed, &ignored)) {
         /* Without an answer the lease runs on, but not beyond its end. */
-        if (core_clock_now_unix_ms() >= lock->expires_unix_ms)
+        if (core_clock_real_unix_ms() >= lock->expires_unix_ms)
             lose(lock);
     } else if (changed == 0) {
         lose(lock);

@@ -58,7 +58,7 @@ static void judge_holder(sqlite3_stmt *row, struct found *out)
         out->is_free = true;
         break;
     case CORE_PROCESS_ELSEWHERE:
-        out->is_free = sqlite3_column_int64(row, 5) <= core_clock_now_unix_ms();
+        out->is_free = sqlite3_column_int64(row, 5) <= core_clock_real_unix_ms();
         break;
     }
 }
@@ -94,7 +94,7 @@ static enum rc_code look(struct core_db *db, const char *name, struct found *out
  */
 static enum rc_code take(struct core_db *db, struct rc_lock *lock, struct rc_error *err)
 {
-    int64_t now_unix_ms = core_clock_now_unix_ms();
+    int64_t now_unix_ms = core_clock_real_unix_ms();
     const struct rc_value params[] = {
         rc_value_text(lock->name),
         rc_value_text(lock->holder),
@@ -235,7 +235,7 @@ enum rc_code core_lock_check(struct rc_lock *lock, struct rc_error *err)
 
     (void)pthread_mutex_lock(&db->mutex);
     /* Late, as after the machine was suspended: still ours only if nobody took it meanwhile. */
-    if (!lock->is_lost && core_clock_now_unix_ms() >= lock->expires_unix_ms)
+    if (!lock->is_lost && core_clock_real_unix_ms() >= lock->expires_unix_ms)
         core_lease_renew(lock);
     if (lock->is_lost)
         code = rc_fail(err, RC_CONFLICT,

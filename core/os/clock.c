@@ -1,9 +1,26 @@
 /*
- * The clocks of this machine.
+ * The clocks of this machine, and the wall clock that tests and rehearsals move.
  */
 #include <os/clock.h>
 
+#include <run-core/str.h>
+#include <run-core/time.h>
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdatomic.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
 #include <time.h>
+#include <unistd.h>
+
+/* How the wall clock is moved; set once at start. */
+static struct {
+    const atomic_llong *offset_ms; /* in a file that others change; or NULL */
+    int64_t real_start_ms, shown_start_ms;
+    int64_t speed; /* 0: the clock is real, or has the offset above */
+} moved;
 
 static int64_t read_ms(clockid_t clock)
 {
@@ -13,9 +30,77 @@ static int64_t read_ms(clockid_t clock)
     return (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000;
 }
 
-int64_t core_clock_now_unix_ms(void)
+static enum rc_code map_offset(const char *path, struct rc_error *err)
+{
+    int fd = open(path, O_RDONLY | O_CLOEXEC);
+    void *page = MAP_FAILED;
+    int error_number = errno;
+
+    if (fd >= 0) {
+        page = mmap(NULL, sizeof(*moved.offset_ms), PROT_READ, MAP_SHARED, fd, 0);
+        error_number = errno;
+        (void)close(fd);
+    }
+    if (page == MAP_FAILED)
+        return rc_fail_errno(err, error_number, "read the clock's offset from '%s'", path);
+    moved.offset_ms = page;
+    return RC_OK;
+}
+
+enum rc_code core_clock_init(struct rc_error *err)
+{
+    const char *text = getenv("RUN_CORE_CLOCK");
+    const char *times;
+    RC_STR_AUTO start = NULL;
+    int64_t speed = 1;
+
+    if (!text || !text[0])
+        return RC_OK;
+    if (text[0] == '@')
+        return map_offset(text + 1, err);
+    times = strchr(text, '*');
+    start = times ? rc_strndup(text, (size_t)(times - text)) : rc_strdup(text);
+    if (!rc_parse_time(start, &moved.shown_start_ms) ||
+        (times && (!rc_parse_int(times + 1, &speed) || speed < 1 || speed > 1000000)))
+        return rc_fail(
+            err, RC_INVALID,
+            "RUN_CORE_CLOCK is '%s'; write a time such as 2026-03-29T00:00:00Z, the same "
+            "with a speed behind it (*600), or @FILE",
+            text);
+    moved.real_start_ms = read_ms(CLOCK_REALTIME);
+    moved.speed = speed;
+    return RC_OK;
+}
+
+bool core_clock_is_moved(void)
+{
+    return moved.offset_ms || moved.speed;
+}
+
+int64_t core_clock_speed(void)
+{
+    return moved.speed ? moved.speed : 1;
+}
+
+int64_t core_clock_real_unix_ms(void)
 {
     return read_ms(CLOCK_REALTIME);
+}
+
+int64_t core_clock_now_unix_ms(void)
+{
+    int64_t real_ms = read_ms(CLOCK_REALTIME);
+
+    if (moved.offset_ms)
+        return real_ms + atomic_load(moved.offset_ms);
+    if (moved.speed)
+        return moved.shown_start_ms + (real_ms - moved.real_start_ms) * moved.speed;
+    return real_ms;
+}
+
+int64_t core_clock_boot_ms(void)
+{
+    return read_ms(CLOCK_BOOTTIME);
 }
 
 int64_t core_clock_mono_ms(void)
