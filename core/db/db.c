@@ -1,115 +1,139 @@
 /*
- * The state database as a place: what its URL means, its folder, and its own schema.
+ * The state database: which server its URL names, and the core's own schema on it.
  * Plugins' schemas are in plugin.c, locks in lock.c.
  */
 #include <db/internal.h>
 
-#include <os/file.h>
-#include <os/path.h>
+#include <os/clock.h>
 #include <run-core/str.h>
-#include <run-core/uri.h>
 
-#include <limits.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
 #include <time.h>
 
 enum {
-    FOLDER_MODE = 0700,
     LEASE_MS = 30000,
     RENEW_MS = 10000,
-    BUSY_LIMIT_MS = 5000, /* well below what a lease leaves for its renewal */
+    MEND_MS = 5000, /* for a connection that is made anew; well below a lease */
+    MEND_PAUSE_MS = 10,
 };
 
-static const char file_name[] = "state.db";
+static const struct core_db_server *const servers[] = { &core_db_on_sqlite };
+
+static enum rc_code find_server(const char *url, const struct core_db_server **out,
+                                struct rc_error *err)
+{
+    for (size_t i = 0; i < RC_ARRAY_LEN(servers); i++) {
+        *out = servers[i];
+        if (servers[i]->knows(url))
+            return RC_OK;
+    }
+    return rc_fail(err, RC_UNSUPPORTED,
+                   "the state cannot lie in '%.*s...'; write sqlite:///path/state.db, a folder, or "
+                   "postgresql://user@host/database",
+                   (int)(strstr(url, "://") + 3 - url), url);
+}
 
 /* Released migrations never change; a change is a further one. */
-static const struct rc_migration migrations[] = {
-    { 1, "CREATE TABLE locks ("
-         "name TEXT PRIMARY KEY, "
-         "token INTEGER NOT NULL, " /* of the latest holder; stays when the lock is free */
-         "holder TEXT, "            /* NULL: free */
-         "host TEXT, pid INTEGER, start_ticks INTEGER, "
-         "acquired_unix_ms INTEGER, expires_unix_ms INTEGER)" },
-};
-
-static bool is_directory(const char *path)
+static enum rc_code migrate(struct core_session *session, const struct core_db_server *server,
+                            struct rc_error *err)
 {
-    struct stat st;
+    const struct rc_migration migrations[] = {
+        *server->first,
+    };
 
-    return stat(path, &st) == 0 && S_ISDIR(st.st_mode);
+    return core_session_migrate(session, "run-core", migrations, RC_ARRAY_LEN(migrations), err);
 }
 
-enum rc_code core_db_find_file(const char *url, struct rc_buf *out, struct rc_error *err)
+/* Everything but the session. */
+static struct core_db *make(const struct core_db_server *server, const char *url)
 {
-    static const char scheme[] = "sqlite://";
-    const char *path = url;
-
-    if (rc_uri_has_scheme(url)) {
-        if (!rc_str_starts(url, scheme))
-            return rc_fail(err, RC_UNSUPPORTED,
-                           "the state cannot lie in '%.*s...'; write sqlite:///path/state.db, or a "
-                           "folder",
-                           (int)(strstr(url, "://") + 3 - url), url);
-        path = url + strlen(scheme);
-        if (path[0] != '/')
-            return rc_fail(err, RC_INVALID,
-                           "'%s' names no absolute path; write it with three slashes, "
-                           "sqlite:///path/state.db",
-                           url);
-    }
-    if (path[0] == '\0')
-        return rc_fail(err, RC_INVALID, "the place of the state is empty");
-    rc_buf_adds(out, path);
-    if (path == url || rc_str_ends(path, "/") || is_directory(path))
-        rc_buf_addf(out, "%s%s", rc_str_ends(path, "/") ? "" : "/", file_name);
-    return rc_buf_check(out, err);
-}
-
-static void init_threads(struct core_db *db)
-{
+    struct core_db *db = rc_calloc(1, sizeof(*db));
     pthread_condattr_t attributes;
 
+    db->server = server;
+    db->url = rc_strdup(url);
+    db->lease_ms = LEASE_MS;
+    db->renew_ms = RENEW_MS;
+    core_process_self(&db->self);
     RC_ASSERT(pthread_mutex_init(&db->mutex, NULL) == 0);
     RC_ASSERT(pthread_condattr_init(&attributes) == 0);
     RC_ASSERT(pthread_condattr_setclock(&attributes, CLOCK_MONOTONIC) == 0);
     RC_ASSERT(pthread_cond_init(&db->wake, &attributes) == 0);
     (void)pthread_condattr_destroy(&attributes);
+    return db;
+}
+
+static enum rc_code open_at(const char *url, bool durable, struct core_db **out,
+                            struct rc_error *err)
+{
+    const struct core_db_server *server;
+    struct core_session *session;
+
+    *out = NULL;
+    if (find_server(url, &server, err) || server->open(url, durable, &session, err))
+        return err->code;
+    if (migrate(session, server, err)) {
+        core_session_close(session);
+        return err->code;
+    }
+    *out = make(server, url);
+    (*out)->core = session;
+    return RC_OK;
 }
 
 enum rc_code core_db_open(const char *url, struct core_db **out, struct rc_error *err)
 {
-    RC_BUF_AUTO(path, PATH_MAX);
-    RC_STR_AUTO folder = NULL;
-    struct core_db *db;
+    return open_at(url, /* durable = */ false, out, err);
+}
+
+enum rc_code core_db_open_durable(const char *url, struct core_db **out, struct rc_error *err)
+{
+    return open_at(url, /* durable = */ true, out, err);
+}
+
+enum rc_code core_db_copy_plugin(const char *url, const char *plugin, const char *directory,
+                                 struct core_db **out, struct rc_error *err)
+{
+    RC_STR_AUTO copy = NULL;
+    const struct core_db_server *server;
 
     *out = NULL;
-    if (core_db_find_file(url, &path, err))
+    if (find_server(url, &server, err) || server->copy_plugin(url, plugin, directory, &copy, err))
         return err->code;
-    folder = core_path_directory(path.data);
-    if (!is_directory(folder) && core_dir_make(folder, FOLDER_MODE, err))
-        return rc_context(err, "make the folder for the state");
-
-    db = rc_calloc(1, sizeof(*db));
-    db->lease_ms = LEASE_MS;
-    db->renew_ms = RENEW_MS;
-    if (core_sqlite_open(path.data, /* durable = */ false, /* cancel = */ NULL, &db->core, err)) {
-        free(db);
-        return err->code;
-    }
-    if (core_sqlite_migrate(&db->core, "run-core", migrations, RC_ARRAY_LEN(migrations), err)) {
-        core_sqlite_close(&db->core);
-        free(db);
-        return err->code;
-    }
-    db->core.busy_limit_ms = BUSY_LIMIT_MS;
-    db->folder = folder;
-    folder = NULL;
-    core_process_self(&db->self);
-    init_threads(db);
-    *out = db;
+    *out = make(server, copy);
+    (*out)->rehearsal = true;
     return RC_OK;
+}
+
+struct core_session *core_db_session(struct core_db *db)
+{
+    RC_ASSERT(!db->renewing);
+    return db->core;
+}
+
+enum rc_code core_db_mend(struct core_db *db, struct rc_error *err)
+{
+    int64_t deadline_ms = core_clock_mono_ms() + MEND_MS;
+    bool ready;
+
+    for (;;) {
+        if (core_session_recover(db->core, &ready, err))
+            return err->code;
+        if (ready)
+            return RC_OK;
+        if (core_clock_mono_ms() >= deadline_ms)
+            return rc_fail(err, RC_UNAVAILABLE, "the state database does not answer");
+        core_clock_sleep_ms(MEND_PAUSE_MS);
+    }
+}
+
+static void clear(struct core_db *db)
+{
+    (void)pthread_cond_destroy(&db->wake);
+    (void)pthread_mutex_destroy(&db->mutex);
+    free(db->url);
+    free(db);
 }
 
 void core_db_close(struct core_db *db)
@@ -117,9 +141,15 @@ void core_db_close(struct core_db *db)
     if (!db)
         return;
     core_lease_stop(db);
-    core_sqlite_close(&db->core);
-    (void)pthread_cond_destroy(&db->wake);
-    (void)pthread_mutex_destroy(&db->mutex);
-    free(db->folder);
-    free(db);
+    core_session_close(db->core);
+    clear(db);
+}
+
+void core_db_forget(struct core_db *db)
+{
+    if (!db)
+        return;
+    RC_ASSERT(!db->renewing);
+    core_session_forget(db->core);
+    clear(db);
 }

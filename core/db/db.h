@@ -1,10 +1,12 @@
 /*
- * The state database: what survives between runs. One interface, SQLite behind it (WAL; one file
- * for the core, one beside it for each plugin).
+ * The state database: what survives between runs. One interface, behind it SQLite (WAL; one file
+ * for the core, one beside it for each plugin) or PostgreSQL (one schema for the core, run_core,
+ * and one for each plugin, run_core_NAME).
  *
- * A file and its "-wal" belong together: the latter has the newest commits, also while nobody has
- * them open. What a plugin was told is committed survives a failure of power; the core's own file,
- * which has the locks, is sound after one, but may have lost its last moments.
+ * A file of SQLite and its "-wal" belong together: the latter has the newest commits, also while
+ * nobody has them open. What a plugin was told is committed survives a failure of power; the core's
+ * own file, which has the locks, is sound after one, but may have lost its last moments, unless it
+ * was opened durable.
  *
  * A core_db may be used by any thread. An rc_db belongs to one thread.
  */
@@ -19,15 +21,31 @@
 #include <stdbool.h>
 
 struct core_db;
+struct core_session;
 
 /*
- * Opens, and makes if needed, the database at 'url': "sqlite:///path/state.db", or a folder,
- * which then holds state.db. RC_UNSUPPORTED: another scheme. RC_CORRUPT: the file is not a sound
- * database of ours; the message says how to set it aside.
+ * Opens, and makes if needed, the database at 'url': "sqlite:///path/state.db", a folder, which
+ * then holds state.db, or "postgresql://user:password@host:port/database?options", as libpq takes
+ * it. RC_UNSUPPORTED: another scheme. RC_CORRUPT: what is there is not a sound database of ours;
+ * the message says how to set it aside. RC_UNAVAILABLE: the server does not answer now.
  */
 RC_MUST_CHECK enum rc_code core_db_open(const char *url, struct core_db **out,
                                         struct rc_error *err);
+/* The same, for whoever keeps the ledger: what is committed survives a failure of power. */
+RC_MUST_CHECK enum rc_code core_db_open_durable(const char *url, struct core_db **out,
+                                                struct rc_error *err);
 void core_db_close(struct core_db *db);
+/*
+ * For a forked child: frees 'db' but leaves the connection as it is, to the parent, which goes on
+ * with it.
+ */
+void core_db_forget(struct core_db *db);
+
+/*
+ * The session on the core's own schema, for a process with one thread that takes no locks through
+ * 'db', whose thread would use it as well. Belongs to 'db'.
+ */
+struct core_session *core_db_session(struct core_db *db);
 
 /* The plugin's own schema, as rc_db_open(). 'cancel' may be NULL and outlives the handle. */
 RC_MUST_CHECK enum rc_code core_db_open_plugin(struct core_db *db, const char *plugin,
@@ -37,9 +55,11 @@ RC_MUST_CHECK enum rc_code core_db_open_plugin(struct core_db *db, const char *p
 void core_db_close_plugin(struct rc_db *db);
 
 /*
- * A database in 'directory' with a private copy of the plugin's schema and rows as they are now in
- * the database at 'url', or without them if there are none yet: what a dry run works on. Nothing
- * is made at 'url'. Closed with core_db_close().
+ * A database for a dry run, in which core_db_open_plugin() finds the plugin's schema as it is at
+ * 'url', or none if there is none yet, and migrates without anything being made at 'url'. SQLite:
+ * a private copy in 'directory', as of now. PostgreSQL: the tables themselves, for reading only,
+ * and private copies of them once migrations are to be run. There are no locks in it. Closed with
+ * core_db_close().
  */
 RC_MUST_CHECK enum rc_code core_db_copy_plugin(const char *url, const char *plugin,
                                                const char *directory, struct core_db **out,

@@ -19,7 +19,7 @@ static int authorize(void *context, int action, const char *first, const char *s
 
     (void)schema;
     (void)trigger;
-    if (db->own)
+    if (db->session.own)
         return SQLITE_OK;
     switch (action) {
     case SQLITE_ATTACH:
@@ -52,6 +52,6 @@ void core_sqlite_wall(struct core_sqlite *db)
 {
     (void)sqlite3_set_authorizer(db->handle, authorize, db);
     (void)sqlite3_limit(db->handle, SQLITE_LIMIT_ATTACHED, 0);
-    db->walled = true;
-    db->own = false;
+    db->session.walled = true;
+    db->session.own = false;
 }

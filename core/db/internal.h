@@ -1,25 +1,50 @@
 /*
- * What the parts of the state database share: the open database, and the locks that it holds.
+ * What the parts of the state database share: the servers it may lie on, the open database, and the
+ * locks that it holds.
  */
 #ifndef CORE_DB_INTERNAL_H
 #define CORE_DB_INTERNAL_H
 
 #include <db/db.h>
-#include <db/sqlite.h>
+#include <db/session.h>
 
 #include <os/process.h>
 
-#include <run-core/buf.h>
-
 #include <pthread.h>
 
+/* Where a state can lie. */
+struct core_db_server {
+    /* The first is there in every state; more are in db.c. */
+    const struct rc_migration *first;
+
+    bool (*knows)(const char *url);
+    /* A session on the core's own schema; nothing is migrated yet. */
+    enum rc_code (*open)(const char *url, bool durable, struct core_session **out,
+                         struct rc_error *err);
+    /*
+     * A walled session on a plugin's schema, whose name was checked. With 'rehearsal' nothing that
+     * others see is changed, also by migrations.
+     */
+    enum rc_code (*open_plugin)(const char *url, const char *plugin, bool rehearsal,
+                                const struct core_cancel *cancel, struct core_session **out,
+                                struct rc_error *err);
+    /* See core_db_copy_plugin(). *out is the URL of the copy. */
+    enum rc_code (*copy_plugin)(const char *url, const char *plugin, const char *directory,
+                                char **out, struct rc_error *err);
+};
+
+extern const struct core_db_server core_db_on_sqlite;
+extern const struct core_db_server core_db_on_postgres;
+
 struct core_db {
-    char *folder; /* of the database's file */
+    const struct core_db_server *server;
+    char *url;
+    bool rehearsal; /* opened for a dry run, with plugins' schemas only: 'core' is NULL */
     struct core_process_id self;
     int64_t lease_ms, renew_ms; /* shorter in tests */
 
     pthread_mutex_t mutex; /* guards all below, and is held over every use of 'core' */
-    struct core_sqlite core;
+    struct core_session *core;
     struct rc_lock *locks; /* held, or to be given back */
     pthread_t renewer;     /* while 'renewing' */
     pthread_cond_t wake;
@@ -33,15 +58,16 @@ struct rc_lock {
     struct core_cancel *lost; /* may be NULL */
 
     /* Guarded by the mutex of 'db'. */
-    int64_t expires_unix_ms;
+    int64_t expires_boot_ms; /* on this machine's clock; the row has it on the database's */
     bool is_lost;
     bool is_released; /* giving it back failed, and is tried again */
     struct rc_lock *next;
 };
 
-/* Adds the path of the database's file (db.c). */
-RC_MUST_CHECK enum rc_code core_db_find_file(const char *url, struct rc_buf *out,
-                                             struct rc_error *err);
+/*
+ * With the mutex held: makes a broken connection anew, waiting for it for a few seconds at most.
+ */
+RC_MUST_CHECK enum rc_code core_db_mend(struct core_db *db, struct rc_error *err);
 
 /* The thread that renews leases (lease.c). */
 void core_lease_start(struct core_db *db); /* with the mutex held; may be called again */

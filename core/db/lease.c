@@ -20,27 +20,34 @@ static void lose(struct rc_lock *lock)
 
 void core_lease_renew(struct rc_lock *lock)
 {
+    static const char renewal[] = "UPDATE locks SET expires_unix_ms = $1 "
+                                  "WHERE name = $2 AND token = $3 AND holder IS NOT NULL";
     struct core_db *db = lock->db;
-    int64_t now_unix_ms = core_clock_real_unix_ms();
-    const struct rc_value params[] = {
-        rc_value_int(now_unix_ms + db->lease_ms),
+    int64_t start_boot_ms = core_clock_boot_ms();
+    struct rc_value params[] = {
+        rc_value_null(), /* the new end */
         rc_value_text(lock->name),
         rc_value_int(lock->token),
     };
     struct rc_error ignored;
-    int64_t changed = 0;
+    int64_t now_unix_ms, changed = 0;
+    enum rc_code code = core_db_mend(db, &ignored);
 
-    if (core_sqlite_exec(&db->core,
-                         "UPDATE locks SET expires_unix_ms = $1 "
-                         "WHERE name = $2 AND token = $3 AND holder IS NOT NULL",
-                         params, RC_ARRAY_LEN(params), &changed, &ignored)) {
+    if (!code)
+        code = core_session_now_unix_ms(db->core, &now_unix_ms, &ignored);
+    if (!code) {
+        params[0] = rc_value_int(now_unix_ms + db->lease_ms);
+        code =
+            core_session_exec(db->core, renewal, params, RC_ARRAY_LEN(params), &changed, &ignored);
+    }
+    if (code) {
         /* Without an answer the lease runs on, but not beyond its end. */
-        if (core_clock_real_unix_ms() >= lock->expires_unix_ms)
+        if (core_clock_boot_ms() >= lock->expires_boot_ms)
             lose(lock);
     } else if (changed == 0) {
         lose(lock);
     } else {
-        lock->expires_unix_ms = now_unix_ms + db->lease_ms;
+        lock->expires_boot_ms = start_boot_ms + db->lease_ms;
     }
 }
 
@@ -50,10 +57,11 @@ bool core_lease_return(struct rc_lock *lock)
     struct rc_error ignored;
 
     /* A lost lock too: where only the renewal failed, the row still names this process. */
-    return core_sqlite_exec(&lock->db->core,
-                            "UPDATE locks SET holder = NULL, host = NULL, pid = NULL, "
-                            "start_ticks = NULL WHERE name = $1 AND token = $2",
-                            params, RC_ARRAY_LEN(params), NULL, &ignored) == RC_OK;
+    return core_db_mend(lock->db, &ignored) == RC_OK &&
+           core_session_exec(lock->db->core,
+                             "UPDATE locks SET holder = NULL, host = NULL, pid = NULL, "
+                             "start_ticks = NULL WHERE name = $1 AND token = $2",
+                             params, RC_ARRAY_LEN(params), NULL, &ignored) == RC_OK;
 }
 
 void core_lease_forget(struct rc_lock *lock)

@@ -32,22 +32,25 @@ static void clear_found(struct found *found)
     *found = (struct found){ 0 };
 }
 
+/* Of a row: holder, host, pid, start_ticks, acquired_unix_ms, expires_unix_ms. */
+enum { HOLDER, HOST, PID, START_TICKS, ACQUIRED, EXPIRES };
+
 /*
  * Judges the row's holder. A process that lives here holds its lock however late its lease is, as
  * after the machine was suspended; of one elsewhere, or that could not find out who it is, only the
  * lease is known.
  */
-static void judge_holder(sqlite3_stmt *row, struct found *out)
+static enum rc_code judge_holder(struct core_db *db, const struct rc_value *row, struct found *out,
+                                 struct rc_error *err)
 {
     struct core_process_id id = {
-        .pid = (pid_t)sqlite3_column_int64(row, 2),
-        .start_ticks = (uint64_t)sqlite3_column_int64(row, 3),
+        .pid = (pid_t)row[PID].integer,
+        .start_ticks = (uint64_t)row[START_TICKS].integer,
     };
-    const char *host = (const char *)sqlite3_column_text(row, 1);
-    size_t len = host ? strlen(host) : 0;
+    int64_t now_unix_ms;
 
-    if (len > 0 && len < sizeof(id.host))
-        memcpy(id.host, host, len + 1);
+    if (row[HOST].len > 0 && row[HOST].len < sizeof(id.host))
+        memcpy(id.host, row[HOST].text, row[HOST].len + 1);
     switch (core_process_look(&id)) {
     case CORE_PROCESS_ALIVE:
         break;
@@ -58,31 +61,34 @@ static void judge_holder(sqlite3_stmt *row, struct found *out)
         out->is_free = true;
         break;
     case CORE_PROCESS_ELSEWHERE:
-        out->is_free = sqlite3_column_int64(row, 5) <= core_clock_real_unix_ms();
+        if (core_session_now_unix_ms(db->core, &now_unix_ms, err))
+            return err->code;
+        out->is_free = row[EXPIRES].integer <= now_unix_ms;
         break;
     }
+    return RC_OK;
 }
 
 static enum rc_code look(struct core_db *db, const char *name, struct found *out,
                          struct rc_error *err)
 {
     const struct rc_value params[] = { rc_value_text(name) };
-    CORE_STMT_AUTO(stmt);
-    bool row;
+    RC_ROWS_AUTO(rows);
+    const struct rc_value *row;
 
     clear_found(out);
-    if (core_sqlite_prepare(&db->core,
-                            "SELECT holder, host, pid, start_ticks, acquired_unix_ms, "
-                            "expires_unix_ms FROM locks WHERE name = $1",
-                            params, RC_ARRAY_LEN(params), &stmt, err) ||
-        core_sqlite_step(&db->core, stmt, &row, err))
+    if (core_session_query(db->core,
+                           "SELECT holder, host, pid, start_ticks, acquired_unix_ms, "
+                           "expires_unix_ms FROM locks WHERE name = $1",
+                           params, RC_ARRAY_LEN(params), &rows, err) ||
+        rc_rows_next(rows, &row, err))
         return err->code;
-    out->is_free = !row || sqlite3_column_type(stmt, 0) == SQLITE_NULL;
-    if (!out->is_free)
-        judge_holder(stmt, out);
+    out->is_free = !row || row[HOLDER].type == RC_VALUE_NULL;
+    if (!out->is_free && judge_holder(db, row, out, err))
+        return err->code;
     if (!out->is_free) {
-        out->holder = rc_strdup((const char *)sqlite3_column_text(stmt, 0));
-        out->acquired_unix_ms = sqlite3_column_int64(stmt, 4);
+        out->holder = rc_strdup(row[HOLDER].text);
+        out->acquired_unix_ms = row[ACQUIRED].integer;
     }
     return RC_OK;
 }
@@ -94,7 +100,13 @@ static enum rc_code look(struct core_db *db, const char *name, struct found *out
  */
 static enum rc_code take(struct core_db *db, struct rc_lock *lock, struct rc_error *err)
 {
-    int64_t now_unix_ms = core_clock_real_unix_ms();
+    int64_t start_boot_ms = core_clock_boot_ms();
+    RC_ROWS_AUTO(rows);
+    const struct rc_value *row;
+    int64_t now_unix_ms;
+
+    if (core_session_now_unix_ms(db->core, &now_unix_ms, err))
+        return err->code;
     const struct rc_value params[] = {
         rc_value_text(lock->name),
         rc_value_text(lock->holder),
@@ -104,23 +116,21 @@ static enum rc_code take(struct core_db *db, struct rc_lock *lock, struct rc_err
         rc_value_int(now_unix_ms),
         rc_value_int(now_unix_ms + db->lease_ms),
     };
-    CORE_STMT_AUTO(stmt);
-    bool row;
 
-    if (core_sqlite_prepare(
-            &db->core,
+    if (core_session_query(
+            db->core,
             "INSERT INTO locks (name, token, holder, host, pid, start_ticks, acquired_unix_ms, "
             "expires_unix_ms) VALUES ($1, $6, $2, $3, $4, $5, $6, $7) "
-            "ON CONFLICT (name) DO UPDATE SET token = max(token + 1, $6), holder = "
-            "excluded.holder, "
+            "ON CONFLICT (name) DO UPDATE SET token = CASE WHEN locks.token < excluded.token "
+            "THEN excluded.token ELSE locks.token + 1 END, holder = excluded.holder, "
             "host = excluded.host, pid = excluded.pid, start_ticks = excluded.start_ticks, "
             "acquired_unix_ms = excluded.acquired_unix_ms, "
             "expires_unix_ms = excluded.expires_unix_ms RETURNING token",
-            params, RC_ARRAY_LEN(params), &stmt, err) ||
-        core_sqlite_step(&db->core, stmt, &row, err))
+            params, RC_ARRAY_LEN(params), &rows, err) ||
+        rc_rows_next(rows, &row, err))
         return err->code;
-    lock->token = sqlite3_column_int64(stmt, 0);
-    lock->expires_unix_ms = now_unix_ms + db->lease_ms;
+    lock->token = row[0].integer;
+    lock->expires_boot_ms = start_boot_ms + db->lease_ms;
     return RC_OK;
 }
 
@@ -130,16 +140,16 @@ static enum rc_code look_and_take(struct core_db *db, struct rc_lock *lock, stru
 {
     enum rc_code code;
 
-    if (core_sqlite_begin(&db->core, err))
+    if (core_session_begin(db->core, err))
         return err->code;
     code = look(db, lock->name, found, err);
     if (!code && found->is_free)
         code = take(db, lock, err);
     if (code || !found->is_free) {
-        core_sqlite_rollback(&db->core);
+        core_session_rollback(db->core);
         return code;
     }
-    return core_sqlite_commit(&db->core, err);
+    return core_session_commit(db->core, err);
 }
 
 /* One attempt. RC_OK with found->is_free: the lock is ours. */
@@ -149,8 +159,10 @@ static enum rc_code attempt(struct core_db *db, struct rc_lock *lock, struct fou
     enum rc_code code;
 
     (void)pthread_mutex_lock(&db->mutex);
+    code = core_db_mend(db, err);
     /* A plain look first, so that those who wait do not keep others from writing. */
-    code = look(db, lock->name, found, err);
+    if (!code)
+        code = look(db, lock->name, found, err);
     if (!code && found->is_free)
         code = look_and_take(db, lock, found, err);
     if (!code && found->is_free) {
@@ -235,7 +247,7 @@ enum rc_code core_lock_check(struct rc_lock *lock, struct rc_error *err)
 
     (void)pthread_mutex_lock(&db->mutex);
     /* Late, as after the machine was suspended: still ours only if nobody took it meanwhile. */
-    if (!lock->is_lost && core_clock_real_unix_ms() >= lock->expires_unix_ms)
+    if (!lock->is_lost && core_clock_boot_ms() >= lock->expires_boot_ms)
         core_lease_renew(lock);
     if (lock->is_lost)
         code = rc_fail(err, RC_CONFLICT,

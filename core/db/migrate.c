@@ -1,7 +1,7 @@
 /*
  * Numbered migrations: which were applied, with what text, is kept in the database itself.
  */
-#include <db/sqlite.h>
+#include <db/session.h>
 
 #include <os/clock.h>
 #include <run-core/str.h>
@@ -12,7 +12,7 @@
 
 static const char table[] = "CREATE TABLE IF NOT EXISTS run_core_schema ("
                             "number INTEGER PRIMARY KEY, fingerprint TEXT NOT NULL, "
-                            "applied_unix_ms INTEGER NOT NULL)";
+                            "applied_unix_ms BIGINT NOT NULL)";
 
 /* FNV-1a, 64 bits: it has to tell an edit, not an attack. Freed by the caller. */
 static char *fingerprint(const char *text)
@@ -37,73 +37,64 @@ static enum rc_code check_numbers(const char *owner, const struct rc_migration *
     return RC_OK;
 }
 
-/* Whether anything is in the file; *ours when the book-keeping is. */
-static enum rc_code look(struct core_sqlite *db, bool *empty, bool *ours, struct rc_error *err)
+/* Whether anything is in the schema; *ours when the book-keeping is. */
+static enum rc_code look(struct core_session *session, bool *empty, bool *ours,
+                         struct rc_error *err)
 {
-    CORE_STMT_AUTO(stmt);
-    bool row;
+    RC_ROWS_AUTO(rows);
+    const struct rc_value *row;
 
-    if (core_sqlite_compile(db,
-                            "SELECT count(*), coalesce(sum(name = 'run_core_schema'), 0) "
-                            "FROM sqlite_schema",
-                            &stmt, err) ||
-        core_sqlite_step(db, stmt, &row, err))
+    if (core_session_query(session, session->ops->contents, NULL, 0, &rows, err) ||
+        rc_rows_next(rows, &row, err))
         return err->code;
-    *empty = sqlite3_column_int(stmt, 0) == 0;
-    *ours = sqlite3_column_int(stmt, 1) > 0;
+    *empty = row[0].integer == 0;
+    *ours = row[1].integer > 0;
     return RC_OK;
+}
+
+static enum rc_code compare_one(const struct core_session *session, const char *owner,
+                                const struct rc_migration *migration, const char *applied,
+                                struct rc_error *err)
+{
+    RC_STR_AUTO expected = fingerprint(migration->sql);
+
+    if (rc_str_eq(expected, applied))
+        return RC_OK;
+    return rc_fail(err, RC_INVALID,
+                   "migration %d of %s was changed after it had been applied to %s; restore its "
+                   "text and put the change into a new migration",
+                   migration->number, owner, session->place);
 }
 
 /* Compares what was applied with what is known; *applied is the highest number. */
-static enum rc_code compare(struct core_sqlite *db, const char *owner,
+static enum rc_code compare(struct core_session *session, const char *owner,
                             const struct rc_migration *migrations, size_t count, size_t *applied,
                             struct rc_error *err)
 {
-    CORE_STMT_AUTO(stmt);
-    bool row = true;
+    RC_ROWS_AUTO(rows);
+    const struct rc_value *row;
 
     *applied = 0;
-    if (core_sqlite_compile(db, "SELECT number, fingerprint FROM run_core_schema ORDER BY number",
-                            &stmt, err))
+    if (core_session_query(session,
+                           "SELECT number, fingerprint FROM run_core_schema ORDER BY number", NULL,
+                           0, &rows, err))
         return err->code;
     for (;;) {
-        if (core_sqlite_step(db, stmt, &row, err))
+        if (rc_rows_next(rows, &row, err))
             return err->code;
         if (!row)
             return RC_OK;
-        if (sqlite3_column_int64(stmt, 0) != (sqlite3_int64)*applied + 1)
-            return rc_fail(err, RC_CORRUPT, "'%s' does not say that migration %zu of %s was run",
-                           db->path, *applied + 1, owner);
+        if (row[0].integer != (int64_t)*applied + 1)
+            return rc_fail(err, RC_CORRUPT, "%s does not say that migration %zu of %s was run",
+                           session->place, *applied + 1, owner);
+        if (*applied < count &&
+            compare_one(session, owner, &migrations[*applied], row[1].text, err))
+            return err->code;
         (*applied)++;
-        if (*applied > count)
-            continue;
-        RC_STR_AUTO expected = fingerprint(migrations[*applied - 1].sql);
-        if (!rc_str_eq(expected, (const char *)sqlite3_column_text(stmt, 1)))
-            return rc_fail(err, RC_INVALID,
-                           "migration %zu of %s was changed after it had been applied to '%s'; "
-                           "restore its text and put the change into a new migration",
-                           *applied, owner, db->path);
     }
 }
 
-/* Runs the statements of one migration, under the plugin's walls. */
-static enum rc_code run_statements(struct core_sqlite *db, const char *sql, struct rc_error *err)
-{
-    while (*sql) {
-        CORE_STMT_AUTO(stmt);
-        bool row = true;
-        int result = sqlite3_prepare_v2(db->handle, sql, -1, &stmt, &sql);
-
-        if (result != SQLITE_OK)
-            return core_sqlite_fail(db, result, err);
-        while (stmt && row)
-            if (core_sqlite_step(db, stmt, &row, err))
-                return err->code;
-    }
-    return RC_OK;
-}
-
-static enum rc_code record(struct core_sqlite *db, const struct rc_migration *migration,
+static enum rc_code record(struct core_session *session, const struct rc_migration *migration,
                            struct rc_error *err)
 {
     RC_STR_AUTO print = fingerprint(migration->sql);
@@ -113,84 +104,87 @@ static enum rc_code record(struct core_sqlite *db, const struct rc_migration *mi
         rc_value_int(core_clock_now_unix_ms()),
     };
 
-    return core_sqlite_exec(db, "INSERT INTO run_core_schema VALUES ($1, $2, $3)", params,
-                            RC_ARRAY_LEN(params), NULL, err);
+    return core_session_exec(session, "INSERT INTO run_core_schema VALUES ($1, $2, $3)", params,
+                             RC_ARRAY_LEN(params), NULL, err);
 }
 
 /* The next migration, in the transaction that is open: others may have run some meanwhile. */
-static enum rc_code apply_next(struct core_sqlite *db, const char *owner,
+static enum rc_code apply_next(struct core_session *session, const char *owner,
                                const struct rc_migration *migrations, size_t count, size_t *applied,
                                struct rc_error *err)
 {
     enum rc_code code;
 
-    if (core_sqlite_exec(db, table, NULL, 0, NULL, err) ||
-        compare(db, owner, migrations, count, applied, err))
+    if (core_session_exec(session, table, NULL, 0, NULL, err) ||
+        compare(session, owner, migrations, count, applied, err))
         return err->code;
     if (*applied >= count)
         return RC_OK;
-    db->own = !db->walled;
-    code = run_statements(db, migrations[*applied].sql, err);
-    db->own = true;
+    session->own = !session->walled;
+    code = session->ops->run_script(session, migrations[*applied].sql, err);
+    session->own = true;
     if (code)
         return rc_context(err, "migration %zu of %s", *applied + 1, owner);
-    if (record(db, &migrations[*applied], err))
+    if (record(session, &migrations[*applied], err))
         return err->code;
     (*applied)++;
     return RC_OK;
 }
 
-static enum rc_code apply_all(struct core_sqlite *db, const char *owner,
+static enum rc_code apply_all(struct core_session *session, const char *owner,
                               const struct rc_migration *migrations, size_t count, size_t *applied,
                               struct rc_error *err)
 {
     do {
-        if (core_sqlite_begin(db, err))
+        if (core_session_begin(session, err))
             return err->code;
-        if (apply_next(db, owner, migrations, count, applied, err)) {
-            core_sqlite_rollback(db);
+        if (apply_next(session, owner, migrations, count, applied, err)) {
+            core_session_rollback(session);
             return err->code;
         }
-        if (core_sqlite_commit(db, err))
+        if (core_session_commit(session, err))
             return err->code;
     } while (*applied < count);
     return RC_OK;
 }
 
-static enum rc_code migrate(struct core_sqlite *db, const char *owner,
+static enum rc_code migrate(struct core_session *session, const char *owner,
                             const struct rc_migration *migrations, size_t count,
                             struct rc_error *err)
 {
     size_t applied = 0;
     bool empty = false, ours = false;
 
-    if (check_numbers(owner, migrations, count, err) || look(db, &empty, &ours, err))
+    if (check_numbers(owner, migrations, count, err) || look(session, &empty, &ours, err))
         return err->code;
     if (!empty && !ours)
         return rc_fail(err, RC_CORRUPT,
-                       "'%s' is a database of another program; set it aside or name another place "
+                       "%s is a database of another program; set it aside or name another place "
                        "for the state",
-                       db->path);
-    if (ours && compare(db, owner, migrations, count, &applied, err))
+                       session->place);
+    if (ours && compare(session, owner, migrations, count, &applied, err))
         return err->code;
-    if ((!ours || applied < count) && apply_all(db, owner, migrations, count, &applied, err))
-        return err->code;
+    if (!ours || applied < count) {
+        if ((session->ops->make_schema && session->ops->make_schema(session, err)) ||
+            apply_all(session, owner, migrations, count, &applied, err))
+            return err->code;
+    }
     if (applied > count)
         return rc_fail(err, RC_INVALID,
-                       "'%s' has schema %zu of %s, but this version knows only up to %zu; install "
+                       "%s has schema %zu of %s, but this version knows only up to %zu; install "
                        "the newer version again",
-                       db->path, applied, owner, count);
+                       session->place, applied, owner, count);
     return RC_OK;
 }
 
-enum rc_code core_sqlite_migrate(struct core_sqlite *db, const char *owner,
-                                 const struct rc_migration *migrations, size_t count,
-                                 struct rc_error *err)
+enum rc_code core_session_migrate(struct core_session *session, const char *owner,
+                                  const struct rc_migration *migrations, size_t count,
+                                  struct rc_error *err)
 {
     enum rc_code code;
 
-    db->own = true;
-    code = migrate(db, owner, migrations, count, err);
-    db->own = !db->walled;
+    session->own = true;
+    code = migrate(session, owner, migrations, count, err);
+    session->own = !session->walled;
     return code;
 }

@@ -69,7 +69,8 @@ enum rc_code core_sqlite_fail(const struct core_sqlite *db, int result, struct r
     if (kind == SQLITE_NOMEM)
         rc_out_of_memory(0);
     /* Both come of a wait or a computation that the cancellation cut short. */
-    if ((kind == SQLITE_INTERRUPT || kind == SQLITE_BUSY) && core_cancel_check(db->cancel, err))
+    if ((kind == SQLITE_INTERRUPT || kind == SQLITE_BUSY) &&
+        core_cancel_check(db->session.cancel, err))
         return err->code;
     if (db->handle && (kind == SQLITE_CANTOPEN || kind == SQLITE_IOERR))
         return fail_system(db, result, err);
@@ -109,7 +110,7 @@ static int wait_on(void *context, int attempt)
 
     if (attempt == 0)
         db->busy_since_ms = now_ms;
-    if (core_cancel_code(db->cancel) || now_ms - db->busy_since_ms >= db->busy_limit_ms)
+    if (core_cancel_code(db->session.cancel) || now_ms - db->busy_since_ms >= db->busy_limit_ms)
         return 0;
     core_clock_sleep_ms(attempt < BUSY_SLEEP_MS ? attempt + 1 : BUSY_SLEEP_MS);
     return 1;
@@ -119,7 +120,7 @@ static int is_cancelled(void *context)
 {
     const struct core_sqlite *db = context;
 
-    return core_cancel_code(db->cancel) != RC_OK;
+    return core_cancel_code(db->session.cancel) != RC_OK;
 }
 
 /*
@@ -159,7 +160,7 @@ static void configure(struct core_sqlite *db)
     (void)sqlite3_wal_autocheckpoint(db->handle, LOG_PAGES);
     (void)sqlite3_extended_result_codes(db->handle, 1);
     (void)sqlite3_busy_handler(db->handle, wait_on, db);
-    if (db->cancel)
+    if (db->session.cancel)
         sqlite3_progress_handler(db->handle, STEPS_PER_CHECK, is_cancelled, db);
 }
 
@@ -182,38 +183,48 @@ static enum rc_code set_journal(struct core_sqlite *db, bool durable, struct rc_
         db, durable ? "PRAGMA synchronous = FULL" : "PRAGMA synchronous = NORMAL", err);
 }
 
-enum rc_code core_sqlite_open(const char *path, bool durable, const struct core_cancel *cancel,
-                              struct core_sqlite *out, struct rc_error *err)
+static enum rc_code connect(struct core_sqlite *db, bool durable, struct rc_error *err)
 {
     int result;
 
-    *out = (struct core_sqlite){
-        .path = rc_strdup(path),
-        .cancel = cancel,
-        .busy_limit_ms = BUSY_LIMIT_MS,
-        .own = true,
-    };
-    if (make_private(path, err)) {
-        core_sqlite_close(out);
+    if (make_private(db->path, err))
         return err->code;
-    }
-    result = sqlite3_open_v2(path, &out->handle,
+    result = sqlite3_open_v2(db->path, &db->handle,
                              SQLITE_OPEN_READWRITE | SQLITE_OPEN_NOMUTEX | SQLITE_OPEN_PRIVATECACHE,
                              NULL);
-    if (result == SQLITE_OK)
-        configure(out);
-    else
-        (void)core_sqlite_fail(out, result, err);
-    if (result != SQLITE_OK || set_journal(out, durable, err)) {
-        core_sqlite_close(out);
+    if (result != SQLITE_OK)
+        return core_sqlite_fail(db, result, err);
+    configure(db);
+    return set_journal(db, durable, err);
+}
+
+enum rc_code core_sqlite_open(const char *path, bool durable, const struct core_cancel *cancel,
+                              struct core_sqlite **out, struct rc_error *err)
+{
+    struct core_sqlite *db = rc_malloc(sizeof(*db));
+
+    *out = NULL;
+    *db = (struct core_sqlite){
+        .session = { .ops = &core_sqlite_session_ops,
+                     .place = rc_strf("'%s'", path),
+                     .cancel = cancel,
+                     .own = true },
+        .path = rc_strdup(path),
+        .busy_limit_ms = BUSY_LIMIT_MS,
+        .references = 1,
+    };
+    if (connect(db, durable, err)) {
+        core_sqlite_release(db);
         return err->code;
     }
+    *out = db;
     return RC_OK;
 }
 
-void core_sqlite_close(struct core_sqlite *db)
+void core_sqlite_release(struct core_sqlite *db)
 {
-    /* Rows that are still open keep the connection until they are closed. */
+    if (--db->references > 0)
+        return;
     if (db->handle) {
         (void)sqlite3_busy_handler(db->handle, NULL, NULL);
         sqlite3_progress_handler(db->handle, 0, NULL, NULL);
@@ -221,7 +232,8 @@ void core_sqlite_close(struct core_sqlite *db)
         (void)sqlite3_close_v2(db->handle);
     }
     free(db->path);
-    *db = (struct core_sqlite){ 0 };
+    free(db->session.place);
+    free(db);
 }
 
 /* ---- statements --------------------------------------------------------------------------- */
@@ -342,55 +354,17 @@ enum rc_code core_sqlite_step(struct core_sqlite *db, sqlite3_stmt *stmt, bool *
     return core_sqlite_fail(db, result, err);
 }
 
-enum rc_code core_sqlite_exec(struct core_sqlite *db, const char *statement,
-                              const struct rc_value *params, size_t count, int64_t *changed,
-                              struct rc_error *err)
-{
-    CORE_STMT_AUTO(stmt);
-    int64_t before = sqlite3_total_changes64(db->handle);
-    bool row = true;
-
-    if (core_sqlite_prepare(db, statement, params, count, &stmt, err))
-        return err->code;
-    while (row)
-        if (core_sqlite_step(db, stmt, &row, err))
-            return err->code;
-    /* Statements that change the schema leave the last count as it was. */
-    if (changed)
-        *changed =
-            sqlite3_total_changes64(db->handle) == before ? 0 : sqlite3_changes64(db->handle);
-    return RC_OK;
-}
-
 enum rc_code core_sqlite_run(struct core_sqlite *db, const char *statement, struct rc_error *err)
 {
-    bool own = db->own;
+    CORE_STMT_AUTO(stmt);
+    bool own = db->session.own;
     enum rc_code code;
+    bool row;
 
-    db->own = true;
-    code = core_sqlite_exec(db, statement, NULL, 0, NULL, err);
-    db->own = own;
+    db->session.own = true;
+    code = core_sqlite_compile(db, statement, &stmt, err);
+    if (!code)
+        code = core_sqlite_step(db, stmt, &row, err);
+    db->session.own = own;
     return code;
-}
-
-enum rc_code core_sqlite_begin(struct core_sqlite *db, struct rc_error *err)
-{
-    return core_sqlite_run(db, "BEGIN IMMEDIATE", err);
-}
-
-enum rc_code core_sqlite_commit(struct core_sqlite *db, struct rc_error *err)
-{
-    if (core_sqlite_run(db, "COMMIT", err) == RC_OK)
-        return RC_OK;
-    core_sqlite_rollback(db);
-    return err->code;
-}
-
-void core_sqlite_rollback(struct core_sqlite *db)
-{
-    struct rc_error ignored;
-
-    /* SQLite has ended the transaction itself after a full disk and the like. */
-    if (!sqlite3_get_autocommit(db->handle) && core_sqlite_run(db, "ROLLBACK", &ignored))
-        return; /* closing the handle ends it then */
 }

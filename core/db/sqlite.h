@@ -1,25 +1,23 @@
 /*
  * What the state database needs of SQLite: connections with our settings, its errors as ours,
- * statements with $1, $2, ... and the walls around a plugin's schema. Internal to core/db.
+ * statements with $1, $2, ... and the walls around a plugin's schema. The sessions on top of it
+ * are in sqlite_session.c. Internal to core/db.
  */
 #ifndef CORE_DB_SQLITE_H
 #define CORE_DB_SQLITE_H
 
-#include <base/cancel.h>
-
-#include <run-core/db.h>
+#include <db/session.h>
 
 #include <sqlite3.h>
 
 /* A connection. It stays where it is: SQLite keeps its address. */
 struct core_sqlite {
+    struct core_session session;
     sqlite3 *handle;
     char *path;
-    const struct core_cancel *cancel; /* may be NULL */
     int64_t busy_since_ms;
     int64_t busy_limit_ms; /* how long a lock of another process is waited for */
-    bool walled;           /* statements come from a plugin: see guard.c */
-    bool own;              /* the present one is ours all the same */
+    size_t references;     /* its owner, and rows that are open */
 };
 
 /*
@@ -28,8 +26,9 @@ struct core_sqlite {
  */
 RC_MUST_CHECK enum rc_code core_sqlite_open(const char *path, bool durable,
                                             const struct core_cancel *cancel,
-                                            struct core_sqlite *out, struct rc_error *err);
-void core_sqlite_close(struct core_sqlite *db);
+                                            struct core_sqlite **out, struct rc_error *err);
+/* For its owner and for rows; the last one closes. */
+void core_sqlite_release(struct core_sqlite *db);
 
 /* The error of the last call, which gave 'result'. */
 enum rc_code core_sqlite_fail(const struct core_sqlite *db, int result, struct rc_error *err);
@@ -51,22 +50,10 @@ RC_MUST_CHECK enum rc_code core_sqlite_step(struct core_sqlite *db, sqlite3_stmt
 void core_sqlite_finalize(sqlite3_stmt **stmt);
 #define CORE_STMT_AUTO(name) RC_CLEANUP(core_sqlite_finalize) sqlite3_stmt *name = NULL
 
-/* Prepares, binds and steps a statement to its end; 'changed' may be NULL. */
-RC_MUST_CHECK enum rc_code core_sqlite_exec(struct core_sqlite *db, const char *statement,
-                                            const struct rc_value *params, size_t count,
-                                            int64_t *changed, struct rc_error *err);
-
-/* BEGIN IMMEDIATE, COMMIT, ROLLBACK. A commit that fails is rolled back. */
-RC_MUST_CHECK enum rc_code core_sqlite_begin(struct core_sqlite *db, struct rc_error *err);
-RC_MUST_CHECK enum rc_code core_sqlite_commit(struct core_sqlite *db, struct rc_error *err);
-void core_sqlite_rollback(struct core_sqlite *db);
-
 /* Keeps what a plugin's statements may do to its own schema (guard.c). */
 void core_sqlite_wall(struct core_sqlite *db);
 
-/* Brings the schema of 'owner' up to the last migration (migrate.c). */
-RC_MUST_CHECK enum rc_code core_sqlite_migrate(struct core_sqlite *db, const char *owner,
-                                               const struct rc_migration *migrations, size_t count,
-                                               struct rc_error *err);
+/* The session's operations (sqlite_session.c). */
+extern const struct core_session_ops core_sqlite_session_ops;
 
 #endif

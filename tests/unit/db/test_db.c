@@ -125,7 +125,7 @@ static void finds_and_makes_its_files(void **state)
     expect_ok(core_db_open(url, &other, &err));
     core_db_close(other);
     assert_int_equal(access(file, F_OK), 0);
-    assert_int_equal(core_db_open("postgresql://u:secret@h/d", &other, &err), RC_UNSUPPORTED);
+    assert_int_equal(core_db_open("mysql://u:secret@h/d", &other, &err), RC_UNSUPPORTED);
     assert_null(strstr(err.cause, "secret"));
     assert_int_equal(core_db_open("sqlite://relative", &other, &err), RC_INVALID);
     assert_int_equal(core_db_open("", &other, &err), RC_INVALID);
