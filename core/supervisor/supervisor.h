@@ -81,6 +81,12 @@ size_t core_supervisor_next(const struct core_supervisor *supervisor, const char
 /* The live status of a run that goes on here, or NULL: progress and counters. Sealed. */
 struct core_status *core_supervisor_status(struct core_supervisor *supervisor, const char *run);
 
+typedef void core_supervisor_run_fn(void *context, const char *run, const char *job,
+                                    struct core_status *status);
+/* Calls back for each run that goes on here. The status is sealed. */
+void core_supervisor_each_run(struct core_supervisor *supervisor, core_supervisor_run_fn *fn,
+                              void *context);
+
 /* Since the daemon started; for metrics. */
 enum { CORE_DURATION_BUCKETS = 12, CORE_LATENESS_BUCKETS = 12 };
 extern const double core_duration_bucket_s[CORE_DURATION_BUCKETS]; /* upper bounds */
