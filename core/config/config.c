@@ -263,6 +263,9 @@ static void finish_job(struct loader *loader, const struct core_node *map,
 {
     struct core_arena *arena = &loader->config->arena;
 
+    job->schedule_place = job->time_zone_place = job->place;
+    core_path_place(map, "schedule", &job->schedule_place);
+    core_path_place(map, "time_zone", &job->time_zone_place);
     job->config = free_map(loader, map);
     job->config_file_shown = core_path_shown(arena, map, "config_file", job->config_file);
     core_path_resolve(arena, map, "config_file", &job->config_file);

@@ -155,8 +155,7 @@ static int64_t instant_of_change(const struct core_tz_change *change, int year, 
 /* As core_tz_rule_at(), for instants in the years 2000 to 2399. */
 static struct core_tz_span at_reduced(const struct core_tz_rule *rule, int64_t unix_s)
 {
-    struct core_tz_span span = { .offset_s = rule->standard_s, .until_s = INT64_MAX };
-    int64_t newest = INT64_MIN;
+    struct core_tz_span span = { rule->standard_s, INT64_MIN, INT64_MAX };
     int year = 0;
     int month = 0;
     int day = 0;
@@ -167,13 +166,13 @@ static struct core_tz_span at_reduced(const struct core_tz_rule *rule, int64_t u
         int64_t start = instant_of_change(&rule->start, near, rule->standard_s);
         int64_t end = instant_of_change(&rule->end, near, rule->daylight_s);
 
-        if (end <= unix_s && end > newest) {
-            newest = end;
+        if (end <= unix_s && end > span.from_s) {
+            span.from_s = end;
             span.offset_s = rule->standard_s;
         }
         /* A start at the very end of the last daylight time means that it never stopped. */
-        if (start <= unix_s && start >= newest) {
-            newest = start;
+        if (start <= unix_s && start >= span.from_s) {
+            span.from_s = start;
             span.offset_s = rule->daylight_s;
         }
         if (end > unix_s && end < span.until_s)
@@ -187,7 +186,7 @@ static struct core_tz_span at_reduced(const struct core_tz_rule *rule, int64_t u
 struct core_tz_span core_tz_rule_at(const struct core_tz_rule *rule, int64_t unix_s)
 {
     if (!rule->has_daylight)
-        return (struct core_tz_span){ .offset_s = rule->standard_s, .until_s = INT64_MAX };
+        return (struct core_tz_span){ rule->standard_s, INT64_MIN, INT64_MAX };
 
     /* Moved by whole cycles into the one that begins in 2000. */
     const int64_t base = (int64_t)rc_day_from_date(2000, 1, 1) * DAY_S;
@@ -197,5 +196,7 @@ struct core_tz_span core_tz_rule_at(const struct core_tz_rule *rule, int64_t uni
 
     if (__builtin_add_overflow(unix_s, span.until_s - reduced, &span.until_s))
         span.until_s = INT64_MAX;
+    if (__builtin_add_overflow(unix_s, span.from_s - reduced, &span.from_s))
+        span.from_s = INT64_MIN;
     return span;
 }

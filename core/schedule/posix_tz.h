@@ -28,9 +28,10 @@ struct core_tz_rule {
     struct core_tz_change start, end; /* of daylight saving time */
 };
 
-/* What holds from some instant on. */
+/* An offset and the time for which it surely holds. */
 struct core_tz_span {
     int32_t offset_s;
+    int64_t from_s;  /* a change may have come then; INT64_MIN: never */
     int64_t until_s; /* a change may come then; INT64_MAX: never */
 };
 

@@ -17,8 +17,16 @@
 
 enum core_schedule_kind { CORE_SCHEDULE_CRON, CORE_SCHEDULE_EVERY, CORE_SCHEDULE_STARTUP };
 
-/* What becomes of a local time that the clock skips, or shows twice. AUTO: as the kind of the
- * expression says, interval or fixed. */
+/*
+ * What becomes of a local time that the clock skips, or shows twice. An expression with '*', '-' or
+ * '/' in its second, minute or hour is an interval, any other is fixed ("H(1-5)" is one value).
+ * AUTO is SKIP and BOTH for an interval, RUN_AFTER and FIRST for a fixed one. All may be combined:
+ *   RUN_AFTER  all that fall into one gap are due once, at the first instant behind it
+ *   SKIP       they are not due
+ *   FIRST      each local time is due once, when the clock shows it first
+ *   BOTH       it is due whenever the clock shows it
+ * @every and @startup know no local time.
+ */
 enum core_schedule_gap { CORE_GAP_AUTO, CORE_GAP_RUN_AFTER, CORE_GAP_SKIP };
 enum core_schedule_overlap { CORE_OVERLAP_AUTO, CORE_OVERLAP_FIRST, CORE_OVERLAP_BOTH };
 

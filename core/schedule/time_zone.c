@@ -7,7 +7,7 @@
 #include <os/file.h>
 #include <run-core/str.h>
 #include <run-core/time.h>
-#include <schedule/posix_tz.h>
+#include <schedule/zone_names.h>
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -15,10 +15,14 @@
 
 enum { DAY_S = 86400, LARGEST_FILE = 1 << 20, LONGEST_NAME = 255, HEADER_LEN = 44 };
 
-/* What RFC 8536, section 3.2 asks of every offset. It bounds the search for a day's start. */
-enum { LEAST_OFFSET_S = -89999, MOST_OFFSET_S = 93599 };
+/* What RFC 8536, section 3.2 asks of every offset. It bounds how far a search looks around. */
+enum { LEAST_OFFSET_S = -89999, MOST_OFFSET_S = 93599, OFFSETS_S = MOST_OFFSET_S - LEAST_OFFSET_S };
+
+/* Until when changes are found in the table; behind that the rule is worked out for each. */
+enum { TABLE_YEAR = 2100 };
 
 struct core_time_zone {
+    char *name;
     size_t count;       /* of transitions */
     int64_t *at;        /* strictly ascending */
     int32_t *offset_s;  /* from at[i] on */
@@ -134,6 +138,26 @@ static const char *take_footer(const unsigned char *at, size_t rest, struct core
     return NULL;
 }
 
+/* Adds the changes of the rule up to TABLE_YEAR to the table, where they are found faster. */
+static void extend_table(struct core_time_zone *zone)
+{
+    const int64_t end_s = (int64_t)rc_day_from_date(TABLE_YEAR, 1, 1) * DAY_S;
+    const size_t room = zone->count + (size_t)(TABLE_YEAR - 1970) * 2;
+    int64_t at = zone->count > 0 ? zone->at[zone->count - 1] : 0;
+
+    if (!zone->has_rule || !zone->rule.has_daylight || zone->count == 0 || at < 0)
+        return;
+    zone->at = rc_realloc(zone->at, room * sizeof(*zone->at));
+    zone->offset_s = rc_realloc(zone->offset_s, room * sizeof(*zone->offset_s));
+    for (;;) {
+        at = core_tz_rule_at(&zone->rule, at).until_s;
+        if (at >= end_s || zone->count == room)
+            return;
+        zone->at[zone->count] = at;
+        zone->offset_s[zone->count++] = core_tz_rule_at(&zone->rule, at).offset_s;
+    }
+}
+
 /* NULL, or what is wrong with the file. */
 static const char *parse(const unsigned char *file, size_t len, struct core_time_zone *zone)
 {
@@ -154,6 +178,8 @@ static const char *parse(const unsigned char *file, size_t len, struct core_time
         size_t footer = second + HEADER_LEN + block.len;
         problem = take_footer(file + footer, len - footer, zone);
     }
+    if (!problem)
+        extend_table(zone);
     return problem;
 }
 
@@ -177,21 +203,29 @@ static bool is_zone_name(const char *name)
     }
 }
 
+static enum rc_code fail_unknown(const char *name, const char *directory, struct rc_error *err)
+{
+    RC_STR_AUTO nearest = core_time_zone_nearest(name);
+
+    if (nearest)
+        return rc_fail(err, RC_INVALID, "no time zone '%s' in '%s'; did you mean '%s'?", name,
+                       directory, nearest);
+    return rc_fail(err, RC_INVALID,
+                   "no time zone '%s' in '%s'; write it as Europe/Prague or UTC, and "
+                   "see that the package tzdata is installed",
+                   name, directory);
+}
+
 static enum rc_code read_zone(const char *name, struct core_time_zone *zone, struct rc_error *err)
 {
-    const char *directory = getenv("TZDIR");
+    const char *directory = core_time_zone_directory();
     RC_BUF_AUTO(file, LARGEST_FILE);
 
-    if (!directory || directory[0] == '\0')
-        directory = "/usr/share/zoneinfo";
     RC_STR_AUTO path = rc_strf("%s/%s", directory, name);
     if (core_file_read(path, &file, err)) {
         /* INVALID: a directory such as "Europe". */
         if (err->code == RC_NOT_FOUND || err->code == RC_INVALID)
-            return rc_fail(err, RC_INVALID,
-                           "no time zone '%s' in '%s'; write it as Europe/Prague or UTC, and "
-                           "see that the package tzdata is installed",
-                           name, directory);
+            return fail_unknown(name, directory, err);
         err->code = RC_INVALID;
         return rc_context(err, "load time zone '%s'", name);
     }
@@ -212,6 +246,7 @@ enum rc_code core_time_zone_load(const char *name, struct core_time_zone **out,
                        name);
 
     struct core_time_zone *zone = rc_calloc(1, sizeof(*zone));
+    zone->name = rc_strdup(name);
     bool is_utc = strcmp(name, "UTC") == 0 || strcmp(name, "Etc/UTC") == 0;
     if (!is_utc && read_zone(name, zone, err)) {
         core_time_zone_free(zone);
@@ -225,9 +260,15 @@ void core_time_zone_free(struct core_time_zone *zone)
 {
     if (!zone)
         return;
+    free(zone->name);
     free(zone->at);
     free(zone->offset_s);
     free(zone);
+}
+
+const char *core_time_zone_name(const struct core_time_zone *zone)
+{
+    return zone->name;
 }
 
 /* The number of transitions at or before an instant. */
@@ -247,22 +288,60 @@ static size_t transitions_until(const struct core_time_zone *zone, int64_t unix_
     return low;
 }
 
-/* The offset at an instant, and until when it surely stays. */
-static struct core_tz_span span_at(const struct core_time_zone *zone, int64_t unix_s)
+struct core_tz_span core_time_zone_span(const struct core_time_zone *zone, int64_t unix_s)
 {
     size_t passed = transitions_until(zone, unix_s);
+    int64_t from_s = passed > 0 ? zone->at[passed - 1] : INT64_MIN;
 
-    if (passed == zone->count && zone->has_rule)
-        return core_tz_rule_at(&zone->rule, unix_s);
+    if (passed == zone->count && zone->has_rule) {
+        struct core_tz_span span = core_tz_rule_at(&zone->rule, unix_s);
+
+        if (span.from_s < from_s)
+            span.from_s = from_s;
+        return span;
+    }
     return (struct core_tz_span){
         .offset_s = passed > 0 ? zone->offset_s[passed - 1] : zone->earliest_s,
+        .from_s = from_s,
         .until_s = passed < zone->count ? zone->at[passed] : INT64_MAX,
     };
 }
 
 int32_t core_time_zone_offset_s(const struct core_time_zone *zone, int64_t unix_s)
 {
-    return span_at(zone, unix_s).offset_s;
+    return core_time_zone_span(zone, unix_s).offset_s;
+}
+
+int64_t core_time_zone_shown_s(const struct core_time_zone *zone, int64_t unix_s)
+{
+    struct core_tz_span span = core_time_zone_span(zone, unix_s);
+    int64_t latest_s = unix_s + span.offset_s;
+
+    /* What was shown longer ago than offsets can differ is surely behind this. */
+    while (span.from_s > unix_s - OFFSETS_S) {
+        int64_t before_s = span.from_s - 1;
+
+        span = core_time_zone_span(zone, before_s);
+        if (before_s + span.offset_s > latest_s)
+            latest_s = before_s + span.offset_s;
+    }
+    return latest_s;
+}
+
+int64_t core_time_zone_reach_s(const struct core_time_zone *zone, int64_t wall_s)
+{
+    int64_t at = wall_s - MOST_OFFSET_S - 1; /* no zone has reached it by then */
+
+    for (;;) {
+        struct core_tz_span span = core_time_zone_span(zone, at);
+        int64_t reached = wall_s - span.offset_s;
+
+        if (reached < at)
+            reached = at;
+        if (reached < span.until_s)
+            return reached;
+        at = span.until_s;
+    }
 }
 
 int32_t core_time_zone_day_of(const struct core_time_zone *zone, int64_t unix_s)
@@ -282,23 +361,10 @@ int32_t core_time_zone_day_of(const struct core_time_zone *zone, int64_t unix_s)
 }
 
 /*
- * The first instant whose local time is at or behind the day's midnight. So a midnight that
- * the clocks skip gives the instant of the skip, one that they repeat its first pass, and a
- * day that was left out (Samoa, 2011-12-30) the start of the next: it has no length.
+ * So a midnight that the clocks skip gives the instant of the skip, one that they repeat its first
+ * pass, and a day that was left out (Samoa, 2011-12-30) the start of the next: it has no length.
  */
 int64_t core_time_zone_day_start_s(const struct core_time_zone *zone, int32_t day)
 {
-    int64_t midnight_s = (int64_t)day * DAY_S;
-    int64_t at = midnight_s - MOST_OFFSET_S - 1; /* no zone has reached the midnight by then */
-
-    for (;;) {
-        struct core_tz_span span = span_at(zone, at);
-        int64_t reached = midnight_s - span.offset_s;
-
-        if (reached < at)
-            reached = at;
-        if (reached < span.until_s)
-            return reached;
-        at = span.until_s;
-    }
+    return core_time_zone_reach_s(zone, (int64_t)day * DAY_S);
 }
