@@ -82,6 +82,28 @@ int64_t core_clock_speed(void)
     return moved.speed ? moved.speed : 1;
 }
 
+bool core_clock_follows_file(void)
+{
+    return moved.offset_ms != NULL;
+}
+
+int64_t core_clock_offset_ms(void)
+{
+    return moved.offset_ms ? atomic_load(moved.offset_ms) : 0;
+}
+
+int64_t core_clock_real_at_ms(int64_t unix_ms)
+{
+    int64_t shown_ms = moved.speed ? moved.shown_start_ms : core_clock_offset_ms();
+    int64_t left_ms;
+
+    if (__builtin_sub_overflow(unix_ms, shown_ms, &left_ms))
+        return unix_ms; /* farther than any clock goes */
+    if (!moved.speed)
+        return left_ms;
+    return moved.real_start_ms + left_ms / moved.speed + (left_ms % moved.speed > 0);
+}
+
 int64_t core_clock_real_unix_ms(void)
 {
     return read_ms(CLOCK_REALTIME);

@@ -26,6 +26,13 @@ bool core_clock_is_moved(void);
 /* Of the moved clock: wall milliseconds for one real one; 1 for the real clock. */
 int64_t core_clock_speed(void);
 
+/* Whether it follows a file, so that nothing but looking tells when it jumps. */
+bool core_clock_follows_file(void);
+/* What the file adds; else 0. */
+int64_t core_clock_offset_ms(void);
+/* The earliest real time at which the wall clock shows 'unix_ms', as far as it is not set. */
+int64_t core_clock_real_at_ms(int64_t unix_ms);
+
 int64_t core_clock_now_unix_ms(void);  /* wall clock; jumps when it is set */
 int64_t core_clock_real_unix_ms(void); /* the same, never moved: for leases between machines */
 int64_t core_clock_mono_ms(void);      /* never goes back; stands still while suspended */

@@ -24,6 +24,9 @@ void core_loop_free(struct core_loop *loop);
 void core_loop_run(struct core_loop *loop);
 void core_loop_stop(struct core_loop *loop);
 
+/* How often it has woken up; a loop with nothing to do does not. */
+uint64_t core_loop_turns(const struct core_loop *loop);
+
 /* For a forked child: closes the loop's descriptors; nothing else of it may be used after. */
 void core_loop_forget(struct core_loop *loop);
 
@@ -33,7 +36,10 @@ struct core_watch;
 
 typedef void core_watch_fn(void *context);
 
-/* Calls back while 'fd' is readable; the descriptor stays the caller's. */
+/*
+ * Calls back while 'fd' is readable, or its other end has gone. The descriptor stays the caller's,
+ * who ends the watch before closing it.
+ */
 RC_MUST_CHECK enum rc_code core_loop_watch(struct core_loop *loop, int fd, core_watch_fn *fn,
                                            void *context, struct core_watch **out,
                                            struct rc_error *err);
@@ -41,7 +47,10 @@ RC_MUST_CHECK enum rc_code core_loop_watch(struct core_loop *loop, int fd, core_
 RC_MUST_CHECK enum rc_code core_loop_watch_process(struct core_loop *loop, int pidfd,
                                                    core_watch_fn *fn, void *context,
                                                    struct core_watch **out, struct rc_error *err);
-/* Takes the signal from the process (signalfd(2)) and calls back for each arrival. */
+/*
+ * Takes the signal from the process (signalfd(2)) and calls back for each arrival. At most one
+ * watch for each signal.
+ */
 RC_MUST_CHECK enum rc_code core_loop_watch_signal(struct core_loop *loop, int number,
                                                   core_watch_fn *fn, void *context,
                                                   struct core_watch **out, struct rc_error *err);
@@ -69,7 +78,11 @@ struct core_timer {
     size_t place;
 };
 
-/* Fires once at 'at_ms'; sets it anew if it was set. A time that has passed fires at once. */
+/*
+ * Fires once at 'at_ms'; sets it anew if it was set. A time that has passed fires at once, though
+ * not before the callback returns that sets it. Timers of the same time fire in the order in which
+ * they were set.
+ */
 void core_timer_set(struct core_loop *loop, struct core_timer *timer, int64_t at_ms);
 void core_timer_cancel(struct core_timer *timer);
 
