@@ -9,9 +9,12 @@
  * which was taken for dead cannot overwrite what its successor wrote.
  *
  * Functions that say "in a transaction" are called between core_ledger_begin() and commit: the
- * daemon gathers all that one turn of its loop has to write. A ledger belongs to one thread.
- * RC_UNAVAILABLE means that the database is gone: whether the last commit took effect is not
- * known, and everything is so written that doing it again is right in both cases.
+ * daemon gathers all that one turn of its loop has to write. A ledger belongs to one thread, and
+ * what is called back may not call it.
+ * RC_UNAVAILABLE means that the database is gone, or cannot write now (a full disk): whether the
+ * last commit took effect is not known, and everything is so written that doing it again, with the
+ * same ids and numbers, is right in both cases. The codes RC_CONFLICT, RC_SKIPPED and RC_CANCELLED
+ * of a function leave the transaction as it was: the others in it are not affected.
  *
  * Times are milliseconds of the (possibly moved) wall clock, but for leases, which are of the
  * database's clock.
@@ -68,9 +71,10 @@ struct core_run_record {
     int64_t exit_status;                       /* -1: none */
     const char *counters;                      /* JSON object */
     const char *set;                           /* JSON object of the trigger's parameters */
-    const char *cancel;                  /* why it is to be stopped, as another process asked */
-    bool force;                          /* obeys no overlap rule */
-    const char *executor, *host, *spool; /* of the executor that has it */
+    const char *cancel;       /* why it is to be stopped, as another process asked */
+    bool force;               /* obeys no overlap rule */
+    const char *executor;     /* that has it, or had it at its end */
+    const char *host, *spool; /* where its latest attempt began, and left its files; or NULL */
 };
 
 typedef void core_run_record_fn(void *context, const struct core_run_record *record);
@@ -78,17 +82,21 @@ typedef void core_run_record_fn(void *context, const struct core_run_record *rec
 /* ---- joining --------------------------------------------------------------------------------- */
 
 /*
- * Opens the ledger at the state's URL, durable, and adds the executor's row. RC_CONFLICT: the
- * state is of one machine (SQLite) and another daemon keeps it already; the message names it.
+ * Opens the ledger at the state's URL and adds the executor's row; what a daemon commits survives a
+ * failure of power. RC_CONFLICT: the state is of one machine (SQLite) and another daemon keeps it
+ * already; the message names it.
  */
 RC_MUST_CHECK enum rc_code core_ledger_open(const char *url, const struct core_executor *self,
                                             struct core_ledger **out, struct rc_error *err);
-/* Without an executor: for reading only. */
+/* Without an executor: for reading only. RC_NOT_FOUND: there is no state yet; none is made. */
 RC_MUST_CHECK enum rc_code core_ledger_open_reader(const char *url, struct core_ledger **out,
                                                    struct rc_error *err);
 /* Takes the executor's row away, unless rows still belong to it. May be NULL. */
 void core_ledger_close(struct core_ledger *ledger);
-/* For a forked child: forgets the connection without a word to the server. */
+/*
+ * For a forked child, before it opens any database: forgets the connection without a word to the
+ * server. Not to be forked within a transaction.
+ */
 void core_ledger_forget(struct core_ledger *ledger);
 
 /* Whether several machines may share the state. */
@@ -99,7 +107,14 @@ RC_MUST_CHECK enum rc_code core_ledger_recover(struct core_ledger *ledger, bool 
 
 /* Renews the lease. RC_CONFLICT: it had run out and others have taken over; join anew. */
 RC_MUST_CHECK enum rc_code core_ledger_renew(struct core_ledger *ledger, struct rc_error *err);
+/* Joins again, as another executor: what the former one had belongs to others now. */
+RC_MUST_CHECK enum rc_code core_ledger_rejoin(struct core_ledger *ledger, const char *id,
+                                              struct rc_error *err);
 
+/*
+ * Waits for others that write. On a shared state RC_CONFLICT as of core_ledger_renew(): an
+ * executor whose work was taken over writes nothing more. Renew before it what is due for renewal.
+ */
 RC_MUST_CHECK enum rc_code core_ledger_begin(struct core_ledger *ledger, struct rc_error *err);
 RC_MUST_CHECK enum rc_code core_ledger_commit(struct core_ledger *ledger, struct rc_error *err);
 void core_ledger_rollback(struct core_ledger *ledger);
@@ -108,7 +123,7 @@ void core_ledger_rollback(struct core_ledger *ledger);
 
 struct core_job_record {
     const char *name;
-    const char *fingerprint; /* of its schedule, zone and rules, as last seen */
+    const char *fingerprint; /* of its schedule, zone and rules, as last seen; "": never */
     int64_t settled_unix_ms; /* every slot up to here has its row, or never will */
     int64_t paused_unix_ms;  /* 0: it is not paused */
     const char *paused_by;
@@ -125,7 +140,10 @@ RC_MUST_CHECK enum rc_code core_ledger_put_job(struct core_ledger *ledger, const
 /* In a transaction: raises 'settled'; a lower value changes nothing. */
 RC_MUST_CHECK enum rc_code core_ledger_settle(struct core_ledger *ledger, const char *job,
                                               int64_t settled_unix_ms, struct rc_error *err);
-/* 'by' names who asked. Pausing a paused job changes nothing; *changed may be NULL. */
+/*
+ * 'by' names who asked. Pausing a paused job changes nothing; *changed may be NULL. A job that was
+ * never put gets a row, without a fingerprint and settled up to now.
+ */
 RC_MUST_CHECK enum rc_code core_ledger_pause(struct core_ledger *ledger, const char *job,
                                              int64_t now_unix_ms, const char *by, bool *changed,
                                              struct rc_error *err);
@@ -146,7 +164,7 @@ struct core_claim {
     bool has_slot;
     int64_t slot_unix_ms, now_unix_ms;
     const char *skip; /* NULL, or why it is not to run: "misfire", "paused" */
-    bool may_start;   /* there is a free worker */
+    bool may_start;   /* there is a free worker; else it waits */
     bool force;
     enum core_overlap_rule overlap;
     int64_t attempts;
@@ -164,32 +182,40 @@ enum core_claimed {
  * In a transaction: inserts the row of a slot, or of a run by hand. The overlap rule looks at all
  * rows of the job that are due or started, of any daemon: FORBID records a skip with the reason
  * "overlap", QUEUE waits, REPLACE asks those to stop (their 'cancel' becomes "replaced") and waits.
- * Runs in the foreground are kept apart by the job's lock, not here.
+ * Runs in the foreground are kept apart by the job's lock, not here. A claim that is made again,
+ * with the same id, gives the same answer again.
  */
 RC_MUST_CHECK enum rc_code core_ledger_claim(struct core_ledger *ledger,
                                              const struct core_claim *claim, enum core_claimed *out,
                                              struct rc_error *err);
 /*
- * In a transaction: a due row of ours becomes started, with its next attempt. RC_CONFLICT: it is no
- * longer ours, or not due, or (unless forced or ALLOW) another run of the job is still going on.
+ * In a transaction: a due row of ours becomes started, with the attempt 'attempt', which is one
+ * more than its latest; once it is so, the same call changes nothing and is RC_OK again.
+ * RC_CONFLICT: the row is no longer ours, or not due: forget it.
+ * RC_CANCELLED: somebody asked for it to be stopped: drop it.
+ * RC_SKIPPED: another run of the job goes on or is between two attempts, and neither rule nor force
+ * lets this one begin beside it: it stays due. A further attempt only waits for those that go on.
  */
 RC_MUST_CHECK enum rc_code core_ledger_start(struct core_ledger *ledger, const char *id,
-                                             enum core_overlap_rule overlap, int64_t now_unix_ms,
-                                             int64_t *attempt, struct rc_error *err);
+                                             enum core_overlap_rule overlap, int64_t attempt,
+                                             int64_t now_unix_ms, struct rc_error *err);
 
 /* How an attempt ended. Text is borrowed. */
 struct core_attempt_end {
     enum core_run_status status; /* none of DUE, STARTED */
+    const char *action;          /* that was run; NULL: the one of the claim */
     const char *reason, *message, *counters;
-    int64_t exit_status;
-    int64_t started_unix_ms, finished_unix_ms;
-    int64_t retry_unix_ms; /* not 0: the run becomes due again then */
+    int64_t exit_status;                       /* -1: none */
+    int64_t started_unix_ms, finished_unix_ms; /* started: 0: as recorded */
+    int64_t retry_unix_ms;                     /* not 0: the run becomes due again then */
 };
 
 /*
  * In a transaction: records the end of attempt 'attempt' of a run that is started and ours.
  * RC_CONFLICT: it is not, or that attempt has ended already; nothing changes. A run that was lost
- * because its daemon was silent may get its true end late, as long as no later attempt began.
+ * because its daemon was silent may get its true end late, from whomever, as long as no later
+ * attempt began; it is not tried again then, whatever 'retry_unix_ms' says, unless it waits for
+ * that anyway.
  */
 RC_MUST_CHECK enum rc_code core_ledger_finish(struct core_ledger *ledger, const char *id,
                                               int64_t attempt, const struct core_attempt_end *end,
@@ -199,7 +225,10 @@ RC_MUST_CHECK enum rc_code core_ledger_drop(struct core_ledger *ledger, const ch
                                             enum core_run_status status, const char *reason,
                                             int64_t now_unix_ms, struct rc_error *err);
 
-/* Asks for a run of whomever to be stopped: its executor looks. *found: it was not ended. */
+/*
+ * Asks for a run of whomever to be stopped: its executor looks. *found: it had not ended.
+ * RC_UNSUPPORTED: it runs in the foreground, where nobody looks.
+ */
 RC_MUST_CHECK enum rc_code core_ledger_cancel(struct core_ledger *ledger, const char *id,
                                               const char *reason, bool *found,
                                               struct rc_error *err);
@@ -208,24 +237,34 @@ RC_MUST_CHECK enum rc_code core_ledger_cancelled(struct core_ledger *ledger, cor
                                                  void *context, struct rc_error *err);
 
 /*
- * Takes over the due and started rows of executors that are dead: those of this machine whose
- * process is gone at once, others when their lease has run out. Calls back for each, with the
- * executor's host and spool as they were; the rows are ours from then on. In a transaction.
+ * In a transaction: takes over the due and started rows, and the notices, of executors that are
+ * dead: those of this machine whose process is gone at once, others when their lease has run out;
+ * on a state of one machine every daemon but this one. Calls back for each run; it is ours from
+ * then on, and its host and spool say where its files are. Runs in the foreground are settled as
+ * lost, without being called back.
  */
-RC_MUST_CHECK enum rc_code core_ledger_take_over(struct core_ledger *ledger, core_run_record_fn *fn,
-                                                 void *context, struct rc_error *err);
+RC_MUST_CHECK enum rc_code core_ledger_take_over(struct core_ledger *ledger, int64_t now_unix_ms,
+                                                 core_run_record_fn *fn, void *context,
+                                                 struct rc_error *err);
+/* The latter only, in a transaction of its own if there are any: for commands. */
+RC_MUST_CHECK enum rc_code core_ledger_settle_foreground(struct core_ledger *ledger,
+                                                         int64_t now_unix_ms, struct rc_error *err);
 
 /* ---- reading --------------------------------------------------------------------------------- */
 
 struct core_run_filter {
     const char *job, *plugin;             /* NULL: any */
     unsigned statuses;                    /* bits 1 << enum core_run_status; 0: any */
-    int64_t since_unix_ms, until_unix_ms; /* of 'due'; 0: any */
+    int64_t since_unix_ms, until_unix_ms; /* of 'due', until exclusive; 0: any */
     const char *before; /* a run's id: only those listed after it; NULL: from the newest */
     int64_t limit;      /* 0: all */
 };
 
-/* Newest first. */
+/*
+ * Newest first: by when they were claimed, then by slot. It reads page by page, and so takes little
+ * memory and holds up nobody; rows that are added meanwhile are not seen. RC_NOT_FOUND: there is no
+ * run 'before'.
+ */
 RC_MUST_CHECK enum rc_code core_ledger_runs(struct core_ledger *ledger,
                                             const struct core_run_filter *filter,
                                             core_run_record_fn *fn, void *context,
@@ -244,10 +283,15 @@ struct core_attempt_record {
 
 typedef void core_attempt_record_fn(void *context, const struct core_attempt_record *record);
 
+/* From the first; the latest is that of the run's own row. */
 RC_MUST_CHECK enum rc_code core_ledger_attempts(struct core_ledger *ledger, const char *id,
                                                 core_attempt_record_fn *fn, void *context,
                                                 struct rc_error *err);
-/* For metrics after a restart: the latest end with that status of each job, 0 rows for others. */
+/*
+ * For metrics after a restart: of each job that ever had one the latest success (with
+ * CORE_RUN_SUCCEEDED), or run that failed, timed out or was lost (with CORE_RUN_FAILED). They
+ * outlive the runs themselves.
+ */
 typedef void core_last_end_fn(void *context, const char *job, int64_t finished_unix_ms);
 RC_MUST_CHECK enum rc_code core_ledger_last_ends(struct core_ledger *ledger,
                                                  enum core_run_status status, core_last_end_fn *fn,
@@ -257,8 +301,9 @@ RC_MUST_CHECK enum rc_code core_ledger_last_ends(struct core_ledger *ledger,
 
 /*
  * Removes at most 'limit' ended runs that finished before 'before_unix_ms', or of which their job
- * has more than 'runs' newer ones; calls back for each with its id and spool. *more: there were
- * more than 'limit'.
+ * has at least 'runs' newer ones (0: any number is kept), in a transaction of its own; calls back
+ * for each that is gone, with id, job, host and spool only. *more: call again, it was not all; each
+ * call goes on where the last one ended, and keeps others waiting for some milliseconds at most.
  */
 RC_MUST_CHECK enum rc_code core_ledger_prune(struct core_ledger *ledger, int64_t before_unix_ms,
                                              int64_t runs, int64_t limit, core_run_record_fn *fn,
@@ -276,11 +321,11 @@ struct core_notice {
 
 typedef void core_notice_fn(void *context, const struct core_notice *notice);
 
-/* In a transaction. 'id' and 'attempts' are not read. */
+/* In a transaction. 'id' and 'attempts' are not read. One run has one of each event and item. */
 RC_MUST_CHECK enum rc_code core_ledger_add_notice(struct core_ledger *ledger,
                                                   const struct core_notice *notice,
                                                   struct rc_error *err);
-/* Those of ours, and of the dead, that may be sent now; at most 'limit'. */
+/* Those of ours that may be sent now, the oldest first; at most 'limit'. */
 RC_MUST_CHECK enum rc_code core_ledger_notices(struct core_ledger *ledger, int64_t now_unix_ms,
                                                int64_t limit, core_notice_fn *fn, void *context,
                                                struct rc_error *err);
@@ -288,7 +333,8 @@ RC_MUST_CHECK enum rc_code core_ledger_notices(struct core_ledger *ledger, int64
 RC_MUST_CHECK enum rc_code core_ledger_put_off_notice(struct core_ledger *ledger, int64_t id,
                                                       int64_t not_before_unix_ms,
                                                       struct rc_error *err);
-/* The last ended run of the job before this one succeeded: for 'recovery'. */
+/* Whether the last run of the job before this one that succeeded or failed did not succeed: then
+ * its success is a 'recovery'. */
 RC_MUST_CHECK enum rc_code core_ledger_was_failing(struct core_ledger *ledger, const char *job,
                                                    const char *run, bool *out,
                                                    struct rc_error *err);
