@@ -23,9 +23,11 @@ enum { MESSAGE_BYTES = 1024, LONGEST_NAME = 63, MOST_FILES = 10000 };
 struct loader {
     struct core_config *config;
     struct core_problems *problems;
+    struct core_arena trees; /* the documents, of which only the free maps are kept */
     struct core_children sections[CORE_SECTION_COUNT]; /* entries of all files */
     const char **files;
     size_t file_count;
+    bool elsewhere;
 };
 
 /* ---- files -------------------------------------------------------------------------------- */
@@ -73,7 +75,8 @@ static void add_entry(struct loader *loader, const struct core_entry *entry)
 
 static void read_file(struct loader *loader, const char *path)
 {
-    const struct core_node *root = core_yaml_read(&loader->config->arena, path, loader->problems);
+    const struct core_node *root = (loader->elsewhere ? core_yaml_read_elsewhere : core_yaml_read)(
+        &loader->trees, path, loader->problems);
 
     loader->files[loader->file_count++] = core_arena_strdup(&loader->config->arena, path);
     if (!root || root->kind == CORE_NODE_NULL)
@@ -147,6 +150,23 @@ static void read_all(struct loader *loader, const char *path)
     read_file(loader, path);
 }
 
+/* ---- what is kept of the documents --------------------------------------------------------- */
+
+/* The name of a file as the configuration keeps it. */
+static const char *kept_file(const struct loader *loader, const char *file)
+{
+    for (size_t i = loader->file_count; i > 0; i--)
+        if (strcmp(loader->files[i - 1], file) == 0)
+            return loader->files[i - 1];
+    return file; /* a constant: no file */
+}
+
+static void keep_place(const struct loader *loader, struct core_place *place)
+{
+    if (place->file)
+        place->file = kept_file(loader, place->file);
+}
+
 /* ---- entries ------------------------------------------------------------------------------ */
 
 struct twins {
@@ -159,7 +179,7 @@ static void report_twin(void *context, const struct core_entry *first,
 {
     const struct twins *twins = context;
     bool is_core = twins->section == &core_sections[CORE_SECTION_CORE];
-    struct core_arena *arena = &twins->loader->config->arena;
+    struct core_arena *arena = &twins->loader->trees;
     char shown[CORE_SHOWN_TEXT];
 
     core_problem_add(twins->loader->problems, &twin->place,
@@ -220,8 +240,11 @@ static const struct core_node *free_map(struct loader *loader, const struct core
 {
     const struct core_node *config = core_node_get(map, "config");
 
-    if (!config || config->kind == CORE_NODE_NULL || config->kind == CORE_NODE_MAP)
-        return config && config->kind == CORE_NODE_MAP ? config : NULL;
+    if (!config || config->kind == CORE_NODE_NULL)
+        return NULL;
+    if (config->kind == CORE_NODE_MAP)
+        return core_node_copy(&loader->config->arena, config,
+                              kept_file(loader, config->place.file));
     core_problem_add(loader->problems, &config->place,
                      "'config' must be a map of the plugin's options, not %s",
                      core_node_kind_text(config));
@@ -239,6 +262,8 @@ static void finish_plugin(struct loader *loader, const struct core_node *map,
     core_path_resolve(arena, map, "config_file", &plugin->config_file);
     core_path_place(map, "config_file", &plugin->config_file_place);
     core_path_place(map, "config_url", &plugin->config_url_place);
+    keep_place(loader, &plugin->config_file_place);
+    keep_place(loader, &plugin->config_url_place);
 }
 
 static void check_job(struct loader *loader, const struct core_node *map,
@@ -271,6 +296,10 @@ static void finish_job(struct loader *loader, const struct core_node *map,
     core_path_resolve(arena, map, "config_file", &job->config_file);
     core_path_place(map, "config_file", &job->config_file_place);
     core_path_place(map, "config_url", &job->config_url_place);
+    keep_place(loader, &job->config_file_place);
+    keep_place(loader, &job->config_url_place);
+    keep_place(loader, &job->schedule_place);
+    keep_place(loader, &job->time_zone_place);
     check_job(loader, map, job);
     if (job->retry.max_backoff_ms < job->retry.backoff_ms)
         job->retry.max_backoff_ms = job->retry.backoff_ms;
@@ -285,7 +314,7 @@ static void bind_entry(struct loader *loader, enum core_section_id id,
     const struct core_node *map = entry_map(loader, section, entry);
     char shown[CORE_SHOWN_TEXT];
     const char *what =
-        core_arena_strf(arena, "%s '%s'", section->what, core_shown(entry->key, shown));
+        core_arena_strf(&loader->trees, "%s '%s'", section->what, core_shown(entry->key, shown));
 
     check_name(loader, section, entry->key, &entry->place);
     if (!map && entry->value->kind != CORE_NODE_NULL)
@@ -404,8 +433,9 @@ static void *bind_section(struct loader *loader, enum core_section_id id, size_t
     for (size_t i = 0; i < children->len; i++) {
         struct entry_head *head = (struct entry_head *)(void *)(entries + i * size);
 
-        head->name = children->entries[i].key;
+        head->name = core_arena_strdup(&loader->config->arena, children->entries[i].key);
         head->place = children->entries[i].place;
+        keep_place(loader, &head->place);
         bind_entry(loader, id, &children->entries[i], head);
     }
     *count = children->len;
@@ -436,10 +466,10 @@ static void bind_all(struct loader *loader)
             config->stores[i].bucket = config->stores[i].name;
 }
 
-struct core_config *core_config_load(const char *path, struct core_problems *problems)
+static struct core_config *load(const char *path, bool elsewhere, struct core_problems *problems)
 {
     struct core_config *config = rc_calloc(1, sizeof(*config));
-    struct loader loader = { .config = config, .problems = problems };
+    struct loader loader = { .config = config, .problems = problems, .elsewhere = elsewhere };
 
     if (path)
         read_all(&loader, path);
@@ -448,7 +478,18 @@ struct core_config *core_config_load(const char *path, struct core_problems *pro
     config->file_count = loader.file_count;
     for (size_t i = 0; i < CORE_SECTION_COUNT; i++)
         core_children_clear(&loader.sections[i]);
+    core_arena_clear(&loader.trees);
     return config;
+}
+
+struct core_config *core_config_load(const char *path, struct core_problems *problems)
+{
+    return load(path, /* elsewhere = */ false, problems);
+}
+
+struct core_config *core_config_load_elsewhere(const char *path, struct core_problems *problems)
+{
+    return load(path, /* elsewhere = */ true, problems);
 }
 
 void core_config_free(struct core_config *config)

@@ -129,6 +129,12 @@ struct core_config {
  * could be understood is there. A name defined twice is a mistake that names both places.
  */
 struct core_config *core_config_load(const char *path, struct core_problems *problems);
+/*
+ * The same where the configuration is another machine's, as for an export: of ${...} only the
+ * defaults are taken. A value with any other counts as not given; neither environment nor
+ * secrets are read.
+ */
+struct core_config *core_config_load_elsewhere(const char *path, struct core_problems *problems);
 void core_config_free(struct core_config *config);
 
 /* NULL: no such name. */

@@ -31,7 +31,7 @@ static bool is_variable_name(const char *name)
 }
 
 /* 'body' is what stands behind "env:" and is cut in two at ":-". */
-static bool add_variable(const struct core_reader *reader, const struct core_node *node, char *body,
+static bool add_variable(const struct core_reader *reader, struct core_node *node, char *body,
                          struct rc_buf *out)
 {
     char *def = strstr(body, ":-");
@@ -48,9 +48,13 @@ static bool add_variable(const struct core_reader *reader, const struct core_nod
                             core_shown(body, shown), forms);
         return false;
     }
-    value = getenv(body);
+    value = reader->elsewhere ? NULL : getenv(body);
     if (def && (!value || !*value))
         value = def;
+    if (!value && reader->elsewhere) {
+        node->broken = true;
+        return true;
+    }
     if (!value) {
         core_reader_problem(reader, &node->place,
                             "the environment variable '%s' is not set; set it, or give a default "
@@ -119,6 +123,10 @@ static bool add_file(const struct core_reader *reader, struct core_node *node, c
     if (!*path) {
         core_reader_problem(reader, &node->place, "'${file:}' names no file; %s", forms);
         return false;
+    }
+    if (reader->elsewhere) {
+        node->broken = true;
+        return true;
     }
     add_path(&full, reader->directory, reader->directory ? strlen(reader->directory) : 0, path);
     add_path(&name, reader->file, slash ? (size_t)(slash - reader->file) : 0, path);
@@ -195,6 +203,8 @@ void core_interpolate(const struct core_reader *reader, struct core_node *node)
         node->broken = true;
         return;
     }
+    if (node->broken)
+        return;
     if (out.overflow) {
         core_reader_problem(reader, &node->place,
                             "the value is too long once its '${...}' are "

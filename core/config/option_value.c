@@ -263,7 +263,7 @@ static const char *take_text(const struct core_option_site *site, const struct c
     }
     if (site->option->choices && choose(site, node) < 0)
         return NULL;
-    return core_arena_strdup(site->arena, node->text);
+    return core_arena_share(site->arena, node->text);
 }
 
 static bool set_text(const struct core_option_site *site, const struct core_node *node,
@@ -295,7 +295,7 @@ const struct core_node *core_option_structure(const struct core_option_site *sit
     if (node->kind != CORE_NODE_SCALAR || !node->loose ||
         (node->text[0] != '[' && node->text[0] != '{'))
         return node;
-    return core_yaml_parse_loose(site->arena, &node->place, node->text, site->problems);
+    return core_yaml_parse_loose(site->scratch, &node->place, node->text, site->problems);
 }
 
 /* An item of a list or a value of a map. */
@@ -333,7 +333,7 @@ static bool set_list(const struct core_option_site *site, const struct core_node
         return true;
     }
     for (size_t i = 0; i < node->len; i++) {
-        const char *key = core_arena_strf(site->arena, "%s[%zu]", site->key, i);
+        const char *key = core_arena_strf(site->scratch, "%s[%zu]", site->key, i);
 
         items[i] = take_item(site, node->items[i], key);
         good = items[i] && good;
@@ -355,7 +355,7 @@ static bool set_map(const struct core_option_site *site, const struct core_node 
     for (size_t i = 0; i < node->len; i++) {
         const struct core_entry *entry = &node->entries[i];
         const char *key =
-            core_arena_strf(site->arena, "%s.%s", site->key, core_shown(entry->key, shown));
+            core_arena_strf(site->scratch, "%s.%s", site->key, core_shown(entry->key, shown));
 
         pairs[i].key = core_arena_strdup(site->arena, entry->key);
         pairs[i].value = take_item(site, entry->value, key);

@@ -9,10 +9,11 @@
 
 struct core_option_site {
     const struct rc_option *option;
-    const char *key;   /* as messages name it, such as "notify[0].url" */
-    bool secret;       /* the value is never shown, and registered */
-    bool from_default; /* so not registered */
-    struct core_arena *arena;
+    const char *key;            /* as messages name it, such as "notify[0].url" */
+    bool secret;                /* the value is never shown, and registered */
+    bool from_default;          /* so not registered */
+    struct core_arena *arena;   /* of what the value points to */
+    struct core_arena *scratch; /* of keys in messages and the like */
     struct core_problems *problems;
 };
 

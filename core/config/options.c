@@ -45,23 +45,30 @@ struct binding {
     const char *prefix; /* of keys in messages */
     bool secret;        /* of the object around */
     bool nested;
-    struct core_arena *arena;
+    struct core_arena *arena;   /* of what the values point to */
+    struct core_arena *scratch; /* of what only the binding needs */
     struct core_problems *problems;
 };
 
 static void bind_table(const struct binding *binding, void *out);
 
-static struct core_node *loose_node(struct core_arena *arena, const struct core_place *place,
-                                    const char *text)
+/* A text from outside a file. */
+static struct core_node loose_node(const struct core_place *place, const char *text)
 {
-    struct core_node *node = core_arena_alloc(arena, sizeof(*node));
+    return (struct core_node){
+        .kind = CORE_NODE_SCALAR,
+        .place = *place,
+        .text = text,
+        .quoted = true,
+        .loose = true,
+    };
+}
 
-    node->kind = CORE_NODE_SCALAR;
-    node->place = *place;
-    node->text = text;
-    node->quoted = true;
-    node->loose = true;
-    return node;
+/* An option's key, as messages name it. */
+static const char *key_in(const struct binding *binding, const char *name)
+{
+    return *binding->prefix ? core_arena_strf(binding->scratch, "%s%s", binding->prefix, name)
+                            : name;
 }
 
 /* The value in one layer, by either name, which is then '*key'. */
@@ -88,42 +95,45 @@ static const struct core_node *find(const struct binding *binding, const struct 
                                     const char **key, struct core_place *where)
 {
     const char *value;
+    struct core_node *node;
 
     *where = *binding->place;
     for (size_t i = 0; i < binding->layer_count; i++) {
-        const struct core_node *node = find_in(binding, option, binding->layers[i], key);
+        const struct core_node *given = find_in(binding, option, binding->layers[i], key);
 
-        if (node && (node->kind != CORE_NODE_NULL || node->broken))
-            return node;
-        if (node)
-            *where = node->place;
+        if (given && (given->kind != CORE_NODE_NULL || given->broken))
+            return given;
+        if (given)
+            *where = given->place;
     }
     *key = option->name;
     value = option->env && !binding->nested ? getenv(option->env) : NULL;
     if (!value || !*value)
         return NULL;
-    return loose_node(
-        binding->arena,
+    node = core_arena_alloc(binding->scratch, sizeof(*node));
+    *node = loose_node(
         &(struct core_place){
-            .file = core_arena_strf(binding->arena, "environment variable %s", option->env) },
-        core_arena_strdup(binding->arena, value));
+            .file = core_arena_strf(binding->scratch, "environment variable %s", option->env) },
+        core_arena_strdup(binding->scratch, value));
+    return node;
 }
 
 static bool bind_object(const struct binding *outer, const struct core_option_site *site,
                         const struct core_node *item, size_t index, void *out)
 {
     const struct core_option_table table = { site->option->items, outer->table->stride };
-    const char *key = core_arena_strf(site->arena, "%s[%zu]", site->key, index);
+    const char *key = core_arena_strf(site->scratch, "%s[%zu]", site->key, index);
     const size_t before = site->problems->count;
     const struct binding binding = {
         .table = &table,
         .layers = &item,
         .layer_count = 1,
         .place = &item->place,
-        .prefix = core_arena_strf(site->arena, "%s.", key),
+        .prefix = core_arena_strf(site->scratch, "%s.", key),
         .secret = site->secret,
         .nested = true,
         .arena = site->arena,
+        .scratch = site->scratch,
         .problems = site->problems,
     };
 
@@ -215,6 +225,7 @@ static void bind_option(const struct binding *binding, const struct rc_option *o
         .option = option,
         .secret = binding->secret || (option->flags & RC_OPT_SECRET),
         .arena = binding->arena,
+        .scratch = binding->scratch,
         .problems = binding->problems,
     };
     const char *key = option->name;
@@ -224,9 +235,11 @@ static void bind_option(const struct binding *binding, const struct rc_option *o
     if (option->type == RC_OPT_DAY)
         *(int32_t *)field = RC_DAY_NONE;
     if (option->def) {
-        site.key = core_arena_strf(binding->arena, "%s%s", binding->prefix, option->name);
+        const struct core_node given = loose_node(binding->place, option->def);
+
+        site.key = key_in(binding, option->name);
         site.from_default = true;
-        set(binding, &site, loose_node(binding->arena, binding->place, option->def), field);
+        set(binding, &site, &given, field);
         site.from_default = false;
     }
     if (!node) {
@@ -234,7 +247,7 @@ static void bind_option(const struct binding *binding, const struct rc_option *o
             report_missing(binding, option, &where);
         return;
     }
-    site.key = core_arena_strf(binding->arena, "%s%s", binding->prefix, key);
+    site.key = key_in(binding, key);
     if (node->broken || !set(binding, &site, node, field))
         return;
     if (required && is_empty(option, field))
@@ -266,6 +279,7 @@ void core_options_bind(const struct core_option_table *table, const struct core_
                        size_t layer_count, const struct core_place *place, void *out,
                        struct core_arena *arena, struct core_problems *problems)
 {
+    struct core_arena scratch = CORE_ARENA_INIT;
     const struct binding binding = {
         .table = table,
         .layers = layers,
@@ -273,10 +287,12 @@ void core_options_bind(const struct core_option_table *table, const struct core_
         .place = place,
         .prefix = "",
         .arena = arena,
+        .scratch = &scratch,
         .problems = problems,
     };
 
     bind_table(&binding, out);
+    core_arena_clear(&scratch);
 }
 
 /* ---- keys --------------------------------------------------------------------------------- */
@@ -325,9 +341,11 @@ static void check_items(const struct key_check *outer, size_t stride,
                         const struct rc_option *option, const struct core_node *value)
 {
     const struct core_option_table table = { option->items, stride };
-    const struct core_option_site site = {
-        .option = option, .key = option->name, .arena = outer->arena, .problems = outer->problems
-    };
+    const struct core_option_site site = { .option = option,
+                                           .key = option->name,
+                                           .arena = outer->arena,
+                                           .scratch = outer->arena,
+                                           .problems = outer->problems };
     struct key_check check = *outer;
 
     if (outer->depth >= DEEPEST_TABLE)

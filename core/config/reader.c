@@ -141,6 +141,39 @@ void core_reader_end(const struct core_reader *reader, struct core_node *node,
             node->entries[node->len++] = children->entries[i];
 }
 
+static struct core_place place_in(const struct core_place *place, const char *file)
+{
+    return (struct core_place){ .file = file, .line = place->line, .column = place->column };
+}
+
+struct core_node *core_node_copy(struct core_arena *arena, const struct core_node *node,
+                                 const char *file)
+{
+    struct core_node *copy;
+
+    if (!node)
+        return NULL;
+    copy = core_arena_alloc(arena, sizeof(*copy));
+    *copy = *node;
+    copy->place = place_in(&node->place, file);
+    copy->text = core_arena_strdup(arena, node->text);
+    if (node->kind == CORE_NODE_MAP)
+        copy->entries = core_arena_alloc(arena, node->len * sizeof(*copy->entries));
+    else if (node->kind == CORE_NODE_LIST)
+        copy->items = core_arena_alloc(arena, node->len * sizeof(*copy->items));
+    for (size_t i = 0; i < node->len; i++) {
+        if (node->kind == CORE_NODE_MAP)
+            copy->entries[i] = (struct core_entry){
+                .key = core_arena_share(arena, node->entries[i].key),
+                .place = place_in(&node->entries[i].place, file),
+                .value = core_node_copy(arena, node->entries[i].value, file),
+            };
+        else
+            copy->items[i] = core_node_copy(arena, node->items[i], file);
+    }
+    return copy;
+}
+
 struct core_node *core_node_get(const struct core_node *map, const char *key)
 {
     if (!map || map->kind != CORE_NODE_MAP)

@@ -15,6 +15,7 @@ struct core_reader {
     const char *directory;          /* of a relative ${file:...}; NULL: the working directory */
     const struct core_place *fixed; /* the place of everything; or NULL */
     bool resolve;                   /* ${...} in values */
+    bool elsewhere;                 /* of them nothing but the defaults: see config.h */
 };
 
 struct core_place core_reader_place(const struct core_reader *reader, size_t line, size_t column);
@@ -60,6 +61,13 @@ void core_children_drop_twins(struct core_children *children,
  */
 void core_reader_end(const struct core_reader *reader, struct core_node *node,
                      struct core_children *children);
+
+/*
+ * A copy that needs nothing of the original's arena; 'file' stands in for the file in its places
+ * and outlives it. 'node' may be NULL.
+ */
+struct core_node *core_node_copy(struct core_arena *arena, const struct core_node *node,
+                                 const char *file);
 
 /* Resolves ${...} in the text of 'node'; a mistake there makes it broken. */
 void core_interpolate(const struct core_reader *reader, struct core_node *node);

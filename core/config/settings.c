@@ -264,6 +264,7 @@ static void bind_part(const struct core_subsection *part, const struct core_node
                       struct core_arena *arena, struct core_problems *problems)
 {
     const struct core_node *layer = core_node_get(map, part->key);
+    RC_STR_AUTO whose = NULL;
 
     if (layer && layer->kind != CORE_NODE_MAP) {
         if (layer->kind != CORE_NODE_NULL)
@@ -273,8 +274,10 @@ static void bind_part(const struct core_subsection *part, const struct core_node
     }
     core_options_bind(&part->table, &layer, layer ? 1 : 0, layer ? &layer->place : place, out,
                       arena, problems);
-    core_options_check_keys(layer, &part->table, 1,
-                            core_arena_strf(arena, "'%s' of %s", part->key, what), problems);
+    if (!layer)
+        return;
+    whose = rc_strf("'%s' of %s", part->key, what);
+    core_options_check_keys(layer, &part->table, 1, whose, problems);
 }
 
 void core_section_bind(const struct core_section *section, const struct core_node *map,

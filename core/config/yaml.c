@@ -475,24 +475,42 @@ static void report_unread(const char *path, const struct core_place *named, enum
         core_problem_add(problems, named, "the file '%s' cannot be read: %s", shown, err->cause);
 }
 
-struct core_node *core_yaml_read_as(struct core_arena *arena, const char *path, const char *shown,
-                                    const struct core_place *named, struct core_problems *problems)
+/* Reads the file with 'reader', which has all but the names. */
+static struct core_node *read_with(struct core_reader reader, const char *path, const char *shown,
+                                   const struct core_place *named)
 {
     RC_BUF_AUTO(text, CORE_YAML_MAX_BYTES);
-    struct core_reader reader = { .arena = arena, .problems = problems, .resolve = true };
     const char *slash = strrchr(path, '/');
     struct rc_error err = RC_ERROR_INIT;
     enum rc_code code = core_file_read(path, &text, &err);
 
     if (code != RC_OK) {
-        report_unread(shown, named, code, &err, problems);
+        report_unread(shown, named, code, &err, reader.problems);
         return NULL;
     }
-    reader.file = core_arena_strdup(arena, shown);
+    reader.file = core_arena_strdup(reader.arena, shown);
     if (slash)
         reader.directory =
-            core_arena_strndup(arena, path, slash == path ? 1 : (size_t)(slash - path));
+            core_arena_strndup(reader.arena, path, slash == path ? 1 : (size_t)(slash - path));
     return parse(&reader, text.data, text.len);
+}
+
+struct core_node *core_yaml_read_as(struct core_arena *arena, const char *path, const char *shown,
+                                    const struct core_place *named, struct core_problems *problems)
+{
+    const struct core_reader reader = { .arena = arena, .problems = problems, .resolve = true };
+
+    return read_with(reader, path, shown, named);
+}
+
+struct core_node *core_yaml_read_elsewhere(struct core_arena *arena, const char *path,
+                                           struct core_problems *problems)
+{
+    const struct core_reader reader = {
+        .arena = arena, .problems = problems, .resolve = true, .elsewhere = true
+    };
+
+    return read_with(reader, path, path, &(struct core_place){ .file = path });
 }
 
 struct core_node *core_yaml_read(struct core_arena *arena, const char *path,

@@ -66,6 +66,13 @@ struct core_node *core_yaml_read_as(struct core_arena *arena, const char *path, 
                                     const struct core_place *named, struct core_problems *problems);
 
 /*
+ * The same for a file whose values are another machine's: of ${...} only the defaults are taken.
+ * A value with any other is broken, which is no mistake; neither environment nor secrets are read.
+ */
+struct core_node *core_yaml_read_elsewhere(struct core_arena *arena, const char *path,
+                                           struct core_problems *problems);
+
+/*
  * Parses a text from outside a file, such as that of --set: ${...} stays as it is, and all places
  * are 'place'.
  */

@@ -13,6 +13,7 @@
 #include <base/cancel.h>
 #include <base/rows.h>
 #include <stdalign.h>
+#include <stdio.h>
 #include <string.h>
 
 static void arena_gives_zeroed_aligned_pieces(void **state)
@@ -47,6 +48,32 @@ static void arena_copies_text(void **state)
     assert_null(core_arena_strdup(&arena, NULL));
     core_arena_clear(&arena);
     assert_string_equal(core_arena_strdup(&arena, "again"), "again");
+    core_arena_clear(&arena);
+}
+
+static void arena_shares_what_repeats(void **state)
+{
+    struct core_arena arena = CORE_ARENA_INIT;
+    char text[] = "Europe/Prague";
+    const char *first;
+
+    (void)state;
+    first = core_arena_share(&arena, text);
+    text[0] = 'e';
+    assert_string_equal(first, "Europe/Prague");
+    assert_ptr_equal(core_arena_share(&arena, "Europe/Prague"), first);
+    assert_string_equal(core_arena_share(&arena, text), "europe/Prague");
+    assert_null(core_arena_share(&arena, NULL));
+    /* Texts that push each other out of the cache stay what they are. */
+    for (int i = 0; i < 5000; i++) {
+        char number[16];
+
+        snprintf(number, sizeof(number), "%d", i);
+        assert_string_equal(core_arena_share(&arena, number), number);
+        assert_int_equal((uintptr_t)core_arena_alloc(&arena, 3) % alignof(max_align_t), 0);
+    }
+    core_arena_clear(&arena);
+    assert_string_equal(core_arena_share(&arena, "again"), "again");
     core_arena_clear(&arena);
 }
 
@@ -91,9 +118,8 @@ static void empty_rows_have_nothing(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(arena_gives_zeroed_aligned_pieces),
-        cmocka_unit_test(arena_copies_text),
-        cmocka_unit_test(the_first_wish_stays),
+        cmocka_unit_test(arena_gives_zeroed_aligned_pieces), cmocka_unit_test(arena_copies_text),
+        cmocka_unit_test(arena_shares_what_repeats),         cmocka_unit_test(the_first_wish_stays),
         cmocka_unit_test(empty_rows_have_nothing),
     };
 
