@@ -1,6 +1,6 @@
 /*
  * A cron expression as sets of what matches, and the wall times that it matches. Knows the
- * calendar, but no time zone. Private to core/schedule.
+ * calendar, but no time zone.
  */
 #ifndef CORE_SCHEDULE_CRON_H
 #define CORE_SCHEDULE_CRON_H

@@ -149,6 +149,16 @@ enum core_schedule_kind core_schedule_kind(const struct core_schedule *schedule)
     return schedule->kind;
 }
 
+const struct core_cron *core_schedule_cron(const struct core_schedule *schedule)
+{
+    return schedule->kind == CORE_SCHEDULE_CRON ? &schedule->cron : NULL;
+}
+
+int64_t core_schedule_every_ms(const struct core_schedule *schedule)
+{
+    return schedule->kind == CORE_SCHEDULE_EVERY ? schedule->every_ms : 0;
+}
+
 /* ---- the next slot --------------------------------------------------------------------------- */
 
 /* The first instant behind 'after_s' whose wall time matches. */

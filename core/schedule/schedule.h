@@ -8,6 +8,7 @@
 #ifndef CORE_SCHEDULE_SCHEDULE_H
 #define CORE_SCHEDULE_SCHEDULE_H
 
+#include <schedule/cron.h>
 #include <schedule/time_zone.h>
 
 #include <run-core/buf.h>
@@ -49,6 +50,9 @@ RC_MUST_CHECK enum rc_code core_schedule_parse(const char *text,
 void core_schedule_free(struct core_schedule *schedule);
 
 enum core_schedule_kind core_schedule_kind(const struct core_schedule *schedule);
+/* What it is made of, for saying it in another system's words. NULL and 0 with another kind. */
+const struct core_cron *core_schedule_cron(const struct core_schedule *schedule);
+int64_t core_schedule_every_ms(const struct core_schedule *schedule);
 
 /*
  * The first slot strictly after 'after_unix_ms'. False: there is none, as always with @startup.
