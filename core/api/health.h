@@ -10,6 +10,13 @@
 #define CORE_API_ALIVE "/healthcheck/is-alive"
 #define CORE_API_READY "/healthcheck/is-ready"
 
+/* Begins as 200 with an empty body. */
+struct core_http_reply {
+    unsigned status;
+    const char *content_type; /* a constant */
+    struct rc_buf body;
+};
+
 /* The process answers, so it lives. */
 void core_api_is_alive(const struct core_run_view *view, struct core_http_reply *reply);
 /* 503 unless the action is under way. */

@@ -11,6 +11,11 @@
 #include <stdlib.h>
 #include <string.h>
 
+enum { REPLY_BYTES = 16 * 1024 * 1024 };
+
+/* Of a run, probes and a monitor ask a few times a minute. */
+static const struct core_http_options limits = { .connections = 64 };
+
 struct core_api_server {
     struct core_http_server *http;
     core_run_view_fn *view;
@@ -52,19 +57,19 @@ static void refuse(struct core_http_reply *reply, unsigned status, const char *r
     rc_buf_adds(&reply->body, "}\n");
 }
 
-static void handle(void *context, const struct core_http_request *request,
+static void answer(const struct core_api_server *server, struct core_http_exchange *exchange,
                    struct core_http_reply *reply)
 {
-    const struct core_api_server *server = context;
-    const struct path *path = find_path(request->path);
+    const struct path *path = find_path(core_http_path(exchange));
+    const char *method = core_http_method(exchange);
     struct core_run_view view = { .state = "" };
 
     if (!path) {
         refuse(reply, 404,
                "there is nothing here; a run answers " CORE_API_ALIVE ", " CORE_API_READY
                " and " CORE_API_METRICS);
-    } else if (strcmp(request->method, "GET") != 0 && strcmp(request->method, "HEAD") != 0) {
-        reply->allow = "GET, HEAD";
+    } else if (strcmp(method, "GET") != 0 && strcmp(method, "HEAD") != 0) {
+        core_http_add_header(exchange, "Allow", "GET, HEAD");
         refuse(reply, 405, "only GET and HEAD are answered here");
     } else if (!path->open && !core_http_server_is_loopback(server->http)) {
         refuse(reply, 403,
@@ -76,14 +81,27 @@ static void handle(void *context, const struct core_http_request *request,
     }
 }
 
+static void handle(void *context, struct core_http_exchange *exchange)
+{
+    struct core_http_reply reply = {
+        .status = 200,
+        .content_type = "text/plain; charset=utf-8",
+        .body = RC_BUF_INIT(REPLY_BYTES),
+    };
+
+    answer(context, exchange, &reply);
+    core_http_reply(exchange, reply.status, reply.content_type, &reply.body);
+}
+
 enum rc_code core_api_server_open(const char *listen, core_run_view_fn *view, void *context,
                                   struct core_api_server **out, struct rc_error *err)
 {
     struct core_api_server *server = rc_calloc(1, sizeof(*server));
 
     *server = (struct core_api_server){ .view = view, .context = context };
-    if (core_http_server_open(listen, handle, server, &server->http, err)) {
-        free(server);
+    if (core_http_server_new(handle, server, &limits, &server->http, err) ||
+        core_http_server_listen(server->http, listen, err)) {
+        core_api_server_close(server);
         return err->code;
     }
     *out = server;
@@ -102,7 +120,7 @@ void core_api_server_serve(void *server)
 
 const char *core_api_server_url(const struct core_api_server *server)
 {
-    return core_http_server_url(server->http);
+    return core_http_server_url(server->http, 0);
 }
 
 void core_api_server_close(struct core_api_server *server)
