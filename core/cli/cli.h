@@ -55,6 +55,11 @@ enum core_flag_bit {
     CORE_FLAG_QUIET = 1u << 11,
     CORE_FLAG_VERSION = 1u << 12,
     CORE_FLAG_HELP = 1u << 13,
+    CORE_FLAG_FROM = 1u << 14,
+    CORE_FLAG_TIME_ZONE = 1u << 15,
+    CORE_FLAG_COUNT = 1u << 16,
+    CORE_FLAG_EXPLAIN = 1u << 17,
+    CORE_FLAG_BATCH = 1u << 18,
 };
 
 /* What a run takes, of a plugin or a job. */
@@ -109,11 +114,11 @@ struct core_arguments {
     const char *const *words; /* behind the flags and the command's name */
     size_t word_count;
 
-    const char *config, *listen, *job;
+    const char *config, *listen, *job, *from, *time_zone, *count;
     struct rc_strs set;
     struct core_flag_time now;
     struct core_flag_level log_level;
-    bool dry_run, json, markdown, force, help, version;
+    bool dry_run, json, markdown, force, help, version, explain, batch;
 };
 
 struct core_command {
@@ -129,9 +134,9 @@ struct core_command {
     void (*complete)(const struct core_arguments *arguments, struct rc_buf *out);
 };
 
-extern const struct core_command core_command_run, core_command_check, core_command_list,
-    core_command_describe, core_command_new_plugin, core_command_check_plugin, core_command_version,
-    core_command_help, core_command_complete, core_command_manual;
+extern const struct core_command core_command_run, core_command_next, core_command_check,
+    core_command_list, core_command_describe, core_command_new_plugin, core_command_check_plugin,
+    core_command_version, core_command_help, core_command_complete, core_command_manual;
 
 /* What 'run-core <plugin> [action]' is; its first word is the plugin. Not in the table. */
 extern const struct core_command core_command_plugin;
