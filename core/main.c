@@ -14,6 +14,7 @@
 /* clang-format off */
 static const struct core_command *const commands[] = {
     &core_command_run,
+    &core_command_serve,
     &core_command_check,
     &core_command_list,
     &core_command_next,

@@ -17,6 +17,7 @@ const struct rc_host core_host = {
     .db = &core_host_db,
     .lock = &core_host_lock,
     .parallel = &core_host_parallel,
+    .exchange = &core_host_exchange,
 };
 
 enum { WOULD_BYTES = 32 * 1024 };

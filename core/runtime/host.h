@@ -17,6 +17,7 @@ extern const struct rc_sql_api core_host_sql;
 extern const struct rc_db_api core_host_db;
 extern const struct rc_lock_api core_host_lock;
 extern const struct rc_parallel_api core_host_parallel;
+extern const struct rc_exchange_api core_host_exchange;
 
 /*
  * Handles that the plugin was given and has not closed: a process has one run, so one

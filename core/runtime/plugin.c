@@ -6,6 +6,7 @@
 #include <runtime/plugin.h>
 
 #include <base/nearest.h>
+#include <base/path_template.h>
 #include <os/file.h>
 
 #include <run-core/str.h>
@@ -280,7 +281,8 @@ static enum rc_code adopt_routes(const char *path, const struct rc_plugin *plugi
     for (size_t i = 0; plugin->routes && plugin->routes[i].method; i++) {
         const struct rc_route *route = &plugin->routes[i];
 
-        if (i >= MAX_ENTRIES || !route->path || route->path[0] != '/' || !route->handle)
+        if (i >= MAX_ENTRIES || !route->path || !core_path_template_is_good(route->path) ||
+            !route->handle)
             return rc_fail(err, RC_INVALID,
                            "route %zu of plugin '%s' ('%s') has no path that begins with '/', no "
                            "function, or the table has no end",

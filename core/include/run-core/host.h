@@ -12,6 +12,7 @@
 #define RUN_CORE_HOST_H
 
 #include <run-core/db.h>
+#include <run-core/exchange.h>
 #include <run-core/job.h>
 #include <run-core/lock.h>
 #include <run-core/log.h>
@@ -28,6 +29,7 @@ struct rc_host {
     const struct rc_db_api *db;
     const struct rc_lock_api *lock;
     const struct rc_parallel_api *parallel;
+    const struct rc_exchange_api *exchange; /* since 1.1 */
 };
 
 /* ---- job ---------------------------------------------------------------------------------- */
@@ -433,6 +435,63 @@ static inline RC_MUST_CHECK enum rc_code rc_parallel(struct rc_job *job, size_t 
                                                      struct rc_error *err)
 {
     return job->host->parallel->run(job, width, count, work, context, err);
+}
+
+/* ---- exchange ----------------------------------------------------------------------------- */
+
+/* "GET", "POST", ... */
+static inline const char *rc_exchange_method(struct rc_job *job, const struct rc_exchange *exchange)
+{
+    return job->host->exchange->method(exchange);
+}
+
+/* The path as asked for, decoded, without the query. */
+static inline const char *rc_exchange_path(struct rc_job *job, const struct rc_exchange *exchange)
+{
+    return job->host->exchange->path(exchange);
+}
+
+/* What stands in place of {name} in the route's path, decoded. */
+static inline const char *rc_exchange_param(struct rc_job *job, const struct rc_exchange *exchange,
+                                            const char *name)
+{
+    return job->host->exchange->param(exchange, name);
+}
+
+/* The first parameter of that name in the query, decoded; "" where it has no value. */
+static inline const char *rc_exchange_query(struct rc_job *job, const struct rc_exchange *exchange,
+                                            const char *name)
+{
+    return job->host->exchange->query(exchange, name);
+}
+
+/* The value of a header of the request; the case of its name does not matter. */
+static inline const char *rc_exchange_header(struct rc_job *job, const struct rc_exchange *exchange,
+                                             const char *name)
+{
+    return job->host->exchange->header(exchange, name);
+}
+
+/* The whole body, followed by a NUL that '*len_bytes' does not count; never NULL. */
+static inline const char *rc_exchange_body(struct rc_job *job, const struct rc_exchange *exchange,
+                                           size_t *len_bytes)
+{
+    return job->host->exchange->body(exchange, len_bytes);
+}
+
+/* Adds a header to the reply to come. A name or value that is none in HTTP is left out. */
+static inline void rc_exchange_add_header(struct rc_job *job, struct rc_exchange *exchange,
+                                          const char *name, const char *value)
+{
+    job->host->exchange->add_header(exchange, name, value);
+}
+
+/* Answers, once: a second reply is ignored with a warning. Copies 'data'. */
+static inline void rc_exchange_reply(struct rc_job *job, struct rc_exchange *exchange,
+                                     unsigned status, const char *content_type, const void *data,
+                                     size_t len_bytes)
+{
+    job->host->exchange->reply(exchange, status, content_type, data, len_bytes);
 }
 
 #endif

@@ -24,6 +24,7 @@
 #include <run-core/attr.h>
 #include <run-core/buf.h>
 #include <run-core/error.h>
+#include <run-core/exchange.h>
 #include <run-core/host.h>
 #include <run-core/option.h>
 #include <run-core/str.h>
@@ -40,9 +41,7 @@
  * same and its minor number is not above the host's.
  */
 #define RC_ABI_MAJOR 1u
-#define RC_ABI_MINOR 0u
-
-struct rc_exchange; /* an HTTP request and its reply; see rc_route */
+#define RC_ABI_MINOR 1u
 
 struct rc_action {
     const char *name;
@@ -58,7 +57,10 @@ struct rc_action {
     enum rc_code (*run)(struct rc_job *job, const void *config, struct rc_error *err);
 };
 
-/* A path that 'run-core serve' answers; 'path' may hold {names}. */
+/*
+ * A path that 'run-core serve' answers. 'path' begins with '/' and may hold {names}, each for one
+ * part between slashes; a plain part goes before a name. See exchange.h for how handlers answer.
+ */
 struct rc_route {
     const char *method, *path, *summary;
     enum rc_code (*handle)(struct rc_job *job, const void *config, struct rc_exchange *exchange,

@@ -1,0 +1,26 @@
+/*
+ * The server of a plugin's routes: a process that loads one plugin and calls its handlers, several
+ * at a time. 'run-core serve PLUGIN' is one, and so is each that the daemon starts.
+ */
+#ifndef CORE_RUNTIME_SERVE_H
+#define CORE_RUNTIME_SERVE_H
+
+#include <config/config.h>
+
+struct core_serve_request {
+    const struct core_config *config;
+    const char *plugin;
+    const struct core_node *set; /* map of --set, or NULL */
+    const char *listen;          /* an address as in http/address.h */
+    bool dry_run;
+    int log_level;
+};
+
+/*
+ * Serves until SIGTERM or SIGINT, then ends what it has begun, within ten seconds; a second signal
+ * ends it at once. Answers /healthcheck/is-alive and /healthcheck/is-ready by itself. Returns the
+ * process's exit status; what went wrong was logged. Once in a process.
+ */
+int core_serve_main(const struct core_serve_request *request);
+
+#endif
