@@ -155,12 +155,51 @@ static void test_codes(void **state)
     assert_int_equal(rc_fake_host_run(host, load("hang"), "wait", NULL, &err), RC_TIMEOUT);
 }
 
+static void test_routes_on_the_fake_host(void **state)
+{
+    (void)state;
+    HOST_AUTO host = rc_fake_host_new(NULL);
+    const struct rc_plugin *routes = load("routes");
+    const char *const headers[] = { "x-test: yes", NULL };
+    const char *const settings[] = { "greeting=hi", NULL };
+    const struct rc_fake_request echo = { .method = "POST",
+                                          .path = "/echo/Ada L?q=a%20b+c&r",
+                                          .headers = headers,
+                                          .body = "x\"y",
+                                          .body_len = 3,
+                                          .settings = settings };
+    const struct rc_fake_request plain = { .method = "GET", .path = "/echo/plain" };
+    const struct rc_fake_request bad = { .method = "GET", .path = "/fail/x" };
+    const struct rc_fake_request counted = { .method = "POST", .path = "/count/a" };
+    struct rc_error err;
+
+    assert_int_equal(rc_fake_host_request(host, routes, &echo, &err), RC_OK);
+    assert_int_equal(rc_fake_host_reply_status(host), 200);
+    assert_string_equal(rc_fake_host_reply(host, NULL),
+                        "{\"method\":\"POST\",\"path\":\"/echo/Ada L\",\"name\":\"Ada L\","
+                        "\"q\":\"a b c\",\"header\":\"yes\",\"forwarded\":null,"
+                        "\"greeting\":\"hi\",\"body\":\"x\\\"y\"}\n");
+    assert_string_equal(rc_fake_host_reply_headers(host),
+                        "X-Echo: yes\nContent-Type: application/json\n");
+    assert_int_equal(rc_fake_host_request(host, routes, &plain, &err), RC_OK);
+    assert_string_equal(rc_fake_host_reply(host, NULL), "plain\n");
+    assert_int_equal(rc_fake_host_request(host, routes, &bad, &err), RC_INVALID);
+    assert_int_equal(rc_fake_host_reply_status(host), 0);
+    assert_int_equal(rc_fake_host_request(host, routes, &counted, &err), RC_OK);
+    rc_fake_host_fail_at(host, 1, RC_UNAVAILABLE);
+    assert_int_equal(rc_fake_host_request(host, routes, &counted, &err), RC_UNAVAILABLE);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_options_defaults), cmocka_unit_test(test_options_given),
-        cmocka_unit_test(test_options_refused),  cmocka_unit_test(test_writer),
-        cmocka_unit_test(test_counter),          cmocka_unit_test(test_codes),
+        cmocka_unit_test(test_options_defaults),
+        cmocka_unit_test(test_options_given),
+        cmocka_unit_test(test_options_refused),
+        cmocka_unit_test(test_writer),
+        cmocka_unit_test(test_counter),
+        cmocka_unit_test(test_codes),
+        cmocka_unit_test(test_routes_on_the_fake_host),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -329,6 +329,7 @@ struct rc_fake_host *rc_fake_host_new(struct rc_job *base)
         .db = &fake_db_api,
         .lock = &fake_lock_api,
         .parallel = &fake_parallel_api,
+        .exchange = &fake_exchange_api,
     };
     fake->main.fake = fake;
     fake->main.base = base;
@@ -353,6 +354,8 @@ struct rc_fake_host *rc_fake_host_new(struct rc_job *base)
     rc_buf_init(&fake->said, FAKE_TEXT_LIMIT);
     rc_buf_init(&fake->shown, FAKE_TEXT_LIMIT);
     rc_buf_init(&fake->listed, FAKE_TEXT_LIMIT);
+    rc_buf_init(&fake->reply_body, FAKE_TEXT_LIMIT);
+    rc_buf_init(&fake->reply_headers, FAKE_TEXT_LIMIT);
     return fake;
 }
 
@@ -386,6 +389,8 @@ void rc_fake_host_free(struct rc_fake_host *host)
     rc_buf_clear(&host->said);
     rc_buf_clear(&host->shown);
     rc_buf_clear(&host->listed);
+    rc_buf_clear(&host->reply_body);
+    rc_buf_clear(&host->reply_headers);
     pthread_mutex_destroy(&host->mutex);
     free(host);
 }

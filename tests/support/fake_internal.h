@@ -97,6 +97,9 @@ struct rc_fake_host {
     size_t lock_count;
     int lock_losses;
 
+    unsigned reply_status; /* of the last request to a route; 0: no reply */
+    struct rc_buf reply_body, reply_headers;
+
     void **owned; /* what bound configurations live in */
     size_t owned_count;
 };
@@ -130,6 +133,7 @@ extern const struct rc_sql_api fake_sql_api;
 extern const struct rc_db_api fake_db_api;
 extern const struct rc_lock_api fake_lock_api;
 extern const struct rc_parallel_api fake_parallel_api;
+extern const struct rc_exchange_api fake_exchange_api;
 
 void fake_storage_clear(struct rc_fake_host *fake);
 void fake_sql_clear(struct rc_fake_host *fake);

@@ -150,6 +150,30 @@ struct rc_fake_statement {
 size_t rc_fake_host_statements(const struct rc_fake_host *host);
 struct rc_fake_statement rc_fake_host_statement(const struct rc_fake_host *host, size_t index);
 
+/* ---- routes --------------------------------------------------------------------------------- */
+
+/* What a route is asked. Texts are borrowed; NULL or 0 where there is none. */
+struct rc_fake_request {
+    const char *method, *path;  /* the path decoded, with its query as it is sent: "/rules?a=b" */
+    const char *const *headers; /* "Name: value", ending with NULL */
+    const char *body;
+    size_t body_len;
+    const char *const *settings; /* of the plugin's options, as for rc_fake_host_run() */
+};
+
+/*
+ * Calls the handler of the route for the request, which there has to be, and returns what it
+ * returned.
+ */
+RC_MUST_CHECK enum rc_code rc_fake_host_request(struct rc_fake_host *host,
+                                                const struct rc_plugin *plugin,
+                                                const struct rc_fake_request *request,
+                                                struct rc_error *err);
+/* The reply that it gave: 0 for none; the body; "Name: value" a line each. */
+unsigned rc_fake_host_reply_status(const struct rc_fake_host *host);
+const char *rc_fake_host_reply(const struct rc_fake_host *host, size_t *len);
+const char *rc_fake_host_reply_headers(const struct rc_fake_host *host);
+
 /* ---- locks ---------------------------------------------------------------------------------- */
 
 /* Another run takes a lock, or gives it back. */

@@ -1,0 +1,127 @@
+"""'run-core serve': a plugin's routes over HTTP, and what becomes of a plugin that fails."""
+
+import http.client
+import json
+import os
+import signal
+import socket
+import threading
+import time
+
+import pytest
+
+
+class UnixConnection(http.client.HTTPConnection):
+    def __init__(self, path):
+        super().__init__("localhost", timeout=20)
+        self.path = path
+
+    def connect(self):
+        self.sock = socket.socket(socket.AF_UNIX)
+        self.sock.settimeout(20)
+        self.sock.connect(self.path)
+
+
+class Served:
+    def __init__(self, world, *words):
+        self.socket = str(world.root / "s.sock")
+        self.process = world.start("serve", "routes", "--listen", f"unix:{self.socket}", *words)
+        deadline = time.monotonic() + 20
+        while True:
+            try:
+                assert self.ask("GET", "/healthcheck/is-ready")[0] == 200
+                return
+            except OSError:
+                assert self.process.poll() is None, self.process.stderr.read()
+                assert time.monotonic() < deadline
+                time.sleep(0.02)
+
+    def ask(self, method, path, body=None, headers=None):
+        connection = UnixConnection(self.socket)
+        try:
+            connection.request(method, path, body, headers or {})
+            reply = connection.getresponse()
+            return reply.status, reply.read().decode(), reply.headers
+        finally:
+            connection.close()
+
+    def stop(self):
+        self.process.send_signal(signal.SIGTERM)
+        _, stderr = self.process.communicate(timeout=30)
+        return self.process.returncode, stderr.decode()
+
+
+@pytest.fixture
+def served(world):
+    it = Served(world, "--set", "greeting=hi")
+    yield it
+    if it.process.poll() is None:
+        it.process.kill()
+        it.process.communicate()
+
+
+def test_a_route_gets_the_request_and_answers(served):
+    status, body, headers = served.ask("POST", "/echo/Ada%20L?q=a%2Fb", "x", {"x-test": "yes"})
+    assert status == 200 and headers["X-Echo"] == "yes"
+    assert json.loads(body) == {
+        "method": "POST", "path": "/echo/Ada L", "name": "Ada L", "q": "a/b", "header": "yes",
+        "forwarded": None, "greeting": "hi", "body": "x",
+    }
+    assert served.ask("GET", "/echo/plain")[1] == "plain\n"
+    assert served.ask("HEAD", "/echo/x")[:2] == (200, "")
+    assert served.stop()[0] == 0
+
+
+def test_what_a_handler_returns_becomes_a_reply(served):
+    expected = {0: 204, 1: 500, 2: 400, 3: 404, 4: 409, 5: 403, 6: 413, 7: 501, 8: 500, 9: 503,
+                10: 504, 11: 503, 12: 503}
+    for code, status in expected.items():
+        got, body, _ = served.ask("GET", f"/fail/{code}")
+        assert got == status, code
+        if status == 500:
+            assert "asked to fail" not in body
+        elif status != 204:
+            assert json.loads(body)["error"] == "asked to fail"
+    assert served.ask("GET", "/fail/x")[0] == 400
+    assert served.ask("GET", "/nothing")[0] == 404
+    status, _, headers = served.ask("DELETE", "/echo/x")
+    assert status == 405 and set(headers["Allow"].split(", ")) == {"GET", "POST"}
+    _, stderr = served.stop()
+    assert "GET /fail/{code}: asked to fail" in stderr
+
+
+def test_handlers_run_at_the_same_time_and_share_the_state(served, world):
+    def visit():
+        for _ in range(10):
+            assert served.ask("POST", "/count/a")[0] == 204
+
+    threads = [threading.Thread(target=visit) for _ in range(8)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert served.stop()[0] == 0
+    import sqlite3
+    rows = sqlite3.connect(world.state / "plugins" / "routes.db").execute("SELECT * FROM visits")
+    assert rows.fetchall() == [("a", 80)]
+
+
+def test_a_plugin_that_dies_takes_only_its_server(served):
+    with pytest.raises((OSError, http.client.HTTPException)):
+        served.ask("POST", "/crash")
+    assert served.process.wait(timeout=20) == -signal.SIGKILL
+
+
+def test_mistakes_end_it_before_it_listens(world):
+    assert world.run("serve", "noop").status == 2
+    result = world.run("serve", "routes", "--set", "greting=x")
+    assert result.status == 2 and "did you mean 'greeting'?" in result.stderr
+    assert world.run("serve", "nosuch").status == 2
+    assert world.run("serve", "routes", "--listen", "nonsense").status == 2
+    assert world.run("serve").status == 2
+
+
+def test_the_socket_is_private_and_goes_with_the_server(served):
+    assert os.stat(served.socket).st_mode & 0o777 == 0o600
+    assert served.stop()[0] == 0
+    assert not os.path.exists(served.socket)
