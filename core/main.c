@@ -19,6 +19,7 @@ static const struct core_command *const commands[] = {
     &core_command_list,
     &core_command_next,
     &core_command_describe,
+    &core_command_export,
     &core_command_new_plugin,
     &core_command_check_plugin,
     &core_command_help,

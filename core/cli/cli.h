@@ -60,6 +60,10 @@ enum core_flag_bit {
     CORE_FLAG_COUNT = 1u << 16,
     CORE_FLAG_EXPLAIN = 1u << 17,
     CORE_FLAG_BATCH = 1u << 18,
+    CORE_FLAG_AS = 1u << 24,
+    CORE_FLAG_OUTPUT = 1u << 25,
+    CORE_FLAG_IMAGE = 1u << 26,
+    CORE_FLAG_NAMESPACE = 1u << 27,
 };
 
 /* What a run takes, of a plugin or a job. */
@@ -115,6 +119,7 @@ struct core_arguments {
     size_t word_count;
 
     const char *config, *listen, *job, *from, *time_zone, *count;
+    const char *as, *output, *image, *name_space;
     struct rc_strs set;
     struct core_flag_time now;
     struct core_flag_level log_level;
@@ -134,9 +139,10 @@ struct core_command {
     void (*complete)(const struct core_arguments *arguments, struct rc_buf *out);
 };
 
-extern const struct core_command core_command_run, core_command_serve, core_command_next, core_command_check,
-    core_command_list, core_command_describe, core_command_new_plugin, core_command_check_plugin,
-    core_command_version, core_command_help, core_command_complete, core_command_manual;
+extern const struct core_command core_command_run, core_command_serve, core_command_next,
+    core_command_check, core_command_list, core_command_describe, core_command_new_plugin,
+    core_command_check_plugin, core_command_version, core_command_export, core_command_help,
+    core_command_complete, core_command_manual;
 
 /* What 'run-core <plugin> [action]' is; its first word is the plugin. Not in the table. */
 extern const struct core_command core_command_plugin;
