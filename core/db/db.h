@@ -34,6 +34,8 @@ RC_MUST_CHECK enum rc_code core_db_open(const char *url, struct core_db **out,
 /* The same, for whoever keeps the ledger: what is committed survives a failure of power. */
 RC_MUST_CHECK enum rc_code core_db_open_durable(const char *url, struct core_db **out,
                                                 struct rc_error *err);
+/* The file that the state at 'url' is, or would be; NULL: it is on a server. Freed with free(). */
+RC_MUST_CHECK enum rc_code core_db_file(const char *url, char **out, struct rc_error *err);
 void core_db_close(struct core_db *db);
 /*
  * For a forked child: frees 'db' but leaves the connection as it is, to the parent, which goes on

@@ -36,6 +36,8 @@ struct core_db_server {
 extern const struct core_db_server core_db_on_sqlite;
 extern const struct core_db_server core_db_on_postgres;
 
+extern const char core_ledger_schema[]; /* the second migration, on every server */
+
 struct core_db {
     const struct core_db_server *server;
     char *url;

@@ -65,6 +65,19 @@ static enum rc_code find_file(const char *url, struct rc_buf *out, struct rc_err
     return rc_buf_check(out, err);
 }
 
+enum rc_code core_db_file(const char *url, char **out, struct rc_error *err)
+{
+    RC_BUF_AUTO(file, PATH_MAX);
+
+    *out = NULL;
+    if (!sqlite_knows(url))
+        return RC_OK;
+    if (find_file(url, &file, err))
+        return err->code;
+    *out = rc_buf_take(&file);
+    return RC_OK;
+}
+
 /* The folder that the core's file is in. */
 static enum rc_code find_folder(const char *url, char **out, struct rc_error *err)
 {
