@@ -7,6 +7,7 @@
 #include <config/secrets.h>
 #include <os/clock.h>
 #include <os/loop.h>
+#include <os/path.h>
 #include <runtime/binding.h>
 #include <runtime/exchange.h>
 #include <runtime/exit.h>
@@ -288,6 +289,17 @@ static enum rc_code bind(struct server *server, struct rc_error *err)
                    problems.count == 1 ? "" : "s");
 }
 
+/* Whoever waits there may have gone. */
+static void tell_ready(const struct server *server)
+{
+    int fd = server->request->ready_fd;
+
+    if (fd <= 0)
+        return;
+    (void)core_fd_write(fd, "\n", 1);
+    (void)close(fd);
+}
+
 static enum rc_code listen_and_loop(struct server *server, struct rc_error *err)
 {
     const struct core_http_options options = { .handler_threads = HANDLER_THREADS };
@@ -303,6 +315,7 @@ static enum rc_code listen_and_loop(struct server *server, struct rc_error *err)
     server->drain = (struct core_timer){ .clock = CORE_TIMER_MONO,
                                          .fn = look_whether_drained,
                                          .context = server };
+    tell_ready(server);
     core_output_log(RC_LOG_INFO, NULL, 0, "serving %zu routes of the plugin '%s' at %s",
                     server->plugin->route_count, server->request->plugin,
                     core_http_server_url(server->http, 0));

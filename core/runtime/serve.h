@@ -14,6 +14,7 @@ struct core_serve_request {
     const char *listen;          /* an address as in http/address.h */
     bool dry_run;
     int log_level;
+    int ready_fd; /* gets a byte, and is closed, once it listens; 0: none */
 };
 
 /*

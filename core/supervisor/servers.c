@@ -1,0 +1,394 @@
+/*
+ * Keeps the servers of plugins' routes alive. A server is a name with at most one process that
+ * answers and one that is to follow it; what a process does is runtime/serve.c.
+ */
+#include <supervisor/servers.h>
+
+#include <os/clock.h>
+#include <os/file.h>
+#include <runtime/output.h>
+#include <runtime/serve.h>
+
+#include <run-core/str.h>
+
+#include <errno.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/prctl.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+enum {
+    FIRST_PAUSE_MS = 1000,
+    LONGEST_PAUSE_MS = 60000,
+    GOOD_LIFE_MS = 60000, /* a server that lived so long is started again without much ado */
+    FOLDER_MODE = 0700,
+};
+
+struct server;
+
+/* One process. It stays in the list of its servers until it was reaped. */
+struct process {
+    struct core_servers *servers;
+    struct server *server; /* NULL: it was replaced, and is about to end */
+    pid_t pid;
+    int pidfd, ready_fd;
+    struct core_watch *end_watch, *ready_watch;
+    char *name, *socket;
+    bool ready;
+    int64_t started_mono_ms;
+    struct process *next;
+};
+
+struct server {
+    struct core_servers *servers;
+    char *plugin;
+    struct process *present, *following; /* answers; is to take its place */
+    struct core_timer again;
+    int64_t pause_ms;
+    bool wanted;
+    struct server *next;
+};
+
+struct core_servers {
+    struct core_servers_options options;
+    const struct core_config *config;
+    struct server *list;
+    struct process *processes;
+    char *folder;
+    int64_t generation;
+    bool stopping;
+};
+
+struct core_servers *core_servers_new(const struct core_servers_options *options)
+{
+    struct core_servers *servers = rc_calloc(1, sizeof(*servers));
+
+    servers->options = *options;
+    servers->folder = rc_strf("%s/serve", options->spool);
+    return servers;
+}
+
+static void forget_process(struct process *process)
+{
+    struct process **at = &process->servers->processes;
+
+    while (*at != process)
+        at = &(*at)->next;
+    *at = process->next;
+    core_watch_end(process->end_watch);
+    core_watch_end(process->ready_watch);
+    if (process->ready_fd >= 0)
+        (void)close(process->ready_fd);
+    if (process->pidfd >= 0)
+        (void)close(process->pidfd);
+    (void)unlink(process->socket); /* where it could not do so itself */
+    free(process->socket);
+    free(process->name);
+    free(process);
+}
+
+/* ---- the child ------------------------------------------------------------------------------- */
+
+static void reset_signals(void)
+{
+    sigset_t none;
+
+    for (int number = 1; number < NSIG; number++)
+        (void)signal(number, SIG_DFL); /* fails for some, which have no other action anyway */
+    (void)signal(SIGPIPE, SIG_IGN);
+    (void)sigemptyset(&none);
+    (void)sigprocmask(SIG_SETMASK, &none, NULL);
+}
+
+static void run_child(const struct core_servers *servers, const struct process *process,
+                      pid_t parent, int ready_fd)
+{
+    RC_STR_AUTO listen = rc_strf("unix:%s", process->socket);
+    const struct core_serve_request request = {
+        .config = servers->config,
+        .plugin = process->name,
+        .listen = listen,
+        .log_level = servers->config->settings.log_level,
+        .ready_fd = ready_fd,
+    };
+
+    /* Keys at the daemon's terminal are the daemon's matter. */
+    (void)setpgid(0, 0);
+    (void)prctl(PR_SET_PDEATHSIG, SIGTERM);
+    if (getppid() != parent)
+        _exit(0);
+    servers->options.forget(servers->options.context);
+    reset_signals();
+    _exit(core_serve_main(&request));
+}
+
+/* ---- starting -------------------------------------------------------------------------------- */
+
+static void on_end(void *context);
+static void on_ready(void *context);
+
+static void start_later(struct server *server, const char *why)
+{
+    server->pause_ms = server->pause_ms == 0                     ? FIRST_PAUSE_MS
+                       : server->pause_ms * 2 > LONGEST_PAUSE_MS ? LONGEST_PAUSE_MS
+                                                                 : server->pause_ms * 2;
+    core_output_log(RC_LOG_ERROR, NULL, 0,
+                    "the server of the plugin '%s' %s; it is started again in %lld s",
+                    server->plugin, why, (long long)(server->pause_ms / 1000));
+    core_timer_set(server->servers->options.loop, &server->again,
+                   core_clock_mono_ms() + server->pause_ms);
+}
+
+static bool watch_process(struct process *process, struct rc_error *err)
+{
+    struct core_loop *loop = process->servers->options.loop;
+
+    process->pidfd = (int)syscall(SYS_pidfd_open, process->pid, 0);
+    if (process->pidfd < 0) {
+        (void)rc_fail_errno(err, errno, "watch the process %d", (int)process->pid);
+        return false;
+    }
+    return core_loop_watch_process(loop, process->pidfd, on_end, process, &process->end_watch,
+                                   err) == RC_OK &&
+           core_loop_watch(loop, process->ready_fd, on_ready, process, &process->ready_watch,
+                           err) == RC_OK;
+}
+
+static struct process *new_process(struct core_servers *servers, struct server *server)
+{
+    struct process *process = rc_calloc(1, sizeof(*process));
+
+    *process = (struct process){
+        .servers = servers,
+        .server = server,
+        .pidfd = -1,
+        .ready_fd = -1,
+        .name = rc_strdup(server->plugin),
+        .socket = rc_strf("%s/%s-%d-%lld.sock", servers->folder, server->plugin, (int)getpid(),
+                          (long long)++servers->generation),
+        .started_mono_ms = core_clock_mono_ms(),
+        .next = servers->processes,
+    };
+    servers->processes = process;
+    return process;
+}
+
+static void start(struct server *server)
+{
+    struct core_servers *servers = server->servers;
+    struct process *process = new_process(servers, server);
+    struct rc_error err = RC_ERROR_INIT;
+    pid_t self = getpid();
+    int ends[2] = { -1, -1 };
+
+    core_timer_cancel(&server->again);
+    if (core_dir_make(servers->folder, FOLDER_MODE, &err) == RC_OK &&
+        pipe2(ends, O_CLOEXEC | O_NONBLOCK) != 0)
+        (void)rc_fail_errno(&err, errno, "make a pipe");
+    if (err.code == RC_OK) {
+        process->ready_fd = ends[0];
+        process->pid = fork();
+        if (process->pid == 0)
+            run_child(servers, process, self, ends[1]);
+        (void)close(ends[1]);
+        if (process->pid < 0)
+            (void)rc_fail_errno(&err, errno, "fork");
+        else if (!watch_process(process, &err))
+            (void)kill(process->pid, SIGKILL);
+    }
+    if (err.code == RC_OK) {
+        server->following = process;
+        return;
+    }
+    if (process->pid > 0)
+        (void)waitpid(process->pid, NULL, 0);
+    forget_process(process);
+    RC_STR_AUTO why = rc_strf("could not be started: %s", err.cause);
+    start_later(server, why);
+}
+
+static void start_again(void *context)
+{
+    start(context);
+}
+
+/* The process answers no new requests from now on, and ends when it has no others. */
+static void retire(struct process *process)
+{
+    process->server = NULL;
+    (void)kill(process->pid, SIGTERM);
+}
+
+static void on_ready(void *context)
+{
+    struct process *process = context;
+    struct server *server = process->server;
+    char byte;
+    bool said = read(process->ready_fd, &byte, 1) == 1;
+
+    core_watch_end(process->ready_watch);
+    process->ready_watch = NULL;
+    if (!said || !server)
+        return; /* its end comes, too */
+    process->ready = true;
+    server->following = NULL;
+    if (server->present)
+        retire(server->present);
+    server->present = process;
+}
+
+/* ---- ending ---------------------------------------------------------------------------------- */
+
+static char *how_it_ended(int status)
+{
+    int number = WIFSIGNALED(status) ? WTERMSIG(status) : 0;
+
+    if (number == 0)
+        return rc_strf("ended with status %d", WEXITSTATUS(status));
+    return rc_strf("was ended by signal %d (%s)", number,
+                   sigdescr_np(number) ? sigdescr_np(number) : "unknown");
+}
+
+static void on_end(void *context)
+{
+    struct process *process = context;
+    struct server *server = process->server;
+    int64_t lived_ms = core_clock_mono_ms() - process->started_mono_ms;
+    RC_STR_AUTO how = NULL;
+    int status = 0;
+
+    (void)waitpid(process->pid, &status, 0);
+    how = how_it_ended(status);
+    if (server && server->present == process)
+        server->present = NULL;
+    if (server && server->following == process)
+        server->following = NULL;
+    forget_process(process);
+    if (!server || !server->wanted || server->present || server->following ||
+        server->servers->stopping)
+        return;
+    if (lived_ms >= GOOD_LIFE_MS)
+        server->pause_ms = 0;
+    start_later(server, how);
+}
+
+/* ---- what is wanted -------------------------------------------------------------------------- */
+
+static struct server *find(const struct core_servers *servers, const char *plugin)
+{
+    for (struct server *server = servers->list; server; server = server->next)
+        if (strcmp(server->plugin, plugin) == 0)
+            return server;
+    return NULL;
+}
+
+static struct server *find_or_add(struct core_servers *servers, const char *plugin)
+{
+    struct server *server = find(servers, plugin);
+
+    if (server)
+        return server;
+    server = rc_calloc(1, sizeof(*server));
+    *server = (struct server){
+        .servers = servers,
+        .plugin = rc_strdup(plugin),
+        .again = { .clock = CORE_TIMER_MONO, .fn = start_again, .context = server },
+        .next = servers->list,
+    };
+    servers->list = server;
+    return server;
+}
+
+/* Lets go of its processes, which end by themselves. */
+static void end_server(struct server *server)
+{
+    core_timer_cancel(&server->again);
+    server->wanted = false;
+    if (server->present)
+        retire(server->present);
+    if (server->following)
+        retire(server->following);
+    server->present = server->following = NULL;
+}
+
+void core_servers_configure(struct core_servers *servers, const struct core_config *config)
+{
+    servers->config = config;
+    for (struct server *server = servers->list; server; server = server->next)
+        server->wanted = false;
+    for (size_t i = 0; i < config->plugin_count && !servers->stopping; i++) {
+        struct server *server;
+
+        if (!config->plugins[i].serve)
+            continue;
+        server = find_or_add(servers, config->plugins[i].name);
+        server->wanted = true;
+        server->pause_ms = 0;
+        if (server->following)
+            retire(server->following);
+        server->following = NULL;
+        start(server);
+    }
+    for (struct server *server = servers->list; server; server = server->next)
+        if (!server->wanted)
+            end_server(server);
+}
+
+const char *core_servers_socket(const struct core_servers *servers, const char *plugin,
+                                const char **why_not)
+{
+    const struct server *server = find(servers, plugin);
+
+    if (!server || !server->wanted) {
+        *why_not = "it is not served: set 'serve: true' under 'plugins:'";
+        return NULL;
+    }
+    if (!server->present) {
+        *why_not = server->following ? "its server is starting" : "its server is not running";
+        return NULL;
+    }
+    return server->present->socket;
+}
+
+/* ---- the end --------------------------------------------------------------------------------- */
+
+void core_servers_stop(struct core_servers *servers)
+{
+    servers->stopping = true;
+    for (struct server *server = servers->list; server; server = server->next)
+        end_server(server);
+}
+
+size_t core_servers_count(const struct core_servers *servers)
+{
+    size_t count = 0;
+
+    for (const struct process *process = servers->processes; process; process = process->next)
+        count++;
+    return count;
+}
+
+void core_servers_close(struct core_servers *servers)
+{
+    struct server *next;
+
+    if (!servers)
+        return;
+    core_servers_stop(servers);
+    while (servers->processes) {
+        (void)kill(servers->processes->pid, SIGKILL);
+        (void)waitpid(servers->processes->pid, NULL, 0);
+        forget_process(servers->processes);
+    }
+    for (struct server *server = servers->list; server; server = next) {
+        next = server->next;
+        free(server->plugin);
+        free(server);
+    }
+    free(servers->folder);
+    free(servers);
+}
