@@ -18,7 +18,7 @@ enum {
     MEND_PAUSE_MS = 10,
 };
 
-static const struct core_db_server *const servers[] = { &core_db_on_sqlite };
+static const struct core_db_server *const servers[] = { &core_db_on_sqlite, &core_db_on_postgres };
 
 static enum rc_code find_server(const char *url, const struct core_db_server **out,
                                 struct rc_error *err)
@@ -40,7 +40,6 @@ static enum rc_code migrate(struct core_session *session, const struct core_db_s
 {
     const struct rc_migration migrations[] = {
         *server->first,
-        { 2, core_ledger_schema },
     };
 
     return core_session_migrate(session, "run-core", migrations, RC_ARRAY_LEN(migrations), err);

@@ -1,6 +1,8 @@
 /*
  * Named locks: one holder at a time whatever dies, and tokens that only rise.
  */
+#include "places.h"
+
 #include <db/internal.h>
 
 #include <os/clock.h>
@@ -10,7 +12,6 @@
 #include <fcntl.h>
 #include <setjmp.h>
 #include <signal.h>
-#include <sqlite3.h>
 #include <stdarg.h>
 #include <stdatomic.h>
 #include <stdio.h>
@@ -23,51 +24,43 @@
 
 #include <cmocka.h>
 
-static char folder[64];
 static struct core_db *db;
 
-#define expect_ok(call)                                                                            \
-    do {                                                                                           \
-        if (call)                                                                                  \
-            fail_msg("%s: %s: %s", #call, err.context, err.cause);                                 \
-    } while (0)
-
-static int set_up(void **state)
+static int set_up(bool postgres)
 {
     struct rc_error err = RC_ERROR_INIT;
 
-    (void)state;
-    (void)snprintf(folder, sizeof(folder), "/tmp/lock-test.XXXXXX");
-    if (!mkdtemp(folder))
+    if (place_make(postgres))
         return -1;
-    return core_db_open(folder, &db, &err) == RC_OK ? 0 : -1;
+    if (core_db_open(place_url, &db, &err) == RC_OK)
+        return 0;
+    print_error("%s\n", err.cause);
+    return -1;
+}
+
+static int on_sqlite(void **state)
+{
+    (void)state;
+    return set_up(/* postgres = */ false);
+}
+
+static int on_postgres(void **state)
+{
+    (void)state;
+    return set_up(/* postgres = */ true);
 }
 
 static int tear_down(void **state)
 {
-    struct rc_error err = RC_ERROR_INIT;
-
     (void)state;
     core_db_close(db);
-    return core_tree_remove(folder, &err) == RC_OK ? 0 : -1;
+    return place_clear();
 }
 
 static enum rc_code acquire(struct core_db *in, const char *holder, int64_t wait_ms,
                             struct rc_lock **out, struct rc_error *err)
 {
     return core_lock_acquire(in, "the lock", holder, wait_ms, NULL, NULL, out, err);
-}
-
-/* Changes the row behind everybody's back, as another machine would. */
-static void tamper(const char *statement)
-{
-    RC_STR_AUTO path = rc_strf("%s/state.db", folder);
-    sqlite3 *handle;
-
-    assert_int_equal(sqlite3_open(path, &handle), SQLITE_OK);
-    (void)sqlite3_busy_timeout(handle, 5000);
-    assert_int_equal(sqlite3_exec(handle, statement, NULL, NULL, NULL), SQLITE_OK);
-    (void)sqlite3_close(handle);
 }
 
 static void one_holds_the_others_hear_who(void **state)
@@ -139,7 +132,7 @@ static void a_dead_holder_on_this_machine_holds_nothing(void **state)
     if (pid == 0) {
         struct core_db *own;
 
-        _exit(core_db_open(folder, &own, &err) || acquire(own, "the dead", 0, &lock, &err));
+        _exit(core_db_open(place_url, &own, &err) || acquire(own, "the dead", 0, &lock, &err));
     }
     assert_int_equal(waitpid(pid, &status, 0), pid);
     assert_int_equal(status, 0);
@@ -159,7 +152,7 @@ static void a_holder_elsewhere_counts_until_its_lease_ends(void **state)
     (void)state;
     expect_ok(acquire(db, "x", 0, &lock, &err));
     core_lock_release(lock);
-    tamper(expiry);
+    place_tamper(expiry);
     assert_int_equal(acquire(db, "x", 0, &lock, &err), RC_CONFLICT);
     assert_non_null(strstr(err.cause, "run 7"));
     expect_ok(acquire(db, "x", 5000, &lock, &err));
@@ -174,10 +167,10 @@ static void a_holder_without_identity_counts_until_its_lease_ends(void **state)
 
     (void)state;
     expect_ok(acquire(db, "l", 0, &lock, &err));
-    tamper("UPDATE locks SET host = ''");
+    place_tamper("UPDATE locks SET host = ''");
     struct rc_lock *second = NULL;
     assert_int_equal(acquire(db, "l", 0, &second, &err), RC_CONFLICT);
-    tamper("UPDATE locks SET expires_unix_ms = 0");
+    place_tamper("UPDATE locks SET expires_unix_ms = 0");
     expect_ok(acquire(db, "l", 0, &second, &err));
     core_lock_release(second);
     core_lock_release(lock);
@@ -196,14 +189,15 @@ static void leases_are_renewed_and_their_loss_is_told(void **state)
     core_clock_sleep_ms(900);
     assert_int_equal(core_cancel_code(&lost), RC_OK);
     expect_ok(core_lock_check(lock, &err));
-    tamper("UPDATE locks SET token = token + 1, holder = 'a thief'");
+    place_tamper("UPDATE locks SET token = token + 1, holder = 'a thief'");
     for (int i = 0; i < 100 && !core_cancel_code(&lost); i++)
         core_clock_sleep_ms(20);
     assert_int_equal(core_cancel_code(&lost), RC_CANCELLED);
     assert_int_equal(core_lock_check(lock, &err), RC_CONFLICT);
     core_lock_release(lock);
     /* The release of what was lost does not free what another holds. */
-    tamper("UPDATE locks SET host = 'another machine', expires_unix_ms = expires_unix_ms + 60000");
+    place_tamper(
+        "UPDATE locks SET host = 'another machine', expires_unix_ms = expires_unix_ms + 60000");
     assert_int_equal(acquire(db, "x", 0, &lock, &err), RC_CONFLICT);
 }
 
@@ -217,7 +211,7 @@ static void a_late_check_keeps_what_nobody_took(void **state)
     expect_ok(acquire(db, "x", 0, &lock, &err));
     core_clock_sleep_ms(20);
     expect_ok(core_lock_check(lock, &err));
-    tamper("UPDATE locks SET token = token + 1");
+    place_tamper("UPDATE locks SET token = token + 1");
     core_clock_sleep_ms(20);
     assert_int_equal(core_lock_check(lock, &err), RC_CONFLICT);
     core_lock_release(lock);
@@ -235,13 +229,14 @@ static void tokens_rise_even_in_a_new_database(void **state)
     core_lock_release(lock);
     core_clock_sleep_ms(5);
     core_db_close(db);
-    expect_ok(core_tree_remove(folder, &err));
-    expect_ok(core_db_open(folder, &db, &err));
+    assert_int_equal(place_clear(), 0);
+    assert_int_equal(place_make(place_is_postgres), 0);
+    expect_ok(core_db_open(place_url, &db, &err));
     expect_ok(acquire(db, "x", 0, &lock, &err));
     assert_true(core_lock_token(lock) > token);
     core_lock_release(lock);
     /* A clock that was set back does not turn them round. */
-    tamper("UPDATE locks SET token = token + 1000000000");
+    place_tamper("UPDATE locks SET token = token + 1000000000");
     token = token + 1000000000;
     expect_ok(acquire(db, "x", 0, &lock, &err));
     assert_true(core_lock_token(lock) > token);
@@ -302,7 +297,7 @@ static void enter_for_ever(struct shared *shared)
     struct core_db *own;
     struct rc_lock *lock;
 
-    if (core_db_open(folder, &own, &err))
+    if (core_db_open(place_url, &own, &err))
         _exit(1);
     for (;;) {
         int before;
@@ -377,22 +372,16 @@ static void processes_exclude_each_other_though_many_are_killed(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test_setup_teardown(one_holds_the_others_hear_who, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(a_wait_ends_with_the_release_or_the_cancellation, set_up,
-                                        tear_down),
-        cmocka_unit_test_setup_teardown(a_dead_holder_on_this_machine_holds_nothing, set_up,
-                                        tear_down),
-        cmocka_unit_test_setup_teardown(a_holder_without_identity_counts_until_its_lease_ends,
-                                        set_up, tear_down),
-        cmocka_unit_test_setup_teardown(a_holder_elsewhere_counts_until_its_lease_ends, set_up,
-                                        tear_down),
-        cmocka_unit_test_setup_teardown(leases_are_renewed_and_their_loss_is_told, set_up,
-                                        tear_down),
-        cmocka_unit_test_setup_teardown(a_late_check_keeps_what_nobody_took, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(tokens_rise_even_in_a_new_database, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(threads_exclude_each_other, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(processes_exclude_each_other_though_many_are_killed, set_up,
-                                        tear_down),
+        BOTH(one_holds_the_others_hear_who),
+        BOTH(a_wait_ends_with_the_release_or_the_cancellation),
+        BOTH(a_dead_holder_on_this_machine_holds_nothing),
+        BOTH(a_holder_without_identity_counts_until_its_lease_ends),
+        BOTH(a_holder_elsewhere_counts_until_its_lease_ends),
+        BOTH(leases_are_renewed_and_their_loss_is_told),
+        BOTH(a_late_check_keeps_what_nobody_took),
+        BOTH(tokens_rise_even_in_a_new_database),
+        BOTH(threads_exclude_each_other),
+        BOTH(processes_exclude_each_other_though_many_are_killed),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
