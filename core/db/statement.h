@@ -1,6 +1,6 @@
 /*
- * SQL text looked at without a server, in PostgreSQL's grammar of words: where statements end, which
- * parameters they have, whether they change anything and whether a plugin may use them. Pure text.
+ * SQL text looked at without a server, in PostgreSQL's grammar of words: where statements end,
+ * which parameters they have, whether they change anything and whether a plugin may use them.
  */
 #ifndef CORE_DB_STATEMENT_H
 #define CORE_DB_STATEMENT_H
@@ -47,9 +47,10 @@ size_t core_statement_parameters(const char *sql);
 bool core_statement_is_read(const char *sql);
 
 /*
- * Whether a plugin may use the statement: one that reads or changes rows, or tables, and names no
- * table or schema of the core's or of another plugin (run_core...); else RC_DENIED. It is a wall against mistakes; the database's own rights are the one against
- * more.
+ * Whether a plugin may use the statement: one that reads or changes rows, or tables, and names
+ * nothing of the core's or of another plugin's (run_core...). RC_DENIED: it may not. RC_INVALID: it
+ * begins with no word that is known. This is a wall against mistakes; the one against more is the
+ * database's own rights.
  */
 RC_MUST_CHECK enum rc_code core_statement_check(const char *sql, struct rc_error *err);
 
