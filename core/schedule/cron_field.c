@@ -108,8 +108,8 @@ static enum rc_code wrong_word(struct reader *reader, size_t len)
     if (nearest)
         return wrong(reader, "there is no %s '%s'; did you mean %s?",
                      core_cron_field_names[reader->field->id], show(word, len, shown), nearest);
-    return wrong(reader, "'%s' does not stand for a %s; it is %s", show(word, len, shown),
-                 core_cron_field_names[reader->field->id], rule->values);
+    return wrong(reader, "the %s is %s, not '%s'", core_cron_field_names[reader->field->id],
+                 rule->values, show(word, len, shown));
 }
 
 /* ---- pieces ---------------------------------------------------------------------------------- */
@@ -184,15 +184,16 @@ static enum rc_code read_value(struct reader *reader, int *out)
         if (read_number(reader, out))
             return reader->err->code;
         if (*out < rule->low || *out > rule->high)
-            return wrong(reader, "%d is not a %s; it is %s", *out,
-                         core_cron_field_names[reader->field->id], rule->values);
+            return wrong(reader, "the %s is %s, not %d", core_cron_field_names[reader->field->id],
+                         rule->values, *out);
         return RC_OK;
     }
     if (word_length(reader) > 0)
         return read_name(reader, out);
-    return wrong(reader, "a value is missing%s%.1s%s; a %s is %s",
-                 at_end(reader) ? "" : " before '", at_end(reader) ? "" : reader->at,
-                 at_end(reader) ? "" : "'", core_cron_field_names[reader->field->id], rule->values);
+    if (at_end(reader))
+        return wrong(reader, "a value is missing at its end; the %s is %s",
+                     core_cron_field_names[reader->field->id], rule->values);
+    return wrong_word(reader, (size_t)(reader->end - reader->at));
 }
 
 /* "/15", or nothing, which is a step of 1. */
@@ -322,6 +323,16 @@ static enum rc_code read_nth_weekday(struct reader *reader, int weekday)
 
 /* ---- items ----------------------------------------------------------------------------------- */
 
+static enum rc_code wrong_direction(struct reader *reader, int low, int high)
+{
+    bool weekday = reader->field->id == CORE_CRON_WEEKDAY;
+
+    if (weekday && low == 7)
+        return wrong(reader, "the range runs backwards; write it as 0-%d", high);
+    return wrong(reader, "the range runs backwards; write it as two, %d-%d,%d-%d", low,
+                 weekday ? 6 : reader->rule->high, reader->rule->low, high);
+}
+
 /* A value with what stands behind it: "5", "1-5", "1-5/2", "5/2", "15W", "5L", "5#2". */
 static enum rc_code read_range(struct reader *reader)
 {
@@ -349,8 +360,7 @@ static enum rc_code read_range(struct reader *reader)
         if (id == CORE_CRON_WEEKDAY && high == 0 && low > 0)
             high = 7; /* "FRI-SUN" */
         if (high < low)
-            return wrong(reader, "the range runs backwards; write it as two, %d-%d,%d-%d", low,
-                         id == CORE_CRON_WEEKDAY ? 6 : reader->rule->high, reader->rule->low, high);
+            return wrong_direction(reader, low, high);
     }
     if (read_step(reader, &step))
         return reader->err->code;
@@ -408,7 +418,7 @@ static enum rc_code read_item(struct reader *reader)
 
     char shown[SHOWN + 4];
     return wrong(reader,
-                 "'%s' does not belong there; a %s is %s, a range such as 1-5, a step such "
+                 "'%s' does not belong there; the %s is %s, a range such as 1-5, a step such "
                  "as */2 or 1-5/2, or a list of those",
                  show(reader->at, (size_t)(reader->end - reader->at), shown),
                  core_cron_field_names[id], reader->rule->values);

@@ -38,17 +38,12 @@ static int split(const char *text, struct core_cron_field fields[7])
     return count;
 }
 
-static enum rc_code wrong_count(const char *text, int count, struct rc_error *err)
+static enum rc_code wrong_count(int count, struct rc_error *err)
 {
-    text += strspn(text, blanks);
     if (count == 0)
         return rc_fail(err, RC_INVALID,
                        "it is empty; write 5 fields (minute, hour, day of month, month, weekday), "
                        "6 with the second first, or @daily and the like");
-    if (rc_str_starts(text, "TZ=") || rc_str_starts(text, "CRON_TZ="))
-        return rc_fail(err, RC_INVALID,
-                       "the time zone does not stand in the expression but beside it, as "
-                       "'time_zone'");
     if (count == 7)
         return rc_fail(err, RC_INVALID,
                        "it has 7 fields, at most 6 are known: second, minute, hour, day of month, "
@@ -82,8 +77,13 @@ enum rc_code core_cron_parse(const char *text, const char *name, struct core_cro
     struct core_cron_field fields[7];
     int count = split(text, fields);
 
+    if (count > 0 &&
+        (rc_str_starts(fields[0].text, "TZ=") || rc_str_starts(fields[0].text, "CRON_TZ=")))
+        return rc_fail(err, RC_INVALID,
+                       "the time zone does not stand in the expression but beside it, as "
+                       "'time_zone'");
     if (count != 5 && count != 6)
-        return wrong_count(text, count, err);
+        return wrong_count(count, err);
     *out = (struct core_cron){ .second = 1 }; /* at second 0 where there is no field for it */
     for (int i = 0; i < count; i++) {
         fields[i].id = (enum core_cron_field_id)(i + CORE_CRON_FIELDS - count);

@@ -51,11 +51,12 @@ static int highest(uint64_t set)
 static int step_of(uint64_t set)
 {
     int first = lowest(set);
+    int last = highest(set);
     int step = __builtin_popcountll(set) >= 5 ? lowest(set & (set - 1)) - first : 0;
 
     if (step < 2)
         return 0;
-    for (int value = first; value <= highest(set); value += step)
+    for (int value = first; value <= last; value += step)
         set ^= UINT64_C(1) << value;
     return set ? 0 : step;
 }
@@ -178,6 +179,12 @@ static bool has_hash(const char *text)
     return false;
 }
 
+/* Whether the clocks of the zone ever change. */
+static bool changes(const struct core_time_zone *zone)
+{
+    return zone && core_time_zone_span(zone, 0).from_s > INT64_MIN;
+}
+
 static void explain_cron(const struct core_schedule *schedule, struct rc_buf *out)
 {
     const struct core_cron *cron = &schedule->cron;
@@ -191,7 +198,7 @@ static void explain_cron(const struct core_schedule *schedule, struct rc_buf *ou
     add_weekdays(out, cron);
     if (has_hash(schedule->text))
         rc_buf_addf(out, "  %-14s values that follow from the job's name\n", "H");
-    if (schedule->zone)
+    if (changes(schedule->zone))
         add_clock_changes(schedule, out);
 }
 
@@ -242,7 +249,7 @@ static bool explain_gap(const struct core_schedule *schedule, int64_t before_s, 
     rc_buf_adds(out, "the clock goes from ");
     add_wall(out, before_s + 1, wall_s);
     rc_buf_adds(out, " to ");
-    add_wall(out, wall_s, wall_s);
+    add_wall(out, wall_s, before_s + 1);
     rc_buf_adds(out, " and skips ");
     add_wall(out, due_s, wall_s);
     rc_buf_adds(out, ", which is due right behind that");

@@ -15,7 +15,8 @@ struct core_time_zone;
 
 /*
  * Loads a zone by name ("Europe/Prague", "UTC"), from $TZDIR or /usr/share/zoneinfo. UTC needs no
- * file. RC_INVALID: no such zone (the message names the nearest), or its file is damaged. Freed with core_time_zone_free().
+ * file. RC_INVALID: no such zone (the message names the nearest), or its file is damaged. Freed
+ * with core_time_zone_free().
  */
 RC_MUST_CHECK enum rc_code core_time_zone_load(const char *name, struct core_time_zone **out,
                                                struct rc_error *err);
