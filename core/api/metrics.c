@@ -1,55 +1,34 @@
 /*
- * Writes metrics. Each family has its HELP and TYPE before its samples, and everything that a
- * plugin or a user named goes into label values, where any text is allowed.
+ * The metrics of a single run. Everything that a plugin or a user named goes into label values,
+ * where any text is allowed.
  */
 #include <api/metrics.h>
 
-#include <inttypes.h>
-
-static void add_family(struct rc_buf *out, const char *name, const char *type, const char *help)
-{
-    rc_buf_addf(out, "# HELP %s %s\n# TYPE %s %s\n", name, help, name, type);
-}
-
-/* A label value: backslash, quote and line feed are escaped, nothing else. */
-static void add_label(struct rc_buf *out, const char *separator, const char *key, const char *value)
-{
-    rc_buf_addf(out, "%s%s=\"", separator, key);
-    for (const char *c = value ? value : ""; *c; c++) {
-        if (*c == '\\' || *c == '"')
-            rc_buf_addc(out, '\\');
-        if (*c == '\n')
-            rc_buf_adds(out, "\\n");
-        else
-            rc_buf_addc(out, *c);
-    }
-    rc_buf_addc(out, '"');
-}
-
 static void add_run_labels(const struct core_run_view *view, struct rc_buf *out)
 {
-    add_label(out, "{", "plugin", view->plugin);
-    add_label(out, ",", "action", view->action);
-    add_label(out, ",", "job", view->job);
+    core_metric_label(out, '{', "plugin", view->plugin);
+    core_metric_label(out, ',', "action", view->action);
+    core_metric_label(out, ',', "job", view->job);
 }
 
 static void add_gauge(const struct core_run_view *view, const char *name, const char *help,
                       int64_t value, struct rc_buf *out)
 {
-    add_family(out, name, "gauge", help);
+    core_metric_family(out, name, "gauge", help);
     rc_buf_adds(out, name);
     add_run_labels(view, out);
-    rc_buf_addf(out, "} %" PRId64 "\n", value);
+    rc_buf_addc(out, '}');
+    core_metric_int(out, value);
 }
 
 static void add_state(const struct core_run_view *view, struct rc_buf *out)
 {
     static const char name[] = "run_core_run_state";
 
-    add_family(out, name, "gauge", "The state of the run, as a label; the value is 1.");
+    core_metric_family(out, name, "gauge", "The state of the run, as a label; the value is 1.");
     rc_buf_adds(out, name);
     add_run_labels(view, out);
-    add_label(out, ",", "state", view->state);
+    core_metric_label(out, ',', "state", view->state);
     rc_buf_adds(out, "} 1\n");
 }
 
@@ -67,12 +46,13 @@ static void add_counters(const struct core_run_view *view, struct rc_buf *out)
     static const char name[] = "run_core_run_counter";
 
     /* A gauge: plugins may count down too. */
-    add_family(out, name, "gauge", "The counters that the plugin keeps of the run.");
+    core_metric_family(out, name, "gauge", "The counters that the plugin keeps of the run.");
     for (size_t i = 0; i < view->counter_count; i++) {
         rc_buf_adds(out, name);
         add_run_labels(view, out);
-        add_label(out, ",", "counter", view->counters[i].name);
-        rc_buf_addf(out, "} %" PRId64 "\n", view->counters[i].value);
+        core_metric_label(out, ',', "counter", view->counters[i].name);
+        rc_buf_addc(out, '}');
+        core_metric_int(out, view->counters[i].value);
     }
 }
 
@@ -80,19 +60,19 @@ void core_api_add_metrics(const struct core_run_view *view, struct rc_buf *out)
 {
     static const char info[] = "run_core_run_info", start[] = "run_core_run_start_time_seconds";
 
-    add_family(out, info, "gauge", "What is running; the value is 1.");
+    core_metric_family(out, info, "gauge", "What is running; the value is 1.");
     rc_buf_adds(out, info);
     add_run_labels(view, out);
-    add_label(out, ",", "run", view->run_id);
-    add_label(out, ",", "version", view->version);
-    add_label(out, ",", "dry_run", view->dry_run ? "true" : "false");
+    core_metric_label(out, ',', "run", view->run_id);
+    core_metric_label(out, ',', "version", view->version);
+    core_metric_label(out, ',', "dry_run", view->dry_run ? "true" : "false");
     rc_buf_adds(out, "} 1\n");
 
-    add_family(out, start, "gauge", "When the run began, in seconds since 1970.");
+    core_metric_family(out, start, "gauge", "When the run began, in seconds since 1970.");
     rc_buf_adds(out, start);
     add_run_labels(view, out);
-    rc_buf_addf(out, "} %" PRId64 ".%03d\n", view->started_unix_ms / 1000,
-                (int)(view->started_unix_ms % 1000));
+    rc_buf_addc(out, '}');
+    core_metric_time(out, view->started_unix_ms);
 
     add_state(view, out);
     add_progress(view, out);

@@ -4,6 +4,7 @@
  */
 #include <cli/describe.h>
 
+#include <api/describe.h>
 #include <cli/arguments.h>
 #include <cli/output.h>
 #include <cli/plugins.h>
@@ -17,52 +18,7 @@ static bool has_options(const struct core_option_table *table)
     return core_option_at(table, 0, &option);
 }
 
-/*
- * ---- JSON
- * -----------------------------------------------------------------------------------------
- */
-
-static void add_member(struct rc_buf *out, const char *key, const char *text)
-{
-    core_cli_add_json(out, key);
-    rc_buf_addc(out, ':');
-    core_cli_add_json(out, text);
-    rc_buf_addc(out, ',');
-}
-
-void core_describe_add_json(const struct core_plugin *plugin, struct rc_buf *out)
-{
-    rc_buf_addc(out, '{');
-    add_member(out, "name", plugin->name);
-    add_member(out, "version", plugin->version);
-    add_member(out, "summary", plugin->summary);
-    rc_buf_addf(out, "\"abi\":\"%u.%u\",\"options\":", plugin->abi_major, plugin->abi_minor);
-    core_options_to_json(&plugin->options, out);
-    rc_buf_adds(out, ",\"actions\":[");
-    for (size_t i = 0; i < plugin->action_count; i++) {
-        rc_buf_adds(out, i ? ",{" : "{");
-        add_member(out, "name", plugin->actions[i].name);
-        add_member(out, "summary", plugin->actions[i].summary);
-        rc_buf_adds(out, "\"parameters\":");
-        core_options_to_json(&plugin->actions[i].params, out);
-        rc_buf_addc(out, '}');
-    }
-    rc_buf_adds(out, "],\"routes\":[");
-    for (size_t i = 0; i < plugin->route_count; i++) {
-        rc_buf_adds(out, i ? ",{" : "{");
-        add_member(out, "method", plugin->routes[i].method);
-        add_member(out, "path", plugin->routes[i].path);
-        rc_buf_adds(out, "\"summary\":");
-        core_cli_add_json(out, plugin->routes[i].summary);
-        rc_buf_addc(out, '}');
-    }
-    rc_buf_adds(out, "]}");
-}
-
-/*
- * ---- Markdown
- * -------------------------------------------------------------------------------------
- */
+/* ---- Markdown ------------------------------------------------------------------------------- */
 
 void core_describe_add_markdown(const struct core_plugin *plugin, struct rc_buf *out)
 {
@@ -146,11 +102,11 @@ static int run_describe(const struct core_arguments *arguments)
 static void complete_plugin(const struct core_arguments *arguments, struct rc_buf *out)
 {
     CORE_PROBLEMS_AUTO(ignored);
-    CORE_CLI_PLUGINS_AUTO(plugins);
+    CORE_PLUGIN_LIST_AUTO(plugins);
     struct core_config *config;
 
     config = core_config_load(core_arguments_config_path(arguments), &ignored);
-    core_cli_plugins_find(config, &plugins);
+    core_plugin_list_make(config, &plugins);
     for (size_t i = 0; i < plugins.count && arguments->word_count == 0; i++)
         rc_buf_addf(out, "%s\n", plugins.items[i].name);
     core_config_free(config);

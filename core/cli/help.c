@@ -281,7 +281,7 @@ static int run_help(const struct core_arguments *arguments)
 
 static void complete_help(const struct core_arguments *arguments, struct rc_buf *out)
 {
-    CORE_CLI_PLUGINS_AUTO(plugins);
+    CORE_PLUGIN_LIST_AUTO(plugins);
 
     if (arguments->word_count > 0)
         return;
@@ -289,7 +289,7 @@ static void complete_help(const struct core_arguments *arguments, struct rc_buf 
         if (!arguments->commands[i]->hidden)
             rc_buf_addf(out, "%s\n", arguments->commands[i]->name);
     rc_buf_adds(out, "configuration\n");
-    core_cli_plugins_find(NULL, &plugins);
+    core_plugin_list_make(NULL, &plugins);
     for (size_t i = 0; i < plugins.count; i++)
         rc_buf_addf(out, "%s\n", plugins.items[i].name);
 }

@@ -16,7 +16,7 @@ struct seen {
     struct rc_error err;
 };
 
-static void see(const struct core_cli_plugin *plugin, struct seen *out)
+static void see(const struct core_listed_plugin *plugin, struct seen *out)
 {
     *out = (struct seen){ .image = CORE_IMAGE_INIT, .err = RC_ERROR_INIT };
     if (!plugin->file)
@@ -46,7 +46,7 @@ static char *action_of(const struct core_config *config, const struct core_job_s
  * -----------------------------------------------------------------------------------------
  */
 
-static void add_plugin_json(const struct core_cli_plugin *plugin, struct rc_buf *out)
+static void add_plugin_json(const struct core_listed_plugin *plugin, struct rc_buf *out)
 {
     struct seen seen;
 
@@ -82,7 +82,7 @@ static void add_job_json(const struct core_config *config, const struct core_job
     rc_buf_adds(out, ",\"next\":null}");
 }
 
-static void add_json(const struct core_config *config, const struct core_cli_plugins *plugins,
+static void add_json(const struct core_config *config, const struct core_plugin_list *plugins,
                      struct rc_buf *out)
 {
     rc_buf_adds(out, "{\"plugins\":[");
@@ -100,12 +100,12 @@ static void add_json(const struct core_config *config, const struct core_cli_plu
 
 /* ---- text ------------------------------------------------------------------------------------ */
 
-static void add_text(const struct core_config *config, const struct core_cli_plugins *plugins,
+static void add_text(const struct core_config *config, const struct core_plugin_list *plugins,
                      struct rc_buf *out)
 {
     rc_buf_adds(out, plugins->count ? "Plugins:\n" : "No plugins.\n");
     for (size_t i = 0; i < plugins->count; i++) {
-        const struct core_cli_plugin *plugin = &plugins->items[i];
+        const struct core_listed_plugin *plugin = &plugins->items[i];
         struct seen seen;
 
         see(plugin, &seen);
@@ -132,14 +132,14 @@ static void add_text(const struct core_config *config, const struct core_cli_plu
 static int run_list(const struct core_arguments *arguments)
 {
     CORE_PROBLEMS_AUTO(problems);
-    CORE_CLI_PLUGINS_AUTO(plugins);
+    CORE_PLUGIN_LIST_AUTO(plugins);
     RC_BUF_AUTO(out, CORE_CLI_OUTPUT_BYTES);
     struct core_config *config;
     int status;
 
     config = core_config_load(core_arguments_config_path(arguments), &problems);
     status = core_cli_report(&problems);
-    core_cli_plugins_find(config, &plugins);
+    core_plugin_list_make(config, &plugins);
     (arguments->json ? add_json : add_text)(config, &plugins, &out);
     core_config_free(config);
     return core_cli_print(&out, status);

@@ -1,28 +1,12 @@
 /*
- * The plugins within reach: those that the configuration names and those on the path.
+ * Plugins as words of a command line.
  */
 #ifndef CORE_CLI_PLUGINS_H
 #define CORE_CLI_PLUGINS_H
 
 #include <cli/cli.h>
 #include <runtime/image.h>
-
-struct core_cli_plugin {
-    char *name, *file;
-};
-
-struct core_cli_plugins {
-    struct core_cli_plugin *items; /* by name; the file that a run would take */
-    size_t count;
-};
-
-/* A local list that clears itself. */
-#define CORE_CLI_PLUGINS_AUTO(name)                                                                \
-    RC_CLEANUP(core_cli_plugins_clear) struct core_cli_plugins name = { NULL, 0 }
-
-/* 'config' may be NULL. A file is listed whether or not it is a good plugin. */
-void core_cli_plugins_find(const struct core_config *config, struct core_cli_plugins *out);
-void core_cli_plugins_clear(struct core_cli_plugins *plugins);
+#include <runtime/plugin_list.h>
 
 /*
  * Reads the descriptor of a plugin without running anything of it. 'word' is its name, or the path
