@@ -16,8 +16,6 @@
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/prctl.h>
-#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -34,9 +32,9 @@ struct server;
 struct process {
     struct core_servers *servers;
     struct server *server; /* NULL: it was replaced, and is about to end */
-    pid_t pid;
-    int pidfd, ready_fd;
-    struct core_watch *end_watch, *ready_watch;
+    struct core_child child;
+    int ready_fd, ready_end; /* of a pipe: here, and in the child */
+    struct core_watch *ready_watch;
     char *name, *socket;
     bool ready;
     int64_t started_mono_ms;
@@ -54,7 +52,7 @@ struct server {
 };
 
 struct core_servers {
-    struct core_servers_options options;
+    struct core_nursery nursery;
     const struct core_config *config;
     struct server *list;
     struct process *processes;
@@ -63,28 +61,26 @@ struct core_servers {
     bool stopping;
 };
 
-struct core_servers *core_servers_new(const struct core_servers_options *options)
+struct core_servers *core_servers_new(const struct core_nursery *nursery, const char *spool)
 {
     struct core_servers *servers = rc_calloc(1, sizeof(*servers));
 
-    servers->options = *options;
-    servers->folder = rc_strf("%s/serve", options->spool);
+    servers->nursery = *nursery;
+    servers->folder = rc_strf("%s/serve", spool);
     return servers;
 }
 
-static void forget_process(struct process *process)
+/* Of one that was reaped, or never started. */
+static void free_process(struct process *process)
 {
     struct process **at = &process->servers->processes;
 
     while (*at != process)
         at = &(*at)->next;
     *at = process->next;
-    core_watch_end(process->end_watch);
     core_watch_end(process->ready_watch);
     if (process->ready_fd >= 0)
         (void)close(process->ready_fd);
-    if (process->pidfd >= 0)
-        (void)close(process->pidfd);
     (void)unlink(process->socket); /* where it could not do so itself */
     free(process->socket);
     free(process->name);
@@ -93,37 +89,20 @@ static void forget_process(struct process *process)
 
 /* ---- the child ------------------------------------------------------------------------------- */
 
-static void reset_signals(void)
+static int serve(void *context)
 {
-    sigset_t none;
-
-    for (int number = 1; number < NSIG; number++)
-        (void)signal(number, SIG_DFL); /* fails for some, which have no other action anyway */
-    (void)signal(SIGPIPE, SIG_IGN);
-    (void)sigemptyset(&none);
-    (void)sigprocmask(SIG_SETMASK, &none, NULL);
-}
-
-static void run_child(const struct core_servers *servers, const struct process *process,
-                      pid_t parent, int ready_fd)
-{
+    const struct process *process = context;
+    const struct core_config *config = process->servers->config;
     RC_STR_AUTO listen = rc_strf("unix:%s", process->socket);
     const struct core_serve_request request = {
-        .config = servers->config,
+        .config = config,
         .plugin = process->name,
         .listen = listen,
-        .log_level = servers->config->settings.log_level,
-        .ready_fd = ready_fd,
+        .log_level = config->settings.log_level,
+        .ready_fd = process->ready_end,
     };
 
-    /* Keys at the daemon's terminal are the daemon's matter. */
-    (void)setpgid(0, 0);
-    (void)prctl(PR_SET_PDEATHSIG, SIGTERM);
-    if (getppid() != parent)
-        _exit(0);
-    servers->options.forget(servers->options.context);
-    reset_signals();
-    _exit(core_serve_main(&request));
+    return core_serve_main(&request);
 }
 
 /* ---- starting -------------------------------------------------------------------------------- */
@@ -139,23 +118,8 @@ static void start_later(struct server *server, const char *why)
     core_output_log(RC_LOG_ERROR, NULL, 0,
                     "the server of the plugin '%s' %s; it is started again in %lld s",
                     server->plugin, why, (long long)(server->pause_ms / 1000));
-    core_timer_set(server->servers->options.loop, &server->again,
+    core_timer_set(server->servers->nursery.loop, &server->again,
                    core_clock_mono_ms() + server->pause_ms);
-}
-
-static bool watch_process(struct process *process, struct rc_error *err)
-{
-    struct core_loop *loop = process->servers->options.loop;
-
-    process->pidfd = (int)syscall(SYS_pidfd_open, process->pid, 0);
-    if (process->pidfd < 0) {
-        (void)rc_fail_errno(err, errno, "watch the process %d", (int)process->pid);
-        return false;
-    }
-    return core_loop_watch_process(loop, process->pidfd, on_end, process, &process->end_watch,
-                                   err) == RC_OK &&
-           core_loop_watch(loop, process->ready_fd, on_ready, process, &process->ready_watch,
-                           err) == RC_OK;
 }
 
 static struct process *new_process(struct core_servers *servers, struct server *server)
@@ -165,7 +129,7 @@ static struct process *new_process(struct core_servers *servers, struct server *
     *process = (struct process){
         .servers = servers,
         .server = server,
-        .pidfd = -1,
+        .child = { .pidfd = -1 },
         .ready_fd = -1,
         .name = rc_strdup(server->plugin),
         .socket = rc_strf("%s/%s-%d-%lld.sock", servers->folder, server->plugin, (int)getpid(),
@@ -177,37 +141,42 @@ static struct process *new_process(struct core_servers *servers, struct server *
     return process;
 }
 
+static enum rc_code start_process(struct process *process, struct rc_error *err)
+{
+    struct core_servers *servers = process->servers;
+    int ends[2];
+    enum rc_code code;
+
+    if (core_dir_make(servers->folder, FOLDER_MODE, err))
+        return err->code;
+    if (pipe2(ends, O_CLOEXEC | O_NONBLOCK) != 0)
+        return rc_fail_errno(err, errno, "make a pipe");
+    process->ready_fd = ends[0];
+    process->ready_end = ends[1];
+    code =
+        core_child_start(&servers->nursery, serve, process, on_end, process, &process->child, err);
+    (void)close(ends[1]);
+    if (code == RC_OK && core_loop_watch(servers->nursery.loop, process->ready_fd, on_ready,
+                                         process, &process->ready_watch, err)) {
+        (void)core_child_end(&process->child, /* kill = */ true);
+        code = err->code;
+    }
+    return code;
+}
+
 static void start(struct server *server)
 {
-    struct core_servers *servers = server->servers;
-    struct process *process = new_process(servers, server);
+    struct process *process = new_process(server->servers, server);
     struct rc_error err = RC_ERROR_INIT;
-    pid_t self = getpid();
-    int ends[2] = { -1, -1 };
+    RC_STR_AUTO why = NULL;
 
     core_timer_cancel(&server->again);
-    if (core_dir_make(servers->folder, FOLDER_MODE, &err) == RC_OK &&
-        pipe2(ends, O_CLOEXEC | O_NONBLOCK) != 0)
-        (void)rc_fail_errno(&err, errno, "make a pipe");
-    if (err.code == RC_OK) {
-        process->ready_fd = ends[0];
-        process->pid = fork();
-        if (process->pid == 0)
-            run_child(servers, process, self, ends[1]);
-        (void)close(ends[1]);
-        if (process->pid < 0)
-            (void)rc_fail_errno(&err, errno, "fork");
-        else if (!watch_process(process, &err))
-            (void)kill(process->pid, SIGKILL);
-    }
-    if (err.code == RC_OK) {
+    if (start_process(process, &err) == RC_OK) {
         server->following = process;
         return;
     }
-    if (process->pid > 0)
-        (void)waitpid(process->pid, NULL, 0);
-    forget_process(process);
-    RC_STR_AUTO why = rc_strf("could not be started: %s", err.cause);
+    free_process(process);
+    why = rc_strf("could not be started: %s", err.cause);
     start_later(server, why);
 }
 
@@ -220,7 +189,7 @@ static void start_again(void *context)
 static void retire(struct process *process)
 {
     process->server = NULL;
-    (void)kill(process->pid, SIGTERM);
+    (void)kill(process->child.pid, SIGTERM);
 }
 
 static void on_ready(void *context)
@@ -259,15 +228,13 @@ static void on_end(void *context)
     struct server *server = process->server;
     int64_t lived_ms = core_clock_mono_ms() - process->started_mono_ms;
     RC_STR_AUTO how = NULL;
-    int status = 0;
 
-    (void)waitpid(process->pid, &status, 0);
-    how = how_it_ended(status);
+    how = how_it_ended(core_child_end(&process->child, /* kill = */ false));
     if (server && server->present == process)
         server->present = NULL;
     if (server && server->following == process)
         server->following = NULL;
-    forget_process(process);
+    free_process(process);
     if (!server || !server->wanted || server->present || server->following ||
         server->servers->stopping)
         return;
@@ -380,9 +347,8 @@ void core_servers_close(struct core_servers *servers)
         return;
     core_servers_stop(servers);
     while (servers->processes) {
-        (void)kill(servers->processes->pid, SIGKILL);
-        (void)waitpid(servers->processes->pid, NULL, 0);
-        forget_process(servers->processes);
+        (void)core_child_end(&servers->processes->child, /* kill = */ true);
+        free_process(servers->processes);
     }
     for (struct server *server = servers->list; server; server = next) {
         next = server->next;

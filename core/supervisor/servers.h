@@ -9,19 +9,12 @@
 #define CORE_SUPERVISOR_SERVERS_H
 
 #include <config/config.h>
-#include <os/loop.h>
+#include <supervisor/child.h>
 
 struct core_servers;
 
-struct core_servers_options {
-    struct core_loop *loop;
-    const char *spool; /* sockets are in its folder 'serve' */
-    /* Called in each forked child, to close what it may not have. */
-    void (*forget)(void *context);
-    void *context;
-};
-
-struct core_servers *core_servers_new(const struct core_servers_options *options);
+/* Their sockets are in the folder 'serve' of the spool. */
+struct core_servers *core_servers_new(const struct core_nursery *nursery, const char *spool);
 
 /* Starts, replaces and ends servers as the configuration says, which outlives the next call. */
 void core_servers_configure(struct core_servers *servers, const struct core_config *config);

@@ -1,0 +1,200 @@
+/*
+ * What the supervisor may be asked for: to run, to stop, to pause and to resume.
+ */
+#include <supervisor/internal.h>
+
+#include <base/nearest.h>
+#include <os/clock.h>
+
+#include <run-core/str.h>
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* Turns that record what is due by now before a job is resumed. */
+enum { SETTLE_TURNS = 100 };
+
+static enum rc_code no_job(const struct core_supervisor *supervisor, const char *name,
+                           struct rc_error *err)
+{
+    const struct core_jobs *jobs = supervisor->jobs;
+    const char **names = rc_calloc(jobs->count + 1, sizeof(*names));
+    const char *nearest;
+
+    for (size_t i = 0; i < jobs->count; i++)
+        names[i] = jobs->items[i].settings->name;
+    nearest = core_nearest(name, names, jobs->count);
+    free(names);
+    return rc_fail(err, RC_NOT_FOUND, "there is no job '%s'%s%s%s", name,
+                   nearest ? "; did you mean '" : "", nearest ? nearest : "", nearest ? "'?" : "");
+}
+
+static enum rc_code find_job(const struct core_supervisor *supervisor, const char *name,
+                             struct core_job_state **out, struct rc_error *err)
+{
+    *out = core_jobs_find(supervisor->jobs, name);
+    if (!*out)
+        return no_job(supervisor, name, err);
+    return core_supervisor_check_database(supervisor, err);
+}
+
+/* ---- trigger ------------------------------------------------------------------------------ */
+
+struct triggering {
+    const struct core_trigger *trigger;
+    struct core_job_state *job;
+    const char *id;
+    enum core_claimed claimed;
+};
+
+static enum rc_code claim(struct core_supervisor *supervisor, struct core_plan *plan, void *context,
+                          struct rc_error *err)
+{
+    struct triggering *triggering = context;
+
+    return core_supervisor_claim_trigger(supervisor, plan, triggering->job, triggering->trigger,
+                                         triggering->id, &triggering->claimed, err);
+}
+
+enum rc_code core_supervisor_trigger(struct core_supervisor *supervisor,
+                                     const struct core_trigger *trigger,
+                                     char run_id[CORE_RUN_ID_TEXT], struct rc_error *err)
+{
+    struct triggering triggering = { .trigger = trigger, .id = run_id };
+
+    if (find_job(supervisor, trigger->job, &triggering.job, err))
+        return err->code;
+    if (supervisor->stop_calls)
+        return rc_fail(err, RC_UNAVAILABLE, "the daemon is ending, and starts nothing more");
+    core_supervisor_make_run_id(supervisor, run_id, core_supervisor_look_at_clock(supervisor));
+    core_supervisor_log(supervisor, RC_LOG_INFO, NULL, "%s triggers the job '%s': run %s",
+                        trigger->by ? trigger->by : "somebody", trigger->job, run_id);
+    if (core_supervisor_write(supervisor, claim, &triggering, err))
+        return err->code;
+    core_supervisor_arm(supervisor);
+    if (triggering.claimed != CORE_CLAIM_SKIPPED)
+        return RC_OK;
+    core_job_counts_of(triggering.job)->ended[CORE_RUN_SKIPPED]++;
+    return rc_fail(err, RC_SKIPPED, "another run of the job '%s' goes on", trigger->job);
+}
+
+/* ---- cancel ------------------------------------------------------------------------------- */
+
+static void look_at_status(void *context, const struct core_run_record *record)
+{
+    *(enum core_run_status *)context = record->status;
+}
+
+/* One that is not of this daemon: its own looks for the wish. */
+static enum rc_code cancel_elsewhere(struct core_supervisor *supervisor, const char *run,
+                                     struct rc_error *err)
+{
+    enum core_run_status status = CORE_RUN_LOST;
+    bool found = false;
+
+    if (core_ledger_run(supervisor->ledger, run, look_at_status, &status, err))
+        return err->code;
+    if (core_ledger_cancel(supervisor->ledger, run, "cancelled", &found, err))
+        return err->code;
+    if (found)
+        return RC_OK;
+    return rc_fail(err, RC_CONFLICT, "the run '%s' has ended already: %s", run,
+                   core_run_status_name(status));
+}
+
+enum rc_code core_supervisor_cancel(struct core_supervisor *supervisor, const char *run,
+                                    const char *by, struct rc_error *err)
+{
+    struct core_active *active = core_runs_find(&supervisor->runs, run);
+
+    if (!active || active->state == CORE_ACTIVE_ENDED) {
+        if (core_supervisor_check_database(supervisor, err))
+            return err->code;
+        if (active)
+            return rc_fail(err, RC_CONFLICT, "the run '%s' has ended already", run);
+        return cancel_elsewhere(supervisor, run, err);
+    }
+    if (active->state != CORE_ACTIVE_RUNS && core_supervisor_check_database(supervisor, err))
+        return err->code;
+    core_supervisor_log(supervisor, RC_LOG_INFO, active, "%s cancels the run",
+                        by ? by : "somebody");
+    core_supervisor_stop_run(supervisor, active, "cancelled");
+    if (active->state != CORE_ACTIVE_RUNS)
+        core_supervisor_turn(supervisor); /* so that it is recorded when this returns */
+    return core_supervisor_check_database(supervisor, err);
+}
+
+/* ---- pause and resume --------------------------------------------------------------------- */
+
+/* A failure of the ledger is one of the database, from whatever function it comes. */
+static enum rc_code note_failure(struct core_supervisor *supervisor, enum rc_code code,
+                                 struct rc_error *err)
+{
+    if (code == RC_OK)
+        return RC_OK;
+    core_supervisor_lost_database(supervisor, err);
+    err->code = RC_UNAVAILABLE;
+    return RC_UNAVAILABLE;
+}
+
+/* Records what became of the job's slots up to now, as long as the present state of it holds. */
+static enum rc_code settle(struct core_supervisor *supervisor, const struct core_job_state *job,
+                           struct rc_error *err)
+{
+    for (int i = 0; i < SETTLE_TURNS; i++) {
+        core_supervisor_turn(supervisor);
+        if (core_supervisor_check_database(supervisor, err))
+            return err->code;
+        if (!job->due.place || job->next_unix_ms > supervisor->seen_unix_ms)
+            return RC_OK;
+    }
+    return rc_fail(err, RC_UNAVAILABLE,
+                   "slots of the job '%s' that were missed are still being recorded; try again in "
+                   "a moment",
+                   job->settings->name);
+}
+
+enum rc_code core_supervisor_pause(struct core_supervisor *supervisor, const char *name,
+                                   const char *by, bool *changed, struct rc_error *err)
+{
+    struct core_job_state *job;
+    int64_t now_unix_ms;
+
+    if (find_job(supervisor, name, &job, err) || settle(supervisor, job, err))
+        return err->code;
+    *changed = false;
+    if (job->pause)
+        return RC_OK;
+    now_unix_ms = supervisor->seen_unix_ms;
+    if (note_failure(supervisor,
+                     core_ledger_pause(supervisor->ledger, name, now_unix_ms, by, changed, err),
+                     err))
+        return err->code;
+    core_job_set_pause(job, now_unix_ms, by);
+    core_supervisor_log(supervisor, RC_LOG_INFO, NULL, "%s pauses the job '%s'",
+                        by ? by : "somebody", name);
+    core_supervisor_schedule_job(supervisor, job);
+    core_supervisor_arm(supervisor);
+    return RC_OK;
+}
+
+enum rc_code core_supervisor_resume(struct core_supervisor *supervisor, const char *name,
+                                    const char *by, bool *changed, struct rc_error *err)
+{
+    struct core_job_state *job;
+
+    if (find_job(supervisor, name, &job, err) || settle(supervisor, job, err))
+        return err->code;
+    *changed = false;
+    if (!job->pause)
+        return RC_OK;
+    if (note_failure(supervisor, core_ledger_resume(supervisor->ledger, name, changed, err), err))
+        return err->code;
+    core_job_set_pause(job, 0, NULL);
+    core_supervisor_log(supervisor, RC_LOG_INFO, NULL, "%s resumes the job '%s'",
+                        by ? by : "somebody", name);
+    core_supervisor_schedule_job(supervisor, job);
+    core_supervisor_arm(supervisor);
+    return RC_OK;
+}

@@ -1,0 +1,239 @@
+/*
+ * Claims: from slots that are due, and from triggers, to rows of the ledger. All of it is in a
+ * transaction; what follows from it in memory is only planned here (turn.c).
+ */
+#include <supervisor/internal.h>
+
+#include <run-core/str.h>
+
+#include <inttypes.h>
+#include <stdio.h>
+#include <string.h>
+
+void core_supervisor_make_run_id(struct core_supervisor *supervisor, char id[CORE_RUN_ID_TEXT],
+                                 int64_t unix_ms)
+{
+    static const uint64_t mask = (UINT64_C(1) << 48) - 1;
+
+    core_run_make_id(id, unix_ms);
+    if (!supervisor->run_number)
+        supervisor->run_number = (uint64_t)core_random_below(INT64_MAX) | 1u;
+    /* Multiplied by an odd number modulo a power of two, each number becomes another one. */
+    (void)snprintf(strrchr(id, '-'), 14, "-%012" PRIx64,
+                   (supervisor->run_number++ * UINT64_C(0x9e3779b97f4a7c15)) & mask);
+}
+
+void core_plan_add(struct core_plan *plan, struct core_active *active, enum core_planned what)
+{
+    active->plan = what;
+    active->next_planned = NULL;
+    *plan->last = active;
+    plan->last = &active->next_planned;
+}
+
+enum core_overlap_rule core_overlap_of(const struct core_job_settings *job)
+{
+    switch ((enum core_concurrency)job->concurrency) {
+    case CORE_ALLOW:
+        return CORE_OVERLAP_ALLOW;
+    case CORE_REPLACE:
+        return CORE_OVERLAP_REPLACE;
+    case CORE_QUEUE:
+        return CORE_OVERLAP_QUEUE;
+    case CORE_FORBID:
+        break;
+    }
+    return CORE_OVERLAP_FORBID;
+}
+
+bool core_supervisor_may_start(const struct core_supervisor *supervisor,
+                               const struct core_plan *plan)
+{
+    const struct core_runs *runs = &supervisor->runs;
+    int64_t begun = runs->workers + runs->claimed + plan->starting;
+
+    return !supervisor->stop_calls && !supervisor->fork_backoff.pause_ms &&
+           begun < supervisor->config->settings.max_workers;
+}
+
+static struct core_touched *touch(struct core_plan *plan, struct core_job_state *job)
+{
+    if (plan->touched_count == plan->touched_capacity) {
+        plan->touched_capacity = plan->touched_capacity ? 2 * plan->touched_capacity : 16;
+        plan->touched = rc_realloc(plan->touched, plan->touched_capacity * sizeof(*plan->touched));
+    }
+    plan->touched[plan->touched_count] = (struct core_touched){
+        .job = job,
+        .cursor_unix_ms = job->cursor_unix_ms,
+        .next_unix_ms = job->next_unix_ms,
+        .startup_due = job->startup_due,
+        .rewound = job->rewound,
+    };
+    return &plan->touched[plan->touched_count++];
+}
+
+/* The claim decided: plans what is ours, and returns how many rows now wait because of it. */
+static void take_claim(struct core_plan *plan, const struct core_claim *claim,
+                       enum core_claimed claimed, bool made_up, struct core_touched *touched)
+{
+    struct core_active *active;
+
+    plan->rows++;
+    if (claimed == CORE_CLAIM_SKIPPED && touched)
+        touched->skipped++;
+    if (claimed != CORE_CLAIM_STARTED && claimed != CORE_CLAIM_WAITS)
+        return;
+    active = core_active_new(claim->id, claim->job);
+    active->trigger = rc_strdup(claim->trigger);
+    active->set = rc_strdup(claim->set);
+    active->has_slot = claim->has_slot;
+    active->slot_unix_ms = claim->slot_unix_ms;
+    active->due_unix_ms = claim->now_unix_ms;
+    active->force = claim->force;
+    active->overlap = claim->overlap;
+    active->attempts = claim->attempts;
+    active->made_up = made_up;
+    if (claimed == CORE_CLAIM_STARTED) {
+        active->state = CORE_ACTIVE_CLAIMED;
+        active->attempt = 1;
+        plan->starting++;
+    }
+    core_plan_add(plan, active, CORE_PLAN_ADD);
+}
+
+static struct core_claim claim_of(const struct core_job_state *job, const char *id,
+                                  const struct core_plan *plan)
+{
+    const struct core_job_settings *settings = job->settings;
+
+    return (struct core_claim){
+        .id = id,
+        .job = settings->name,
+        .plugin = settings->plugin,
+        .action = settings->action,
+        .now_unix_ms = plan->now_unix_ms,
+        .overlap = core_overlap_of(settings),
+        .attempts = settings->retry.attempts,
+    };
+}
+
+/*
+ * One slot. Where all missed slots are made up for in order, those of a job that forbids overlap
+ * wait for each other: otherwise the first of them would make all others be skipped.
+ */
+static enum rc_code claim_slot(struct core_supervisor *supervisor, struct core_plan *plan,
+                               struct core_touched *touched, int64_t slot_unix_ms,
+                               enum core_slot_verdict verdict, bool *waits, struct rc_error *err)
+{
+    const struct core_job_state *job = touched->job;
+    char id[CORE_RUN_ID_TEXT] = "";
+    struct core_claim claim = claim_of(job, id, plan);
+    enum core_claimed claimed;
+
+    core_supervisor_make_run_id(supervisor, id, plan->now_unix_ms);
+    claim.trigger = job->startup_due ? "startup" : "schedule";
+    claim.has_slot = true;
+    claim.slot_unix_ms = slot_unix_ms;
+    claim.may_start = core_supervisor_may_start(supervisor, plan);
+    claim.skip = verdict == CORE_SLOT_PAUSED   ? "paused"
+                 : verdict == CORE_SLOT_MISSED ? "misfire"
+                                               : NULL;
+    if (verdict == CORE_SLOT_MADE_UP && job->settings->misfire == CORE_MISFIRE_ALL &&
+        claim.overlap == CORE_OVERLAP_FORBID)
+        claim.overlap = CORE_OVERLAP_QUEUE;
+    if (core_ledger_claim(supervisor->ledger, &claim, &claimed, err))
+        return rc_context(err, "claim a slot of the job '%s'", job->settings->name);
+    take_claim(plan, &claim, claimed, verdict == CORE_SLOT_MADE_UP, touched);
+    *waits = claimed == CORE_CLAIM_WAITS;
+    return RC_OK;
+}
+
+/* The cursor has moved: so the ledger knows. Only put_job lets it go back. */
+static enum rc_code settle(struct core_supervisor *supervisor, struct core_job_state *job,
+                           struct rc_error *err)
+{
+    char fingerprint[CORE_FINGERPRINT_TEXT];
+
+    if (!job->rewound)
+        return core_ledger_settle(supervisor->ledger, job->settings->name, job->cursor_unix_ms,
+                                  err);
+    job->rewound = false;
+    return core_ledger_put_job(supervisor->ledger, job->settings->name,
+                               core_job_fingerprint(job, fingerprint), job->cursor_unix_ms, err);
+}
+
+static enum rc_code claim_startup(struct core_supervisor *supervisor, struct core_plan *plan,
+                                  struct core_touched *touched, struct rc_error *err)
+{
+    struct core_job_state *job = touched->job;
+    bool waits;
+
+    if (claim_slot(supervisor, plan, touched, supervisor->started_unix_ms,
+                   job->pause ? CORE_SLOT_PAUSED : CORE_SLOT_PUNCTUAL, &waits, err))
+        return err->code;
+    job->startup_due = false;
+    return RC_OK;
+}
+
+enum rc_code core_supervisor_claim_job(struct core_supervisor *supervisor, struct core_plan *plan,
+                                       struct core_job_state *job, struct rc_error *err)
+{
+    const struct core_slot_rule rule = core_supervisor_slot_rule(supervisor, job);
+    struct core_touched *touched = touch(plan, job);
+    int64_t after_unix_ms = core_slots_after(&rule, job->cursor_unix_ms);
+    int64_t waiting = job->waiting;
+
+    if (job->startup_due)
+        return claim_startup(supervisor, plan, touched, err);
+    if (after_unix_ms > job->cursor_unix_ms)
+        core_job_set_cursor(job, after_unix_ms);
+    while (job->next_unix_ms <= plan->now_unix_ms && plan->rows < CORE_TURN_ROWS &&
+           waiting < CORE_JOB_WAITING_MAX) {
+        int64_t slot_unix_ms = job->next_unix_ms;
+        int64_t next_unix_ms = core_job_slot_after(job, slot_unix_ms);
+        bool waits;
+
+        if (claim_slot(supervisor, plan, touched, slot_unix_ms,
+                       core_slot_judge(&rule, slot_unix_ms, next_unix_ms), &waits, err))
+            return err->code;
+        waiting += waits;
+        job->cursor_unix_ms = slot_unix_ms;
+        job->next_unix_ms = next_unix_ms;
+    }
+    return settle(supervisor, job, err);
+}
+
+enum rc_code core_supervisor_claim_due(struct core_supervisor *supervisor, struct core_plan *plan,
+                                       struct rc_error *err)
+{
+    struct core_heap *due = &supervisor->jobs->due;
+    struct core_heap_item *first;
+
+    while (plan->rows < CORE_TURN_ROWS && (first = core_heap_first(due)) &&
+           first->key <= plan->now_unix_ms) {
+        struct core_job_state *job =
+            (struct core_job_state *)(void *)((char *)first - offsetof(struct core_job_state, due));
+
+        core_heap_take(first); /* back after the commit */
+        if (core_supervisor_claim_job(supervisor, plan, job, err))
+            return err->code;
+    }
+    return RC_OK;
+}
+
+enum rc_code core_supervisor_claim_trigger(struct core_supervisor *supervisor,
+                                           struct core_plan *plan, struct core_job_state *job,
+                                           const struct core_trigger *trigger, const char *id,
+                                           enum core_claimed *claimed, struct rc_error *err)
+{
+    struct core_claim claim = claim_of(job, id, plan);
+
+    claim.trigger = "manual";
+    claim.set = trigger->set;
+    claim.force = trigger->force;
+    claim.may_start = core_supervisor_may_start(supervisor, plan);
+    if (core_ledger_claim(supervisor->ledger, &claim, claimed, err))
+        return rc_context(err, "record the run");
+    take_claim(plan, &claim, *claimed, /* made_up = */ false, NULL);
+    return RC_OK;
+}

@@ -1,0 +1,224 @@
+/*
+ * One turn: everything that is to be written now goes into one transaction, and what follows from
+ * it is done when that is committed. Where the commit fails nothing has happened in memory, and
+ * nothing was forked.
+ */
+#include <supervisor/internal.h>
+
+#include <os/clock.h>
+
+#include <stdlib.h>
+#include <string.h>
+
+void core_supervisor_arm(struct core_supervisor *supervisor)
+{
+    if (!supervisor->turn_timer.loop)
+        core_timer_set(supervisor->loop, &supervisor->turn_timer, core_clock_mono_ms());
+}
+
+/* Those whose time has come: their turn may have too. */
+static void wake_later(struct core_supervisor *supervisor, int64_t now_unix_ms)
+{
+    struct core_heap *later = &supervisor->runs.later;
+    struct core_heap_item *first;
+
+    while ((first = core_heap_first(later)) && first->key <= now_unix_ms)
+        core_runs_place(
+            &supervisor->runs,
+            (struct core_active *)(void *)((char *)first - offsetof(struct core_active, place)),
+            now_unix_ms);
+}
+
+static bool has_work(const struct core_supervisor *supervisor, int64_t now_unix_ms)
+{
+    const struct core_plan none = { .starting = 0 };
+    const struct core_heap_item *due = core_heap_first(&supervisor->jobs->due);
+
+    if (supervisor->runs.to_write)
+        return true;
+    if (supervisor->stop_calls)
+        return false;
+    return (due && due->key <= now_unix_ms) || (core_heap_first(&supervisor->runs.ready) &&
+                                                core_supervisor_may_start(supervisor, &none));
+}
+
+static void set_timers(struct core_supervisor *supervisor)
+{
+    const struct core_heap_item *due = core_heap_first(&supervisor->jobs->due);
+    const struct core_heap_item *later = core_heap_first(&supervisor->runs.later);
+    int64_t at_unix_ms = due ? due->key : CORE_NEVER_UNIX_MS;
+
+    if (later && later->key < at_unix_ms)
+        at_unix_ms = later->key;
+    if (has_work(supervisor, supervisor->seen_unix_ms))
+        core_supervisor_arm(supervisor);
+    if (supervisor->stop_calls || at_unix_ms == CORE_NEVER_UNIX_MS) {
+        core_timer_cancel(&supervisor->slot_timer);
+        return;
+    }
+    core_timer_set(supervisor->loop, &supervisor->slot_timer, at_unix_ms);
+    supervisor->expected_unix_ms = at_unix_ms;
+}
+
+/* ---- after the transaction ---------------------------------------------------------------- */
+
+/* A new run replaces those of its job that are there already: the newest stays. */
+static void replace_others(struct core_supervisor *supervisor, struct core_active *active)
+{
+    struct core_active *later;
+
+    for (struct core_active *other = active->job->first; other; other = later) {
+        later = other->later;
+        if (other != active)
+            core_supervisor_stop_run(supervisor, other, "replaced");
+    }
+}
+
+static void apply_add(struct core_supervisor *supervisor, struct core_active *active,
+                      int64_t now_unix_ms)
+{
+    struct core_runs *runs = &supervisor->runs;
+    struct core_job_state *job = core_jobs_find(supervisor->jobs, active->job_name);
+
+    active->owner = supervisor;
+    core_runs_add(runs, job, active);
+    if (active->state == CORE_ACTIVE_CLAIMED) {
+        core_supervisor_fork(supervisor, active);
+        return;
+    }
+    if (active->overlap == CORE_OVERLAP_REPLACE && !active->force)
+        replace_others(supervisor, active);
+    core_runs_place(runs, active, now_unix_ms);
+}
+
+static void apply_one(struct core_supervisor *supervisor, struct core_active *active,
+                      int64_t now_unix_ms)
+{
+    enum core_planned what = (enum core_planned)active->plan;
+    struct core_job_state *job = active->job;
+
+    active->plan = CORE_PLAN_NONE;
+    switch (what) {
+    case CORE_PLAN_ADD:
+        apply_add(supervisor, active, now_unix_ms);
+        break;
+    case CORE_PLAN_START:
+        active->attempt++;
+        core_runs_set_state(&supervisor->runs, active, CORE_ACTIVE_CLAIMED);
+        core_supervisor_fork(supervisor, active);
+        break;
+    case CORE_PLAN_END:
+        core_supervisor_apply_end(supervisor, active, now_unix_ms);
+        break;
+    case CORE_PLAN_FORGET:
+        core_runs_remove(&supervisor->runs, active);
+        core_runs_wake(&supervisor->runs, job, now_unix_ms);
+        break;
+    case CORE_PLAN_NONE:
+        break;
+    }
+}
+
+static void apply(struct core_supervisor *supervisor, struct core_plan *plan)
+{
+    struct core_active *next;
+
+    for (size_t i = 0; i < plan->touched_count; i++) {
+        struct core_touched *touched = &plan->touched[i];
+        if (touched->skipped)
+            core_job_counts_of(touched->job)->ended[CORE_RUN_SKIPPED] += touched->skipped;
+    }
+    for (struct core_active *active = plan->first; active; active = next) {
+        next = active->next_planned;
+        apply_one(supervisor, active, plan->now_unix_ms);
+    }
+    for (size_t i = 0; i < plan->touched_count; i++)
+        core_supervisor_schedule_job(supervisor, plan->touched[i].job);
+}
+
+/* Everything is as before the turn. */
+static void undo(struct core_supervisor *supervisor, struct core_plan *plan)
+{
+    struct core_active *next;
+
+    for (struct core_active *active = plan->first; active; active = next) {
+        enum core_planned what = (enum core_planned)active->plan;
+
+        next = active->next_planned;
+        active->plan = CORE_PLAN_NONE;
+        if (what == CORE_PLAN_ADD)
+            core_active_free(active);
+        else if (active->state == CORE_ACTIVE_ENDED || active->stop)
+            core_runs_list(&supervisor->runs, active);
+        else
+            core_runs_place(&supervisor->runs, active, plan->now_unix_ms);
+    }
+    for (size_t i = 0; i < plan->touched_count; i++) {
+        const struct core_touched *touched = &plan->touched[i];
+
+        touched->job->cursor_unix_ms = touched->cursor_unix_ms;
+        touched->job->next_unix_ms = touched->next_unix_ms;
+        touched->job->startup_due = touched->startup_due;
+        touched->job->rewound = touched->rewound;
+        core_supervisor_schedule_job(supervisor, touched->job);
+    }
+}
+
+enum rc_code core_supervisor_write(struct core_supervisor *supervisor, core_plan_fn *fn,
+                                   void *context, struct rc_error *err)
+{
+    struct core_plan plan = { .now_unix_ms = supervisor->seen_unix_ms };
+    enum rc_code code;
+
+    plan.last = &plan.first;
+    code = core_supervisor_begin(supervisor, err);
+    if (code == RC_OK) {
+        code = fn(supervisor, &plan, context, err);
+        if (code == RC_OK)
+            code = core_ledger_commit(supervisor->ledger, err);
+        else
+            core_ledger_rollback(supervisor->ledger);
+    }
+    if (code == RC_OK) {
+        supervisor->away_backoff.pause_ms = 0;
+        apply(supervisor, &plan);
+    } else {
+        undo(supervisor, &plan);
+        core_supervisor_lost_database(supervisor, err);
+        code = RC_UNAVAILABLE;
+        err->code = code;
+    }
+    free(plan.touched);
+    return code;
+}
+
+/* ---- the turn ----------------------------------------------------------------------------- */
+
+static enum rc_code write_all(struct core_supervisor *supervisor, struct core_plan *plan,
+                              void *context, struct rc_error *err)
+{
+    (void)context;
+    if (core_supervisor_write_ends(supervisor, plan, err))
+        return err->code;
+    if (supervisor->stop_calls)
+        return RC_OK;
+    if (core_supervisor_claim_due(supervisor, plan, err))
+        return err->code;
+    return core_supervisor_start_waiting(supervisor, plan, err);
+}
+
+void core_supervisor_turn(struct core_supervisor *supervisor)
+{
+    struct rc_error err = RC_ERROR_INIT;
+    int64_t now_unix_ms;
+
+    if (supervisor->away)
+        return;
+    now_unix_ms = core_supervisor_look_at_clock(supervisor);
+    wake_later(supervisor, now_unix_ms);
+    if (has_work(supervisor, now_unix_ms) &&
+        core_supervisor_write(supervisor, write_all, NULL, &err))
+        return; /* the database is away; recovery takes it from here */
+    set_timers(supervisor);
+    core_supervisor_look_at_stop(supervisor);
+}
