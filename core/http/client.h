@@ -33,7 +33,7 @@ struct core_http_call {
     int64_t connect_ms;  /* 10 s until there is a connection, TLS included */
     int64_t idle_ms;     /* 60 s without a byte in either direction; -1: however long */
     int64_t total_ms;    /* no limit */
-    unsigned redirects;  /* followed at most so many; beyond, the redirection is the answer */
+    unsigned redirects;  /* followed at most so many, else RC_FAILED; 0: it is the answer */
     const char *ca_file; /* the system's certificates */
     const struct core_cancel *cancel; /* looked at ten times a second */
 

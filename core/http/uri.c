@@ -164,8 +164,12 @@ const char *core_http_uri_parse(const char *target, struct core_http_uri *out)
     path_len = strcspn(path, "?");
     if (has_control(target) || strpbrk(target, " #"))
         wrong = "the request's target has blanks, control characters or a '#'";
+    else if (out->host && path_len == 0)
+        wrong = parse_path("/", 1, &memory, &out->path);
     else
-        wrong = parse_path(path_len ? path : "/", path_len ? path_len : 1, &memory, &out->path);
+        wrong = parse_path(path, path_len, &memory, &out->path);
+    if (out->host && !*out->host)
+        wrong = "the request's target names no host";
     if (!wrong) {
         const char *query = path[path_len] ? path + path_len + 1 : "";
         size_t query_len = strlen(query);
