@@ -139,10 +139,10 @@ struct core_command {
     void (*complete)(const struct core_arguments *arguments, struct rc_buf *out);
 };
 
-extern const struct core_command core_command_run, core_command_serve, core_command_next,
-    core_command_check, core_command_list, core_command_describe, core_command_new_plugin,
-    core_command_check_plugin, core_command_version, core_command_export, core_command_help,
-    core_command_complete, core_command_manual;
+extern const struct core_command core_command_run, core_command_daemon, core_command_serve,
+    core_command_next, core_command_check, core_command_list, core_command_describe,
+    core_command_new_plugin, core_command_check_plugin, core_command_version, core_command_export,
+    core_command_help, core_command_complete, core_command_manual;
 
 /* What 'run-core <plugin> [action]' is; its first word is the plugin. Not in the table. */
 extern const struct core_command core_command_plugin;

@@ -1,0 +1,196 @@
+/*
+ * 'run-core daemon': reads and checks the configuration, opens the loop and the supervisor, and
+ * answers signals: SIGHUP reloads, SIGTERM and SIGINT end it, and asked again sooner.
+ */
+#include <cli/arguments.h>
+#include <cli/output.h>
+
+#include <runtime/config_check.h>
+#include <runtime/output.h>
+#include <supervisor/supervisor.h>
+
+#include <signal.h>
+#include <sys/resource.h>
+
+/* Longest time for the check of the configuration; only a plugin that hangs takes it. */
+#define CHECK_MS INT64_C(60000)
+
+struct daemon {
+    const char *config_path;
+    struct core_config *config; /* until the supervisor has it */
+    struct core_loop *loop;
+    struct core_supervisor *supervisor;
+    struct rlimit files; /* as it was at the start; runs get it back */
+    bool ended;
+};
+
+/* "context: cause", and nothing in front where there is no context. */
+static void log_error(const struct rc_error *err)
+{
+    core_output_log(RC_LOG_ERROR, NULL, 0, "%s%s%s", err->context, err->context[0] ? ": " : "",
+                    err->cause);
+}
+
+/* ---- signals ------------------------------------------------------------------------------ */
+
+static void on_stopped(void *context)
+{
+    struct daemon *daemon = context;
+
+    daemon->ended = true;
+    core_loop_stop(daemon->loop);
+}
+
+static void on_stop(void *context)
+{
+    struct daemon *daemon = context;
+
+    core_supervisor_stop(daemon->supervisor, on_stopped, daemon);
+}
+
+static void on_reload(void *context)
+{
+    struct daemon *daemon = context;
+    CORE_PROBLEMS_AUTO(problems);
+    struct rc_error err = RC_ERROR_INIT;
+
+    if (core_supervisor_reload(daemon->supervisor, "SIGHUP", &problems, &err) == RC_OK)
+        return;
+    core_problems_sort(&problems);
+    for (const struct core_problem *p = problems.first; p; p = p->next)
+        core_output_log(RC_LOG_ERROR, NULL, 0, "%s", core_problem_text(&problems, p));
+    (void)rc_context(&err, "the configuration stays as it was");
+    log_error(&err);
+}
+
+static enum rc_code watch_signals(struct daemon *daemon, struct rc_error *err)
+{
+    static const struct {
+        int number;
+        core_watch_fn *fn;
+    } signals[] = { { SIGTERM, on_stop }, { SIGINT, on_stop }, { SIGHUP, on_reload } };
+    struct core_watch *watch; /* ended with the loop */
+
+    signal(SIGPIPE, SIG_IGN);
+    for (size_t i = 0; i < RC_ARRAY_LEN(signals); i++)
+        if (core_loop_watch_signal(daemon->loop, signals[i].number, signals[i].fn, daemon, &watch,
+                                   err))
+            return rc_context(err, "watch for signals");
+    return RC_OK;
+}
+
+/* ---- descriptors -------------------------------------------------------------------------- */
+
+/* Each run, connection and log that is followed takes some. */
+static void raise_file_limit(struct daemon *daemon)
+{
+    struct rlimit raised;
+
+    if (getrlimit(RLIMIT_NOFILE, &daemon->files) != 0)
+        return;
+    raised = daemon->files;
+    raised.rlim_cur = raised.rlim_max;
+    (void)setrlimit(RLIMIT_NOFILE, &raised);
+}
+
+/* In each forked child. */
+static void forget(void *context)
+{
+    struct daemon *daemon = context;
+
+    (void)setrlimit(RLIMIT_NOFILE, &daemon->files);
+    signal(SIGPIPE, SIG_DFL);
+}
+
+/* ---- the command -------------------------------------------------------------------------- */
+
+static int check(struct daemon *daemon)
+{
+    CORE_PROBLEMS_AUTO(problems);
+    struct rc_error err = RC_ERROR_INIT;
+
+    daemon->config = core_config_load(daemon->config_path, &problems);
+    if (core_config_check_apart(daemon->config, CHECK_MS, &problems, &err)) {
+        (void)core_cli_report(&problems);
+        return core_cli_complain(&err);
+    }
+    return core_cli_report(&problems);
+}
+
+static enum rc_code open_daemon(struct daemon *daemon, struct rc_error *err)
+{
+    const struct core_supervisor_options options = {
+        .loop = daemon->loop,
+        .config_path = daemon->config_path,
+        .config = daemon->config,
+        .forget = forget,
+        .context = daemon,
+    };
+
+    daemon->config = NULL;
+    if (core_supervisor_open(&options, &daemon->supervisor, err))
+        return err->code;
+    return watch_signals(daemon, err);
+}
+
+/* What refuses to start is a matter of the user's, but a database that is away passes. */
+static int refuse(const struct rc_error *err)
+{
+    log_error(err);
+    switch (err->code) {
+    case RC_INVALID:
+    case RC_UNSUPPORTED:
+        return CORE_EXIT_USAGE;
+    case RC_CONFLICT:
+        return CORE_EXIT_SKIPPED;
+    default:
+        return CORE_EXIT_FAILED;
+    }
+}
+
+static int serve(struct daemon *daemon)
+{
+    static const struct core_output_labels labels = { .run = NULL };
+    struct rc_error err = RC_ERROR_INIT;
+    int status = CORE_EXIT_OK;
+
+    core_output_init(&labels);
+    raise_file_limit(daemon);
+    if (core_loop_new(&daemon->loop, &err) || open_daemon(daemon, &err)) {
+        status = refuse(&err);
+    } else {
+        core_output_log(RC_LOG_INFO, NULL, 0, "the daemon keeps the schedule of %zu jobs",
+                        core_supervisor_job_count(daemon->supervisor));
+        core_loop_run(daemon->loop);
+        core_output_log(RC_LOG_INFO, NULL, 0, "the daemon has ended");
+    }
+    if (daemon->supervisor)
+        core_supervisor_close(daemon->supervisor);
+    core_loop_free(daemon->loop);
+    return status;
+}
+
+static int run_daemon(const struct core_arguments *arguments)
+{
+    struct daemon daemon = { .config_path = core_arguments_config_path(arguments) };
+    int status = check(&daemon);
+
+    if (status == CORE_EXIT_OK) {
+        if (arguments->log_level.given)
+            daemon.config->settings.log_level = arguments->log_level.level;
+        status = serve(&daemon);
+    }
+    core_config_free(daemon.config);
+    return status;
+}
+
+const struct core_command core_command_daemon = {
+    .name = "daemon",
+    .summary = "Keeps the schedule: runs every job when it is due, and records what became of it.",
+    .details = "Stays in the foreground and logs to stderr. SIGHUP reads the configuration again; "
+               "SIGTERM or SIGINT ends it after the running work, at most core.shutdown_grace "
+               "later; sent a second time it stops that work at once, and a third time kills it. "
+               "Work that outlives a daemon that was killed is adopted by the next one.",
+    .flags = CORE_FLAG_CONFIG | CORE_FLAG_LOG_LEVEL | CORE_FLAG_VERBOSE | CORE_FLAG_QUIET,
+    .run = run_daemon,
+};
