@@ -5,6 +5,9 @@ install(TARGETS ${plugins} LIBRARY DESTINATION lib/run-core/plugins COMPONENT ru
 install(DIRECTORY conf.d/ DESTINATION share/run-core/conf.d COMPONENT runtime OPTIONAL
         FILES_MATCHING PATTERN "*.yaml")
 install(FILES packaging/man/run-core.1 DESTINATION share/man/man1 COMPONENT runtime)
+install(FILES packaging/systemd/run-core.service DESTINATION lib/systemd/system COMPONENT runtime)
+install(FILES packaging/systemd/run-core.sysusers RENAME run-core.conf DESTINATION lib/sysusers.d
+        COMPONENT runtime)
 install(FILES packaging/completions/run-core.bash RENAME run-core COMPONENT runtime
         DESTINATION share/bash-completion/completions)
 
