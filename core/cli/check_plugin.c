@@ -6,6 +6,7 @@
 #include <cli/describe.h>
 #include <cli/output.h>
 
+#include <api/describe.h>
 #include <cli/cli.h>
 #include <os/file.h>
 #include <runtime/image.h>
