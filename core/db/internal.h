@@ -61,6 +61,7 @@ struct rc_lock {
 
     /* Guarded by the mutex of 'db'. */
     int64_t expires_boot_ms; /* on this machine's clock; the row has it on the database's */
+    bool is_unanswered; /* the latest renewal failed */
     bool is_lost;
     bool is_released; /* giving it back failed, and is tried again */
     struct rc_lock *next;

@@ -40,6 +40,7 @@ void core_lease_renew(struct rc_lock *lock)
         code =
             core_session_exec(db->core, renewal, params, RC_ARRAY_LEN(params), &changed, &ignored);
     }
+    lock->is_unanswered = code != RC_OK;
     if (code) {
         /* Without an answer the lease runs on, but not beyond its end. */
         if (core_clock_boot_ms() >= lock->expires_boot_ms)
@@ -76,6 +77,17 @@ void core_lease_forget(struct rc_lock *lock)
     free(lock);
 }
 
+/*
+ * Whether a lock that could not be renewed has to be given up: before its lease ends, as the next
+ * attempt may take until then, and another machine may hold the lock after that.
+ */
+static bool is_too_late(const struct rc_lock *lock)
+{
+    int64_t margin_ms = lock->db->lease_ms / 6;
+
+    return lock->is_unanswered && core_clock_boot_ms() >= lock->expires_boot_ms - margin_ms;
+}
+
 /* One round over all locks: renews what is held, returns what could not be returned before. */
 static void tend(struct core_db *db)
 {
@@ -85,9 +97,22 @@ static void tend(struct core_db *db)
         next = lock->next;
         if (lock->is_released && core_lease_return(lock))
             core_lease_forget(lock);
-        else if (!lock->is_released && !lock->is_lost)
+        else if (lock->is_released || lock->is_lost)
+            continue;
+        else if (is_too_late(lock))
+            lose(lock);
+        else
             core_lease_renew(lock);
     }
+}
+
+/* Until the next round: soon, while the database does not answer. */
+static int64_t pause_ms(const struct core_db *db)
+{
+    for (const struct rc_lock *lock = db->locks; lock; lock = lock->next)
+        if (lock->is_unanswered && !lock->is_lost)
+            return db->renew_ms / 4;
+    return db->renew_ms;
 }
 
 static struct timespec after_ms(int64_t ms)
@@ -111,7 +136,7 @@ static void *renew_all(void *context)
 
     (void)pthread_mutex_lock(&db->mutex);
     while (!db->stopping) {
-        struct timespec at = after_ms(db->renew_ms);
+        struct timespec at = after_ms(pause_ms(db));
 
         if (pthread_cond_timedwait(&db->wake, &db->mutex, &at) == ETIMEDOUT)
             tend(db);
