@@ -714,3 +714,36 @@ def test_the_unit_of_the_daemon_is_one_of_systemd(world):
     unit.write_text(text.replace("/usr/bin/run-core", str(BUILD / "run-core")))
     done = verify(world, "run-core.service")
     assert (done.returncode, done.stderr) == (0, "")
+
+
+# ---- what is shipped ------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("form", ["cronjobs", "daemon"])
+def test_the_shipped_objects_are_what_is_exported(world, schema, form):
+    folder = SOURCE / "packaging" / "kubernetes"
+    result = world.run("export", "kubernetes", "--as", form, "--config", folder / "conf.d",
+                       "--image", "registry.example/run-core:0.1.0")
+    assert result.status == 0, result.stderr
+    assert (folder / f"{form}.yaml").read_text() == result.stdout
+    for document in yaml.safe_load_all(result.stdout):
+        judge(schema, document)
+    kept = yaml.safe_load((folder / "kustomization.yaml").read_text())
+    assert all((folder / name).exists() for name in kept["resources"])
+
+
+def test_the_patch_for_openshift_meets_its_field(world):
+    folder = SOURCE / "packaging" / "openshift"
+    kustomization = yaml.safe_load((folder / "kustomization.yaml").read_text())
+    assert all((folder / name).exists() for name in kustomization["resources"])
+    documents = list(yaml.safe_load_all((folder / "../kubernetes/cronjobs.yaml").read_text()))
+    for patch in kustomization["patches"]:
+        targets = [d for d in documents if d["kind"] == patch["target"]["kind"]]
+        assert targets
+        for operation in yaml.safe_load(patch["patch"]):
+            assert operation["op"] == "remove"
+            for node in targets:
+                *parents, name = operation["path"].strip("/").split("/")
+                for parent in parents:
+                    node = node[parent]
+                assert name in node
