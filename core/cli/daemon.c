@@ -1,10 +1,11 @@
 /*
- * 'run-core daemon': reads and checks the configuration, opens the loop and the supervisor, and
- * answers signals: SIGHUP reloads, SIGTERM and SIGINT end it, and asked again sooner.
+ * 'run-core daemon': reads and checks the configuration, opens the loop, the supervisor and the
+ * API, and answers signals: SIGHUP reloads, SIGTERM and SIGINT end it, and asked again sooner.
  */
 #include <cli/arguments.h>
 #include <cli/output.h>
 
+#include <api/daemon.h>
 #include <runtime/config_check.h>
 #include <runtime/output.h>
 #include <supervisor/supervisor.h>
@@ -20,6 +21,7 @@ struct daemon {
     struct core_config *config; /* until the supervisor has it */
     struct core_loop *loop;
     struct core_supervisor *supervisor;
+    struct core_api *api;
     struct rlimit files; /* as it was at the start; runs get it back */
     bool ended;
 };
@@ -98,6 +100,7 @@ static void forget(void *context)
 {
     struct daemon *daemon = context;
 
+    core_api_forget(daemon->api);
     (void)setrlimit(RLIMIT_NOFILE, &daemon->files);
     signal(SIGPIPE, SIG_DFL);
 }
@@ -126,9 +129,13 @@ static enum rc_code open_daemon(struct daemon *daemon, struct rc_error *err)
         .forget = forget,
         .context = daemon,
     };
+    struct core_api_options api = { .loop = daemon->loop, .version = RUN_CORE_VERSION };
 
     daemon->config = NULL;
     if (core_supervisor_open(&options, &daemon->supervisor, err))
+        return err->code;
+    api.supervisor = daemon->supervisor;
+    if (core_api_open(&api, &daemon->api, err))
         return err->code;
     return watch_signals(daemon, err);
 }
@@ -159,11 +166,15 @@ static int serve(struct daemon *daemon)
     if (core_loop_new(&daemon->loop, &err) || open_daemon(daemon, &err)) {
         status = refuse(&err);
     } else {
+        for (size_t i = 0; core_api_url(daemon->api, i); i++)
+            core_output_log(RC_LOG_INFO, NULL, 0, "serving the API at %s",
+                            core_api_url(daemon->api, i));
         core_output_log(RC_LOG_INFO, NULL, 0, "the daemon keeps the schedule of %zu jobs",
                         core_supervisor_job_count(daemon->supervisor));
         core_loop_run(daemon->loop);
         core_output_log(RC_LOG_INFO, NULL, 0, "the daemon has ended");
     }
+    core_api_close(daemon->api);
     if (daemon->supervisor)
         core_supervisor_close(daemon->supervisor);
     core_loop_free(daemon->loop);
