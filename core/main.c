@@ -18,6 +18,7 @@ static const struct core_command *const commands[] = {
     &core_command_check,
     &core_command_list,
     &core_command_next,
+    &core_command_runs,
     &core_command_describe,
     &core_command_export,
     &core_command_new_plugin,

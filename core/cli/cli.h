@@ -60,6 +60,8 @@ enum core_flag_bit {
     CORE_FLAG_COUNT = 1u << 16,
     CORE_FLAG_EXPLAIN = 1u << 17,
     CORE_FLAG_BATCH = 1u << 18,
+    CORE_FLAG_STATUS = 1u << 19,
+    CORE_FLAG_LIMIT = 1u << 20,
     CORE_FLAG_AS = 1u << 24,
     CORE_FLAG_OUTPUT = 1u << 25,
     CORE_FLAG_IMAGE = 1u << 26,
@@ -119,7 +121,7 @@ struct core_arguments {
     size_t word_count;
 
     const char *config, *listen, *job, *from, *time_zone, *count;
-    const char *as, *output, *image, *name_space;
+    const char *as, *output, *image, *name_space, *status, *limit;
     struct rc_strs set;
     struct core_flag_time now;
     struct core_flag_level log_level;
@@ -140,7 +142,8 @@ struct core_command {
 };
 
 extern const struct core_command core_command_run, core_command_daemon, core_command_serve,
-    core_command_next, core_command_check, core_command_list, core_command_describe,
+    core_command_next, core_command_runs, core_command_check, core_command_list,
+    core_command_describe,
     core_command_new_plugin, core_command_check_plugin, core_command_version, core_command_export,
     core_command_help, core_command_complete, core_command_manual;
 

@@ -11,6 +11,7 @@
 #include <os/clock.h>
 #include <os/path.h>
 #include <runtime/guard.h>
+#include <runtime/history.h>
 #include <runtime/output.h>
 
 #include <base/nearest.h>
@@ -284,6 +285,7 @@ static int open_server(struct foreground *front)
 static int run(struct foreground *front)
 {
     struct core_run *this_run = &front->run;
+    struct core_history history = CORE_HISTORY_INIT;
     struct core_guard_service service;
 
     *this_run = (struct core_run){
@@ -310,7 +312,9 @@ static int run(struct foreground *front)
                                                .serve = core_api_server_serve,
                                                .forget = forget,
                                                .context = front->server };
+    core_history_begin(&history, this_run);
     core_guard_run(this_run, front->server ? &service : NULL, &front->outcome);
+    core_history_end(&history, this_run, &front->outcome);
     core_api_server_close(front->server);
     return front->outcome.exit_status;
 }

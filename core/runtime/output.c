@@ -301,16 +301,21 @@ static void add_cell(struct rc_buf *out, const char *text, size_t width, bool ri
 
 void core_output_table_text(struct rc_buf *out, const struct rc_table *table)
 {
+    size_t *widths = rc_calloc(table->column_count + 1, sizeof(*widths));
+
+    for (size_t column = 0; column < table->column_count; column++)
+        widths[column] = column_width(table, column);
     if (table->title)
         rc_buf_addf(out, "%s\n", table->title);
     for (size_t line = 0; line <= table->row_count; line++) {
         for (size_t column = 0; column < table->column_count; column++) {
             bool right;
             const char *head = heading(table, column, &right);
-            add_cell(out, line == 0 ? head : cell(table, line - 1, column),
-                     column_width(table, column), right, column + 1 == table->column_count);
+            add_cell(out, line == 0 ? head : cell(table, line - 1, column), widths[column], right,
+                     column + 1 == table->column_count);
         }
     }
+    free(widths);
 }
 
 static void add_json_cells(struct rc_buf *out, const struct rc_table *table, size_t row)

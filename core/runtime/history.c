@@ -1,0 +1,149 @@
+/*
+ * Writes the row of a run in the foreground: when it begins, and when it has ended. In between the
+ * process is the row's executor, which tells later readers whether the run still goes on.
+ */
+#include <runtime/history.h>
+
+#include <db/ledger.h>
+#include <os/clock.h>
+#include <runtime/output.h>
+
+#include <run-core/str.h>
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum { COUNTERS_LIMIT = 64 * 1024, MARGIN_MS = 60000 };
+
+/* Where nobody sees the process, a run without a timeout counts as lost after that. If it ends
+ * later, its record becomes what it should be. */
+#define LONGEST_MS (7 * RC_DAY_MS)
+
+static void warn(const struct core_run *run, const char *what, const struct rc_error *err)
+{
+    if (run->request->log_level >= RC_LOG_WARN)
+        core_output_log(RC_LOG_WARN, NULL, 0, "%s: %s%s%s", what, err->context,
+                        err->context[0] ? ": " : "", err->cause);
+}
+
+static enum rc_code open_ledger(const char *state, const struct core_run *run,
+                                struct core_ledger **out, struct rc_error *err)
+{
+    const struct core_job_settings *job = run->request->job;
+    struct core_executor self = {
+        .kind = "foreground",
+        .lease_ms =
+            job->timeout_ms > 0 ? job->timeout_ms + job->kill_after_ms + MARGIN_MS : LONGEST_MS,
+    };
+
+    (void)snprintf(self.id, sizeof(self.id), "%s", run->id);
+    core_process_self(&self.process);
+    return core_ledger_open(state, &self, out, err);
+}
+
+/* ---- begin ----------------------------------------------------------------------------------- */
+
+static enum rc_code claim(struct core_ledger *ledger, const struct core_run *run,
+                          struct rc_error *err)
+{
+    const struct core_request *request = run->request;
+    const struct core_claim claim = {
+        .id = run->id,
+        .job = request->job->name,
+        .plugin = request->plugin,
+        .action = request->action ? request->action : request->job->action,
+        .trigger = "foreground",
+        .now_unix_ms = core_clock_now_unix_ms(),
+        .may_start = true,
+        .force = request->force,
+        .overlap = CORE_OVERLAP_ALLOW, /* the job's lock decides, in the worker */
+        .attempts = 1,
+    };
+    enum core_claimed claimed;
+
+    if (core_ledger_settle_foreground(ledger, claim.now_unix_ms, err) ||
+        core_ledger_begin(ledger, err))
+        return err->code;
+    if (core_ledger_claim(ledger, &claim, &claimed, err)) {
+        core_ledger_rollback(ledger);
+        return err->code;
+    }
+    return core_ledger_commit(ledger, err);
+}
+
+void core_history_begin(struct core_history *history, const struct core_run *run)
+{
+    const struct core_request *request = run->request;
+    RC_STR_AUTO state = NULL;
+    struct rc_error err = RC_ERROR_INIT;
+    struct core_ledger *ledger = NULL;
+
+    if (!request->job || request->dry_run)
+        return;
+    if (core_state_url(request->config, &state, &err) || open_ledger(state, run, &ledger, &err) ||
+        claim(ledger, run, &err)) {
+        warn(run, "the history will not have this run", &err);
+    } else {
+        history->state = state;
+        state = NULL;
+    }
+    core_ledger_close(ledger);
+}
+
+/* ---- end ------------------------------------------------------------------------------------- */
+
+static void add_counters(const struct core_status *status, struct rc_buf *out)
+{
+    size_t count = core_status_counters(status);
+
+    rc_buf_addc(out, '{');
+    for (size_t i = 0; i < count; i++) {
+        const struct core_counter *counter = &status->counters[i];
+
+        rc_buf_adds(out, i > 0 ? "," : "");
+        rc_buf_add_json(out, counter->name, strlen(counter->name));
+        rc_buf_addf(out, ":%lld", (long long)atomic_load(&counter->value));
+    }
+    rc_buf_addc(out, '}');
+}
+
+static enum rc_code finish(struct core_ledger *ledger, const struct core_run *run,
+                           const struct core_outcome *outcome, struct rc_error *err)
+{
+    RC_BUF_AUTO(counters, COUNTERS_LIMIT);
+    struct core_attempt_end end = {
+        .status = CORE_RUN_FAILED,
+        .action = run->status->action[0] ? run->status->action : NULL,
+        .reason = outcome->reason[0] ? outcome->reason : NULL,
+        .message = outcome->message[0] ? outcome->message : NULL,
+        .exit_status = outcome->exit_status,
+        .finished_unix_ms = core_clock_now_unix_ms(),
+    };
+
+    (void)core_run_status_parse(outcome->status, &end.status);
+    add_counters(run->status, &counters);
+    end.counters = counters.overflow ? NULL : counters.data;
+    if (core_ledger_begin(ledger, err))
+        return err->code;
+    if (core_ledger_finish(ledger, run->id, /* attempt = */ 1, &end, err)) {
+        core_ledger_rollback(ledger);
+        return err->code;
+    }
+    return core_ledger_commit(ledger, err);
+}
+
+void core_history_end(struct core_history *history, const struct core_run *run,
+                      const struct core_outcome *outcome)
+{
+    struct rc_error err = RC_ERROR_INIT;
+    struct core_ledger *ledger = NULL;
+
+    if (!history->state)
+        return;
+    if (open_ledger(history->state, run, &ledger, &err) || finish(ledger, run, outcome, &err))
+        warn(run, "the history will not have the end of this run", &err);
+    core_ledger_close(ledger);
+    free(history->state);
+    history->state = NULL;
+}
