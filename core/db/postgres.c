@@ -63,6 +63,23 @@ static int64_t connect_limit_ms(const PQconninfoOption *options)
 }
 
 /*
+ * A password with a '/' or '@' in it that was not encoded ends too early for libpq: the rest becomes
+ * a part of the host or the database, and of messages.
+ */
+static bool is_cut_wrongly(const PQconninfoOption *options)
+{
+    static const char *const keywords[] = { "host", "port", "dbname" };
+
+    for (size_t i = 0; i < RC_ARRAY_LEN(keywords); i++) {
+        const char *value = value_of(options, keywords[i]);
+
+        if (value && strchr(value, '@'))
+            return true;
+    }
+    return false;
+}
+
+/*
  * Reads what is needed here; libpq reads the rest by itself. Its own text about a mistake quotes
  * the URL, and the password in it.
  */
@@ -70,18 +87,20 @@ static enum rc_code read_url(struct core_postgres *db, struct rc_error *err)
 {
     char *message = NULL;
     PQconninfoOption *options = db->pq->conninfoParse(db->url, &message);
+    bool wrong = !options || is_cut_wrongly(options);
 
-    if (!options) {
-        db->pq->freemem(message);
+    if (!wrong) {
+        db->session.place = describe(options, db->schema);
+        db->connect_limit_ms = connect_limit_ms(options);
+        db->options = rc_strdup(value_of(options, "options"));
+    }
+    db->pq->freemem(message);
+    db->pq->conninfoFree(options);
+    if (wrong)
         return rc_fail(err, RC_INVALID,
                        "the URL of the state is no valid one of PostgreSQL; write "
                        "postgresql://user:password@host:port/database?option=value, with '%%' and "
-                       "two digits for each special character of the password");
-    }
-    db->session.place = describe(options, db->schema);
-    db->connect_limit_ms = connect_limit_ms(options);
-    db->options = rc_strdup(value_of(options, "options"));
-    db->pq->conninfoFree(options);
+                       "two digits for each special character of the password, such as %%40 for @");
     return RC_OK;
 }
 

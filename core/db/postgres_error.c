@@ -59,6 +59,16 @@ static void add_on_one_line(struct rc_buf *out, const char *text)
     }
 }
 
+/* Whether nothing more is to be expected of the connection. With FATAL the server closes it. */
+static bool is_lost(const struct core_postgres *db, const PGresult *result)
+{
+    const char *severity =
+        result ? db->pq->resultErrorField(result, PG_DIAG_SEVERITY_NONLOCALIZED) : NULL;
+
+    return !db->conn || db->pq->status(db->conn) == CONNECTION_BAD ||
+           rc_str_eq(severity, "FATAL") || rc_str_eq(severity, "PANIC");
+}
+
 enum rc_code core_postgres_fail(struct core_postgres *db, const PGresult *result,
                                 struct rc_error *err)
 {
@@ -69,7 +79,7 @@ enum rc_code core_postgres_fail(struct core_postgres *db, const PGresult *result
     if (!primary && db->conn)
         primary = db->pq->errorMessage(db->conn);
     add_on_one_line(&text, primary ? primary : "the connection is closed");
-    if (!db->conn || db->pq->status(db->conn) == CONNECTION_BAD) {
+    if (is_lost(db, result)) {
         core_postgres_break(db);
         return rc_fail(err, RC_UNAVAILABLE,
                        "state database %s: the connection was lost (%s); whether the last "
