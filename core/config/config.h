@@ -90,7 +90,7 @@ struct core_job_settings {
     const char *schedule; /* NULL: on demand only */
     const char *time_zone;
     struct core_place schedule_place, time_zone_place; /* the job's own where not given */
-    int64_t timeout_ms, kill_after_ms; /* timeout 0: none */
+    int64_t timeout_ms, kill_after_ms;                 /* timeout 0: none */
     struct {
         int64_t attempts, backoff_ms, max_backoff_ms;
     } retry;
