@@ -118,9 +118,12 @@ static size_t on_body(char *data, size_t size, size_t count, void *context)
     struct transfer *transfer = context;
     const struct core_http_call *call = transfer->call;
     size_t len = size * count;
+    long status = 0;
 
     transfer->active_mono_ms = core_clock_mono_ms();
     if (call->on_body) {
+        (void)transfer->curl->easy_getinfo(transfer->easy, CURLINFO_RESPONSE_CODE, &status);
+        transfer->answer->status = (unsigned)status;
         transfer->stopped = call->on_body(call->context, data, len, transfer->err);
     } else {
         rc_buf_add(&transfer->answer->body, data, len);

@@ -38,8 +38,9 @@ struct core_http_call {
     const struct core_cancel *cancel; /* looked at ten times a second */
 
     /*
-     * Takes the body in pieces as they come, in place of the answer's body. A code other than RC_OK
-     * ends the call with it and what is in 'err'.
+     * Takes the body in pieces as they come, in place of the answer's body; the answer has its
+     * status and headers by then. A code other than RC_OK ends the call with it and what is in
+     * 'err'.
      */
     enum rc_code (*on_body)(void *context, const char *data, size_t len, struct rc_error *err);
     void *context;
