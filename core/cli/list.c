@@ -6,7 +6,11 @@
 #include <cli/output.h>
 #include <cli/plugins.h>
 
+#include <os/clock.h>
+#include <runtime/job_schedule.h>
+
 #include <run-core/str.h>
+#include <run-core/time.h>
 
 #include <string.h>
 
@@ -41,10 +45,25 @@ static char *action_of(const struct core_config *config, const struct core_job_s
     return action;
 }
 
-/*
- * ---- JSON
- * -----------------------------------------------------------------------------------------
- */
+/* When the job is due next, RFC 3339 in UTC; false: never, or its schedule is a mistake. */
+static bool next_of(const struct core_job_settings *job, struct core_time_zones *zones,
+                    char out[RC_TIME_TEXT])
+{
+    struct core_schedule *schedule = NULL;
+    struct rc_error ignored = RC_ERROR_INIT; /* said with the configuration's mistakes */
+    int64_t slot = 0;
+    bool due;
+
+    if (core_job_schedule_make(job, zones, &schedule, &ignored) || !schedule)
+        return false;
+    due = core_schedule_next(schedule, core_clock_now_unix_ms(), &slot);
+    core_schedule_free(schedule);
+    if (due)
+        (void)rc_format_time(slot, out);
+    return due;
+}
+
+/* ---- JSON ------------------------------------------------------------------------------------ */
 
 static void add_plugin_json(const struct core_listed_plugin *plugin, struct rc_buf *out)
 {
@@ -66,9 +85,10 @@ static void add_plugin_json(const struct core_listed_plugin *plugin, struct rc_b
 }
 
 static void add_job_json(const struct core_config *config, const struct core_job_settings *job,
-                         struct rc_buf *out)
+                         struct core_time_zones *zones, struct rc_buf *out)
 {
     RC_STR_AUTO action = action_of(config, job);
+    char next[RC_TIME_TEXT];
 
     rc_buf_adds(out, "{\"name\":");
     core_cli_add_json(out, job->name);
@@ -78,12 +98,13 @@ static void add_job_json(const struct core_config *config, const struct core_job
     core_cli_add_json(out, action);
     rc_buf_adds(out, ",\"schedule\":");
     core_cli_add_json(out, job->schedule);
-    /* Nothing keeps the schedule yet, so no slot is due next. */
-    rc_buf_adds(out, ",\"next\":null}");
+    rc_buf_adds(out, ",\"next\":");
+    core_cli_add_json(out, next_of(job, zones, next) ? next : NULL);
+    rc_buf_addc(out, '}');
 }
 
 static void add_json(const struct core_config *config, const struct core_plugin_list *plugins,
-                     struct rc_buf *out)
+                     struct core_time_zones *zones, struct rc_buf *out)
 {
     rc_buf_adds(out, "{\"plugins\":[");
     for (size_t i = 0; i < plugins->count; i++) {
@@ -93,7 +114,7 @@ static void add_json(const struct core_config *config, const struct core_plugin_
     rc_buf_adds(out, "],\"jobs\":[");
     for (size_t i = 0; i < config->job_count; i++) {
         rc_buf_adds(out, i ? "," : "");
-        add_job_json(config, &config->jobs[i], out);
+        add_job_json(config, &config->jobs[i], zones, out);
     }
     rc_buf_adds(out, "]}\n");
 }
@@ -101,7 +122,7 @@ static void add_json(const struct core_config *config, const struct core_plugin_
 /* ---- text ------------------------------------------------------------------------------------ */
 
 static void add_text(const struct core_config *config, const struct core_plugin_list *plugins,
-                     struct rc_buf *out)
+                     struct core_time_zones *zones, struct rc_buf *out)
 {
     rc_buf_adds(out, plugins->count ? "Plugins:\n" : "No plugins.\n");
     for (size_t i = 0; i < plugins->count; i++) {
@@ -120,10 +141,17 @@ static void add_text(const struct core_config *config, const struct core_plugin_
     for (size_t i = 0; i < config->job_count; i++) {
         const struct core_job_settings *job = &config->jobs[i];
         RC_STR_AUTO action = action_of(config, job);
+        char next[RC_TIME_TEXT];
 
-        rc_buf_addf(out, "  %-20s %s %s%s%s%s\n", job->name, job->plugin ? job->plugin : "?",
-                    action ? action : "?", job->schedule ? " at '" : ", on demand",
-                    job->schedule ? job->schedule : "", job->schedule ? "'" : "");
+        rc_buf_addf(out, "  %-20s %s %s", job->name, job->plugin ? job->plugin : "?",
+                    action ? action : "?");
+        if (!job->schedule)
+            rc_buf_adds(out, ", on demand");
+        else
+            rc_buf_addf(out, " at '%s'", job->schedule);
+        if (next_of(job, zones, next))
+            rc_buf_addf(out, ", next %s", next);
+        rc_buf_addc(out, '\n');
     }
 }
 
@@ -134,13 +162,16 @@ static int run_list(const struct core_arguments *arguments)
     CORE_PROBLEMS_AUTO(problems);
     CORE_PLUGIN_LIST_AUTO(plugins);
     RC_BUF_AUTO(out, CORE_CLI_OUTPUT_BYTES);
+    struct core_time_zones *zones = core_time_zones_new();
     struct core_config *config;
     int status;
 
     config = core_config_load(core_arguments_config_path(arguments), &problems);
+    core_job_schedule_check(config, &problems);
     status = core_cli_report(&problems);
     core_plugin_list_make(config, &plugins);
-    (arguments->json ? add_json : add_text)(config, &plugins, &out);
+    (arguments->json ? add_json : add_text)(config, &plugins, zones, &out);
+    core_time_zones_free(zones);
     core_config_free(config);
     return core_cli_print(&out, status);
 }

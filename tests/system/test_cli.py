@@ -120,7 +120,7 @@ jobs:
 
 def test_list_shows_plugins_and_jobs(world):
     world.config(JOBS)
-    result = world.run("list", "--json")
+    result = world.run("list", "--json", env={"RUN_CORE_CLOCK": "2026-01-31T12:00:00Z"})
     assert (result.status, result.stderr) == (0, "")
     said = json.loads(result.stdout)
     plugins = {plugin["name"]: plugin for plugin in said["plugins"]}
@@ -138,7 +138,7 @@ def test_list_shows_plugins_and_jobs(world):
             "plugin": "options",
             "action": "show",
             "schedule": "0 2 * * *",
-            "next": None,
+            "next": "2026-02-01T02:00:00Z",
         },
         "by-hand": {
             "name": "by-hand",
