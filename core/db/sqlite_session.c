@@ -274,15 +274,21 @@ static enum rc_code sqlite_query(struct core_session *session, const char *state
 /* ---- the end ------------------------------------------------------------------------------ */
 
 /*
- * A child has none of its parent's locks, and what it closed would not take them away; but to close
- * a connection properly is to write. So its memory stays, within reach of those who look for leaks.
+ * SQLite keeps per process what it has locked, and a child has none of its parent's locks: a
+ * connection that the child opened to the same file would believe that it shares them, and either
+ * wait for ever or write without any. So the inherited one is closed, without a checkpoint: that
+ * neither writes nor takes away what the parent holds.
  */
 static void sqlite_forget(struct core_session *session)
 {
-    static struct core_session *forgotten;
+    struct core_sqlite *db = sqlite_of(session);
+    sqlite3_stmt *stmt;
 
-    forgotten = session;
-    (void)forgotten;
+    (void)sqlite3_db_config(db->handle, SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 1, NULL);
+    while ((stmt = sqlite3_next_stmt(db->handle, NULL)))
+        core_sqlite_finalize(&stmt);
+    db->references = 1;
+    core_sqlite_release(db);
 }
 
 static void sqlite_close(struct core_session *session)
