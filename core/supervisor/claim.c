@@ -72,6 +72,15 @@ static struct core_touched *touch(struct core_plan *plan, struct core_job_state 
     return &plan->touched[plan->touched_count++];
 }
 
+enum rc_code core_plan_notice(struct core_supervisor *supervisor, struct core_plan *plan,
+                              struct core_ended_run *ended, struct rc_error *err)
+{
+    if (ended->job->notify.len == 0)
+        return RC_OK;
+    plan->has_notices = true;
+    return core_notices_add(supervisor->ledger, ended, err);
+}
+
 /* The claim decided: plans what is ours, and returns how many rows now wait because of it. */
 static void take_claim(struct core_plan *plan, const struct core_claim *claim,
                        enum core_claimed claimed, bool made_up, struct core_touched *touched)
@@ -117,15 +126,59 @@ static struct core_claim claim_of(const struct core_job_state *job, const char *
     };
 }
 
+/* Slots of one job that a turn skipped for the same reason: one notice is enough for them. */
+struct skipped {
+    struct core_ended_run ended; /* the latest of them */
+    char run[CORE_RUN_ID_TEXT];
+};
+
+static void note_skip(struct skipped *skipped, const struct core_job_state *job,
+                      const struct core_claim *claim)
+{
+    int64_t slots = skipped->ended.slots;
+
+    (void)snprintf(skipped->run, sizeof(skipped->run), "%s", claim->id);
+    skipped->ended = (struct core_ended_run){
+        .job = job->settings,
+        .run = skipped->run,
+        .trigger = claim->trigger,
+        .action = claim->action,
+        .status = CORE_RUN_SKIPPED,
+        .reason = claim->skip ? claim->skip : "overlap",
+        .has_slot = true,
+        .slot_unix_ms = claim->slot_unix_ms,
+        .finished_unix_ms = claim->now_unix_ms,
+        .slots = slots + 1,
+    };
+}
+
+/* What one look at a job came to. */
+struct claiming {
+    struct core_touched *touched;
+    struct skipped missed, overlapped;
+    bool waits; /* the latest slot */
+};
+
+static enum rc_code tell_of_skips(struct core_supervisor *supervisor, struct core_plan *plan,
+                                  struct claiming *claiming, struct rc_error *err)
+{
+    struct core_ended_run *missed = &claiming->missed.ended;
+    struct core_ended_run *overlapped = &claiming->overlapped.ended;
+
+    if (missed->slots && core_plan_notice(supervisor, plan, missed, err))
+        return err->code;
+    return overlapped->slots ? core_plan_notice(supervisor, plan, overlapped, err) : RC_OK;
+}
+
 /*
  * One slot. Where all missed slots are made up for in order, those of a job that forbids overlap
  * wait for each other: otherwise the first of them would make all others be skipped.
  */
 static enum rc_code claim_slot(struct core_supervisor *supervisor, struct core_plan *plan,
-                               struct core_touched *touched, int64_t slot_unix_ms,
-                               enum core_slot_verdict verdict, bool *waits, struct rc_error *err)
+                               struct claiming *claiming, int64_t slot_unix_ms,
+                               enum core_slot_verdict verdict, struct rc_error *err)
 {
-    const struct core_job_state *job = touched->job;
+    const struct core_job_state *job = claiming->touched->job;
     char id[CORE_RUN_ID_TEXT] = "";
     struct core_claim claim = claim_of(job, id, plan);
     enum core_claimed claimed;
@@ -143,8 +196,10 @@ static enum rc_code claim_slot(struct core_supervisor *supervisor, struct core_p
         claim.overlap = CORE_OVERLAP_QUEUE;
     if (core_ledger_claim(supervisor->ledger, &claim, &claimed, err))
         return rc_context(err, "claim a slot of the job '%s'", job->settings->name);
-    take_claim(plan, &claim, claimed, verdict == CORE_SLOT_MADE_UP, touched);
-    *waits = claimed == CORE_CLAIM_WAITS;
+    take_claim(plan, &claim, claimed, verdict == CORE_SLOT_MADE_UP, claiming->touched);
+    if (claimed == CORE_CLAIM_SKIPPED && verdict != CORE_SLOT_PAUSED)
+        note_skip(claim.skip ? &claiming->missed : &claiming->overlapped, job, &claim);
+    claiming->waits = claimed == CORE_CLAIM_WAITS;
     return RC_OK;
 }
 
@@ -163,13 +218,12 @@ static enum rc_code settle(struct core_supervisor *supervisor, struct core_job_s
 }
 
 static enum rc_code claim_startup(struct core_supervisor *supervisor, struct core_plan *plan,
-                                  struct core_touched *touched, struct rc_error *err)
+                                  struct claiming *claiming, struct rc_error *err)
 {
-    struct core_job_state *job = touched->job;
-    bool waits;
+    struct core_job_state *job = claiming->touched->job;
 
-    if (claim_slot(supervisor, plan, touched, supervisor->started_unix_ms,
-                   job->pause ? CORE_SLOT_PAUSED : CORE_SLOT_PUNCTUAL, &waits, err))
+    if (claim_slot(supervisor, plan, claiming, supervisor->started_unix_ms,
+                   job->pause ? CORE_SLOT_PAUSED : CORE_SLOT_PUNCTUAL, err))
         return err->code;
     job->startup_due = false;
     return RC_OK;
@@ -179,27 +233,28 @@ enum rc_code core_supervisor_claim_job(struct core_supervisor *supervisor, struc
                                        struct core_job_state *job, struct rc_error *err)
 {
     const struct core_slot_rule rule = core_supervisor_slot_rule(supervisor, job);
-    struct core_touched *touched = touch(plan, job);
+    struct claiming claiming = { .touched = touch(plan, job) };
     int64_t after_unix_ms = core_slots_after(&rule, job->cursor_unix_ms);
     int64_t waiting = job->waiting;
 
     if (job->startup_due)
-        return claim_startup(supervisor, plan, touched, err);
+        return claim_startup(supervisor, plan, &claiming, err);
     if (after_unix_ms > job->cursor_unix_ms)
         core_job_set_cursor(job, after_unix_ms);
     while (job->next_unix_ms <= plan->now_unix_ms && plan->rows < CORE_TURN_ROWS &&
            waiting < CORE_JOB_WAITING_MAX) {
         int64_t slot_unix_ms = job->next_unix_ms;
         int64_t next_unix_ms = core_job_slot_after(job, slot_unix_ms);
-        bool waits;
 
-        if (claim_slot(supervisor, plan, touched, slot_unix_ms,
-                       core_slot_judge(&rule, slot_unix_ms, next_unix_ms), &waits, err))
+        if (claim_slot(supervisor, plan, &claiming, slot_unix_ms,
+                       core_slot_judge(&rule, slot_unix_ms, next_unix_ms), err))
             return err->code;
-        waiting += waits;
+        waiting += claiming.waits;
         job->cursor_unix_ms = slot_unix_ms;
         job->next_unix_ms = next_unix_ms;
     }
+    if (tell_of_skips(supervisor, plan, &claiming, err))
+        return err->code;
     return settle(supervisor, job, err);
 }
 

@@ -224,6 +224,8 @@ static enum rc_code beat(struct core_supervisor *supervisor, struct rc_error *er
         code = listen_to_others(supervisor, err);
     if (code == RC_OK && !supervisor->stop_calls)
         code = core_supervisor_take_over(supervisor, err);
+    if (code == RC_OK && core_ledger_is_shared(supervisor->ledger))
+        core_notices_wake(supervisor->notices, /* all = */ true);
     return code;
 }
 

@@ -13,7 +13,9 @@
 
 #include <supervisor/jobs.h>
 #include <supervisor/missed.h>
+#include <supervisor/notices.h>
 #include <supervisor/runs.h>
+#include <supervisor/servers.h>
 #include <supervisor/supervisor.h>
 
 #include <run-core/log.h>
@@ -71,6 +73,10 @@ struct core_supervisor {
     struct core_timer grace_timer;
     void (*stopped)(void *context);
     void *stopped_context;
+
+    struct core_notices *notices;
+    struct core_servers *servers;    /* of plugins' routes */
+    struct core_timer servers_timer; /* looks whether they have ended, while stopping */
 
     int64_t reloads, last_reload_unix_ms;
     char *last_reload_error;
@@ -148,6 +154,7 @@ struct core_plan {
     size_t touched_count, touched_capacity;
     int64_t rows;     /* written so far */
     int64_t starting; /* runs that begin with it */
+    bool has_notices; /* something was put into the outbox */
 };
 
 /*
@@ -176,6 +183,11 @@ core_supervisor_claim_trigger(struct core_supervisor *supervisor, struct core_pl
 bool core_supervisor_may_start(const struct core_supervisor *supervisor,
                                const struct core_plan *plan);
 enum core_overlap_rule core_overlap_of(const struct core_job_settings *job);
+
+/* In a transaction: a run of the job has its final status, of which somebody may want to hear. */
+RC_MUST_CHECK enum rc_code core_plan_notice(struct core_supervisor *supervisor,
+                                            struct core_plan *plan, struct core_ended_run *ended,
+                                            struct rc_error *err);
 
 /* ---- running.c ------------------------------------------------------------------------------- */
 

@@ -208,6 +208,7 @@ static void take_effect(struct core_supervisor *supervisor, struct core_config *
     }
     supervisor->jobs = jobs;
     core_jobs_free(former);
+    core_servers_configure(supervisor->servers, config);
     core_config_free(supervisor->config);
     supervisor->config = config;
     core_supervisor_schedule_all(supervisor);

@@ -277,10 +277,36 @@ static int64_t retry_pause_ms(const struct core_active *active)
     return (pause_ms - pause_ms / 2 + core_random_below(pause_ms / 2 + 1)) * core_clock_speed();
 }
 
-/* In a transaction. */
-static enum rc_code write_end(struct core_supervisor *supervisor, struct core_active *active,
-                              int64_t now_unix_ms, struct rc_error *err)
+static enum rc_code tell(struct core_supervisor *supervisor, struct core_plan *plan,
+                         const struct core_active *active, const struct core_attempt_end *end,
+                         struct rc_error *err)
 {
+    struct core_ended_run ended = {
+        .job = active->job ? active->job->settings : NULL,
+        .run = active->id,
+        .trigger = active->trigger,
+        .action = end->action   ? end->action
+                  : active->job ? active->job->settings->action
+                                : NULL,
+        .status = end->status,
+        .reason = end->reason,
+        .message = end->message,
+        .attempt = active->attempt,
+        .has_slot = active->has_slot,
+        .slot_unix_ms = active->slot_unix_ms,
+        .started_unix_ms = end->started_unix_ms,
+        .finished_unix_ms = end->finished_unix_ms,
+    };
+
+    return ended.job && !end->retry_unix_ms ? core_plan_notice(supervisor, plan, &ended, err)
+                                            : RC_OK;
+}
+
+/* In a transaction. */
+static enum rc_code write_end(struct core_supervisor *supervisor, struct core_plan *plan,
+                              struct core_active *active, struct rc_error *err)
+{
+    int64_t now_unix_ms = plan->now_unix_ms;
     const struct core_attempt_result *result = &active->result;
     bool ended = active->state == CORE_ACTIVE_ENDED;
     struct core_attempt_end end = {
@@ -295,15 +321,17 @@ static enum rc_code write_end(struct core_supervisor *supervisor, struct core_ac
             ended && result->finished_unix_ms ? result->finished_unix_ms : now_unix_ms,
     };
 
-    active->not_before_unix_ms = 0;
-    if (active->state == CORE_ACTIVE_WAITS)
-        return core_ledger_drop(supervisor->ledger, active->id, end.status, active->stop,
-                                now_unix_ms, err);
-    if (is_tried_again(active)) {
+    enum rc_code code;
+
+    if (is_tried_again(active))
         end.retry_unix_ms = now_unix_ms + retry_pause_ms(active);
-        active->not_before_unix_ms = end.retry_unix_ms;
-    }
-    return core_ledger_finish(supervisor->ledger, active->id, active->attempt, &end, err);
+    active->not_before_unix_ms = end.retry_unix_ms;
+    if (active->state == CORE_ACTIVE_WAITS)
+        code = core_ledger_drop(supervisor->ledger, active->id, end.status, active->stop,
+                                now_unix_ms, err);
+    else
+        code = core_ledger_finish(supervisor->ledger, active->id, active->attempt, &end, err);
+    return code ? code : tell(supervisor, plan, active, &end, err);
 }
 
 struct state_of_row {
@@ -352,7 +380,7 @@ enum rc_code core_supervisor_write_ends(struct core_supervisor *supervisor, stru
         if (!active)
             return RC_OK;
         plan->rows++;
-        code = write_end(supervisor, active, plan->now_unix_ms, err);
+        code = write_end(supervisor, plan, active, err);
         if (code == RC_OK)
             core_plan_add(plan, active, CORE_PLAN_END);
         else if (code == RC_CONFLICT)

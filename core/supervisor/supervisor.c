@@ -13,6 +13,9 @@
 #include <string.h>
 #include <unistd.h>
 
+/* How often servers that end are looked at. */
+#define SERVERS_MS INT64_C(20)
+
 /* ---- opening ------------------------------------------------------------------------------ */
 
 static void on_turn(void *context)
@@ -23,6 +26,11 @@ static void on_turn(void *context)
 static void on_grace(void *context)
 {
     core_supervisor_stop(context, NULL, NULL);
+}
+
+static void on_look(void *context)
+{
+    core_supervisor_look_at_stop(context);
 }
 
 static void make_timers(struct core_supervisor *supervisor)
@@ -40,6 +48,7 @@ static void make_timers(struct core_supervisor *supervisor)
         { &supervisor->beat_timer, CORE_TIMER_MONO, core_supervisor_beat },
         { &supervisor->retention_timer, CORE_TIMER_MONO, core_supervisor_retain },
         { &supervisor->grace_timer, CORE_TIMER_MONO, on_grace },
+        { &supervisor->servers_timer, CORE_TIMER_MONO, on_look },
     };
 
     for (size_t i = 0; i < RC_ARRAY_LEN(timers); i++)
@@ -77,6 +86,42 @@ static enum rc_code join(struct core_supervisor *supervisor, struct rc_error *er
     return RC_OK;
 }
 
+static const struct core_job_settings *find_settings(void *context, const char *name)
+{
+    const struct core_supervisor *supervisor = context;
+    const struct core_job_state *job = core_jobs_find(supervisor->jobs, name);
+
+    return job ? job->settings : NULL;
+}
+
+static void on_lost_database(void *context, const struct rc_error *err)
+{
+    core_supervisor_lost_database(context, err);
+}
+
+static void forget_all(void *context)
+{
+    core_supervisor_forget(context);
+}
+
+static void start_helpers(struct core_supervisor *supervisor)
+{
+    const struct core_notices_options options = {
+        .nursery = { supervisor->loop, forget_all, supervisor },
+        .ledger = supervisor->ledger,
+        .find_job = find_settings,
+        .lost_database = on_lost_database,
+        .context = supervisor,
+        .sent = &supervisor->totals.notices_sent,
+        .failed = &supervisor->totals.notices_failed,
+    };
+
+    supervisor->notices = core_notices_new(&options);
+    core_notices_wake(supervisor->notices, /* all = */ true);
+    supervisor->servers = core_servers_new(&options.nursery, supervisor->spool);
+    core_servers_configure(supervisor->servers, supervisor->config);
+}
+
 static enum rc_code begin(struct core_supervisor *supervisor, struct rc_error *err)
 {
     if (make_spool(supervisor, err) || core_jobs_make(supervisor->config, &supervisor->jobs, err) ||
@@ -85,6 +130,7 @@ static enum rc_code begin(struct core_supervisor *supervisor, struct rc_error *e
         return err->code;
     core_supervisor_wake_up(supervisor, supervisor->seen_unix_ms);
     core_supervisor_hold(supervisor);
+    start_helpers(supervisor);
     if (core_supervisor_take_over(supervisor, err))
         return err->code;
     return core_loop_watch_clock(supervisor->loop, on_turn, supervisor, err);
@@ -118,13 +164,15 @@ void core_supervisor_close(struct core_supervisor *supervisor)
     struct core_timer *timers[] = {
         &supervisor->slot_timer,      &supervisor->turn_timer,  &supervisor->fork_timer,
         &supervisor->hold_timer,      &supervisor->beat_timer,  &supervisor->recover_timer,
-        &supervisor->retention_timer, &supervisor->grace_timer,
+        &supervisor->retention_timer, &supervisor->grace_timer, &supervisor->servers_timer,
     };
 
     for (size_t i = 0; i < RC_ARRAY_LEN(timers); i++)
         core_timer_cancel(timers[i]);
     if (supervisor->orphans)
         closedir(supervisor->orphans);
+    core_notices_close(supervisor->notices);
+    core_servers_close(supervisor->servers);
     core_runs_clear(&supervisor->runs);
     core_ledger_close(supervisor->ledger);
     core_jobs_free(supervisor->jobs);
@@ -197,6 +245,11 @@ void core_supervisor_look_at_stop(struct core_supervisor *supervisor)
     /* Ends that cannot be written now stay in their files, where the next daemon finds them. */
     if (stopping.running > 0 || (supervisor->runs.to_write && !supervisor->away))
         return;
+    if (core_servers_count(supervisor->servers) > 0) {
+        core_timer_set(supervisor->loop, &supervisor->servers_timer,
+                       core_clock_mono_ms() + SERVERS_MS);
+        return;
+    }
     supervisor->stopped = NULL;
     core_timer_cancel(&supervisor->grace_timer);
     stopped(supervisor->stopped_context);
@@ -216,6 +269,7 @@ void core_supervisor_stop(struct core_supervisor *supervisor, void (*done)(void 
     core_runs_each(&supervisor->runs, count_running, &stopping);
     if (supervisor->stop_calls == 1) {
         core_timer_cancel(&supervisor->slot_timer);
+        core_servers_stop(supervisor->servers);
         core_supervisor_log(supervisor, RC_LOG_INFO, NULL,
                             "ending: starting nothing more, waiting up to %lld seconds for %lld "
                             "run%s",
@@ -344,6 +398,12 @@ void core_supervisor_each_run(struct core_supervisor *supervisor, core_superviso
     struct visit visit = { fn, context };
 
     core_runs_each(&supervisor->runs, visit_run, &visit);
+}
+
+const char *core_supervisor_serve_socket(const struct core_supervisor *supervisor,
+                                         const char *plugin, const char **why_not)
+{
+    return core_servers_socket(supervisor->servers, plugin, why_not);
 }
 
 const struct core_job_counts *core_supervisor_counts(const struct core_supervisor *supervisor,

@@ -134,6 +134,8 @@ static void apply(struct core_supervisor *supervisor, struct core_plan *plan)
     }
     for (size_t i = 0; i < plan->touched_count; i++)
         core_supervisor_schedule_job(supervisor, plan->touched[i].job);
+    if (plan->has_notices)
+        core_notices_wake(supervisor->notices, /* all = */ false);
 }
 
 /* Everything is as before the turn. */
