@@ -115,6 +115,20 @@ static char *label_of(const char *name)
     return label;
 }
 
+/* Whether 'name' makes that label. */
+static bool has_label(const char *name, const char *label)
+{
+    for (; *label; name++, label++) {
+        unsigned char c = (unsigned char)tolower((unsigned char)*name);
+
+        if ((isalnum(c) ? (char)c : '-') != *label || !*name)
+            return false;
+    }
+    while (*name && !isalnum((unsigned char)*name))
+        name++;
+    return *name == '\0';
+}
+
 /* Whether another job's name makes the same label. A job that is named so itself keeps it. */
 static bool is_taken(const struct core_export *export, const char *name, const char *label)
 {
@@ -122,9 +136,8 @@ static bool is_taken(const struct core_export *export, const char *name, const c
         return false;
     for (size_t i = 0; i < export->config->job_count; i++) {
         const char *other = export->config->jobs[i].name;
-        RC_STR_AUTO its = label_of(other);
 
-        if (strcmp(other, name) != 0 && strcmp(its, label) == 0)
+        if (strcmp(other, name) != 0 && has_label(other, label))
             return true;
     }
     return false;
@@ -265,16 +278,20 @@ static int write_files(const struct core_export *export, const char *folder)
 
 static int print_all(const struct core_export *export, bool is_kubernetes)
 {
-    RC_BUF_AUTO(out, (size_t)64 * 1024 * 1024);
+    int status = CORE_EXIT_OK;
 
-    for (size_t i = 0; i < export->document_count; i++) {
+    for (size_t i = 0; i < export->document_count && status == CORE_EXIT_OK; i++) {
+        const struct core_export_document *document = &export->documents[i];
+        RC_BUF_AUTO(text, CORE_EXPORT_TEXT_BYTES + 1024);
+
         if (is_kubernetes)
-            rc_buf_adds(&out, "---\n");
+            rc_buf_adds(&text, "---\n");
         else
-            rc_buf_addf(&out, "%s# %s\n", i ? "\n" : "", export->documents[i].file);
-        rc_buf_adds(&out, export->documents[i].text);
+            rc_buf_addf(&text, "%s# %s\n", i ? "\n" : "", document->file);
+        rc_buf_adds(&text, document->text);
+        status = core_cli_print(&text, CORE_EXIT_OK);
     }
-    return core_cli_print(&out, CORE_EXIT_OK);
+    return status;
 }
 
 /* ---- the command ----------------------------------------------------------------------------- */
@@ -292,6 +309,7 @@ static enum rc_code export_all(struct core_export *export, const struct core_arg
     export->config = core_config_load_elsewhere(path, export->problems);
     if (export->problems->count)
         return RC_OK;
+    export->is_daemon = !form->takes_jobs;
     core_export_read_files(export);
     if (form->takes_jobs &&
         choose_jobs(export, arguments->words + 1, arguments->word_count - 1, err))

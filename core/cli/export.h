@@ -18,6 +18,7 @@ enum { CORE_EXPORT_TEXT_BYTES = 8 * 1024 * 1024 };
 struct core_export_file {
     const char *path;   /* on this machine */
     const char *target; /* where the container has it */
+    const char *key;    /* under which the ConfigMap has it */
     const char *text;
     const struct core_node *root; /* with every ${...} as it stands; NULL: it has no content */
 };
@@ -27,6 +28,7 @@ struct core_export_reference {
     bool is_file;
     bool optional;    /* it has a default wherever it stands */
     const char *name; /* of the variable; or the path in the container */
+    const char *key;  /* under which the Secret has it */
 };
 
 /* A list that grows in an arena. */
@@ -49,7 +51,8 @@ struct core_export {
 
     const struct core_job_settings **jobs;
     size_t job_count;
-    bool named; /* the jobs were named one by one */
+    bool named;     /* the jobs were named one by one */
+    bool is_daemon; /* the daemon is meant, which reads its tokens_file too */
 
     struct core_export_file *files;
     size_t file_count, file_capacity;
@@ -77,9 +80,6 @@ bool core_export_unknown(const struct core_export *export, const struct core_job
 
 /* The path that a key of 'core' names, as the container sees it; NULL where it is not given. */
 const char *core_export_core_path(struct core_export *export, const char *key);
-
-/* Refers to core.auth.tokens_file, which a daemon reads, as if it were a ${file:...}. */
-void core_export_add_tokens_file(struct core_export *export);
 
 /* Something that the target cannot say; of the job, or of all with NULL. Said on stderr at once. */
 RC_PRINTF(4, 5)

@@ -8,6 +8,8 @@
 
 #include <run-core/str.h>
 
+#include <ctype.h>
+#include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -78,7 +80,25 @@ static void add_reference(struct core_export *export, bool is_file, bool optiona
     export->references = grown(&export->arena, export->references, export->reference_count,
                                &export->reference_capacity, sizeof(*export->references));
     export->references[export->reference_count++] =
-        (struct core_export_reference){ is_file, optional, name };
+        (struct core_export_reference){ .is_file = is_file, .optional = optional, .name = name };
+}
+
+/* Whether a text holds a ${...} that has no default. */
+static bool is_unknown(const char *text)
+{
+    const char *end;
+
+    for (; (text = strstr(text, "$")); text++) {
+        if (rc_str_starts(text, "$${")) {
+            text += 2;
+            continue;
+        }
+        if (!rc_str_starts(text, "${") || !(end = strchr(text, '}')))
+            continue;
+        if (!memmem(text, (size_t)(end - text), ":-", 2))
+            return true;
+    }
+    return false;
 }
 
 /* What stands between the braces. A mistake in it was reported when the configuration was read. */
@@ -177,6 +197,65 @@ static void add_named(struct core_export *export, size_t index, const char *sect
     }
 }
 
+/* core.auth.tokens_file is a secret like any that ${file:...} names. */
+static void add_tokens_file(struct core_export *export)
+{
+    for (size_t i = 0; i < export->file_count; i++) {
+        const struct core_export_file *file = &export->files[i];
+        const struct core_node *core = core_node_get(file->root, "core");
+        const struct core_node *path = core_node_get(core_node_get(core, "auth"), "tokens_file");
+
+        if (path && path->kind == CORE_NODE_SCALAR && *path->text && !is_unknown(path->text))
+            add_reference(export, true, false, beside(&export->arena, file->target, path->text));
+    }
+}
+
+/* ---- keys ------------------------------------------------------------------------------------ */
+
+/* The name of a file as a key: letters, digits, '-', '_' and '.'. */
+static const char *key_of(struct core_arena *arena, const char *path)
+{
+    const char *slash = strrchr(path, '/');
+    char *key = core_arena_strdup(arena, slash ? slash + 1 : path);
+
+    for (char *c = key; *c; c++)
+        if ((unsigned char)*c >= 0x80 || (!isalnum((unsigned char)*c) && !strchr("-_.", *c)))
+            *c = '_';
+    return key;
+}
+
+static const char *with_hash(struct core_arena *arena, const char *key, const char *path)
+{
+    return core_arena_strf(arena, "%s-%08" PRIx32, key,
+                           (uint32_t)core_export_hash(CORE_EXPORT_HASH, path));
+}
+
+/* Files of the same name get a hash of their path behind it. */
+static void name_keys(struct core_export *export)
+{
+    struct core_arena *arena = &export->arena;
+    struct core_export_file *files = export->files;
+    struct core_export_reference *references = export->references;
+
+    for (size_t i = 0; i < export->file_count; i++) {
+        files[i].key = key_of(arena, files[i].target);
+        for (size_t j = 0; j < i; j++)
+            if (strcmp(files[i].key, files[j].key) == 0)
+                files[i].key = with_hash(arena, files[i].key, files[i].target);
+    }
+    for (size_t i = 0; i < export->reference_count; i++) {
+        references[i].key = references[i].name;
+        if (!references[i].is_file)
+            continue;
+        references[i].key = key_of(arena, references[i].name);
+        for (size_t j = 0; j < i; j++)
+            if (references[j].is_file && strcmp(references[i].key, references[j].key) == 0)
+                references[i].key = with_hash(arena, references[i].key, references[i].name);
+    }
+}
+
+/* ---- all ------------------------------------------------------------------------------------- */
+
 void core_export_read_files(struct core_export *export)
 {
     /* Mistakes in these files were found when the configuration was read. */
@@ -200,6 +279,9 @@ void core_export_read_files(struct core_export *export)
         add_named(export, i, "plugins");
         add_named(export, i, "jobs");
     }
+    if (export->is_daemon)
+        add_tokens_file(export);
+    name_keys(export);
 }
 
 /* ---- single values --------------------------------------------------------------------------- */
@@ -221,24 +303,6 @@ static const char *raw_value(const struct core_export *export, const struct core
     return NULL;
 }
 
-/* Whether a text holds a ${...} that has no default. */
-static bool is_unknown(const char *text)
-{
-    const char *end;
-
-    for (; (text = strstr(text, "$")); text++) {
-        if (rc_str_starts(text, "$${")) {
-            text += 2;
-            continue;
-        }
-        if (!rc_str_starts(text, "${") || !(end = strchr(text, '}')))
-            continue;
-        if (!memmem(text, (size_t)(end - text), ":-", 2))
-            return true;
-    }
-    return false;
-}
-
 bool core_export_unknown(const struct core_export *export, const struct core_job_settings *job,
                          const char *key)
 {
@@ -258,16 +322,4 @@ const char *core_export_core_path(struct core_export *export, const char *key)
     if (rc_str_starts(text, "sqlite://"))
         text += strlen("sqlite://");
     return beside(&export->arena, file->target, text);
-}
-
-void core_export_add_tokens_file(struct core_export *export)
-{
-    for (size_t i = 0; i < export->file_count; i++) {
-        const struct core_export_file *file = &export->files[i];
-        const struct core_node *core = core_node_get(file->root, "core");
-        const struct core_node *path = core_node_get(core_node_get(core, "auth"), "tokens_file");
-
-        if (path && path->kind == CORE_NODE_SCALAR && *path->text && !is_unknown(path->text))
-            add_reference(export, true, false, beside(&export->arena, file->target, path->text));
-    }
 }

@@ -99,8 +99,7 @@ static void emit_secrets_comment(struct core_export *export, struct core_emitter
         const struct core_export_reference *reference = &export->references[i];
 
         if (reference->is_file)
-            rc_buf_addf(&files, " --from-file=%s=FILE",
-                        core_pod_secret_key(export, reference->name));
+            rc_buf_addf(&files, " --from-file=%s=FILE", reference->key);
         else
             rc_buf_addf(&values, " --from-literal=%s=VALUE", reference->name);
     }
@@ -126,8 +125,7 @@ static void add_config(struct core_export *export)
     core_emit_end(&emitter);
     core_emit_begin(&emitter, "data");
     for (size_t i = 0; i < export->file_count; i++) {
-        core_emit_block(&emitter, core_pod_config_key(export, export->files[i].target),
-                        export->files[i].text);
+        core_emit_block(&emitter, export->files[i].key, export->files[i].text);
         bytes += strlen(export->files[i].text);
     }
     core_emit_end(&emitter);
@@ -371,7 +369,10 @@ static void add_cron_job(struct core_export *export, const struct core_job_setti
     struct core_emitter emitter = { .out = &text };
     struct core_export_notes notes = { .len = 0 };
     const char *name = core_export_label(export, job->name, NAME_LIMIT);
-    const struct labels labels = { label_value(export, job->name), job->plugin };
+    const struct labels labels = {
+        .instance = label_value(export, job->name),
+        .component = job->plugin ? label_value(export, job->plugin) : NULL,
+    };
 
     note_differences(export, job, times, &notes);
     begin_object(export, &emitter, "batch/v1", "CronJob", name, &labels);
@@ -522,12 +523,8 @@ static void add_deployment(struct core_export *export, const struct core_pod_sta
 
 void core_export_kubernetes_daemon(struct core_export *export)
 {
-    struct core_pod_state state;
-    int64_t port;
-
-    core_export_add_tokens_file(export);
-    state = add_shared(export);
-    port = port_of(export);
+    const struct core_pod_state state = add_shared(export);
+    const int64_t port = port_of(export);
     if (port)
         add_service(export);
     add_deployment(export, &state, port);

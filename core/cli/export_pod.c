@@ -6,7 +6,6 @@
 
 #include <run-core/str.h>
 
-#include <ctype.h>
 #include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
@@ -46,54 +45,6 @@ struct core_pod_state core_pod_state_of(struct core_export *export)
         state.folder = core_arena_strndup(&export->arena, path, (size_t)(slash - path));
     }
     return state;
-}
-
-/* A file of the container as a key: letters, digits, '-', '_' and '.'. */
-static const char *key_of(struct core_export *export, const char *path)
-{
-    char *key = core_arena_strdup(&export->arena, path);
-
-    for (char *c = key; *c; c++)
-        if (!isalnum((unsigned char)*c) && !strchr("-_.", *c))
-            *c = '_';
-    return key;
-}
-
-static const char *name_of(const char *path)
-{
-    const char *slash = strrchr(path, '/');
-
-    return slash ? slash + 1 : path;
-}
-
-/* The key of a path: its name, or more of it where another path has the same. */
-static const char *unique_key(struct core_export *export, const char *target, size_t same)
-{
-    if (same > 1)
-        return core_arena_strf(&export->arena, "%s-%08" PRIx32, key_of(export, name_of(target)),
-                               (uint32_t)core_export_hash(CORE_EXPORT_HASH, target));
-    return key_of(export, name_of(target));
-}
-
-const char *core_pod_config_key(struct core_export *export, const char *target)
-{
-    const char *key = key_of(export, name_of(target));
-    size_t same = 0;
-
-    for (size_t i = 0; i < export->file_count; i++)
-        same += strcmp(key_of(export, name_of(export->files[i].target)), key) == 0;
-    return unique_key(export, target, same);
-}
-
-const char *core_pod_secret_key(struct core_export *export, const char *target)
-{
-    const char *key = key_of(export, name_of(target));
-    size_t same = 0;
-
-    for (size_t i = 0; i < export->reference_count; i++)
-        same += export->references[i].is_file &&
-                strcmp(key_of(export, name_of(export->references[i].name)), key) == 0;
-    return unique_key(export, target, same);
 }
 
 /* What is within the folder of the configuration has to come with it: nothing mounts into a
@@ -218,14 +169,13 @@ static void emit_mounts(struct core_export *export, struct core_emitter *emitter
         const char *target = export->files[i].target;
 
         if (!within_config(target))
-            emit_mount(emitter, "config-files", target, core_pod_config_key(export, target), true);
+            emit_mount(emitter, "config-files", target, export->files[i].key, true);
     }
     for (size_t i = 0; i < export->reference_count; i++) {
         const struct core_export_reference *reference = &export->references[i];
 
         if (reference->is_file && !within_config(reference->name))
-            emit_mount(emitter, "secret-files", reference->name,
-                       core_pod_secret_key(export, reference->name), true);
+            emit_mount(emitter, "secret-files", reference->name, reference->key, true);
     }
     emit_mount(emitter, "state", pod->state.folder, NULL, false);
     emit_mount(emitter, "tmp", "/tmp", NULL, false);
@@ -301,7 +251,7 @@ static void emit_config_volume(struct core_export *export, struct core_emitter *
         const char *target = export->files[i].target;
 
         if (within_config(target))
-            emit_path(emitter, core_pod_config_key(export, target), within_config(target));
+            emit_path(emitter, export->files[i].key, within_config(target));
     }
     end_source(emitter);
     for (size_t i = 0; i < export->reference_count; i++) {
@@ -312,7 +262,7 @@ static void emit_config_volume(struct core_export *export, struct core_emitter *
         if (!begun)
             begin_source(emitter, "secret", CORE_POD_FILES);
         begun = true;
-        emit_path(emitter, core_pod_secret_key(export, target), within_config(target));
+        emit_path(emitter, export->references[i].key, within_config(target));
     }
     if (begun)
         end_source(emitter);

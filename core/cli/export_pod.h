@@ -39,8 +39,4 @@ struct core_pod {
 void core_pod_emit(struct core_export *export, struct core_emitter *emitter,
                    const struct core_pod *pod);
 
-/* The key under which the ConfigMap or the Secret has a file; 'target' is its path in the pod. */
-const char *core_pod_config_key(struct core_export *export, const char *target);
-const char *core_pod_secret_key(struct core_export *export, const char *target);
-
 #endif
