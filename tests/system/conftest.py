@@ -4,10 +4,14 @@ import json
 import os
 import shutil
 import subprocess
+import sys
 import tempfile
 from pathlib import Path
 
 import pytest
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "support"))
+import postgres as postgres_server  # noqa: E402
 
 SOURCE = Path(os.environ.get("RUN_CORE_SOURCE", Path(__file__).resolve().parents[2]))
 BUILD = Path(os.environ.get("RUN_CORE_BUILD", SOURCE / "build" / "dev"))
@@ -122,3 +126,21 @@ def world_in_memory(tmp_path):
         root = tmp_path
     yield World(root)
     shutil.rmtree(root, ignore_errors=True)
+
+
+@pytest.fixture(scope="session")
+def postgres():
+    """A PostgreSQL server of its own, see support/postgres.py; leave it running."""
+    server = postgres_server.temporary()
+    yield server
+    postgres_server.remove(server)
+
+
+@pytest.fixture
+def state_on_postgres(world, postgres):
+    """The URL of a new, empty database, in which the world's state is."""
+    name = f"state_{os.urandom(6).hex()}"
+    url = postgres.make_database(name)
+    world.environment["RUN_CORE_STATE"] = url
+    yield url
+    postgres.sql(f"DROP DATABASE {name} WITH (FORCE)")

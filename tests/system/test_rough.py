@@ -237,7 +237,7 @@ def test_dry_run_is_quiet_when_told(world):
 
 
 def test_password_in_the_place_of_the_state_stays_secret(world):
-    url = "postgresql://me:hunter2secret@db.example/state"
+    url = "mysql://me:hunter2secret@db.example/state"
     result = world.run(*writer_words(world), env={"RUN_CORE_STATE": url})
     assert result.status == 1
     assert "hunter2" not in result.stdout + result.stderr
