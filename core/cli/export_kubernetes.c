@@ -488,11 +488,14 @@ static void add_deployment(struct core_export *export, const struct core_pod_sta
     RC_BUF_AUTO(text, CORE_EXPORT_TEXT_BYTES);
     struct core_emitter emitter = { .out = &text };
     const char *const args[] = { "daemon", "--config", export->config_target, NULL };
+    const char *socket = core_export_core_path(export, "socket");
     const struct core_pod pod = {
         .args = args,
         .port = port,
         .grace_s = core_export_seconds(export->config->settings.shutdown_grace_ms) + DAEMON_STOP_S,
         .state = *state,
+        .spool = core_export_core_path(export, "spool"),
+        .socket_folder = socket ? core_pod_folder_of(export, socket) : NULL,
     };
 
     begin_object(export, &emitter, "apps/v1", "Deployment", "run-core", &daemon_labels);

@@ -21,6 +21,32 @@ enum {
 
 /* ---- where things lie ------------------------------------------------------------------------ */
 
+const char *core_pod_folder_of(struct core_export *export, const char *path)
+{
+    const char *slash = strrchr(path, '/');
+
+    if (!slash || slash == path)
+        return "/";
+    return core_arena_strndup(&export->arena, path, (size_t)(slash - path));
+}
+
+/* Whether 'path' is the folder, or lies in it. */
+static bool is_below(const char *path, const char *folder)
+{
+    size_t len = strlen(folder);
+
+    return strncmp(path, folder, len) == 0 && (path[len] == '/' || path[len] == '\0');
+}
+
+static void check_state_folder(struct core_export *export, const char *folder)
+{
+    if (strcmp(folder, "/") == 0 || is_below(folder, CONFIG_FOLDER))
+        core_problem_add(export->problems, &(struct core_place){ .file = export->config_path },
+                         "core.state would lie in '%s' of a pod, which cannot be written to; name "
+                         "a folder of its own, such as " STATE_FOLDER,
+                         folder);
+}
+
 struct core_pod_state core_pod_state_of(struct core_export *export)
 {
     struct core_pod_state state = { .folder = STATE_FOLDER };
@@ -38,12 +64,9 @@ struct core_pod_state core_pod_state_of(struct core_export *export)
     path = url && !state.on_server ? core_export_core_path(export, "state") : NULL;
     if (!path)
         return state;
-    state.folder = path;
-    if (strstr(url, "://")) { /* the file itself */
-        const char *slash = strrchr(path, '/');
-
-        state.folder = core_arena_strndup(&export->arena, path, (size_t)(slash - path));
-    }
+    /* A URL names the file itself. */
+    state.folder = strstr(url, "://") ? core_pod_folder_of(export, path) : path;
+    check_state_folder(export, state.folder);
     return state;
 }
 
@@ -147,6 +170,23 @@ static void emit_resources(struct core_emitter *emitter, int64_t memory_bytes)
     core_emit_end(emitter);
 }
 
+/* Folders to write to that live as long as the pod; nothing else but the state is writable. */
+static const char *const folders[] = { "tmp", "spool", "socket" };
+
+/* Where the one of 'folders' is; NULL where it is within another that is writable already. */
+static const char *folder_of(const struct core_pod *pod, size_t index)
+{
+    const char *const paths[] = { "/tmp", pod->spool, pod->socket_folder };
+    const char *path = paths[index];
+
+    if (!path || is_below(path, pod->state.folder))
+        return NULL;
+    for (size_t i = 0; i < index; i++)
+        if (paths[i] && is_below(path, paths[i]))
+            return NULL;
+    return path;
+}
+
 static void emit_mount(struct core_emitter *emitter, const char *name, const char *path,
                        const char *part, bool read_only)
 {
@@ -178,7 +218,9 @@ static void emit_mounts(struct core_export *export, struct core_emitter *emitter
             emit_mount(emitter, "secret-files", reference->name, reference->key, true);
     }
     emit_mount(emitter, "state", pod->state.folder, NULL, false);
-    emit_mount(emitter, "tmp", "/tmp", NULL, false);
+    for (size_t i = 0; i < RC_ARRAY_LEN(folders); i++)
+        if (folder_of(pod, i))
+            emit_mount(emitter, folders[i], folder_of(pod, i), NULL, false);
     core_emit_end(emitter);
 }
 
@@ -314,7 +356,9 @@ static void emit_volumes(struct core_export *export, struct core_emitter *emitte
         emit_empty_volume(emitter, "state");
     else
         emit_named_volume(emitter, "state", "persistentVolumeClaim", "claimName", CORE_POD_STATE);
-    emit_empty_volume(emitter, "tmp");
+    for (size_t i = 0; i < RC_ARRAY_LEN(folders); i++)
+        if (folder_of(pod, i))
+            emit_empty_volume(emitter, folders[i]);
     core_emit_end(emitter);
 }
 

@@ -25,6 +25,9 @@ struct core_pod_state {
 
 struct core_pod_state core_pod_state_of(struct core_export *export);
 
+/* The folder in which a file of the pod lies. */
+const char *core_pod_folder_of(struct core_export *export, const char *path);
+
 struct core_pod {
     const char *const *args; /* ends with NULL */
     bool is_job;             /* ends by itself, and is not started again in place */
@@ -33,6 +36,7 @@ struct core_pod {
     int64_t deadline_s;      /* 0: none */
     int64_t memory_bytes;    /* 0: no limit */
     struct core_pod_state state;
+    const char *spool, *socket_folder; /* where they are to be writable; or NULL */
 };
 
 /* The keys of a pod's 'spec'. */

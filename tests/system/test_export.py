@@ -316,6 +316,34 @@ def test_the_state_decides_what_is_shared(world):
     assert daemon["replicas"] > 1
 
 
+@pytest.mark.parametrize("state", ["sqlite:///state.db", "state", "./"])
+def test_a_state_that_pods_cannot_write_is_refused(world, state):
+    world.config(f"core: {{state: '{state}'}}\n" + job_config(schedule="@daily"))
+    result = world.run("export", "kubernetes")
+    assert (result.status, result.stdout) == (2, "")
+    assert "core.state would lie in '/" in result.stderr
+
+
+@pytest.mark.parametrize("core, folders", [
+    ("state: 'postgresql://h/d'", {"/var/lib/run-core", "/tmp"}),
+    ("state: /tmp/state", {"/tmp/state", "/tmp"}),
+    ("state: 'sqlite:////tmp/s.db'", {"/tmp"}),
+    ("state: 'postgresql://h/d', spool: /srv/spool, socket: /run/rc/api.sock",
+     {"/var/lib/run-core", "/tmp", "/srv/spool", "/run/rc"}),
+    ("state: 'postgresql://h/d', spool: /srv/spool, socket: /srv/spool/x/api.sock",
+     {"/var/lib/run-core", "/tmp", "/srv/spool"}),
+])
+def test_the_daemon_can_write_where_it_has_to(world, schema, core, folders):
+    world.config(f"core: {{{core}}}\n" + job_config(schedule="@daily"))
+    documents = export(world, "--as", "daemon")
+    pod = pod_of(documents["Deployment", "run-core"])
+    judge(schema, documents["Deployment", "run-core"])
+    mounts = pod["containers"][0]["volumeMounts"]
+    assert {m["mountPath"] for m in mounts if not m.get("readOnly")} == folders
+    assert len({m["mountPath"] for m in mounts}) == len(mounts)
+    assert {m["name"] for m in mounts} == {v["name"] for v in pod["volumes"]}
+
+
 def test_the_daemon_is_probed_where_it_is_reached(world):
     listen = "core: {listen: '%s', shutdown_grace: 50s}\n" + job_config(schedule="@daily")
     world.config(listen % "0.0.0.0:9000")
