@@ -44,11 +44,26 @@ static void check_rule(const char *text)
 
         RC_ASSERT(span.offset_s >= -MOST_RULE_S && span.offset_s <= MOST_RULE_S);
         RC_ASSERT(span.until_s > instants[i] || span.until_s == INT64_MAX);
+        RC_ASSERT(span.from_s <= instants[i]);
     }
+}
+
+/* What was shown has come, and what has come was shown. */
+static void check_wall(const struct core_time_zone *zone, int64_t unix_s)
+{
+    int64_t shown_s = core_time_zone_shown_s(zone, unix_s);
+    int64_t reached_s = core_time_zone_reach_s(zone, shown_s);
+
+    RC_ASSERT(shown_s >= unix_s + core_time_zone_offset_s(zone, unix_s));
+    RC_ASSERT(reached_s <= unix_s);
+    RC_ASSERT(core_time_zone_shown_s(zone, reached_s) >= shown_s);
+    RC_ASSERT(core_time_zone_shown_s(zone, reached_s - 1) < shown_s);
 }
 
 static void check_zone(const struct core_time_zone *zone)
 {
+    for (size_t i = 2; i < RC_ARRAY_LEN(instants) - 2; i++)
+        check_wall(zone, instants[i]);
     for (size_t i = 0; i < RC_ARRAY_LEN(instants); i++) {
         int32_t day = core_time_zone_day_of(zone, instants[i]);
 
