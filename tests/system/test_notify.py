@@ -1,0 +1,177 @@
+"""Notifications of the daemon, received by a web server that is not ours (Python's)."""
+
+import http.server
+import json
+import signal
+import threading
+import time
+
+import pytest
+
+
+class Receiver:
+    """Keeps what is posted to it; answers with the statuses that it is told, then with 200."""
+
+    def __init__(self):
+        receiver = self
+        self.got = []
+        self.answers = []
+
+        class Handler(http.server.BaseHTTPRequestHandler):
+            def do_POST(self):
+                body = self.rfile.read(int(self.headers["Content-Length"]))
+                status = receiver.answers.pop(0) if receiver.answers else 200
+                receiver.got.append((status, self.path, json.loads(body)))
+                self.send_response(status)
+                self.end_headers()
+
+            def log_message(self, *_):
+                pass
+
+        self.server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        self.url = f"http://127.0.0.1:{self.server.server_port}"
+        threading.Thread(target=self.server.serve_forever, daemon=True).start()
+
+    def wait_for(self, count, seconds=30):
+        deadline = time.monotonic() + seconds
+        while len(self.got) < count:
+            assert time.monotonic() < deadline, self.got
+            time.sleep(0.05)
+        return self.got
+
+    def close(self):
+        self.server.shutdown()
+        self.server.server_close()
+
+
+@pytest.fixture
+def receiver():
+    it = Receiver()
+    yield it
+    it.close()
+
+
+def stop(process):
+    process.send_signal(signal.SIGTERM)
+    _, stderr = process.communicate(timeout=60)
+    assert process.returncode == 0, stderr
+    return stderr.decode()
+
+
+def test_failure_then_recovery(world, receiver):
+    """A job that fails tells so once, after its last attempt; the first success is a recovery."""
+    world.config(f"""
+core: {{shutdown_grace: 5s}}
+jobs:
+  shaky:
+    plugin: fail
+    retry: {{attempts: 2, backoff: 0s}}
+    notify: [{{on: [failure, recovery, success], url: "{receiver.url}/hook?token=geheim"}}]
+""")
+    daemon = world.start("daemon")
+    wait_until_ready(world)
+    assert world.run("trigger", "shaky", "--wait").status == 1
+    (_, path, body), = receiver.wait_for(1)
+    assert path == "/hook?token=geheim"
+    assert (body["event"], body["job"], body["status"], body["attempt"]) == (
+        "failure", "shaky", "failed", 2)
+    assert "attempt 2 was told to fail" in body["message"]
+    assert body["text"].startswith("shaky: failed")
+    assert world.run("trigger", "shaky", "--wait", "--set", "code=ok").status == 0
+    receiver.wait_for(3)
+    assert sorted(b["event"] for _, _, b in receiver.got[1:]) == ["recovery", "success"]
+    assert world.run("trigger", "shaky", "--wait", "--set", "code=ok").status == 0
+    receiver.wait_for(4)
+    assert receiver.got[3][2]["event"] == "success"
+    log = stop(daemon)
+    assert "geheim" not in log
+    assert len(receiver.got) == 4
+
+
+def test_a_receiver_that_is_away_gets_it_later(world, receiver):
+    """5xx and a restart of the daemon in between: delivered all the same, and only once after."""
+    receiver.answers = [503, 500]
+    world.config(f"""
+core: {{shutdown_grace: 5s}}
+jobs:
+  shaky:
+    plugin: fail
+    notify: [{{on: failure, url: "{receiver.url}/"}}]
+""")
+    daemon = world.start("daemon")
+    wait_until_ready(world)
+    world.run("trigger", "shaky", "--wait")
+    receiver.wait_for(1)
+    time.sleep(0.3)
+    daemon.kill()
+    daemon.communicate()
+    daemon = world.start("daemon")
+    receiver.wait_for(2)
+    time.sleep(0.3)
+    log = stop(daemon)
+    assert "the receiver answered 500" in log
+    daemon = world.start("daemon")
+    receiver.wait_for(3)
+    time.sleep(0.5)
+    stop(daemon)
+    daemon = world.start("daemon")
+    wait_until_ready(world)
+    time.sleep(0.5)
+    stop(daemon)
+    assert [status for status, _, _ in receiver.got] == [503, 500, 200]
+
+
+def test_a_refusal_is_given_up(world, receiver):
+    receiver.answers = [404]
+    world.config(f"""
+core: {{shutdown_grace: 5s}}
+jobs:
+  shaky:
+    plugin: fail
+    notify: [{{on: [failure], url: "{receiver.url}/secret-path"}}]
+""")
+    daemon = world.start("daemon")
+    wait_until_ready(world)
+    world.run("trigger", "shaky", "--wait")
+    receiver.wait_for(1)
+    time.sleep(0.5)
+    log = stop(daemon)
+    assert "was given up after 1 attempt" in log
+    assert "secret-path" not in log
+
+
+def test_missed_slots_are_told_once(world, receiver):
+    """Three hours without a daemon, at five slots an hour: one run made up, one notification."""
+    clock = world.root / "clock"
+    clock.write_bytes((0).to_bytes(8, "little", signed=True))
+    world.environment["RUN_CORE_CLOCK"] = f"@{clock}"
+    world.config(f"""
+core: {{shutdown_grace: 5s}}
+jobs:
+  often:
+    plugin: noop
+    schedule: "*/12 * * * *"
+    notify: [{{on: [missed, failure], url: "{receiver.url}/"}}]
+""")
+    daemon = world.start("daemon")
+    wait_until_ready(world)
+    daemon.kill()
+    daemon.communicate()
+    clock.write_bytes((3 * 3600 * 1000).to_bytes(8, "little", signed=True))
+    daemon = world.start("daemon")
+    (_, _, body), = receiver.wait_for(1)
+    time.sleep(1)
+    stop(daemon)
+    assert len(receiver.got) == 1
+    assert (body["event"], body["reason"]) == ("missed", "misfire")
+    assert 13 <= body["slots"] <= 15
+    runs = json.loads(world.run("runs", "--json").stdout)
+    assert [r["status"] for r in runs].count("succeeded") == 1
+    assert [r["status"] for r in runs].count("skipped") == body["slots"]
+
+
+def wait_until_ready(world, seconds=20):
+    deadline = time.monotonic() + seconds
+    while world.run("trigger", "no-such-job").stderr.find("no-such-job") < 0:
+        assert time.monotonic() < deadline
+        time.sleep(0.1)
