@@ -17,7 +17,7 @@ enum { RETRY_AFTER_S = 5 };
 
 static const unsigned statuses[] = {
     [RC_OK] = 200,       [RC_FAILED] = 500,      [RC_INVALID] = 400,   [RC_NOT_FOUND] = 404,
-    [RC_CONFLICT] = 409, [RC_DENIED] = 403,      [RC_TOO_LARGE] = 413, [RC_UNSUPPORTED] = 501,
+    [RC_CONFLICT] = 409, [RC_DENIED] = 403,      [RC_TOO_LARGE] = 413, [RC_UNSUPPORTED] = 409,
     [RC_CORRUPT] = 500,  [RC_UNAVAILABLE] = 503, [RC_TIMEOUT] = 504,   [RC_CANCELLED] = 503,
     [RC_SKIPPED] = 409,
 };

@@ -49,6 +49,12 @@ static void add_live_counters(const struct core_status *status, struct rc_buf *o
     rc_buf_addc(out, '}');
 }
 
+/* What is empty says nothing. */
+static void add_word(struct rc_buf *out, const char *key, const char *text)
+{
+    core_json_text(out, key, text && *text ? text : NULL);
+}
+
 static void add_times(const struct core_run_record *record, struct rc_buf *out)
 {
     if (record->has_slot) {
@@ -79,8 +85,8 @@ void core_api_add_run(struct core_api *api, const struct core_run_record *record
     core_json_text(out, "action", record->action);
     core_json_text(out, "trigger", record->trigger);
     core_json_text(out, "status", core_run_status_name(record->status));
-    core_json_text(out, "reason", record->reason);
-    core_json_text(out, "message", record->message);
+    add_word(out, "reason", record->reason);
+    add_word(out, "message", record->message);
     add_times(record, out);
     core_json_int(out, "attempt", record->attempt);
     core_json_int(out, "max_attempts", record->attempts);
@@ -199,8 +205,8 @@ static void add_attempt(void *context, const struct core_attempt_record *record)
     rc_buf_addc(out, '{');
     core_json_int(out, "number", record->number);
     core_json_text(out, "status", core_run_status_name(record->status));
-    core_json_text(out, "reason", record->reason);
-    core_json_text(out, "message", record->message);
+    add_word(out, "reason", record->reason);
+    add_word(out, "message", record->message);
     core_json_time(out, "started", record->started_unix_ms);
     core_json_time(out, "finished", record->finished_unix_ms);
     core_json_key(out, "exit_status");

@@ -73,12 +73,12 @@ static bool parse_hash(const char *hex, size_t len, unsigned char hash[SHA256_DI
     return true;
 }
 
-static bool is_name(const char *word, size_t len)
+bool core_token_name_ok(const char *name, size_t len)
 {
     for (size_t i = 0; i < len; i++)
-        if ((unsigned char)word[i] <= ' ' || (unsigned char)word[i] >= 0x7f)
+        if ((unsigned char)name[i] <= ' ' || (unsigned char)name[i] >= 0x7f)
             return false;
-    return len > 0 && len < NAME_BYTES;
+    return len > 0 && len < NAME_BYTES && name[0] != '#';
 }
 
 /* The next word of a line, which ends at 'end'; the length 0 if there is none. */
@@ -108,7 +108,7 @@ static const char *parse_line(const char *line, const char *end, struct token *o
     if (hash_len == 0 || rest != 0)
         return "a line is NAME SCOPE SHA256HEX, with blanks between; 'run-core token NAME SCOPE' "
                "makes one";
-    if (!is_name(name, name_len))
+    if (!core_token_name_ok(name, name_len))
         return "the name has to be of at most 63 visible ASCII characters";
     if (!core_scope_parse(scope, scope_len, &out->scope))
         return "the scope has to be read, run or admin";

@@ -31,6 +31,9 @@ size_t core_tokens_count(const struct core_tokens *tokens);
 enum core_scope core_tokens_find(const struct core_tokens *tokens, const char *token,
                                  const char **name);
 
+/* Whether a line may begin with it. */
+bool core_token_name_ok(const char *name, size_t len);
+
 /* Makes a token of 192 random bits and its hash. */
 RC_MUST_CHECK enum rc_code core_token_make(char token[CORE_TOKEN_TEXT],
                                            char hash_hex[CORE_TOKEN_HASH_HEX + 1],

@@ -53,6 +53,13 @@ const struct core_flag core_flags[] = {
       "Takes that image for containers; by default run-core with the present version." },
     { CORE_FLAG_NAMESPACE, "namespace", 0, "NAME", CORE_TEXT, AT(name_space),
       "Puts all objects into that namespace." },
+    { CORE_FLAG_FOLLOW, "follow", 'f', NULL, CORE_SWITCH, AT(follow),
+      "Goes on as the log grows, until the run has ended." },
+    { CORE_FLAG_ATTEMPT, "attempt", 0, "N", CORE_TEXT, AT(attempt),
+      "Takes that attempt, from 1; by default the latest." },
+    { CORE_FLAG_TAIL, "tail", 0, "N", CORE_TEXT, AT(tail), "Shows only so many lines at the end." },
+    { CORE_FLAG_WAIT, "wait", 'w', NULL, CORE_SWITCH, AT(wait),
+      "Waits for the end of the run, shows its log, and ends with its exit status." },
     { CORE_FLAG_JSON, "json", 0, NULL, CORE_SWITCH, AT(json),
       "Writes the result to stdout as JSON." },
     { CORE_FLAG_MARKDOWN, "markdown", 0, NULL, CORE_SWITCH, AT(markdown),
@@ -93,12 +100,22 @@ static const struct core_flag *find_flag(const char *name, size_t len)
     return NULL;
 }
 
-static const struct core_flag *find_letter(char letter)
+/* A letter may stand for several flags; that of the command counts, where it is known by now. */
+static const struct core_flag *find_letter(char letter, const struct core_arguments *so_far)
 {
-    for (const struct core_flag *flag = core_flags; flag->bit; flag++)
-        if (flag->letter == letter)
+    const struct core_command *command = so_far->word_count && so_far->commands
+                                             ? core_command_find(so_far->commands, so_far->words[0])
+                                             : NULL;
+    const struct core_flag *first = NULL;
+
+    for (const struct core_flag *flag = core_flags; flag->bit; flag++) {
+        if (flag->letter != letter)
+            continue;
+        if (!command || core_flag_allowed(flag, command->flags))
             return flag;
-    return NULL;
+        first = first ? first : flag;
+    }
+    return first;
 }
 
 static enum rc_code unknown_flag(const char *name, size_t len, struct rc_error *err)
@@ -229,7 +246,7 @@ static enum rc_code take_letters(struct reader *reader, const char *letters,
                                  struct core_arguments *out, unsigned *given, struct rc_error *err)
 {
     for (; *letters; letters++) {
-        const struct core_flag *flag = find_letter(*letters);
+        const struct core_flag *flag = find_letter(*letters, out);
 
         if (!flag)
             return rc_fail(err, RC_INVALID, "unknown flag '-%c'; see 'run-core --help'", *letters);

@@ -66,6 +66,10 @@ enum core_flag_bit {
     CORE_FLAG_OUTPUT = 1u << 25,
     CORE_FLAG_IMAGE = 1u << 26,
     CORE_FLAG_NAMESPACE = 1u << 27,
+    CORE_FLAG_TAIL = 1u << 23,
+    CORE_FLAG_FOLLOW = 1u << 28,
+    CORE_FLAG_ATTEMPT = 1u << 29,
+    CORE_FLAG_WAIT = 1u << 30,
 };
 
 /* What a run takes, of a plugin or a job. */
@@ -122,10 +126,11 @@ struct core_arguments {
 
     const char *config, *listen, *job, *from, *time_zone, *count;
     const char *as, *output, *image, *name_space, *status, *limit;
+    const char *attempt, *tail;
     struct rc_strs set;
     struct core_flag_time now;
     struct core_flag_level log_level;
-    bool dry_run, json, markdown, force, help, version, explain, batch;
+    bool dry_run, json, markdown, force, help, version, explain, batch, follow, wait;
 };
 
 struct core_command {
@@ -142,8 +147,9 @@ struct core_command {
 };
 
 extern const struct core_command core_command_run, core_command_daemon, core_command_serve,
-    core_command_next, core_command_runs, core_command_check, core_command_list,
-    core_command_describe,
+    core_command_next, core_command_runs, core_command_trigger, core_command_cancel,
+    core_command_pause, core_command_resume, core_command_reload, core_command_logs,
+    core_command_token, core_command_check, core_command_list, core_command_describe,
     core_command_new_plugin, core_command_check_plugin, core_command_version, core_command_export,
     core_command_help, core_command_complete, core_command_manual;
 
