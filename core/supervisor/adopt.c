@@ -92,9 +92,9 @@ static void settle_as_lost(struct core_supervisor *supervisor, struct core_activ
  * A row that is started. Without a guard's file nothing was forked, if it was to be forked on this
  * machine: then it begins now. If it was elsewhere, it may go on there, and is lost to us.
  */
-static void resume_started(struct core_supervisor *supervisor, struct found *found)
+static void resume_started(struct core_supervisor *supervisor, const struct found *found,
+                           struct core_active *active)
 {
-    struct core_active *active = found->active;
     RC_STR_AUTO folder =
         rc_strf("%s/runs/%s", found->spool ? found->spool : supervisor->spool, active->id);
     enum core_attempt_state state = CORE_ATTEMPT_NEVER;
@@ -133,12 +133,12 @@ static void resume(struct core_supervisor *supervisor, struct found *found)
     struct core_active *active = found->active;
     struct core_job_state *job = core_jobs_find(supervisor->jobs, active->job_name);
 
-    found->active = NULL;
+    found->active = NULL; /* the table has it */
     active->owner = supervisor;
     active->state = found->is_started ? CORE_ACTIVE_CLAIMED : CORE_ACTIVE_WAITS;
     core_runs_add(&supervisor->runs, job, active);
     if (found->is_started)
-        resume_started(supervisor, found);
+        resume_started(supervisor, found, active);
     else if (!job)
         core_supervisor_stop_run(supervisor, active, "removed");
     else if (is_too_old(supervisor, active))

@@ -57,7 +57,8 @@ static void set_timers(struct core_supervisor *supervisor)
         return;
     }
     core_timer_set(supervisor->loop, &supervisor->slot_timer, at_unix_ms);
-    supervisor->expected_unix_ms = at_unix_ms;
+    if (at_unix_ms > supervisor->seen_unix_ms)
+        supervisor->expected_unix_ms = at_unix_ms;
 }
 
 /* ---- after the transaction ---------------------------------------------------------------- */

@@ -1,0 +1,513 @@
+"""The world of the soak: a daemon under a clock that jumps, and what disturbs it; and the checker,
+which works out by itself what had to become of every slot."""
+
+import http.client
+import json
+import mmap
+import os
+import random
+import signal
+import socket
+import sqlite3
+import struct
+import time
+
+MINUTE = 60_000
+HOUR = 60 * MINUTE
+DAY = 24 * HOUR
+
+
+# ---- schedules ---------------------------------------------------------------------------------
+
+
+class Schedule:
+    """A schedule of the simple kinds that the soak uses, with arithmetic of its own: the slots are
+    those milliseconds since 1970 that leave 'rest' when divided by 'period', all in UTC."""
+
+    def __init__(self, text, period, rest=0):
+        self.text, self.period, self.rest = text, period, rest
+
+    @classmethod
+    def at_random(cls, rng, kind):
+        minute, hour = rng.randrange(60), rng.randrange(24)
+        if kind == "second":
+            return cls("* * * * * *", 1000)
+        if kind == "every":
+            seconds = rng.choice([90, 150, 420])
+            return cls(f"@every {seconds}s", seconds * 1000)
+        if kind == "minutes":
+            step = rng.choice([5, 10, 15])
+            return cls(f"*/{step} * * * *", step * MINUTE)
+        if kind == "hour":
+            return cls(f"{minute} * * * *", HOUR, minute * MINUTE)
+        if kind == "day":
+            return cls(f"{minute} {hour} * * *", DAY, hour * HOUR + minute * MINUTE)
+        weekday = rng.randrange(7)  # 1 January 1970 was a Thursday, which is 4
+        return cls(f"{minute} {hour} * * {weekday}", 7 * DAY,
+                   (weekday - 4) % 7 * DAY + hour * HOUR + minute * MINUTE)
+
+    def slots(self, after, until):
+        """Those in (after, until]."""
+        first = (after - self.rest) // self.period + 1
+        return range(first * self.period + self.rest, until + 1, self.period)
+
+
+class Job:
+    """A job, and since when it has been as it is."""
+
+    def __init__(self, name, schedule, options, since):
+        self.name, self.schedule, self.options = name, schedule, options
+        self.since = since  # the time by which that had taken effect
+        self.until = None  # from when on it was no longer so, perhaps
+
+    def yaml(self, witness):
+        o = self.options
+        return (f"  {self.name}: {{plugin: witness, schedule: \"{self.schedule.text}\", "
+                f"concurrency: {o['concurrency']}, misfire: {o['misfire']}, "
+                f"catchup_window: {o['window'] // 1000}s, kill_after: 1s, "
+                f"retry: {{attempts: {o['attempts']}, backoff: 50ms}}, "
+                f"config: {{file: {witness}, take: {o['take']}ms, fail_of_1000: {o['fail']}}}}}\n")
+
+
+def random_options(rng, kind):
+    """What comes each second must not pile up without end."""
+    often = kind == "second"
+    return {
+        "concurrency": rng.choice(["forbid"] if often else ["forbid", "allow", "queue", "replace"]),
+        "misfire": rng.choice(["latest", "skip"] + ([] if often else ["latest", "all"])),
+        "window": rng.choice([10 * MINUTE, HOUR, DAY]),
+        "attempts": rng.choice([1, 2, 3]),
+        "take": rng.choice([0, 0, 0, 50, 400]),
+        "fail": rng.choice([0, 0, 100]),
+    }
+
+
+# ---- the clock ---------------------------------------------------------------------------------
+
+
+class Clock:
+    """The clock that the daemon sees: the real one and an offset in a file."""
+
+    def __init__(self, path, start):
+        self.path = path
+        path.write_bytes(b"\0" * 8)
+        with open(path, "r+b") as file:
+            self.page = mmap.mmap(file.fileno(), 8)
+        self.set(start)
+
+    def now(self):
+        return time.time_ns() // 1_000_000 + struct.unpack("=q", self.page[:8])[0]
+
+    def set(self, unix_ms):
+        self.page[:8] = struct.pack("=q", unix_ms - time.time_ns() // 1_000_000)
+
+
+# ---- the daemon --------------------------------------------------------------------------------
+
+
+class UnixConnection(http.client.HTTPConnection):
+    def __init__(self, path):
+        super().__init__("localhost", timeout=30)
+        self.path = str(path)
+
+    def connect(self):
+        self.sock = socket.socket(socket.AF_UNIX)
+        self.sock.settimeout(self.timeout)
+        self.sock.connect(self.path)
+
+
+class Daemon:
+    """A daemon of a world, which may be killed and started again."""
+
+    def __init__(self, world, environment=None):
+        self.world, self.environment = world, environment or {}
+        self.socket = world.state / "run-core.sock"
+        self.process = None
+        self.log = world.root / "daemon.log"
+
+    def start(self):
+        with open(self.log, "ab") as log:
+            self.process = self.world.start("daemon", env=self.environment, stdout=log, stderr=log)
+        self.wait_until_ready()
+        return self
+
+    def wait_until_ready(self, seconds=60):
+        deadline = time.monotonic() + seconds
+        while time.monotonic() < deadline:
+            if self.process.poll() is not None:
+                raise AssertionError(f"the daemon ended: {self.text()[-3000:]}")
+            try:
+                if self.ask("GET", "/healthcheck/is-ready")[0] == 200:
+                    return
+            except OSError:
+                pass
+            time.sleep(0.02)
+        raise AssertionError(f"the daemon is not ready: {self.text()[-3000:]}")
+
+    def ask(self, method, path, body=None):
+        connection = UnixConnection(self.socket)
+        try:
+            headers = {"Content-Type": "application/json"} if body is not None else {}
+            connection.request(method, path, json.dumps(body) if body is not None else None,
+                               headers)
+            reply = connection.getresponse()
+            return reply.status, reply.read()
+        finally:
+            connection.close()
+
+    def text(self):
+        return self.log.read_text(errors="replace") if self.log.exists() else ""
+
+    def messages(self):
+        found = []
+        for line in self.text().splitlines():
+            try:
+                found.append(json.loads(line))
+            except ValueError:
+                pass
+        return found
+
+    def kill(self):
+        self.process.kill()
+        self.process.wait()
+
+    def stop(self, seconds=60):
+        self.process.send_signal(signal.SIGTERM)
+        return self.process.wait(seconds)
+
+    def family(self):
+        """Guards, and their workers, of this daemon and of those before it."""
+        guards, workers = [], []
+        mine = self.process.pid
+        marker = f"RUN_CORE_STATE={self.world.state}".encode()
+        found = {}
+        for name in os.listdir("/proc"):
+            if not name.isdigit() or int(name) == mine:
+                continue
+            try:
+                with open(f"/proc/{name}/environ", "rb") as file:
+                    if marker not in file.read().split(b"\0"):
+                        continue
+                with open(f"/proc/{name}/stat", "rb") as file:
+                    found[int(name)] = int(file.read().rsplit(b")", 1)[1].split()[1])
+            except OSError:
+                continue
+        for pid, parent in found.items():
+            (workers if parent in found else guards).append(pid)
+        return guards, workers
+
+    def rows(self, query, *parameters):
+        path = self.world.state / "state.db"
+        with sqlite3.connect(f"file:{path}?mode=ro", uri=True, timeout=30) as database:
+            return database.execute(query, parameters).fetchall()
+
+
+# ---- the soak ----------------------------------------------------------------------------------
+
+
+class Soak:
+    """Disturbs a daemon, and takes notes of what it did and when."""
+
+    def __init__(self, world, seed, jobs, start):
+        self.world, self.rng = world, random.Random(seed)
+        self.clock = Clock(world.root / "clock", start)
+        self.witness = world.root / "witness"
+        self.witness.touch()
+        self.jobs = {}  # by name
+        self.former = []  # versions of jobs that are no longer in effect
+        self.pauses = {}  # name: [surely since, perhaps since, surely until, perhaps until]
+        self.done_pauses = []
+        self.asleep = []  # (from, to): slots there may have been missed
+        self.guards_killed = self.workers_killed = 0
+        self.number = 0
+        for kind, share in (("second", 0.0002), ("every", 0.0005), ("minutes", 0.002),
+                            ("hour", 0.01), ("day", 0.08)):
+            for _ in range(max(1, int(jobs * share))):
+                self.add_job(kind, self.clock.now())
+        while len(self.jobs) < jobs:
+            self.add_job("week", self.clock.now())
+        self.write()
+        self.daemon = Daemon(world, {"RUN_CORE_CLOCK": f"@{self.clock.path}"})
+
+    # -- jobs
+
+    def add_job(self, kind, since):
+        self.number += 1
+        name = f"j{self.number}-{kind}"
+        self.jobs[name] = Job(name, Schedule.at_random(self.rng, kind), random_options(self.rng, kind),
+                              since)
+
+    def write(self):
+        self.world.config(
+            f"core: {{state: {self.world.state}, max_workers: 24, shutdown_grace: 20s, "
+            "history: {runs: 100000000, keep: 30d}, log_level: warn}\njobs:\n" +
+            "".join(job.yaml(self.witness) for job in self.jobs.values()))
+
+    def edit(self):
+        """Changes some jobs, removes some, adds some; what is new is in effect from the time that
+        take_effect() is told."""
+        self.edited = []
+        for name in self.rng.sample(sorted(self.jobs), 30):
+            job = self.jobs[name]
+            if name in self.pauses or "second" in name:
+                continue
+            kind = name.split("-")[1]
+            if self.rng.random() < 0.3:
+                del self.jobs[name]
+                self.add_job(kind, None)
+                new = self.jobs[f"j{self.number}-{kind}"]
+            else:
+                new = Job(name, Schedule.at_random(self.rng, kind), random_options(self.rng, kind), None)
+                if (new.schedule.text == job.schedule.text and
+                        all(new.options[key] == job.options[key] for key in ("misfire", "window"))):
+                    continue  # its slots are the same
+                self.jobs[name] = new
+            self.edited.append((job, new))
+        self.write()
+
+    def take_effect(self, perhaps_from, surely_by):
+        for job, new in self.edited:
+            job.until = perhaps_from
+            self.former.append(job)
+            new.since = surely_by
+        self.edited = []
+
+    # -- what happens
+
+    def begin(self):
+        since = self.clock.now()
+        self.daemon.start()
+        for job in self.jobs.values():
+            job.since = self.clock.now()
+        self.asleep.append((since, self.clock.now() + 1000))
+
+    def jump(self, by):
+        before = self.clock.now()
+        self.clock.set(before + by)
+        time.sleep(0.3)
+        after = self.clock.now()
+        self.asleep.append((before - 1000 if by > 0 else after - 2000, after + 1000))
+
+    def reload(self):
+        self.edit()
+        before = self.clock.now()
+        status, body = self.daemon.ask("POST", "/api/v1/reload")
+        assert status == 200, body
+        self.take_effect(before, self.clock.now())
+
+    def crash(self, editing=False, jump=0):
+        if editing:
+            time.sleep(1)  # so that what was due is recorded, before it is the past of another job
+            self.edit()
+        before = self.clock.now()
+        self.daemon.kill()
+        self.clock.set(self.clock.now() + jump)
+        time.sleep(self.rng.random() * 0.5)
+        self.daemon.start()
+        if editing:
+            self.take_effect(before - 1000, self.clock.now())
+        self.asleep.append((before - 1000, self.clock.now() + 1000))
+
+    def kill_some(self, which):
+        guards, workers = self.daemon.family()
+        victims = guards if which == "guards" else workers
+        for pid in self.rng.sample(victims, min(len(victims), 3)):
+            try:
+                os.kill(pid, signal.SIGKILL)
+            except ProcessLookupError:
+                continue
+            if which == "guards":
+                self.guards_killed += 1
+            else:
+                self.workers_killed += 1
+
+    def pause(self):
+        name = self.rng.choice(sorted(n for n in self.jobs if n not in self.pauses))
+        perhaps = self.clock.now()
+        status, body = self.daemon.ask("POST", f"/api/v1/jobs/{name}/pause")
+        assert status == 200, body
+        self.pauses[name] = [self.clock.now(), perhaps, None, None]
+
+    def resume(self):
+        if not self.pauses:
+            return
+        name = self.rng.choice(sorted(self.pauses))
+        pause = self.pauses.pop(name)
+        pause[2] = self.clock.now()
+        status, body = self.daemon.ask("POST", f"/api/v1/jobs/{name}/resume")
+        assert status == 200, body
+        pause[3] = self.clock.now()
+        self.done_pauses.append((name, pause))
+
+    def step(self):
+        choice = self.rng.random()
+        if choice < 0.35:
+            self.jump(self.rng.randrange(1, 40) * MINUTE)
+        elif choice < 0.42:
+            self.jump(-self.rng.randrange(1, 20) * MINUTE)
+        elif choice < 0.52:
+            self.crash(jump=self.rng.choice([0, 0, 20 * MINUTE, 2 * HOUR]))
+        elif choice < 0.56:
+            self.crash(editing=True)
+        elif choice < 0.64:
+            self.reload()
+        elif choice < 0.74:
+            self.kill_some("guards")
+        elif choice < 0.84:
+            self.kill_some("workers")
+        elif choice < 0.93:
+            self.pause()
+        else:
+            self.resume()
+        time.sleep(self.rng.random() * 0.4)
+
+    def settle(self, seconds=180):
+        """Waits until nothing waits and nothing runs but what comes each second."""
+        deadline = time.monotonic() + seconds
+        while time.monotonic() < deadline:
+            left = self.daemon.rows(
+                "SELECT count(*) FROM runs WHERE status IN ('due', 'started') "
+                "AND job NOT LIKE '%-second'")[0][0]
+            if not left:
+                return
+            time.sleep(0.5)
+        raise AssertionError(f"{left} runs are still to come: " + str(self.daemon.rows(
+            "SELECT job, slot_unix_ms, status, attempt, reason FROM runs "
+            "WHERE status IN ('due', 'started') LIMIT 10")))
+
+
+# ---- the checker -------------------------------------------------------------------------------
+
+
+class Checker:
+    """Compares what the ledger says with what had to be, and with what the witness saw."""
+
+    def __init__(self, soak, end):
+        self.soak, self.end = soak, end
+        self.mistakes = []
+        self.rows = soak.daemon.rows(
+            "SELECT id, job, slot_unix_ms, status, reason, attempt, attempts FROM runs")
+        self.slots = {}
+        for row in self.rows:
+            self.slots.setdefault((row[1], row[2]), []).append(row)
+
+    def wrong(self, text):
+        self.mistakes.append(text)
+
+    def versions(self):
+        yield from self.soak.former
+        yield from self.soak.jobs.values()
+
+    def check_every_slot_has_its_row(self):
+        checked = 0
+        for job in self.versions():
+            until = self.end if job.until is None else job.until
+            for slot in job.schedule.slots(job.since, until):
+                checked += 1
+                count = len(self.slots.get((job.name, slot), []))
+                if count != 1:
+                    self.wrong(f"{job.name} ({job.schedule.text}) has {count} rows for {slot}")
+        return checked
+
+    def check_every_row_is_a_slot(self):
+        schedules = {}
+        for job in self.versions():
+            schedules.setdefault(job.name, []).append(job.schedule)
+        for name, slot in self.slots:
+            if not any(slot % s.period == s.rest % s.period for s in schedules[name]):
+                self.wrong(f"{name} has a row for {slot}, which is no slot of it")
+
+    def check_every_row_has_its_end_and_reason(self):
+        for row in self.rows:
+            run, job, slot, status, reason, attempt, attempts = row
+            if status in ("due", "started"):
+                if not job.endswith("-second"):
+                    self.wrong(f"{run} of {job} has not ended: {row}")
+            elif status == "skipped":
+                if reason not in ("misfire", "overlap", "paused", "replaced", "removed"):
+                    self.wrong(f"{run} of {job} was skipped because of {reason}")
+            elif status != "succeeded" and not reason:
+                self.wrong(f"{run} of {job} ended as {status} without a reason")
+            if attempt > attempts:
+                self.wrong(f"{run} of {job} had {attempt} attempts of {attempts}")
+        lost = sum(row[3] == "lost" for row in self.rows)
+        if lost > self.soak.guards_killed:
+            self.wrong(f"{lost} runs were lost, but {self.soak.guards_killed} guards were killed")
+
+    def check_against_the_witness(self):
+        begun, done = {}, {}
+        for line in self.soak.witness.read_text().splitlines():
+            what, run, attempt, job, slot = line.split()
+            seen = begun if what == "begin" else done
+            key = (run, int(attempt))
+            if key in seen:
+                self.wrong(f"attempt {attempt} of {run} ({job}) did '{what}' twice")
+            seen[key] = (job, int(slot))
+        rows = {row[0]: row for row in self.rows}
+        self.check_successes(done, rows)
+        for (run, attempt), (job, slot) in begun.items():
+            row = rows.get(run)
+            if row is None:
+                self.wrong(f"{run} of {job} ran but has no row")
+            elif row[1] != job or row[2] != slot:
+                self.wrong(f"{run} ran as {job} at {slot}, but is recorded as {row}")
+            elif attempt > row[5]:
+                self.wrong(f"attempt {attempt} of {run} ran, but {row[5]} are recorded")
+            elif row[3] == "skipped":
+                self.wrong(f"{run} of {job} ran, but is recorded as skipped: {row}")
+        for row in self.rows:
+            if row[3] == "succeeded" and (row[0], row[5]) not in done:
+                self.wrong(f"{row[0]} of {row[1]} is recorded as succeeded, but was not done")
+        return len(begun)
+
+    def check_successes(self, done, rows):
+        """What was done is recorded as succeeded, and so only once; but where a guard or a worker
+        was killed between the witness's last line and its end."""
+        ends = {(run, number): (status, reason) for run, number, status, reason in
+                self.soak.daemon.rows("SELECT run, number, status, reason FROM attempts")}
+        torn = 0
+        for (run, attempt), (job, slot) in done.items():
+            row = rows.get(run)
+            if row is None:
+                continue
+            status, reason = row[3:5] if attempt == row[5] else ends.get((run, attempt), ("?", "?"))
+            if status == "succeeded":
+                continue
+            torn += 1
+            if status != "lost" and reason not in ("killed", "replaced", "shutdown"):
+                self.wrong(f"attempt {attempt} of {run} ({job}) was done, but is recorded as "
+                           f"{status} because of {reason}")
+        if torn > 2 + self.soak.guards_killed + self.soak.workers_killed:
+            self.wrong(f"{torn} attempts were done, but are not recorded as succeeded")
+
+    def check_punctual_slots_are_not_missed(self):
+        """A slot in a time in which the daemon was awake is no misfire, unless it had waited for
+        longer than its window when a daemon took it over."""
+        latest = max(to for _, to in self.soak.asleep)
+        windows = {job.name: job.options["window"] for job in self.versions()}
+        for (name, slot), rows in self.slots.items():
+            if rows[0][3] != "skipped" or rows[0][4] != "misfire":
+                continue
+            if slot + windows[name] > latest and not any(
+                    since <= slot <= to for since, to in self.soak.asleep):
+                self.wrong(f"{rows[0]}: the daemon was awake, but this is recorded as a misfire")
+
+    def check_pauses(self):
+        paused = {}
+        for name, (surely, perhaps, until, perhaps_until) in self.soak.done_pauses:
+            paused.setdefault(name, []).append((surely, perhaps, until, perhaps_until))
+        for name, (surely, perhaps, _, _) in self.soak.pauses.items():
+            paused.setdefault(name, []).append((surely, perhaps, self.end, self.end + DAY))
+        for (name, slot), rows in self.slots.items():
+            if rows[0][4] == "paused" and not any(
+                    min(p, s) <= slot <= max(u, v) for s, p, u, v in paused.get(name, [])):
+                self.wrong(f"{name} at {slot} is recorded as paused, but was not")
+
+    def check(self):
+        slots = self.check_every_slot_has_its_row()
+        self.check_every_row_is_a_slot()
+        self.check_every_row_has_its_end_and_reason()
+        runs = self.check_against_the_witness()
+        self.check_punctual_slots_are_not_missed()
+        self.check_pauses()
+        return slots, runs
