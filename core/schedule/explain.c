@@ -224,35 +224,58 @@ void core_schedule_explain(const struct core_schedule *schedule, struct rc_buf *
 
 /* ---- a slot ---------------------------------------------------------------------------------- */
 
-/* "02:30:00", with the day where it is another than that of 'beside_s'. */
-static void add_wall(struct rc_buf *out, int64_t wall_s, int64_t beside_s)
+static int64_t day_of(int64_t wall_s)
+{
+    return wall_s / DAY_S - (wall_s % DAY_S < 0 ? 1 : 0);
+}
+
+/* "02:30:00", or with its day. */
+static void add_wall(struct rc_buf *out, int64_t wall_s, bool with_day)
 {
     char text[RC_TIME_TEXT];
-    int64_t day = wall_s / DAY_S - (wall_s % DAY_S < 0 ? 1 : 0);
-    bool same_day = beside_s >= day * DAY_S && beside_s < (day + 1) * DAY_S;
 
     (void)rc_format_time(wall_s * 1000, text);
     text[10] = ' '; /* "2026-03-29T02:30:00Z" without what belongs to UTC */
     text[19] = '\0';
-    rc_buf_adds(out, same_day ? text + 11 : text);
+    rc_buf_adds(out, with_day ? text : text + 11);
 }
 
-/* What the clock skips at a slot, and the local time of the schedule in it. */
-static bool explain_gap(const struct core_schedule *schedule, int64_t before_s, int64_t wall_s,
-                        struct rc_buf *out)
-{
-    int64_t due_s = 0;
+/* Wall times that the clock skips at a change, and the first of the schedule among them. */
+struct gap {
+    int64_t from_s, to_s, due_s;
+};
 
-    if (schedule->skip_gap || wall_s <= before_s + 1 ||
-        !core_cron_next_wall(&schedule->cron, before_s + 1, &due_s) || due_s >= wall_s)
+static bool find_gap(const struct core_schedule *schedule, int64_t change_s, struct gap *out)
+{
+    out->from_s = core_time_zone_shown_s(schedule->zone, change_s - 1) + 1;
+    out->to_s = change_s + core_time_zone_offset_s(schedule->zone, change_s);
+    return core_cron_next_wall(&schedule->cron, out->from_s, &out->due_s) && out->due_s < out->to_s;
+}
+
+/* For the first slot at or behind a gap: what became of those that fell into it. */
+static bool explain_gap(const struct core_schedule *schedule, const struct core_tz_span *span,
+                        int64_t slot_s, struct rc_buf *out)
+{
+    int64_t wall_s = slot_s + span->offset_s;
+    int64_t first_s = 0;
+    struct gap gap;
+
+    if (span->from_s == INT64_MIN || !find_gap(schedule, span->from_s, &gap))
         return false;
+    if (schedule->skip_gap
+            ? !core_cron_next_wall(&schedule->cron, gap.to_s, &first_s) || first_s != wall_s
+            : slot_s != span->from_s)
+        return false;
+
+    bool with_day = day_of(gap.from_s) != day_of(wall_s);
     rc_buf_adds(out, "the clock goes from ");
-    add_wall(out, before_s + 1, wall_s);
+    add_wall(out, gap.from_s, with_day);
     rc_buf_adds(out, " to ");
-    add_wall(out, wall_s, before_s + 1);
+    add_wall(out, gap.to_s, with_day);
     rc_buf_adds(out, " and skips ");
-    add_wall(out, due_s, wall_s);
-    rc_buf_adds(out, ", which is due right behind that");
+    add_wall(out, gap.due_s, with_day);
+    rc_buf_adds(out,
+                schedule->skip_gap ? ", which is left out" : ", which is due right behind that");
     return true;
 }
 
@@ -270,15 +293,15 @@ void core_schedule_explain_slot(const struct core_schedule *schedule, int64_t sl
     span = core_time_zone_span(zone, slot_s);
     wall_s = slot_s + span.offset_s;
     before_s = core_time_zone_shown_s(zone, slot_s - 1);
-    if (explain_gap(schedule, before_s, wall_s, out))
+    if (wall_s > before_s && explain_gap(schedule, &span, slot_s, out))
         return;
     if (wall_s <= before_s) {
         rc_buf_adds(out, "the second time that the clock shows ");
-        add_wall(out, wall_s, wall_s);
+        add_wall(out, wall_s, /* with_day = */ false);
     } else if (span.until_s < slot_s + CORE_TIME_ZONE_NEAR_S &&
                span.until_s + core_time_zone_offset_s(zone, span.until_s) <= wall_s) {
         rc_buf_adds(out, "the first time that the clock shows ");
-        add_wall(out, wall_s, wall_s);
+        add_wall(out, wall_s, /* with_day = */ false);
         rc_buf_adds(out, schedule->both_passes ? "; it is due the second time too"
                                                : "; it is not due the second time");
     }

@@ -539,10 +539,9 @@ static void schedules_are_explained(void **state)
     expect_words("H * * * THU", NULL, "values that follow from the job's name");
 }
 
-static void expect_reason(const char *text, const char *zone, const char *slot, const char *reason)
+static void expect_reason_of(struct core_schedule *schedule, const char *slot, const char *reason)
 {
     RC_BUF_AUTO(words, 512);
-    struct core_schedule *schedule = make(text, zone);
     int64_t found = 0;
 
     assert_true(core_schedule_next(schedule, unix_ms(slot) - 1, &found));
@@ -550,6 +549,11 @@ static void expect_reason(const char *text, const char *zone, const char *slot, 
     core_schedule_explain_slot(schedule, found, &words);
     assert_string_equal(words.data, reason);
     core_schedule_free(schedule);
+}
+
+static void expect_reason(const char *text, const char *zone, const char *slot, const char *reason)
+{
+    expect_reason_of(make(text, zone), slot, reason);
 }
 
 static void slots_are_explained(void **state)
@@ -560,6 +564,18 @@ static void slots_are_explained(void **state)
                   "the clock goes from 02:00:00 to 03:00:00 and skips 02:30:00, which is due right "
                   "behind that");
     expect_reason("0 3 * * *", "Europe/Prague", "2026-03-29T01:00:00Z", "");
+    expect_reason("*/30 * * * *", "Europe/Prague", "2026-03-29T01:00:00Z",
+                  "the clock goes from 02:00:00 to 03:00:00 and skips 02:00:00, which is left "
+                  "out");
+    expect_reason("*/30 * * * *", "Europe/Prague", "2026-03-29T01:30:00Z", "");
+    expect_reason_of(make_with("30 2 * * *", "Europe/Prague",
+                               (struct core_schedule_options){ .gap = CORE_GAP_SKIP }),
+                     "2026-03-30T00:30:00Z",
+                     "the clock goes from 2026-03-29 02:00:00 to 2026-03-29 03:00:00 and skips "
+                     "2026-03-29 02:30:00, which is left out");
+    expect_reason("30 */2 * * *", "Europe/Prague", "2026-03-29T02:30:00Z",
+                  "the clock goes from 02:00:00 to 03:00:00 and skips 02:30:00, which is left "
+                  "out");
     expect_reason("30 2 * * *", "Europe/Prague", "2026-10-25T00:30:00Z",
                   "the first time that the clock shows 02:30:00; it is not due the second time");
     expect_reason("*/30 * * * *", "Europe/Prague", "2026-10-25T01:30:00Z",
