@@ -34,6 +34,13 @@ static enum rc_code find_server(const char *url, const struct core_db_server **o
                    (int)(strstr(url, "://") + 3 - url), url);
 }
 
+enum rc_code core_db_check(const char *url, struct rc_error *err)
+{
+    const struct core_db_server *server;
+
+    return find_server(url, &server, err) ? err->code : server->check(url, err);
+}
+
 /* Released migrations never change; a change is a further one. */
 static enum rc_code migrate(struct core_session *session, const struct core_db_server *server,
                             struct rc_error *err)

@@ -23,6 +23,9 @@
 struct core_db;
 struct core_session;
 
+/* Whether a state can lie at 'url', as far as that can be told without looking there. */
+RC_MUST_CHECK enum rc_code core_db_check(const char *url, struct rc_error *err);
+
 /*
  * Opens, and makes if needed, the database at 'url': "sqlite:///path/state.db", a folder, which
  * then holds state.db, or "postgresql://user:password@host:port/database?options", as libpq takes

@@ -18,6 +18,8 @@ struct core_db_server {
     const struct rc_migration *first;
 
     bool (*knows)(const char *url);
+    /* Whether the URL means something; opens nothing. */
+    enum rc_code (*check)(const char *url, struct rc_error *err);
     /* A session on the core's own schema; nothing is migrated yet. */
     enum rc_code (*open)(const char *url, bool durable, struct core_session **out,
                          struct rc_error *err);
@@ -61,7 +63,7 @@ struct rc_lock {
 
     /* Guarded by the mutex of 'db'. */
     int64_t expires_boot_ms; /* on this machine's clock; the row has it on the database's */
-    bool is_unanswered; /* the latest renewal failed */
+    bool is_unanswered;      /* the latest renewal failed */
     bool is_lost;
     bool is_released; /* giving it back failed, and is tried again */
     struct rc_lock *next;

@@ -63,8 +63,8 @@ static int64_t connect_limit_ms(const PQconninfoOption *options)
 }
 
 /*
- * A password with a '/' or '@' in it that was not encoded ends too early for libpq: the rest becomes
- * a part of the host or the database, and of messages.
+ * A password with a '/' or '@' in it that was not encoded ends too early for libpq: the rest
+ * becomes a part of the host or the database, and of messages.
  */
 static bool is_cut_wrongly(const PQconninfoOption *options)
 {
@@ -100,7 +100,7 @@ static enum rc_code read_url(struct core_postgres *db, struct rc_error *err)
         return rc_fail(err, RC_INVALID,
                        "the URL of the state is no valid one of PostgreSQL; write "
                        "postgresql://user:password@host:port/database?option=value, with '%%' and "
-                       "two digits for each special character of the password, such as %%40 for @");
+                       "two digits for each special character of the password (%%40 for @)");
     return RC_OK;
 }
 
@@ -133,6 +133,9 @@ static PGconn *start(const struct core_postgres *db)
                 "-c bytea_output=hex%s",
                 db->options ? db->options : "", db->schema,
                 db->rehearsal ? " -c default_transaction_read_only=on" : "");
+    /* The server gives up sooner than this side, which could not tell then what became of it. */
+    if (db->limit_ms > 0)
+        rc_buf_addf(&options, " -c statement_timeout=%d", (int)(db->limit_ms * 9 / 10));
     const char *const values[] = {
         "5",       "10",       "5",     "3",    "5000",       "disable",
         "primary", "run-core", db->url, "UTF8", options.data, NULL,
@@ -266,9 +269,8 @@ void core_postgres_release(struct core_postgres *db)
     free(db);
 }
 
-enum rc_code core_postgres_open(const char *url, const char *schema, int64_t limit_ms,
-                                bool rehearsal, const struct core_cancel *cancel,
-                                struct core_postgres **out, struct rc_error *err)
+static enum rc_code make(const char *url, const char *schema, struct core_postgres **out,
+                         struct rc_error *err)
 {
     const struct core_libpq *library;
     struct core_postgres *db;
@@ -278,15 +280,43 @@ enum rc_code core_postgres_open(const char *url, const char *schema, int64_t lim
         return err->code;
     db = rc_malloc(sizeof(*db));
     *db = (struct core_postgres){
-        .session = { .ops = &core_postgres_session_ops, .cancel = cancel, .own = true },
+        .session = { .ops = &core_postgres_session_ops, .own = true },
         .pq = library,
         .url = rc_strdup(url),
         .schema = rc_strdup(schema),
-        .rehearsal = rehearsal,
-        .limit_ms = limit_ms,
         .references = 1,
     };
-    if (read_url(db, err) || core_postgres_connect(db, err)) {
+    if (read_url(db, err)) {
+        core_postgres_release(db);
+        return err->code;
+    }
+    *out = db;
+    return RC_OK;
+}
+
+enum rc_code core_postgres_check(const char *url, struct rc_error *err)
+{
+    struct core_postgres *db;
+
+    if (make(url, "", &db, err))
+        return err->code;
+    core_postgres_release(db);
+    return RC_OK;
+}
+
+enum rc_code core_postgres_open(const char *url, const char *schema, int64_t limit_ms,
+                                bool rehearsal, const struct core_cancel *cancel,
+                                struct core_postgres **out, struct rc_error *err)
+{
+    struct core_postgres *db;
+
+    *out = NULL;
+    if (make(url, schema, &db, err))
+        return err->code;
+    db->session.cancel = cancel;
+    db->limit_ms = limit_ms;
+    db->rehearsal = rehearsal;
+    if (core_postgres_connect(db, err)) {
         core_postgres_release(db);
         return err->code;
     }

@@ -88,6 +88,8 @@ struct core_postgres {
 RC_MUST_CHECK enum rc_code core_postgres_open(const char *url, const char *schema, int64_t limit_ms,
                                               bool rehearsal, const struct core_cancel *cancel,
                                               struct core_postgres **out, struct rc_error *err);
+/* Whether libpq understands the URL. */
+RC_MUST_CHECK enum rc_code core_postgres_check(const char *url, struct rc_error *err);
 /* For its owner and for rows; the last one closes. */
 void core_postgres_release(struct core_postgres *db);
 

@@ -190,6 +190,7 @@ enum rc_code core_postgres_make_schema(struct core_session *session, struct rc_e
 const struct core_db_server core_db_on_postgres = {
     .first = &first,
     .knows = postgres_knows,
+    .check = core_postgres_check,
     .open = postgres_open,
     .open_plugin = postgres_open_plugin,
     .copy_plugin = postgres_copy_plugin,

@@ -355,11 +355,12 @@ static enum rc_code postgres_run_script(struct core_session *session, const char
 {
     struct core_postgres *db = postgres_of(session);
     int64_t limit_ms = db->limit_ms;
-    enum rc_code code = RC_OK;
+    enum rc_code code;
     const char *start;
     size_t len;
 
     db->limit_ms = 0;
+    code = run(db, "SET LOCAL statement_timeout = 0", err);
     while (!code && core_statement_next(&sql, &start, &len)) {
         RC_STR_AUTO statement = rc_strndup(start, len);
         PGresult *result;

@@ -78,6 +78,13 @@ enum rc_code core_db_file(const char *url, char **out, struct rc_error *err)
     return RC_OK;
 }
 
+static enum rc_code sqlite_check(const char *url, struct rc_error *err)
+{
+    RC_BUF_AUTO(file, PATH_MAX);
+
+    return find_file(url, &file, err);
+}
+
 /* The folder that the core's file is in. */
 static enum rc_code find_folder(const char *url, char **out, struct rc_error *err)
 {
@@ -169,6 +176,7 @@ static enum rc_code sqlite_copy_plugin(const char *url, const char *plugin, cons
 const struct core_db_server core_db_on_sqlite = {
     .first = &first,
     .knows = sqlite_knows,
+    .check = sqlite_check,
     .open = sqlite_open,
     .open_plugin = sqlite_open_plugin,
     .copy_plugin = sqlite_copy_plugin,

@@ -5,6 +5,7 @@
 #include <runtime/config_check.h>
 
 #include <base/nearest.h>
+#include <db/db.h>
 #include <os/clock.h>
 #include <os/path.h>
 #include <runtime/binding.h>
@@ -156,12 +157,22 @@ static void check_defaults(struct check *check, const struct core_plugin_setting
     core_arena_clear(&arena);
 }
 
+static void check_state(const struct core_config *config, struct core_problems *problems)
+{
+    static const struct core_place place = { .file = "core.state" };
+    struct rc_error err;
+
+    if (config->settings.state && core_db_check(config->settings.state, &err))
+        core_problem_add(problems, &place, "%s", err.cause);
+}
+
 size_t core_config_check(const struct core_config *config, struct core_problems *problems,
                          char current[CORE_CHECK_NAME])
 {
     struct check this_check = { .config = config, .problems = problems, .current = current };
     struct check *check = &this_check;
 
+    check_state(config, problems);
     core_job_schedule_check(config, problems);
     check->loaded = rc_calloc(config->job_count + config->plugin_count + 1, sizeof(struct loaded));
     for (size_t i = 0; i < config->job_count; i++)

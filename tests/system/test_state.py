@@ -110,3 +110,20 @@ def test_a_lost_connection_is_told_to_the_run(world, postgres, state_on_postgres
     assert result.status == 0, result.text
     assert postgres.sql("SELECT count(*) FROM run_core.locks WHERE holder IS NOT NULL",
                         database_of(state_on_postgres)) == ["0"]
+
+
+@pytest.mark.parametrize("state, words", [
+    ("mysql://h/d", "the state cannot lie in 'mysql://...'"),
+    ("sqlite://relative", "names no absolute path"),
+    ("postgresql://u:se@cret@h/d", "no valid one of PostgreSQL"),
+    ("postgresql://u@h/d?colour=blue", "no valid one of PostgreSQL"),
+    ("postgresql://u:p@no.such.host/d", None),
+    ("sqlite:///not/there/yet.db", None),
+])
+def test_check_looks_at_the_url_and_not_there(world, state, words):
+    world.config(f"core: {{state: '{state}'}}\n{JOBS}")
+    result = world.run("check")
+    assert result.status == (2 if words else 0), result.stderr
+    if words:
+        assert "core.state" in result.stderr and words in result.stderr
+        assert "cret" not in result.stderr + result.stdout

@@ -190,6 +190,23 @@ static void a_transaction_that_stands_still_is_ended(void **state)
     expect_things(0);
 }
 
+/* The server ends the statement itself, so that its effect is known: none. */
+static void a_slow_statement_is_ended_by_the_server(void **state)
+{
+    struct rc_error err = RC_ERROR_INIT;
+    struct core_postgres *quick;
+    bool ready;
+
+    (void)state;
+    expect_ok(core_postgres_open(place_url, "run_core", 1000, false, NULL, &quick, &err));
+    assert_int_equal(core_session_exec(&quick->session, "SELECT pg_sleep(30)", NULL, 0, NULL, &err),
+                     RC_UNAVAILABLE);
+    assert_non_null(strstr(err.cause, "statement timeout"));
+    expect_ok(core_session_recover(&quick->session, &ready, &err));
+    assert_true(ready);
+    core_session_close(&quick->session);
+}
+
 static void who_holds_the_schema_is_not_waited_for_for_ever(void **state)
 {
     struct rc_error err = RC_ERROR_INIT;
@@ -475,6 +492,7 @@ int main(void)
         TEST(a_cut_within_a_transaction_undoes_it),
         TEST(a_commit_without_its_answer_is_not_known),
         TEST(a_transaction_that_stands_still_is_ended),
+        TEST(a_slow_statement_is_ended_by_the_server),
         TEST(who_holds_the_schema_is_not_waited_for_for_ever),
         TEST(a_server_that_was_killed_comes_back),
         TEST(a_server_that_shuts_down_says_so),
