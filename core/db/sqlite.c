@@ -226,6 +226,7 @@ void core_sqlite_release(struct core_sqlite *db)
     if (--db->references > 0)
         return;
     if (db->handle) {
+        core_sqlite_clear_idle(db);
         (void)sqlite3_busy_handler(db->handle, NULL, NULL);
         sqlite3_progress_handler(db->handle, 0, NULL, NULL);
         (void)sqlite3_set_authorizer(db->handle, NULL, NULL);
@@ -334,10 +335,11 @@ enum rc_code core_sqlite_prepare(struct core_sqlite *db, const char *statement,
                                  const struct rc_value *params, size_t count, sqlite3_stmt **out,
                                  struct rc_error *err)
 {
-    if (core_sqlite_compile(db, statement, out, err))
+    *out = core_sqlite_take(db, statement);
+    if (!*out && core_sqlite_compile(db, statement, out, err))
         return err->code;
     if (bind_all(db, *out, params, count, err))
-        core_sqlite_finalize(out);
+        core_sqlite_give(db, out);
     else
         return RC_OK;
     return err->code;

@@ -10,14 +10,17 @@
 
 #include <sqlite3.h>
 
+enum { CORE_SQLITE_CACHE = 128 };
+
 /* A connection. It stays where it is: SQLite keeps its address. */
 struct core_sqlite {
     struct core_session session;
     sqlite3 *handle;
     char *path;
     int64_t busy_since_ms;
-    int64_t busy_limit_ms; /* how long a lock of another process is waited for */
-    size_t references;     /* its owner, and rows that are open */
+    int64_t busy_limit_ms;                 /* how long a lock of another process is waited for */
+    size_t references;                     /* its owner, and rows that are open */
+    sqlite3_stmt *idle[CORE_SQLITE_CACHE]; /* compiled, and not in use now (sqlite_cache.c) */
 };
 
 /*
@@ -37,7 +40,10 @@ enum rc_code core_sqlite_fail(const struct core_sqlite *db, int result, struct r
 RC_MUST_CHECK enum rc_code core_sqlite_run(struct core_sqlite *db, const char *statement,
                                            struct rc_error *err);
 
-/* Compiles exactly one statement and binds $1 to $count, copying the values. */
+/*
+ * Compiles exactly one statement, or takes one that is kept, and binds $1 to $count, copying the
+ * values. Given back with core_sqlite_give().
+ */
 RC_MUST_CHECK enum rc_code core_sqlite_prepare(struct core_sqlite *db, const char *statement,
                                                const struct rc_value *params, size_t count,
                                                sqlite3_stmt **out, struct rc_error *err);
@@ -49,6 +55,12 @@ RC_MUST_CHECK enum rc_code core_sqlite_step(struct core_sqlite *db, sqlite3_stmt
                                             struct rc_error *err);
 void core_sqlite_finalize(sqlite3_stmt **stmt);
 #define CORE_STMT_AUTO(name) RC_CLEANUP(core_sqlite_finalize) sqlite3_stmt *name = NULL
+
+/* A statement of exactly that text, which is the caller's from then on; or NULL. */
+sqlite3_stmt *core_sqlite_take(struct core_sqlite *db, const char *statement);
+/* Keeps the statement for another time, if it is of a kind to be kept; *stmt is NULL afterwards. */
+void core_sqlite_give(struct core_sqlite *db, sqlite3_stmt **stmt);
+void core_sqlite_clear_idle(struct core_sqlite *db);
 
 /* Keeps what a plugin's statements may do to its own schema (guard.c). */
 void core_sqlite_wall(struct core_sqlite *db);

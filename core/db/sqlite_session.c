@@ -23,20 +23,21 @@ static enum rc_code sqlite_exec(struct core_session *session, const char *statem
                                 struct rc_error *err)
 {
     struct core_sqlite *db = sqlite_of(session);
-    CORE_STMT_AUTO(stmt);
     int64_t before = sqlite3_total_changes64(db->handle);
+    enum rc_code code = RC_OK;
+    sqlite3_stmt *stmt;
     bool row = true;
 
     if (core_sqlite_prepare(db, statement, params, count, &stmt, err))
         return err->code;
-    while (row)
-        if (core_sqlite_step(db, stmt, &row, err))
-            return err->code;
+    while (row && !code)
+        code = core_sqlite_step(db, stmt, &row, err);
+    core_sqlite_give(db, &stmt);
     /* Statements that change the schema leave the last count as it was. */
-    if (changed)
+    if (changed && !code)
         *changed =
             sqlite3_total_changes64(db->handle) == before ? 0 : sqlite3_changes64(db->handle);
-    return RC_OK;
+    return code;
 }
 
 static enum rc_code sqlite_is_read(struct core_session *session, const char *statement, bool *reads,
@@ -202,7 +203,7 @@ static void rows_close(struct rc_rows *base)
 {
     struct sqlite_rows *rows = (struct sqlite_rows *)base;
 
-    core_sqlite_finalize(&rows->stmt);
+    core_sqlite_give(rows->db, &rows->stmt);
     for (size_t i = 0; i < rows->columns; i++)
         rc_buf_clear(&rows->bytes[i]);
     free(rows->bytes);
@@ -264,7 +265,7 @@ static enum rc_code sqlite_query(struct core_session *session, const char *state
      * once.
      */
     if (core_sqlite_step(db, stmt, &ahead, err)) {
-        core_sqlite_finalize(&stmt);
+        core_sqlite_give(db, &stmt);
         return err->code;
     }
     *out = make_rows(db, stmt, ahead);
@@ -285,6 +286,7 @@ static void sqlite_forget(struct core_session *session)
     sqlite3_stmt *stmt;
 
     (void)sqlite3_db_config(db->handle, SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 1, NULL);
+    core_sqlite_clear_idle(db);
     while ((stmt = sqlite3_next_stmt(db->handle, NULL)))
         core_sqlite_finalize(&stmt);
     db->references = 1;
