@@ -111,11 +111,13 @@ static int prepare(struct foreground *front)
         .plugin = asked->plugin,
         .action = asked->action,
         .now_unix_ms = asked->has_now ? asked->now_unix_ms : core_clock_now_unix_ms(),
+        .attempt = 1,
         .dry_run = asked->dry_run,
         .json = asked->json,
         .force = asked->force,
         .log_level = asked->has_log_level ? asked->log_level : front->config->settings.log_level,
     };
+    request->slot_unix_ms = request->now_unix_ms;
     if (front->problems.count > 0)
         return report_problems(front);
     status = find_job(front);
@@ -261,9 +263,13 @@ static void view(void *context, struct core_run_view *out)
                                                         atomic_load(&status->counters[i].value) };
 }
 
-static void forget(void *server)
+/* The worker has no part in it. */
+static void forget(void *context)
 {
-    core_api_server_forget(server);
+    const struct foreground *front = context;
+
+    if (front->server)
+        core_api_server_forget(front->server);
 }
 
 static int open_server(struct foreground *front)
@@ -286,6 +292,7 @@ static int run(struct foreground *front)
 {
     struct core_run *this_run = &front->run;
     struct core_history history = CORE_HISTORY_INIT;
+    struct core_guard_options options = { .forget = forget, .context = front };
     struct core_guard_service service;
 
     *this_run = (struct core_run){
@@ -310,10 +317,10 @@ static int run(struct foreground *front)
     if (front->server)
         service = (struct core_guard_service){ .fd = core_api_server_fd(front->server),
                                                .serve = core_api_server_serve,
-                                               .forget = forget,
                                                .context = front->server };
+    options.service = front->server ? &service : NULL;
     core_history_begin(&history, this_run);
-    core_guard_run(this_run, front->server ? &service : NULL, &front->outcome);
+    core_guard_run(this_run, &options, &front->outcome);
     core_history_end(&history, this_run, &front->outcome);
     core_api_server_close(front->server);
     return front->outcome.exit_status;

@@ -74,7 +74,7 @@ struct core_loop {
     bool running, stopped;
 };
 
-/* ---- heaps ---------------------------------------------------------------------------------- */
+/* ---- heaps ----------------------------------------------------------------------------------- */
 
 static bool is_before(const struct entry *a, const struct entry *b)
 {
@@ -143,7 +143,7 @@ void core_timer_cancel(struct core_timer *timer)
     timer->loop = NULL;
 }
 
-/* ---- the loop's own life -------------------------------------------------------------------- */
+/* ---- the loop's own life --------------------------------------------------------------------- */
 
 static enum rc_code add_to_epoll(struct core_loop *loop, int fd, void *data, struct rc_error *err)
 {
@@ -215,7 +215,7 @@ void core_loop_free(struct core_loop *loop)
     free(loop);
 }
 
-/* ---- watches -------------------------------------------------------------------------------- */
+/* ---- watches --------------------------------------------------------------------------------- */
 
 static struct core_watch *make_watch(struct core_loop *loop, enum kind kind, core_watch_fn *fn,
                                      void *context)
@@ -340,7 +340,7 @@ void core_watch_end(struct core_watch *watch)
         bury(loop);
 }
 
-/* ---- the wall clock ------------------------------------------------------------------------- */
+/* ---- the wall clock -------------------------------------------------------------------------- */
 
 /*
  * Whether the clock was set, or the machine slept, since the last call. Reading the timerfd also
@@ -399,7 +399,7 @@ static bool arm_wall(struct core_loop *loop)
            errno != ECANCELED;
 }
 
-/* ---- turns ---------------------------------------------------------------------------------- */
+/* ---- turns ----------------------------------------------------------------------------------- */
 
 static int64_t now_ms(enum core_timer_clock clock)
 {
@@ -413,8 +413,8 @@ static bool is_due(const struct heap *heap, int64_t time_ms, uint64_t order)
 }
 
 /*
- * Fires what is due. A timer set by a callback waits for the next turn, so that none which is always
- * due keeps the loop from its descriptors.
+ * Fires what is due. A timer set by a callback waits for the next turn, so that one which is always
+ * due does not keep the loop from its descriptors.
  */
 static void fire(struct core_loop *loop, enum core_timer_clock clock)
 {

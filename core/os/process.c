@@ -4,12 +4,14 @@
  */
 #include <os/process.h>
 
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <unistd.h>
 
 /* PF_SIGNALED of the kernel's include/linux/sched.h, in field 9 of /proc/PID/stat. */
@@ -18,6 +20,7 @@ enum { KILLED_BY_SIGNAL = 0x400 };
 /* The fields of /proc/PID/stat that matter here. */
 struct stat_fields {
     char state;           /* field 3 */
+    pid_t parent;         /* field 4 */
     unsigned long flags;  /* field 9 */
     long threads;         /* field 20 */
     uint64_t start_ticks; /* field 22 */
@@ -64,6 +67,8 @@ static bool read_stat(pid_t pid, struct stat_fields *out)
         if (!at)
             return false;
         at++;
+        if (field + 1 == 4)
+            out->parent = (pid_t)strtol(at, NULL, 10);
         if (field + 1 == 9)
             out->flags = strtoul(at, NULL, 10);
         if (field + 1 == 20)
@@ -143,4 +148,41 @@ enum core_process_state core_process_look(const struct core_process_id *id)
         return CORE_PROCESS_DEAD;
     return (fields.flags & KILLED_BY_SIGNAL) || is_being_killed(id->pid) ? CORE_PROCESS_ENDING
                                                                          : CORE_PROCESS_ALIVE;
+}
+
+size_t core_process_children(pid_t *out, size_t count)
+{
+    DIR *dir = opendir("/proc");
+    struct dirent *entry;
+    size_t found = 0;
+
+    while (dir && found < count && (entry = readdir(dir)) != NULL) {
+        pid_t pid = (pid_t)strtol(entry->d_name, NULL, 10); /* 0 for what is no process */
+        struct stat_fields fields = { 0 };
+
+        if (pid > 0 && read_stat(pid, &fields) && fields.parent == getpid())
+            out[found++] = pid;
+    }
+    if (dir)
+        closedir(dir);
+    return found;
+}
+
+static struct rlimit descriptors_before; /* rlim_max is 0 as long as nothing was raised */
+
+void core_process_raise_descriptors(void)
+{
+    struct rlimit limit;
+
+    if (descriptors_before.rlim_max > 0 || getrlimit(RLIMIT_NOFILE, &limit))
+        return;
+    descriptors_before = limit;
+    limit.rlim_cur = limit.rlim_max;
+    setrlimit(RLIMIT_NOFILE, &limit);
+}
+
+void core_process_restore_descriptors(void)
+{
+    if (descriptors_before.rlim_max > 0)
+        setrlimit(RLIMIT_NOFILE, &descriptors_before);
 }

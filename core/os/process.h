@@ -5,6 +5,7 @@
 #define CORE_OS_PROCESS_H
 
 #include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
 #include <sys/types.h>
 
@@ -28,5 +29,15 @@ enum core_process_state {
 };
 
 enum core_process_state core_process_look(const struct core_process_id *id);
+
+/*
+ * Lets this process have as many descriptors as it may (RLIMIT_NOFILE), and a forked child as many
+ * as the process had before: programs that use select(2) cannot live with more.
+ */
+void core_process_raise_descriptors(void);
+void core_process_restore_descriptors(void);
+
+/* Processes whose parent this one is, at most 'count' of them; also those that have ended. */
+size_t core_process_children(pid_t *out, size_t count);
 
 #endif

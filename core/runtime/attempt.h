@@ -22,67 +22,85 @@
 struct core_attempt {
     char *folder; /* of the run */
     int64_t number;
-    struct core_status *status; /* mapped */
-    int pidfd;                  /* of the guard; readable when it has ended; -1: it has */
+    struct core_status *status; /* mapped; empty if another version of run-core has started it */
+    struct core_attempt_page *page;
+    int pidfd; /* of the guard; readable when it has ended; -1: it has */
     pid_t guard;
     bool is_child; /* of this process, and to be waited for */
 };
 
 struct core_attempt_request {
-    struct core_request request; /* borrowed; now_unix_ms is when the attempt begins */
+    /* Borrowed; now_unix_ms is when the attempt begins. Of the rest that is said below, and of
+     * 'json' and 'supervised', nothing needs to be set. */
+    struct core_request request;
     const char *run_id;
     const char *folder; /* of the run; made if needed */
     int64_t number, slot_unix_ms;
-    int64_t lease_boot_ms; /* core_clock_boot_ms() beyond which the guard must not let it go on,
-                              unless the status page says a later one; 0: no limit */
+    int64_t lease_boot_ms; /* core_clock_boot_ms() at which the guard begins to stop the worker,
+                              unless core_attempt_extend() came; a third of core.lease later the
+                              worker has ended. 0: no limit */
     /* Closes in the child what only the daemon may have; called first thing there. */
     void (*forget)(void *context);
     void *context;
 };
 
 /*
- * Forks the guard. RC_UNAVAILABLE: no process, descriptor or disk space is to be had now, and
- * nothing was started.
+ * Forks the guard. With any error nothing was started; RC_UNAVAILABLE: no process, descriptor or
+ * disk space is to be had now.
  */
 RC_MUST_CHECK enum rc_code core_attempt_start(const struct core_attempt_request *request,
                                               struct core_attempt *out, struct rc_error *err);
 
 enum core_attempt_state {
-    CORE_ATTEMPT_NEVER, /* nothing was forked */
+    CORE_ATTEMPT_NEVER, /* no worker was forked, and none will be */
     CORE_ATTEMPT_ALIVE, /* 'out' is filled: watch its pidfd */
     CORE_ATTEMPT_ENDED, /* 'out' is filled: read its result */
 };
 
-/* Finds an attempt that another daemon of this machine has started. */
+/*
+ * Finds an attempt that another daemon has started, or says that it has not. RC_UNSUPPORTED: its
+ * guard is of another machine or pid namespace, so that nothing can be said here.
+ */
 RC_MUST_CHECK enum rc_code core_attempt_find(const char *folder, int64_t number,
                                              struct core_attempt *out,
                                              enum core_attempt_state *state, struct rc_error *err);
 
 /* Extends the time up to which the guard may go on without a further word. */
 void core_attempt_extend(struct core_attempt *attempt, int64_t lease_boot_ms);
-/* Asks the guard to stop the worker: SIGTERM, and SIGKILL after the job's kill_after. 'reason' is
- * a word for the record: "cancelled", "replaced", "shutdown". */
+/*
+ * Asks the guard to stop the worker: SIGTERM, and SIGKILL after the job's kill_after. The status
+ * becomes cancelled, but of an action that was done before it heard of it. 'reason' is a word for
+ * the record: "cancelled", "replaced", "shutdown"; the first one stays.
+ */
 void core_attempt_stop(struct core_attempt *attempt, const char *reason);
-/* Stops it at once. */
+/* Stops it at once; the guard lives on to say so. Without a stop before, the reason is "killed". */
 void core_attempt_kill(struct core_attempt *attempt);
 
-/* How it ended. Text is owned, and freed with core_attempt_result_clear(). */
+/*
+ * How it ended. The reason "lease" means that the guard stopped it, as its daemon was not heard of;
+ * of what is "lost" nobody knows how far it came. Text is owned, and freed with
+ * core_attempt_result_clear().
+ */
 struct core_attempt_result {
     char *status; /* succeeded, failed, skipped, cancelled, timed_out or lost */
     char *reason, *message, *action;
     char *counters; /* JSON object */
     int exit_status;
     int64_t started_unix_ms, finished_unix_ms;
+    int64_t log_dropped_bytes; /* that could not be kept, as the disk was full */
 };
 
 /*
- * Reaps the guard and reads the result it left; without one the result is 'lost', and says how the
- * guard ended as far as that is known.
+ * Reaps the guard, waiting for its end if need be, and reads the result it left; without one the
+ * result is 'lost', and says how the guard ended as far as that is known.
  */
 void core_attempt_result(struct core_attempt *attempt, struct core_attempt_result *out);
 void core_attempt_result_clear(struct core_attempt_result *result);
 
-/* Lets go of it: unmaps, closes; the files of the attempt but its log are removed if 'settled'. */
+/*
+ * Lets go of it: unmaps, closes, also the pidfd. The files of the attempt but its log are removed if
+ * 'settled'.
+ */
 void core_attempt_close(struct core_attempt *attempt, bool settled);
 
 /* The path of the log; 'older' is the rotated part. Appended to 'out'. */

@@ -1,11 +1,14 @@
 /*
- * The guard's side of a run: fork, wait, enforce, and say how it ended. Single-threaded,
- * one poll loop; it looks at the worker only through its status and its exit.
+ * The guard's side of a run: fork, wait, enforce. Single-threaded, one poll loop; it looks at the
+ * worker only through its status, its output and its exit. What to make of these is outcome.c's.
  */
 #include <runtime/guard.h>
 
 #include <os/clock.h>
+#include <os/path.h>
+#include <os/process.h>
 #include <runtime/exit.h>
+#include <runtime/limits.h>
 #include <runtime/output.h>
 #include <runtime/scratch.h>
 #include <runtime/worker.h>
@@ -21,28 +24,39 @@
 #include <string.h>
 #include <sys/prctl.h>
 #include <sys/signalfd.h>
+#include <sys/timerfd.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
-enum { DEFAULT_KILL_AFTER_MS = 10000 };
+enum {
+    DEFAULT_KILL_AFTER_MS = 10000,
+    DEFAULT_LEASE_MS = 60000,
+    READ_BYTES = 64 * 1024,
+    READS_PER_TURN = 16,
+    ORPHANS_WAIT_MS = 5000, /* for what was killed to end */
+};
 
 struct guard {
     struct core_run *run;
-    const struct core_guard_service *service;
+    const struct core_guard_options *options;
     sigset_t signals;   /* that it reads from 'signal_fd' */
-    sigset_t inherited; /* the mask that it was started with */
+    sigset_t inherited; /* the mask that the worker gets */
     int signal_fd;
+    int log_fd;    /* the end of the pipe that is read; -1: there is none, or it has ended */
+    int output_fd; /* the worker's end of it; -1 */
+    int lease_fd;  /* a timerfd; -1: there is no lease */
+    bool owns_orphans;
 
     pid_t worker;
-    int wait_status; /* once 'ended' */
-    bool ended;
+    bool ended; /* and 'ending' has its wait status */
+    struct core_ending ending;
 
     int64_t started_mono_ms, kill_at_mono_ms; /* kill: 0 while nobody asked the run to stop */
-    int stop_signal;                          /* the first one that asked; or 0 */
-    bool timed_out, killed;
+    int64_t listen_at_mono_ms;                /* until then the worker's output waits */
+    char stop_reason[CORE_STATUS_NAME];
 };
 
-/* ---- the worker's process ----------------------------------------------------------------- */
+/* ---- the worker's process -------------------------------------------------------------------- */
 
 /* Where the handler below finds the flag; a process has one run. */
 static struct core_status *worker_status;
@@ -78,25 +92,50 @@ static void leave_terminal(void)
     signal(SIGTTOU, SIG_IGN);
 }
 
+/* Results go through the host only: whatever a plugin prints by itself joins the messages. */
+static void redirect_output(const struct guard *guard)
+{
+    if (guard->output_fd >= 0)
+        dup2(guard->output_fd, STDERR_FILENO);
+    dup2(STDERR_FILENO, STDOUT_FILENO);
+}
+
+/*
+ * In the foreground the process ends like any other, with what its libraries do at exit. Below a
+ * daemon that would be the daemon's doing as well, whose memory and handlers are still here.
+ */
+static void end_worker(const struct core_run *run, int exit_status)
+{
+    if (!run->request->supervised)
+        exit(exit_status);
+    fflush(NULL); /* what the plugin has printed */
+    _exit(exit_status);
+}
+
 static void worker_process(struct guard *guard, pid_t parent)
 {
+    int *fds[] = { &guard->signal_fd, &guard->log_fd, &guard->output_fd, &guard->lease_fd };
+
     /* Nobody would enforce the limits of a worker without its guard. */
     prctl(PR_SET_PDEATHSIG, SIGKILL);
     if (getppid() != parent)
         _exit(CORE_EXIT_FAILED);
     setpgid(0, 0);
     watch_stop(guard->run->status);
+    signal(SIGXFSZ, SIG_DFL);
     sigprocmask(SIG_SETMASK, &guard->inherited, NULL);
-    close(guard->signal_fd);
-    if (guard->service)
-        guard->service->forget(guard->service->context);
+    if (guard->options->forget)
+        guard->options->forget(guard->options->context);
     leave_terminal();
-    /* Results go through the host only: whatever a plugin prints by itself joins the messages. */
-    dup2(STDERR_FILENO, STDOUT_FILENO);
-    exit(core_worker_main(guard->run));
+    redirect_output(guard);
+    for (size_t i = 0; i < RC_ARRAY_LEN(fds); i++)
+        core_fd_close(fds[i]);
+    core_process_restore_descriptors();
+    core_limits_apply(guard->run->request->job);
+    end_worker(guard->run, core_worker_main(guard->run));
 }
 
-/* ---- the loop ----------------------------------------------------------------------------- */
+/* ---- what the worker leaves ------------------------------------------------------------------ */
 
 /* The worker and what it started. Only while the worker is not reaped: its number is ours then. */
 static void signal_group(const struct guard *guard, int number)
@@ -105,34 +144,104 @@ static void signal_group(const struct guard *guard, int number)
 }
 
 /*
+ * Processes that left the worker's group were handed to us when their parent ended. They are
+ * killed, and what that makes orphans of, until none is left.
+ */
+static void kill_orphans(void)
+{
+    int64_t until_mono_ms = core_clock_mono_ms() + ORPHANS_WAIT_MS;
+
+    for (int64_t pause_ms = 1;; pause_ms = pause_ms < 50 ? 2 * pause_ms : 50) {
+        pid_t children[64];
+        pid_t ended;
+
+        do
+            ended = waitpid(-1, NULL, WNOHANG);
+        while (ended > 0);
+        if (ended < 0 && errno == ECHILD)
+            return;
+        size_t count = core_process_children(children, RC_ARRAY_LEN(children));
+        for (size_t i = 0; i < count; i++)
+            kill(children[i], SIGKILL);
+        if (core_clock_mono_ms() >= until_mono_ms) {
+            core_output_log(RC_LOG_WARN, NULL, 0,
+                            "%zu processes that the run left behind do not end, though they were "
+                            "killed",
+                            count);
+            return;
+        }
+        core_clock_sleep_ms(pause_ms);
+    }
+}
+
+/*
  * Looks whether the worker has ended. What it started in its group must not outlive it, and is
  * killed before the worker is reaped, while the group's number cannot belong to anybody else.
  */
 static void reap(struct guard *guard)
 {
-    siginfo_t info = { .si_pid = 0 };
+    idtype_t whom = guard->owns_orphans ? P_ALL : P_PID;
 
-    if (waitid(P_PID, (id_t)guard->worker, &info, WEXITED | WNOHANG | WNOWAIT) != 0 ||
-        info.si_pid != guard->worker)
-        return; /* it stopped or went on, or somebody else's child ended */
+    for (;;) {
+        siginfo_t info = { .si_pid = 0 };
+
+        if (waitid(whom, (id_t)guard->worker, &info, WEXITED | WNOHANG | WNOWAIT) != 0 ||
+            info.si_pid == 0)
+            return; /* it stopped or went on */
+        if (info.si_pid == guard->worker)
+            break;
+        (void)waitpid(info.si_pid, NULL, 0);
+    }
     signal_group(guard, SIGKILL);
-    guard->ended = waitpid(guard->worker, &guard->wait_status, 0) == guard->worker;
+    guard->ended =
+        wait4(guard->worker, &guard->ending.wait_status, 0, &guard->ending.usage) == guard->worker;
+    if (guard->owns_orphans)
+        kill_orphans();
 }
 
-static void ask_to_stop(struct guard *guard, enum rc_code code)
+/* ---- stopping it ----------------------------------------------------------------------------- */
+
+static int64_t grace_ms(const struct guard *guard)
 {
     const struct core_job_settings *job = guard->run->request->job;
-    int64_t grace_ms = job ? job->kill_after_ms : DEFAULT_KILL_AFTER_MS;
 
+    return job ? job->kill_after_ms : DEFAULT_KILL_AFTER_MS;
+}
+
+static void ask_to_stop(struct guard *guard, enum rc_code code, int64_t kill_after_ms)
+{
     core_cancel_request(&guard->run->status->cancel, code);
-    guard->kill_at_mono_ms = core_clock_mono_ms() + grace_ms;
+    guard->kill_at_mono_ms = core_clock_mono_ms() + kill_after_ms;
     kill(guard->worker, SIGTERM);
 }
 
 static void kill_now(struct guard *guard)
 {
-    guard->killed = true;
+    guard->ending.killed = true;
     signal_group(guard, SIGKILL);
+}
+
+/* The first who asks is the one in the record. */
+static void set_stop(struct guard *guard, int number, const char *reason)
+{
+    snprintf(guard->stop_reason, sizeof(guard->stop_reason), "%.*s", CORE_STATUS_NAME - 1, reason);
+    guard->ending.stop_reason = guard->stop_reason;
+    guard->ending.stop_signal = number;
+}
+
+/* Somebody asks the run to stop: the daemon, by its orders, or whoever sends a signal. */
+static void on_stop_signal(struct guard *guard, int number)
+{
+    const struct core_guard_orders *orders = guard->options->orders;
+    int stop = orders ? atomic_load(&orders->stop) : CORE_GUARD_GO_ON;
+    bool again = guard->ending.stop_signal != 0;
+
+    if (!again)
+        set_stop(guard, number, stop == CORE_GUARD_GO_ON ? "signal" : orders->reason);
+    if (stop == CORE_GUARD_KILL || (again && stop == CORE_GUARD_GO_ON))
+        kill_now(guard);
+    else if (!again)
+        ask_to_stop(guard, RC_CANCELLED, grace_ms(guard));
 }
 
 static void on_signal(struct guard *guard, int number)
@@ -149,12 +258,7 @@ static void on_signal(struct guard *guard, int number)
     case SIGCONT:
         break;
     default:
-        if (guard->stop_signal) {
-            kill_now(guard);
-        } else {
-            guard->stop_signal = number;
-            ask_to_stop(guard, RC_CANCELLED);
-        }
+        on_stop_signal(guard, number);
     }
 }
 
@@ -166,212 +270,151 @@ static void read_signals(struct guard *guard)
         on_signal(guard, (int)info.ssi_signo);
 }
 
+/* ---- the daemon's lease ---------------------------------------------------------------------- */
+
+/* By the clock that goes on while the machine is suspended, as the database's does. */
+static void arm_lease(const struct guard *guard, int64_t at_boot_ms)
+{
+    struct itimerspec when = { .it_value = { .tv_sec = (time_t)(at_boot_ms / 1000),
+                                             .tv_nsec = (long)(at_boot_ms % 1000) * 1000000 } };
+
+    timerfd_settime(guard->lease_fd, TFD_TIMER_ABSTIME, &when, NULL);
+}
+
+static void open_lease(struct guard *guard)
+{
+    const struct core_guard_orders *orders = guard->options->orders;
+    int64_t at_boot_ms = orders ? atomic_load(&orders->lease_boot_ms) : 0;
+
+    if (at_boot_ms <= 0)
+        return;
+    guard->lease_fd = timerfd_create(CLOCK_BOOTTIME, TFD_CLOEXEC | TFD_NONBLOCK);
+    if (guard->lease_fd >= 0)
+        arm_lease(guard, at_boot_ms);
+}
+
+/*
+ * A daemon that was not heard of may be cut off from the others, which take its runs over once its
+ * lease has run out: the worker must have ended by then. The last third of the lease is for that.
+ */
+static void on_lease(struct guard *guard)
+{
+    const struct core_config *config = guard->run->request->config;
+    int64_t third_ms = (config ? config->settings.lease_ms : DEFAULT_LEASE_MS) / 3;
+    int64_t at_boot_ms = atomic_load(&guard->options->orders->lease_boot_ms);
+
+    if (at_boot_ms > core_clock_boot_ms()) {
+        arm_lease(guard, at_boot_ms);
+        return;
+    }
+    core_fd_close(&guard->lease_fd);
+    if (guard->kill_at_mono_ms > 0)
+        return;
+    core_output_log(RC_LOG_ERROR, NULL, 0,
+                    "stopping the run: its daemon has not renewed its lease in time");
+    set_stop(guard, SIGTERM, "lease");
+    ask_to_stop(guard, RC_CANCELLED,
+                grace_ms(guard) < third_ms / 2 ? grace_ms(guard) : third_ms / 2);
+}
+
+/* ---- what the worker prints ------------------------------------------------------------------ */
+
+/* Reads at most so much that time and signals are still looked after. */
+static void read_log(struct guard *guard)
+{
+    static char data[READ_BYTES]; /* the guard has one thread and one run */
+
+    for (int i = 0; i < READS_PER_TURN && guard->log_fd >= 0; i++) {
+        ssize_t got = read(guard->log_fd, data, sizeof(data));
+
+        if (got > 0)
+            core_run_log_add(guard->options->log, data, (size_t)got);
+        else if (got == 0 || (errno != EAGAIN && errno != EINTR))
+            core_fd_close(&guard->log_fd);
+        if (got < (ssize_t)sizeof(data))
+            break;
+    }
+    guard->listen_at_mono_ms = core_clock_mono_ms() + core_run_log_pause_ms(guard->options->log);
+}
+
+static void drain_log(struct guard *guard)
+{
+    int64_t waiting = 1;
+
+    while (guard->log_fd >= 0 && waiting > 0) {
+        struct pollfd rest = { .fd = guard->log_fd, .events = POLLIN };
+
+        waiting = poll(&rest, 1, 0);
+        if (waiting > 0)
+            read_log(guard);
+    }
+}
+
+/* ---- the loop -------------------------------------------------------------------------------- */
+
 static void on_time(struct guard *guard)
 {
     int64_t now_ms = core_clock_mono_ms();
     int64_t deadline_ms = guard->run->deadline_mono_ms;
 
-    if (guard->kill_at_mono_ms > 0 && now_ms >= guard->kill_at_mono_ms && !guard->killed)
+    if (guard->kill_at_mono_ms > 0 && now_ms >= guard->kill_at_mono_ms && !guard->ending.killed)
         kill_now(guard);
     if (deadline_ms > 0 && now_ms >= deadline_ms && guard->kill_at_mono_ms == 0) {
-        guard->timed_out = true;
-        ask_to_stop(guard, RC_TIMEOUT);
+        guard->ending.timed_out = true;
+        ask_to_stop(guard, RC_TIMEOUT, grace_ms(guard));
     }
 }
 
-/* Milliseconds until on_time() has something to do; -1: never. */
+static bool is_listening(const struct guard *guard)
+{
+    return guard->log_fd >= 0 && core_clock_mono_ms() >= guard->listen_at_mono_ms;
+}
+
+/* Milliseconds until something is to be done; -1: never. */
 static int wait_ms(const struct guard *guard)
 {
-    int64_t next_ms = guard->killed                ? 0
+    int64_t next_ms = guard->ending.killed         ? 0
                       : guard->kill_at_mono_ms > 0 ? guard->kill_at_mono_ms
                                                    : guard->run->deadline_mono_ms;
-    int64_t left_ms = next_ms - core_clock_mono_ms();
+    int64_t left_ms;
 
+    if (guard->log_fd >= 0 && !is_listening(guard) &&
+        (next_ms == 0 || guard->listen_at_mono_ms < next_ms))
+        next_ms = guard->listen_at_mono_ms;
     if (next_ms == 0)
         return -1;
+    left_ms = next_ms - core_clock_mono_ms();
     return left_ms < 0 ? 0 : left_ms > 60000 ? 60000 : (int)left_ms;
 }
 
 static void watch(struct guard *guard)
 {
+    const struct core_guard_service *service = guard->options->service;
+
     while (!guard->ended) {
         struct pollfd fds[] = {
             { .fd = guard->signal_fd, .events = POLLIN },
-            { .fd = guard->service ? guard->service->fd : -1, .events = POLLIN },
+            { .fd = service ? service->fd : -1, .events = POLLIN },
+            { .fd = is_listening(guard) ? guard->log_fd : -1, .events = POLLIN },
+            { .fd = guard->lease_fd, .events = POLLIN },
         };
 
         if (poll(fds, RC_ARRAY_LEN(fds), wait_ms(guard)) > 0) {
             if (fds[0].revents)
                 read_signals(guard);
             if (fds[1].revents)
-                guard->service->serve(guard->service->context);
+                service->serve(service->context);
+            if (fds[2].revents)
+                read_log(guard);
+            if (fds[3].revents && !guard->ended)
+                on_lease(guard);
         }
         if (!guard->ended)
             on_time(guard);
     }
 }
 
-/* ---- how it ended ------------------------------------------------------------------------- */
-
-static void set(struct core_outcome *out, const char *status, int exit_status, const char *reason)
-{
-    out->status = status;
-    out->exit_status = exit_status;
-    if (!out->reason[0])
-        snprintf(out->reason, sizeof(out->reason), "%s", reason);
-}
-
-static void add_error(const struct rc_error *err, struct core_outcome *out)
-{
-    snprintf(out->message, sizeof(out->message), "%s%s%s", err->context,
-             err->context[0] ? ": " : "", err->cause);
-}
-
-static void set_cancelled(const struct guard *guard, struct core_outcome *out)
-{
-    if (guard->stop_signal)
-        set(out, "cancelled", CORE_EXIT_SIGNAL + guard->stop_signal, "signal");
-    else
-        set(out, "cancelled", CORE_EXIT_FAILED, rc_code_name(RC_CANCELLED));
-}
-
-/*
- * The action returned. Once it was asked to stop, any fault of its may be a consequence of that:
- * who asked counts, and the error stays in the message.
- */
-static void judge_result(const struct guard *guard, struct core_outcome *out)
-{
-    const struct core_status *status = guard->run->status;
-    const char *reason = rc_code_name(status->code);
-
-    add_error(&status->error, out);
-    if (guard->timed_out && status->code != RC_OK) {
-        set(out, "timed_out", CORE_EXIT_TIMEOUT, rc_code_name(RC_TIMEOUT));
-        return;
-    }
-    if (guard->stop_signal && status->code != RC_OK) {
-        set_cancelled(guard, out);
-        return;
-    }
-    switch (status->code) {
-    case RC_OK:
-        out->reason[0] = '\0';
-        set(out, "succeeded", CORE_EXIT_OK, "");
-        break;
-    case RC_INVALID:
-        set(out, "failed", CORE_EXIT_USAGE, reason);
-        break;
-    case RC_SKIPPED:
-        set(out, "skipped", CORE_EXIT_SKIPPED, "precondition");
-        break;
-    case RC_CANCELLED:
-        set_cancelled(guard, out);
-        break;
-    default:
-        set(out, "failed", CORE_EXIT_FAILED, reason);
-    }
-}
-
-/* The action, as messages name it. */
-static const char *where_it_was(const struct guard *guard)
-{
-    const char *action = guard->run->status->action;
-
-    return action[0] ? action : "(loading)";
-}
-
-/* A signal ended the worker before its action returned. */
-static void judge_signal(const struct guard *guard, int number, struct core_outcome *out)
-{
-    const struct core_request *request = guard->run->request;
-    const char *where = where_it_was(guard);
-
-    if (guard->timed_out) {
-        set(out, "timed_out", CORE_EXIT_TIMEOUT, rc_code_name(RC_TIMEOUT));
-        snprintf(out->message, sizeof(out->message),
-                 "the plugin '%s' did not stop in its action '%s' after its timeout, and was "
-                 "killed",
-                 request->plugin, where);
-    } else if (guard->stop_signal && (guard->killed || number == SIGTERM)) {
-        set_cancelled(guard, out);
-        snprintf(out->message, sizeof(out->message),
-                 "the plugin '%s' was killed in its action '%s' before it had stopped",
-                 request->plugin, where);
-    } else if (number == SIGKILL) {
-        set(out, "failed", CORE_EXIT_SIGNAL + number, "killed");
-        snprintf(out->message, sizeof(out->message),
-                 "the worker of the plugin '%s' was killed from outside in its action '%s' "
-                 "(SIGKILL): by somebody, or by the kernel because memory ran out; 'dmesg' tells",
-                 request->plugin, where);
-    } else {
-        set(out, "failed", CORE_EXIT_SIGNAL + number, "crashed");
-        snprintf(out->message, sizeof(out->message),
-                 "the plugin '%s' crashed in its action '%s': signal %d (SIG%s, %s)",
-                 request->plugin, where, number, sigabbrev_np(number) ? sigabbrev_np(number) : "?",
-                 sigdescr_np(number) ? sigdescr_np(number) : "unknown");
-    }
-}
-
-static void judge(const struct guard *guard, struct core_outcome *out)
-{
-    struct core_status *status = guard->run->status;
-    bool returned = atomic_load(&status->phase) == CORE_PHASE_ENDED;
-
-    core_status_seal(status);
-    snprintf(out->reason, sizeof(out->reason), "%s", status->reason);
-    if (!returned)
-        core_output_progress_left();
-    if (WIFSIGNALED(guard->wait_status)) {
-        judge_signal(guard, WTERMSIG(guard->wait_status), out);
-    } else if (!returned) {
-        set(out, "failed", CORE_EXIT_FAILED, "exited");
-        snprintf(out->message, sizeof(out->message),
-                 "the plugin '%s' ended its process by itself in its action '%s', with exit "
-                 "status %d",
-                 guard->run->request->plugin, where_it_was(guard), WEXITSTATUS(guard->wait_status));
-    } else if (status->code == RC_OK && WEXITSTATUS(guard->wait_status) != 0) {
-        set(out, "failed", CORE_EXIT_FAILED, "exited");
-        snprintf(out->message, sizeof(out->message),
-                 "the action '%s' of the plugin '%s' was done, but its process then ended with "
-                 "exit status %d",
-                 status->action, guard->run->request->plugin, WEXITSTATUS(guard->wait_status));
-    } else {
-        judge_result(guard, out);
-    }
-}
-
-/* "0.04s", "12.3s", "1h2m3s": as exact as somebody cares at that length. */
-static void add_time(double seconds, char out[RC_AMOUNT_TEXT])
-{
-    if (seconds < 60.0)
-        snprintf(out, RC_AMOUNT_TEXT, seconds < 10.0 ? "%.2fs" : "%.1fs", seconds);
-    else
-        rc_format_duration((int64_t)seconds * 1000, out);
-}
-
-/* The one message about the end, with the counters as fields. */
-static void log_outcome(const struct guard *guard, const struct core_outcome *out)
-{
-    const struct core_status *status = guard->run->status;
-    const struct core_request *request = guard->run->request;
-    struct rc_log_field fields[CORE_STATUS_COUNTERS];
-    char numbers[CORE_STATUS_COUNTERS][24];
-    size_t count = core_status_counters(status);
-    char took[RC_AMOUNT_TEXT];
-    bool bad = out->exit_status != CORE_EXIT_OK && out->exit_status != CORE_EXIT_SKIPPED;
-
-    for (size_t i = 0; i < count; i++) {
-        snprintf(numbers[i], sizeof(numbers[i]), "%lld",
-                 (long long)atomic_load(&status->counters[i].value));
-        fields[i] = (struct rc_log_field){ status->counters[i].name, numbers[i] };
-    }
-    if (request->log_level < (bad ? RC_LOG_ERROR : RC_LOG_INFO))
-        return;
-    add_time(out->seconds, took);
-    core_output_log(bad ? RC_LOG_ERROR : RC_LOG_INFO, fields, count, "%s%s%s %s after %s%s%s",
-                    request->plugin, status->action[0] ? " " : "", status->action, out->status,
-                    took, out->message[0] ? ": " : "", out->message);
-}
+/* ---- a run, from its start to its end -------------------------------------------------------- */
 
 /*
  * The signals that the guard answers. Those that end a run and were ignored by whoever started it
@@ -392,39 +435,92 @@ static void take_signals(struct guard *guard)
         if (sigaction(unless_ignored[i], NULL, &before) == 0 && before.sa_handler != SIG_IGN)
             sigaddset(&guard->signals, unless_ignored[i]);
     sigprocmask(SIG_BLOCK, &guard->signals, &guard->inherited);
+    if (guard->options->orders) /* what its daemon takes for itself is none of the worker's */
+        sigemptyset(&guard->inherited);
     guard->signal_fd = signalfd(-1, &guard->signals, SFD_CLOEXEC | SFD_NONBLOCK);
 }
 
-void core_guard_run(struct core_run *run, const struct core_guard_service *service,
+/* Orphans are taken only where no child of another's making could be among them. */
+static void own_orphans(struct guard *guard)
+{
+    siginfo_t info;
+
+    guard->owns_orphans = waitid(P_ALL, 0, &info, WEXITED | WNOHANG | WNOWAIT) != 0 &&
+                          errno == ECHILD && prctl(PR_SET_CHILD_SUBREAPER, 1) == 0;
+}
+
+static bool open_pipe(struct guard *guard)
+{
+    int ends[2];
+
+    if (!guard->options->log)
+        return true;
+    if (pipe2(ends, O_CLOEXEC))
+        return false;
+    guard->log_fd = ends[0];
+    guard->output_fd = ends[1];
+    return fcntl(guard->log_fd, F_SETFL, O_NONBLOCK) == 0;
+}
+
+/* Forks the worker. False, with errno: there is none. */
+static bool start_worker(struct guard *guard)
+{
+    pid_t self = getpid();
+
+    take_signals(guard);
+    own_orphans(guard);
+    open_lease(guard);
+    if (guard->signal_fd < 0 || !open_pipe(guard))
+        return false;
+    guard->worker = fork();
+    if (guard->worker == 0)
+        worker_process(guard, self);
+    if (guard->worker < 0)
+        return false;
+    setpgid(guard->worker, guard->worker); /* also in the worker: whoever comes first */
+    core_fd_close(&guard->output_fd);
+    return true;
+}
+
+static void finish(struct guard *guard)
+{
+    if (guard->options->log) {
+        drain_log(guard);
+        core_run_log_flush(guard->options->log);
+    }
+    core_fd_close(&guard->signal_fd);
+    core_fd_close(&guard->log_fd);
+    core_fd_close(&guard->output_fd);
+    core_fd_close(&guard->lease_fd);
+    core_scratch_remove(guard->run->id);
+}
+
+void core_guard_run(struct core_run *run, const struct core_guard_options *options,
                     struct core_outcome *out)
 {
     const struct core_job_settings *job = run->request->job;
-    pid_t self = getpid();
     struct guard guard = {
         .run = run,
-        .service = service,
+        .options = options,
+        .signal_fd = -1,
+        .log_fd = -1,
+        .output_fd = -1,
+        .lease_fd = -1,
         .started_mono_ms = core_clock_mono_ms(),
     };
 
     *out = (struct core_outcome){ .status = "failed", .exit_status = CORE_EXIT_FAILED };
     if (job && job->timeout_ms > 0)
         run->deadline_mono_ms = guard.started_mono_ms + job->timeout_ms;
-    take_signals(&guard);
-    guard.worker = guard.signal_fd < 0 ? -1 : fork();
-    if (guard.worker == 0)
-        worker_process(&guard, self);
-    if (guard.worker < 0) {
+    if (start_worker(&guard)) {
+        watch(&guard);
+        core_outcome_judge(run, &guard.ending, out);
+    } else {
         snprintf(out->message, sizeof(out->message), "cannot start the worker: %s",
                  strerror(errno));
-        set(out, "failed", CORE_EXIT_FAILED, "unavailable");
-    } else {
-        setpgid(guard.worker, guard.worker); /* also in the worker: whoever comes first */
-        watch(&guard);
-        judge(&guard, out);
+        core_outcome_set(out, "failed", CORE_EXIT_FAILED, "unavailable");
     }
-    if (guard.signal_fd >= 0)
-        close(guard.signal_fd);
-    core_scratch_remove(run->id);
+    finish(&guard);
     out->seconds = (double)(core_clock_mono_ms() - guard.started_mono_ms) / 1000.0;
-    log_outcome(&guard, out);
+    core_outcome_log(run, out);
 }

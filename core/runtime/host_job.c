@@ -73,9 +73,6 @@ static void job_count(struct rc_job *job, const char *name, int64_t delta)
         rc_warn(job, "ignoring the counter '%s': a run has at most %d", name, CORE_STATUS_COUNTERS);
 }
 
-/* Results of several threads stand one behind the other. */
-static pthread_mutex_t putting = PTHREAD_MUTEX_INITIALIZER;
-
 /* Results may hold secrets that a plugin was careless with: they are masked like all else. */
 static void put_result(struct rc_job *job, const struct rc_buf *text)
 {
@@ -88,11 +85,8 @@ static void put_result(struct rc_job *job, const struct rc_buf *text)
         rc_warn(job, "a result of more than %d bytes is not shown", RESULT_LIMIT);
         return;
     }
-    core_output_progress_end();
     atomic_store(&run->has_results, true);
-    pthread_mutex_lock(&putting);
-    failed = core_fd_write(run->result_fd, masked.data, masked.len);
-    pthread_mutex_unlock(&putting);
+    failed = core_output_result(run->result_fd, masked.data, masked.len);
     if (failed && failed != EPIPE) /* a reader that goes has read enough */
         atomic_store(&run->result_errno, failed);
 }

@@ -109,6 +109,7 @@ static void add_json_line(struct rc_buf *out, enum rc_log_level level,
         add_member(out, "plugin", output.labels->plugin);
         add_member(out, "action", action && action[0] ? action : NULL);
         add_member(out, "job", output.labels->job);
+        add_member(out, "attempt", output.labels->attempt);
     }
     for (size_t i = 0; i < count; i++)
         add_member(out, fields[i].key, fields[i].value);
@@ -152,6 +153,17 @@ void core_output_log(enum rc_log_level level, const struct rc_log_field *fields,
     va_start(arguments, format);
     core_output_logv(level, fields, count, format, arguments);
     va_end(arguments);
+}
+
+int core_output_result(int fd, const char *data, size_t len)
+{
+    int failed;
+
+    pthread_mutex_lock(&output.mutex);
+    erase_progress();
+    failed = core_fd_write(fd, data, len);
+    pthread_mutex_unlock(&output.mutex);
+    return failed;
 }
 
 /* ---- progress ----------------------------------------------------------------------------- */

@@ -17,7 +17,7 @@
 
 /* Facts that every message carries; NULL ones are left out. */
 struct core_output_labels {
-    const char *run, *plugin, *action, *job;
+    const char *run, *plugin, *action, *job, *attempt;
 };
 
 /* Once at start: looks at stderr and NO_COLOR. 'labels' is borrowed. */
@@ -27,6 +27,12 @@ void core_output_log(enum rc_log_level level, const struct rc_log_field *fields,
                      const char *format, ...) RC_PRINTF(4, 5);
 void core_output_logv(enum rc_log_level level, const struct rc_log_field *fields, size_t count,
                       const char *format, va_list arguments) RC_PRINTF(4, 0);
+
+/*
+ * Writes a result to 'fd', never into the middle of a message that goes to the same place. Returns
+ * 0 or the error's number.
+ */
+int core_output_result(int fd, const char *data, size_t len);
 
 /* Draws the progress line anew, on a terminal only and at most ten times a second. */
 void core_output_progress(int64_t done, int64_t total, const char *unit, double fraction);

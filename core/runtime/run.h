@@ -25,6 +25,9 @@ struct core_request {
     const char *action;                  /* or NULL: the default */
     const struct core_node *set;         /* map of --set, or NULL */
     int64_t now_unix_ms;
+    int64_t slot_unix_ms; /* the nominal time; as 'now' in the foreground */
+    int64_t attempt;      /* from 1 */
+    bool supervised;      /* by the daemon, which decides by itself which of its runs overlap */
     bool dry_run, json, force;
     int log_level;
 };

@@ -3,10 +3,15 @@
  */
 #include <runtime/status.h>
 
+#include <os/path.h>
+
+#include <errno.h>
+#include <fcntl.h>
 #include <pthread.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/stat.h>
 
 /* Held while a text in the status changes; counting in existing counters needs no lock. */
 static pthread_mutex_t naming = PTHREAD_MUTEX_INITIALIZER;
@@ -19,6 +24,36 @@ struct core_status *core_status_new(void)
     if (page == MAP_FAILED)
         rc_out_of_memory(sizeof(struct core_status));
     return page;
+}
+
+/* Without room for all of it, to write to the page would end the process with SIGBUS. */
+static bool has_size(int fd, bool make)
+{
+    const off_t size = sizeof(struct core_status);
+    struct stat info;
+
+    if (make)
+        errno = posix_fallocate(fd, 0, size);
+    else if (fstat(fd, &info) == 0)
+        errno = info.st_size == size ? 0 : EUCLEAN;
+    return errno == 0;
+}
+
+struct core_status *core_status_map(const char *path, bool make)
+{
+    int fd = core_fd_open(path, O_RDWR | (make ? O_CREAT | O_TRUNC : 0), 0600);
+    void *page = MAP_FAILED;
+
+    if (fd >= 0 && has_size(fd, make))
+        page = mmap(NULL, sizeof(struct core_status), PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+    core_fd_close(&fd);
+    return page == MAP_FAILED ? NULL : page;
+}
+
+void core_status_unmap(struct core_status *status)
+{
+    if (status)
+        munmap(status, sizeof(*status));
 }
 
 static struct core_counter *find_counter(struct core_status *status, const char *name)

@@ -46,6 +46,14 @@ struct core_status {
 /* Shared with processes forked later; zeroed. Lives as long as the process. */
 struct core_status *core_status_new(void);
 
+/*
+ * The same in the file at 'path', for processes that are no relatives; with 'make' it is made anew,
+ * with room on the disk. NULL, with errno: EUCLEAN is a file of another version's.
+ */
+struct core_status *core_status_map(const char *path, bool make);
+/* May be NULL. */
+void core_status_unmap(struct core_status *status);
+
 /* Adds to a counter, making it if needed. False: there is no room for another. Thread-safe. */
 bool core_status_count(struct core_status *status, const char *name, int64_t delta);
 

@@ -19,6 +19,8 @@
 
 /* Longer than anybody waits; the run's own timeout ends it sooner. */
 #define QUEUE_WAIT_MS (INT64_C(365) * RC_DAY_MS)
+/* Until the lock of a run that has just ended, and made way for this one, is seen to be free. */
+#define SUPERVISED_WAIT_MS INT64_C(2000)
 
 /*
  * All that a worker has at hand; freed before it ends, so that leak checkers see only the
@@ -101,8 +103,16 @@ static enum rc_code bind(struct worker *worker, struct rc_error *err)
     return code;
 }
 
+static int64_t lock_wait_ms(const struct core_request *request)
+{
+    return request->supervised                       ? SUPERVISED_WAIT_MS
+           : request->job->concurrency == CORE_QUEUE ? QUEUE_WAIT_MS
+                                                     : 0;
+}
+
 /*
- * The overlap rule of a configured job. 'replace' needs the daemon, which can stop the other run.
+ * The overlap rule of a configured job. The daemon decides about its own runs before it starts one:
+ * to wait, or to stop the other. Only runs in the foreground and those of the daemon meet here.
  */
 static enum rc_code lock_job(struct worker *worker, struct rc_error *err)
 {
@@ -115,8 +125,7 @@ static enum rc_code lock_job(struct worker *worker, struct rc_error *err)
         return RC_OK;
     if (core_run_db(worker->run, &db, err))
         return err->code;
-    if (core_lock_acquire(db, name, worker->run->id,
-                          job->concurrency == CORE_QUEUE ? QUEUE_WAIT_MS : 0,
+    if (core_lock_acquire(db, name, worker->run->id, lock_wait_ms(request),
                           &worker->run->status->cancel, &worker->run->status->cancel, &worker->lock,
                           err) == RC_OK)
         return RC_OK;
@@ -136,10 +145,10 @@ static void make_job(struct worker *worker, const char *working_dir)
     worker->job = (struct core_job){
         .job = {
             .host = &core_host, .log_level = request->log_level, .dry_run = request->dry_run,
-            .attempt = 1, .run_id = run->id, .plugin = request->plugin,
+            .attempt = (int)request->attempt, .run_id = run->id, .plugin = request->plugin,
             .action = worker->action->name, .name = request->job ? request->job->name : NULL,
             .params = worker->binding.params, .now_unix_ms = request->now_unix_ms,
-            .slot_unix_ms = request->now_unix_ms,
+            .slot_unix_ms = request->slot_unix_ms,
             .time_zone = request->job && request->job->time_zone ? request->job->time_zone
                                                                  : "UTC",
             .working_dir = working_dir,

@@ -57,7 +57,7 @@ int timerfd_settime(int fd, int flags, const struct itimerspec *new, struct itim
     return result;
 }
 
-/* ---- helpers ---------------------------------------------------------------------------------- */
+/* ---- helpers --------------------------------------------------------------------------------- */
 
 struct step {
     struct core_loop *loop;
@@ -119,7 +119,7 @@ static int open_descriptors(void)
     return count;
 }
 
-/* ---- timers ----------------------------------------------------------------------------------- */
+/* ---- timers ---------------------------------------------------------------------------------- */
 
 static void note_a(void *context)
 {
@@ -279,7 +279,7 @@ static void callbacks_cancel_timers_of_the_same_moment(void **state)
     core_loop_free(step.loop);
 }
 
-/* ---- descriptors, signals, processes ----------------------------------------------------------- */
+/* ---- descriptors, signals, processes --------------------------------------------------------- */
 
 static void an_idle_loop_sleeps(void **state)
 {
@@ -421,7 +421,7 @@ static void a_child_forgets_the_loop(void **state)
     core_loop_free(loop);
 }
 
-/* ---- the wall clock ------------------------------------------------------------------------- */
+/* ---- the wall clock -------------------------------------------------------------------------- */
 
 static void wall_timers_fire(void **state)
 {
@@ -530,7 +530,7 @@ static void wall_timers_follow_jumps(void **state)
     core_loop_free(loop);
 }
 
-/* ---- a fast clock ----------------------------------------------------------------------------- */
+/* ---- a fast clock ---------------------------------------------------------------------------- */
 
 /* In a process of its own, since a clock is set only once. */
 static void a_fast_clock(void **state)
