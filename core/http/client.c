@@ -10,6 +10,8 @@
 #include <run-core/str.h>
 
 #include <errno.h>
+#include <pthread.h>
+#include <signal.h>
 #include <string.h>
 #include <strings.h>
 #include <sys/un.h>
@@ -255,6 +257,53 @@ static enum rc_code prepare(struct transfer *transfer, struct rc_error *err)
                : rc_fail(err, RC_FAILED, "%s: libcurl does not take the request", transfer->name);
 }
 
+/* ---- broken pipes -------------------------------------------------------------------------- */
+
+struct pipe_guard {
+    sigset_t before;
+    bool was_pending;
+};
+
+static sigset_t only_sigpipe(void)
+{
+    sigset_t set;
+
+    (void)sigemptyset(&set);
+    (void)sigaddset(&set, SIGPIPE);
+    return set;
+}
+
+static bool is_sigpipe_pending(void)
+{
+    sigset_t pending;
+
+    (void)sigemptyset(&pending);
+    (void)sigpending(&pending);
+    return sigismember(&pending, SIGPIPE) == 1;
+}
+
+/*
+ * TLS writes in a way that raises SIGPIPE where the server has gone. That is an error of the call,
+ * not the end of the process, whatever the process has arranged; and other threads keep theirs.
+ */
+static void hold_sigpipe(struct pipe_guard *guard)
+{
+    sigset_t set = only_sigpipe();
+
+    guard->was_pending = is_sigpipe_pending();
+    (void)pthread_sigmask(SIG_BLOCK, &set, &guard->before);
+}
+
+static void release_sigpipe(struct pipe_guard *guard)
+{
+    const struct timespec now = { 0, 0 };
+    sigset_t set = only_sigpipe();
+
+    if (!guard->was_pending && is_sigpipe_pending())
+        (void)sigtimedwait(&set, NULL, &now);
+    (void)pthread_sigmask(SIG_SETMASK, &guard->before, NULL);
+}
+
 /* ---- the transfer ---------------------------------------------------------------------------- */
 
 static bool is_connected(const struct transfer *transfer)
@@ -385,6 +434,7 @@ static void clear_transfer(struct transfer *transfer)
 enum rc_code core_http_call(const struct core_http_call *call, struct core_http_answer *answer,
                             struct rc_error *err)
 {
+    RC_CLEANUP(release_sigpipe) struct pipe_guard guard;
     RC_CLEANUP(clear_transfer)
     struct transfer transfer = {
         .call = call,
@@ -394,6 +444,7 @@ enum rc_code core_http_call(const struct core_http_call *call, struct core_http_
         .active_mono_ms = core_clock_mono_ms(),
     };
 
+    hold_sigpipe(&guard);
     answer->status = 0;
     rc_buf_reset(&answer->headers);
     rc_buf_reset(&answer->body);

@@ -18,13 +18,13 @@
 
 enum {
     CONNECTIONS = 512,
-    HEAD_BYTES = 32 * 1024,
+    HEAD_BYTES = 16 * 1024,
     BODY_BYTES = 1024 * 1024,
     ALL_BODIES_BYTES = 64 * 1024 * 1024,
     SILENCE_MS = 15 * 1000,
     REQUEST_MS = 30 * 1000,
-    OTHER_FILES = 192,            /* descriptors that are not for clients */
-    REPLY_HEAD_BYTES = 16 * 1024, /* of a connection's memory, beside the head of a request */
+    OTHER_FILES = 192,           /* descriptors that are not for clients */
+    REPLY_HEAD_BYTES = 8 * 1024, /* of a connection's memory, beside the head of a request */
     EVENTS_AT_A_TIME = 64,
 };
 

@@ -122,11 +122,14 @@ void core_http_defer(struct core_http_exchange *exchange, void (*gone)(void *con
 
 typedef void core_http_handler(void *context, struct core_http_exchange *exchange);
 
-/* What is 0 or NULL gets the default that is named with it. */
+/*
+ * What is 0 or NULL gets the default that is named with it. A connection holds memory of
+ * 'head_bytes' and half as much again, as long as it lasts.
+ */
 struct core_http_options {
     unsigned connections;             /* 512; fewer where the process may not open as many files */
     unsigned connections_per_address; /* 0: as many */
-    size_t head_bytes;                /* 32 KiB: request line and headers */
+    size_t head_bytes;                /* 16 KiB: request line and headers */
     size_t body_bytes;                /* 1 MiB; more is answered with 413 */
     size_t all_bodies_bytes;          /* 64 MiB: of all requests at a time; else 503 */
     int64_t silence_ms;               /* 15 s without a byte end a connection */
@@ -155,7 +158,7 @@ int core_http_server_fd(const struct core_http_server *server);
 /* Does what is due and never waits. */
 void core_http_server_serve(struct core_http_server *server);
 
-/* "http://127.0.0.1:8081" with the real port, or "unix:/path", in the order of listening; or NULL. */
+/* "http://127.0.0.1:8081" with the real port, or "unix:/path"; NULL behind the last one. */
 const char *core_http_server_url(const struct core_http_server *server, size_t index);
 /* Whether only processes of this machine reach it, at all its addresses. */
 bool core_http_server_is_loopback(const struct core_http_server *server);

@@ -16,6 +16,7 @@
 
 #include <run-core/str.h>
 
+#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
@@ -173,6 +174,37 @@ static void hands_over_the_body_or_limits_it(void **state)
     call.on_body = NULL;
     assert_int_equal(core_http_call(&call, &small, &bench->err), RC_TOO_LARGE);
     core_http_answer_clear(&small);
+}
+
+static enum rc_code break_a_pipe(void *context, const char *data, size_t len, struct rc_error *err)
+{
+    int ends[2];
+
+    (void)data;
+    (void)len;
+    (void)err;
+    assert_int_equal(pipe(ends), 0);
+    assert_int_equal(close(ends[0]), 0);
+    *(bool *)context = write(ends[1], "x", 1) < 0;
+    assert_int_equal(close(ends[1]), 0);
+    return RC_OK;
+}
+
+static void outlives_a_broken_pipe(void **state)
+{
+    struct bench *bench = *state;
+    RC_STR_AUTO url = url_of(bench, "/");
+    bool broke = false;
+    struct core_http_call call = { .url = url, .on_body = break_a_pipe, .context = &broke };
+    sigset_t mask;
+
+    assert_int_equal(core_http_call(&call, &bench->answer, &bench->err), RC_OK);
+    assert_true(broke);
+    /* And nothing is left of it. */
+    assert_int_equal(sigpending(&mask), 0);
+    assert_int_equal(sigismember(&mask, SIGPIPE), 0);
+    assert_int_equal(pthread_sigmask(SIG_SETMASK, NULL, &mask), 0);
+    assert_int_equal(sigismember(&mask, SIGPIPE), 0);
 }
 
 static void follows_only_as_told(void **state)
@@ -366,6 +398,7 @@ int main(void)
         cmocka_unit_test(gets_and_posts),
         cmocka_unit_test(goes_over_a_unix_socket),
         cmocka_unit_test(hands_over_the_body_or_limits_it),
+        cmocka_unit_test(outlives_a_broken_pipe),
         cmocka_unit_test(follows_only_as_told),
         cmocka_unit_test(reads_retry_after),
         cmocka_unit_test(gives_up_in_time),
