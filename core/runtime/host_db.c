@@ -1,6 +1,6 @@
 /*
  * The service 'db' of the host. In a dry run statements that would change something are said and
- * counted; the migrations then go into a private copy, so that the plugin finds its tables.
+ * counted; the migrations then go into private copies, so that the plugin finds its tables.
  */
 #include <runtime/host.h>
 
@@ -29,7 +29,7 @@ static void handle_free(struct handle *handle)
     free(handle);
 }
 
-/* The database that the run works on: in a dry run a copy, which the handle then owns. */
+/* The database that the run works on: in a dry run one of its own, which the handle then owns. */
 static enum rc_code choose(struct core_job *job, struct handle *handle, struct core_db **out,
                            struct rc_error *err)
 {

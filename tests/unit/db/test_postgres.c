@@ -55,7 +55,8 @@ static int on_postgres(void **state)
     }
     session = db->core;
     ((struct core_postgres *)session)->limit_ms = LIMIT_MS;
-    return core_session_exec(session, "CREATE TABLE things (name TEXT)", NULL, 0, NULL, &err);
+    return core_session_exec(session, "CREATE TABLE things (name TEXT)", NULL, 0, NULL, &err) ? -1
+                                                                                              : 0;
 }
 
 static int tear_down(void **state)
@@ -188,6 +189,39 @@ static void a_transaction_that_stands_still_is_ended(void **state)
     core_session_rollback(session);
     recover();
     expect_things(0);
+}
+
+static void codes_follow_from_the_state_of_an_error(void **state)
+{
+    static const struct {
+        const char *state;
+        enum rc_code code;
+    } errors[] = {
+        { "53100", RC_UNAVAILABLE }, /* the server's disk is full */
+        { "53300", RC_UNAVAILABLE }, { "40001", RC_CONFLICT },    { "40P01", RC_CONFLICT },
+        { "23505", RC_CONFLICT },    { "42501", RC_DENIED },      { "28000", RC_DENIED },
+        { "25006", RC_DENIED },      { "55P03", RC_UNAVAILABLE }, { "57P03", RC_UNAVAILABLE },
+        { "58030", RC_UNAVAILABLE }, { "54000", RC_TOO_LARGE },   { "0A000", RC_UNSUPPORTED },
+        { "XX001", RC_CORRUPT },     { "22012", RC_INVALID },     { "P0001", RC_FAILED },
+    };
+    const struct rc_value broken[] = { rc_value_text("\xff\xfe") };
+    struct rc_error err = RC_ERROR_INIT;
+
+    (void)state;
+    for (size_t i = 0; i < RC_ARRAY_LEN(errors); i++) {
+        RC_STR_AUTO statement = rc_strf("DO $$ BEGIN RAISE EXCEPTION 'as told' USING ERRCODE = "
+                                        "'%s'; END $$",
+                                        errors[i].state);
+
+        assert_int_equal(core_session_exec(session, statement, NULL, 0, NULL, &err),
+                         errors[i].code);
+        assert_non_null(strstr(err.cause, "as told"));
+        expect_ok(add(&err));
+    }
+    assert_int_equal(
+        core_session_exec(session, "INSERT INTO things VALUES ($1)", broken, 1, NULL, &err),
+        RC_INVALID);
+    expect_things(RC_ARRAY_LEN(errors));
 }
 
 /* The server ends the statement itself, so that its effect is known: none. */
@@ -492,6 +526,7 @@ int main(void)
         TEST(a_cut_within_a_transaction_undoes_it),
         TEST(a_commit_without_its_answer_is_not_known),
         TEST(a_transaction_that_stands_still_is_ended),
+        TEST(codes_follow_from_the_state_of_an_error),
         TEST(a_slow_statement_is_ended_by_the_server),
         TEST(who_holds_the_schema_is_not_waited_for_for_ever),
         TEST(a_server_that_was_killed_comes_back),
