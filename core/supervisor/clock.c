@@ -22,15 +22,21 @@ void core_supervisor_wake_up(struct core_supervisor *supervisor, int64_t now_uni
 
 /*
  * The clock went back: slots are again those of the time that it shows. Those that have a row will
- * not run again; those that have none, since the clock had been wrong, will.
+ * not run again; those that have none, since the clock had been wrong, will. If it had been wrong
+ * by more than what history records, what was due meanwhile was missed.
  */
 static void rewind_to(struct core_supervisor *supervisor, int64_t now_unix_ms)
 {
+    int64_t trusted_unix_ms = supervisor->trusted_unix_ms;
+    int64_t cursor_unix_ms =
+        trusted_unix_ms && trusted_unix_ms < now_unix_ms ? trusted_unix_ms : now_unix_ms - 1;
+
+    supervisor->trusted_unix_ms = 0;
     for (size_t i = 0; i < supervisor->jobs->count; i++) {
         struct core_job_state *job = &supervisor->jobs->items[i];
 
         if (job->schedule && job->cursor_unix_ms >= now_unix_ms) {
-            core_job_set_cursor(job, now_unix_ms - 1);
+            core_job_set_cursor(job, cursor_unix_ms);
             job->rewound = true;
         }
     }
@@ -74,6 +80,8 @@ int64_t core_supervisor_look_at_clock(struct core_supervisor *supervisor)
                             jump_ms > 0 ? "forward" : "back",
                             (double)(jump_ms > 0 ? jump_ms : -jump_ms) / 1000.0);
         core_runs_each(&supervisor->runs, shift_pause, &shift);
+        if (jump_ms > supervisor->config->settings.history.keep_ms && !supervisor->trusted_unix_ms)
+            supervisor->trusted_unix_ms = now_unix_ms - jump_ms;
         if (jump_ms > 0)
             core_supervisor_wake_up(supervisor, now_unix_ms);
         else

@@ -197,6 +197,7 @@ static void take_effect(struct core_supervisor *supervisor, struct core_config *
 {
     struct core_jobs *former = supervisor->jobs;
 
+    supervisor->trusted_unix_ms = 0; /* what is new now never fires the past */
     warn_of_restart(supervisor, &supervisor->config->settings, &config->settings);
     for (size_t i = 0; i < former->count; i++) {
         struct core_job_state *job = core_jobs_find(jobs, former->items[i].settings->name);

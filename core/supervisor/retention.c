@@ -14,7 +14,7 @@
 #include <string.h>
 #include <sys/stat.h>
 
-#define FIRST_MS INT64_C(60000)
+#define FIRST_MS INT64_C(5000)
 #define EVERY_MS INT64_C(3600000)
 #define BITE_PAUSE_MS INT64_C(50)
 /* A folder without a row may be of a run that is only about to be recorded. */

@@ -1,0 +1,427 @@
+"""The daemon: what it runs and when, what becomes of slots that it missed, and that neither its own
+death nor anybody else's loses anything."""
+
+import os
+import signal
+import time
+
+import pytest
+from daemon import Clock, Daemon
+
+MINUTE, HOUR = 60_000, 3_600_000
+START = 1_790_000_040_000  # 21 September 2026, 14:14:00 UTC
+
+
+@pytest.fixture
+def make(world_in_memory):
+    """Starts a daemon of the given jobs; what is left of it is killed at the end."""
+    world = world_in_memory
+    made = []
+
+    def start(jobs, core="", clock=None):
+        configure(world, jobs, core)
+        daemon = Daemon(world, {"RUN_CORE_CLOCK": f"@{clock.path}"} if clock else None)
+        made.append(daemon)
+        return daemon.start()
+
+    yield start
+    for daemon in (d for d in made if d.process):
+        for pid in [*sum(daemon.family(), [])]:
+            try:
+                os.kill(pid, signal.SIGKILL)
+            except ProcessLookupError:
+                pass
+        daemon.kill()
+
+
+def configure(world, jobs, core=""):
+    witness = world.root / "witness"
+    witness.touch()
+    world.config(f"core: {{state: {world.state}{core}}}\njobs:\n" +
+                 "".join(f"  {line}\n" for line in jobs.replace("$WITNESS", str(witness))
+                         .strip().splitlines()))
+
+
+@pytest.fixture
+def clock(world_in_memory):
+    return Clock(world_in_memory.root / "clock", START)
+
+
+def witnessed(daemon, what="begin"):
+    lines = (daemon.world.root / "witness").read_text().splitlines()
+    return [line.split()[1:] for line in lines if line.startswith(what + " ")]
+
+
+def statuses(rows):
+    return [(row["status"], row["reason"] or "") for row in rows]
+
+
+# ---- what is due -------------------------------------------------------------------------------
+
+
+def test_every_second_has_its_run(make):
+    daemon = make('a: {plugin: noop, schedule: "* * * * * *"}')
+    daemon.wait_for(lambda: len(daemon.runs("a", status="succeeded")) >= 4)
+    rows = daemon.runs("a")
+    slots = [row["slot_unix_ms"] for row in rows]
+    assert slots == list(range(slots[0], slots[-1] + 1, 1000))
+    assert all(row["started_unix_ms"] >= row["slot_unix_ms"] for row in rows)
+    assert daemon.stop() == 0
+
+
+def test_startup_runs_once_a_start(make):
+    daemon = make('a: {plugin: noop, schedule: "@startup"}\nb: {plugin: noop}')
+    daemon.wait_for(lambda: daemon.runs("a", status="succeeded"))
+    assert daemon.ask("POST", "/api/v1/reload")[0] == 200
+    daemon.stop()
+    daemon.start()
+    daemon.wait_for(lambda: len(daemon.runs("a", status="succeeded")) == 2)
+    assert [row["trigger"] for row in daemon.runs()] == ["startup", "startup"]
+
+
+def test_a_second_daemon_is_refused(make):
+    daemon = make("a: {plugin: noop}")
+    result = daemon.world.run("daemon", timeout=20)
+    assert result.status == 3
+    assert "another daemon" in result.text
+    assert daemon.stop() == 0
+
+
+def test_mistakes_in_the_configuration_end_it(world_in_memory):
+    configure(world_in_memory, 'a: {plugin: noop, schedule: "61 * * * *", action: nope}')
+    result = world_in_memory.run("daemon", timeout=20)
+    assert result.status == 2
+    assert "test.yaml:3" in result.stderr and "nope" in result.stderr
+
+
+# ---- what was missed ---------------------------------------------------------------------------
+
+EACH_RULE = """
+skip: {plugin: witness, schedule: "0 * * * *", misfire: skip, config: {file: $WITNESS}}
+latest: {plugin: witness, schedule: "0 * * * *", misfire: latest, config: {file: $WITNESS}}
+all: {plugin: witness, schedule: "0 * * * *", misfire: all, config: {file: $WITNESS, take: 50ms}}
+window: {plugin: witness, schedule: "0 * * * *", misfire: all, catchup_window: 90m, config: {file: $WITNESS}}
+"""
+
+
+def check_each_rule(daemon, hours):
+    """Each of the hours that were missed has its row, by the rule."""
+    first = (START // HOUR + 1) * HOUR
+    slots = [first + i * HOUR for i in range(hours)]
+    daemon.wait_for(lambda: len(daemon.runs(status="succeeded")) == 1 + hours + 2)
+    for job in ("skip", "latest", "all", "window"):
+        assert [row["slot_unix_ms"] for row in daemon.runs(job)] == slots
+    missed, done = ("skipped", "misfire"), ("succeeded", "")
+    assert statuses(daemon.runs("skip")) == [missed] * hours
+    assert statuses(daemon.runs("latest")) == [missed] * (hours - 1) + [done]
+    assert statuses(daemon.runs("all")) == [done] * hours
+    assert statuses(daemon.runs("window")) == [missed] * (hours - 2) + [done] * 2
+    # Made up for in order, each with its own nominal time.
+    assert [int(slot) for _, _, job, slot in witnessed(daemon) if job == "all"] == slots
+
+
+def test_misfire_after_kill(make, clock):
+    daemon = make(EACH_RULE, clock=clock)
+    daemon.kill()
+    clock.set(START + 5 * HOUR)
+    daemon.start()
+    check_each_rule(daemon, 5)
+
+
+def test_misfire_after_a_jump(make, clock):
+    daemon = make(EACH_RULE, clock=clock)
+    clock.set(START + 5 * HOUR)
+    check_each_rule(daemon, 5)
+    # Back, and forward again over the same hours: they have their rows, and do not run again.
+    clock.set(START + 2 * HOUR)
+    time.sleep(0.5)
+    clock.set(START + 5 * HOUR)
+    time.sleep(0.5)
+    check_each_rule(daemon, 5)
+    assert len(witnessed(daemon)) == 8
+
+
+def test_a_clock_that_was_wrong_and_is_set_back(make, clock):
+    daemon = make('a: {plugin: noop, schedule: "*/5 * * * *"}', clock=clock)
+    clock.set(START + 1000 * 24 * HOUR)
+    daemon.wait_for(lambda: daemon.runs("a", status="succeeded"))
+    clock.set(START + 6 * MINUTE)
+    time.sleep(0.3)
+    clock.set(START + 11 * MINUTE - 500)  # from :24:59.5, less than the daemon takes for a jump
+    five = 5 * MINUTE
+    slots = [START // five * five + i * five for i in (1, 2, 3)]
+    daemon.wait_for(lambda: len([r for r in daemon.runs("a") if r["slot_unix_ms"] in slots]) == 3)
+    daemon.wait_for(lambda: daemon.runs("a", status="succeeded", slot_unix_ms=slots[2]))
+    daemon.kill()
+    clock.set(START + 31 * MINUTE)
+    daemon.start()  # and the ledger does not hold the slots of the wrong time against it
+    daemon.wait_for(lambda: daemon.runs("a", status="succeeded",
+                                        slot_unix_ms=(START + 31 * MINUTE) // five * five))
+
+
+def test_per_second_for_a_day(make, clock):
+    daemon = make('a: {plugin: noop, schedule: "* * * * * *", misfire: skip}', clock=clock)
+    daemon.wait_for(lambda: daemon.runs("a", status="succeeded"))
+    clock.set(clock.now() + 24 * HOUR)
+    daemon.wait_for(lambda: daemon.rows("SELECT count(*) FROM runs WHERE reason = 'misfire'")[0][0]
+                    >= 86_399, seconds=60)
+    daemon.wait_for(lambda: daemon.runs("a", status="succeeded")[-1]["slot_unix_ms"] >
+                    START + 24 * HOUR)
+    first, last, count = daemon.rows("SELECT min(slot_unix_ms), max(slot_unix_ms), count(*) "
+                                     "FROM runs")[0]
+    assert count == (last - first) // 1000 + 1
+
+
+# ---- overlap, retries, timeouts ----------------------------------------------------------------
+
+
+def test_forbid_skips(make):
+    daemon = make('a: {plugin: counter, schedule: "* * * * * *", '
+                  'config: {steps: 5, step: 500ms}}')
+    daemon.wait_for(lambda: len(daemon.runs("a", status="succeeded")) == 2)
+    assert ("skipped", "overlap") in statuses(daemon.runs("a"))
+
+
+def test_queue_runs_one_after_another(make):
+    daemon = make('a: {plugin: witness, schedule: "* * * * * *", concurrency: queue, '
+                  'config: {file: $WITNESS, take: 1300ms}}')
+    daemon.wait_for(lambda: len(daemon.runs("a", status="succeeded")) == 3)
+    rows = daemon.runs("a", status="succeeded")
+    assert all(a["finished_unix_ms"] <= b["started_unix_ms"] for a, b in zip(rows, rows[1:]))
+    slots = [int(line[3]) for line in witnessed(daemon)]
+    assert slots == sorted(slots)
+
+
+def test_replace_stops_the_former(make):
+    daemon = make('a: {plugin: hang, action: wait, schedule: "* * * * * *", concurrency: replace}')
+    daemon.wait_for(lambda: len(daemon.runs("a", status="cancelled", reason="replaced")) >= 2)
+    assert len(daemon.runs("a", status="started")) <= 1
+
+
+def test_allow_runs_beside(make):
+    daemon = make('a: {plugin: hang, action: wait, schedule: "* * * * * *", concurrency: allow}',
+                  core=", shutdown_grace: 0s")
+    daemon.wait_for(lambda: len(daemon.runs("a", status="started")) >= 3)
+    assert daemon.stop() == 0
+
+
+def test_max_workers_oldest_first(make):
+    jobs = "\n".join(f'j{i}: {{plugin: witness, schedule: "@every 2s", '
+                     f'config: {{file: $WITNESS, take: 100ms}}}}' for i in range(6))
+    daemon = make(jobs, core=", max_workers: 2")
+    daemon.wait_for(lambda: len(daemon.runs(status="succeeded")) >= 12)
+    rows = [row for row in daemon.runs() if row["status"] == "succeeded"]
+    events = sorted([(r["started_unix_ms"], 1) for r in rows] +
+                    [(r["finished_unix_ms"], -1) for r in rows])
+    going = most = 0
+    for _, step in events:
+        going += step
+        most = max(most, going)
+    assert most <= 2
+
+
+def test_retries(make):
+    daemon = make("""
+flaky: {plugin: fail, schedule: "@startup", retry: {attempts: 3, backoff: 100ms}, config: {succeed_at: 3}}
+broken: {plugin: fail, schedule: "@startup", retry: {attempts: 2, backoff: 100ms}}
+wrong: {plugin: fail, schedule: "@startup", retry: {attempts: 5, backoff: 100ms}, config: {code: invalid}}
+unwilling: {plugin: skip, schedule: "@startup", retry: {attempts: 5, backoff: 100ms}}
+""")
+    daemon.wait_for(lambda: len([r for r in daemon.runs() if r["status"] not in
+                                 ("due", "started")]) == 4)
+    found = {r["job"]: (r["status"], r["attempt"]) for r in daemon.runs()}
+    assert found == {"flaky": ("succeeded", 3), "broken": ("failed", 2), "wrong": ("failed", 1),
+                     "unwilling": ("skipped", 1)}
+
+
+def test_timeout(make):
+    daemon = make("""
+obeys: {plugin: hang, action: wait, schedule: "@startup", timeout: 300ms}
+stubborn: {plugin: hang, schedule: "@startup", timeout: 300ms, kill_after: 200ms}
+""")
+    daemon.wait_for(lambda: len(daemon.runs(status="timed_out")) == 2)
+    assert {r["exit_status"] for r in daemon.runs()} == {124}
+
+
+# ---- death and adoption ------------------------------------------------------------------------
+
+
+def test_work_outlives_the_daemon(make):
+    daemon = make('a: {plugin: witness, schedule: "@startup", concurrency: queue, '
+                  'config: {file: $WITNESS, take: 2s}}')
+    daemon.wait_for(lambda: witnessed(daemon))
+    daemon.kill()
+    daemon.start()
+    daemon.wait_for(lambda: len(daemon.runs("a", status="succeeded")) == 2)
+    assert len(witnessed(daemon)) == len(witnessed(daemon, "done")) == 2
+    assert any("adopted" in m["message"] for m in daemon.messages())
+    first, second = daemon.runs("a")
+    assert first["finished_unix_ms"] <= second["started_unix_ms"]  # the overlap rule held
+
+
+def test_work_that_ended_while_nobody_looked(make):
+    daemon = make('a: {plugin: witness, schedule: "@startup", concurrency: allow, '
+                  'config: {file: $WITNESS, take: 500ms}}')
+    daemon.wait_for(lambda: witnessed(daemon))
+    daemon.kill()
+    time.sleep(1)
+    daemon.start()
+    daemon.wait_for(lambda: len(daemon.runs("a", status="succeeded")) == 2)
+    assert len(witnessed(daemon)) == 2
+
+
+def test_a_guard_that_is_killed_loses_the_run(make):
+    daemon = make("""
+once: {plugin: hang, action: wait}
+again: {plugin: witness, retry: {attempts: 2, backoff: 100ms}, config: {file: $WITNESS, take: 1s}}
+""")
+    for job in ("once", "again"):
+        assert daemon.ask("POST", f"/api/v1/jobs/{job}/trigger", {})[0] < 300
+    daemon.wait_for(lambda: len(daemon.runs(status="started")) == 2 and witnessed(daemon))
+    for pid in daemon.family()[0]:
+        os.kill(pid, signal.SIGKILL)
+    daemon.wait_for(lambda: daemon.runs("once", status="lost") and
+                    daemon.runs("again", status="succeeded"))
+    assert len(witnessed(daemon)) == 2 and len(witnessed(daemon, "done")) == 1
+
+
+def test_killed_again_and_again(make):
+    """Whatever is cut short at whatever moment: each slot is one row and runs at most once."""
+    daemon = make('a: {plugin: witness, schedule: "* * * * * *", misfire: all, concurrency: allow, '
+                  'config: {file: $WITNESS}}')
+    for i in range(12):
+        time.sleep(0.13 * (i % 5) + 0.05)
+        daemon.kill()
+        daemon.start()
+    time.sleep(1)
+    daemon.wait_for(lambda: not daemon.runs(status="due"))
+    daemon.stop()
+    rows = daemon.runs("a")
+    slots = [row["slot_unix_ms"] for row in rows]
+    assert slots == list(range(slots[0], slots[-1] + 1, 1000))
+    assert {row["status"] for row in rows} == {"succeeded"}
+    assert sorted(int(line[3]) for line in witnessed(daemon, "done")) == slots
+
+
+# ---- stop, reload, pause -----------------------------------------------------------------------
+
+
+def test_stop_waits_and_then_says_what_it_stopped(make):
+    daemon = make('quick: {plugin: witness, config: {file: $WITNESS, take: 600ms}}\n'
+                  'slow: {plugin: hang, action: wait}', core=", shutdown_grace: 1500ms")
+    for job in ("quick", "slow"):
+        daemon.ask("POST", f"/api/v1/jobs/{job}/trigger", {})
+    daemon.wait_for(lambda: len(daemon.runs(status="started")) == 2)
+    assert daemon.stop() == 0
+    assert {(r["job"], r["status"], r["reason"]) for r in daemon.runs()} == {
+        ("quick", "succeeded", ""), ("slow", "cancelled", "shutdown")}
+    assert any("stopping attempt 1" in m["message"] and m["job"] == "slow"
+               for m in daemon.messages())
+
+
+def test_asked_again_it_ends_sooner(make):
+    daemon = make("slow: {plugin: hang, kill_after: 60s}", core=", shutdown_grace: 60s")
+    daemon.ask("POST", "/api/v1/jobs/slow/trigger", {})
+    daemon.wait_for(lambda: daemon.runs(status="started"))
+    for _ in range(3):
+        daemon.process.send_signal(signal.SIGTERM)
+        time.sleep(0.3)
+    assert daemon.process.wait(20) == 0
+    assert daemon.runs()[0]["status"] != "started"
+
+
+def test_reload_is_all_or_nothing(make):
+    daemon = make('a: {plugin: noop, schedule: "* * * * * *"}')
+    configure(daemon.world, 'a: {plugin: noop}\nb: {plugin: nope}')
+    daemon.process.send_signal(signal.SIGHUP)
+    daemon.wait_for(lambda: any("stays as it was" in m["message"] for m in daemon.messages()))
+    count = len(daemon.runs("a"))
+    daemon.wait_for(lambda: len(daemon.runs("a")) > count + 1)
+    configure(daemon.world, 'b: {plugin: noop, schedule: "* * * * * *"}')
+    daemon.process.send_signal(signal.SIGHUP)
+    daemon.wait_for(lambda: daemon.runs("b", status="succeeded"))
+    count = len(daemon.runs("a"))
+    daemon.wait_for(lambda: len(daemon.runs("b", status="succeeded")) > 2)
+    assert len(daemon.runs("a")) == count
+
+
+def test_reload_leaves_running_work_alone(make):
+    jobs = 'a: {plugin: witness, concurrency: queue, config: {file: $WITNESS, take: 1s}}\n'
+    daemon = make(jobs)
+    for _ in range(2):
+        daemon.ask("POST", "/api/v1/jobs/a/trigger", {})
+    daemon.wait_for(lambda: witnessed(daemon))
+    configure(daemon.world, "b: {plugin: noop}")
+    assert daemon.ask("POST", "/api/v1/reload")[0] == 200
+    daemon.wait_for(lambda: len([r for r in daemon.runs("a") if r["finished_unix_ms"]]) == 2)
+    assert sorted(statuses(daemon.runs("a"))) == [("skipped", "removed"), ("succeeded", "")]
+
+
+def test_what_was_edited_never_fires_the_past(make, clock):
+    daemon = make('a: {plugin: noop, schedule: "0 * * * *"}', clock=clock)
+    daemon.kill()
+    configure(daemon.world, 'a: {plugin: noop, schedule: "30 * * * *"}\n'
+                            'b: {plugin: noop, schedule: "30 * * * *"}')
+    clock.set(START + 5 * HOUR)
+    daemon.start()
+    time.sleep(0.5)
+    assert daemon.runs() == []
+    clock.set(START + 6 * HOUR)
+    daemon.wait_for(lambda: len(daemon.runs(status="succeeded")) == 2)
+
+
+def test_pause(make, clock):
+    daemon = make('a: {plugin: noop, schedule: "0 * * * *", misfire: all}', clock=clock)
+    assert daemon.ask("POST", "/api/v1/jobs/a/pause")[0] == 200
+    clock.set(START + 2 * HOUR)
+    daemon.wait_for(lambda: len(daemon.runs("a")) == 2)
+    daemon.kill()
+    clock.set(START + 4 * HOUR)
+    daemon.start()
+    daemon.wait_for(lambda: len(daemon.runs("a")) == 4)
+    assert daemon.ask("POST", "/api/v1/jobs/a/resume")[0] == 200
+    clock.set(START + 5 * HOUR)
+    daemon.wait_for(lambda: daemon.runs("a", status="succeeded"))
+    assert statuses(daemon.runs("a")) == [("skipped", "paused")] * 4 + [("succeeded", "")]
+
+
+def test_cancel(make):
+    daemon = make("a: {plugin: hang, action: wait, concurrency: queue, retry: {attempts: 3}}")
+    for _ in range(2):
+        daemon.ask("POST", "/api/v1/jobs/a/trigger", {})
+    running = daemon.wait_for(lambda: daemon.runs("a", status="started"))[0]
+    waiting = daemon.runs("a", status="due")[0]
+    for row in (waiting, running):
+        assert daemon.ask("POST", f"/api/v1/runs/{row['id']}/cancel")[0] < 300
+    daemon.wait_for(lambda: len(daemon.runs("a", status="cancelled")) == 2)
+    assert daemon.ask("POST", f"/api/v1/runs/{running['id']}/cancel")[0] == 409
+
+
+# ---- trouble -----------------------------------------------------------------------------------
+
+
+def test_a_spool_that_cannot_be_written(make):
+    daemon = make('a: {plugin: noop, schedule: "* * * * * *", concurrency: allow}')
+    daemon.wait_for(lambda: daemon.runs("a", status="succeeded"))
+    runs = daemon.world.state / "runs"
+    runs.rename(daemon.world.state / "away")
+    runs.write_text("not a folder")
+    daemon.wait_for(lambda: any("cannot start a run" in m["message"] for m in daemon.messages()))
+    time.sleep(1.5)
+    runs.unlink()
+    (daemon.world.state / "away").rename(runs)
+    daemon.wait_for(lambda: len(daemon.runs("a", status="succeeded")) >= 4)
+    time.sleep(1)
+    slots = [row["slot_unix_ms"] for row in daemon.runs("a")]
+    assert slots == list(range(slots[0], slots[-1] + 1, 1000))
+    assert sum("cannot start a run" in m["message"] for m in daemon.messages()) == 1
+
+
+def test_old_runs_and_their_folders_go(make):
+    daemon = make('a: {plugin: noop, schedule: "* * * * * *"}', core=", history: {runs: 2}")
+    folder = daemon.world.state / "runs"
+    first = daemon.wait_for(lambda: daemon.runs("a", status="succeeded"))[0]["id"]
+    assert (folder / first).is_dir()
+    daemon.wait_for(lambda: not (folder / first).exists())
+    daemon.wait_for(lambda: first not in [row["id"] for row in daemon.runs("a")])
+    assert len(daemon.runs("a")) >= 2
