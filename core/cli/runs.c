@@ -24,7 +24,7 @@
 
 enum { TEXT_LIMIT = 20, ROW_LIMIT = 4 * 1024 * 1024, FLUSH_BYTES = 64 * 1024, WHY_BYTES = 72 };
 
-/* ---- JSON ------------------------------------------------------------------------------------ */
+/* ---- JSON ----------------------------------------------------------------------------------- */
 
 static void add_key(struct rc_buf *out, const char *key, const char *text)
 {
@@ -107,7 +107,7 @@ static int end_stream(struct stream *stream, int status)
     return CORE_EXIT_FAILED;
 }
 
-/* ---- text ------------------------------------------------------------------------------------ */
+/* ---- text ----------------------------------------------------------------------------------- */
 
 /* Cells of a table that grows by rows. */
 struct table {
@@ -220,7 +220,7 @@ static void tabulate_run(void *context, const struct core_run_record *run)
     add_cell(table, why_text(run->reason, run->message));
 }
 
-/* ---- one run --------------------------------------------------------------------------------- */
+/* ---- one run -------------------------------------------------------------------------------- */
 
 static void add_line(struct rc_buf *out, const char *key, const char *format, ...) RC_PRINTF(3, 4);
 
@@ -333,7 +333,7 @@ static enum rc_code show_json(struct core_ledger *ledger, const char *id, struct
     return RC_OK;
 }
 
-/* ---- the command ----------------------------------------------------------------------------- */
+/* ---- the command ---------------------------------------------------------------------------- */
 
 static enum rc_code read_limit(const char *text, int64_t *limit, struct rc_error *err)
 {

@@ -31,7 +31,7 @@
 #include <string.h>
 #include <unistd.h>
 
-/* ---- names ----------------------------------------------------------------------------------- */
+/* ---- names ---------------------------------------------------------------------------------- */
 
 static const char *const status_names[CORE_RUN_STATUS_COUNT] = {
     [CORE_RUN_DUE] = "due",
@@ -60,7 +60,7 @@ bool core_run_status_parse(const char *name, enum core_run_status *out)
     return false;
 }
 
-/* ---- texts ----------------------------------------------------------------------------------- */
+/* ---- texts ---------------------------------------------------------------------------------- */
 
 void core_texts_add(struct core_texts *texts, const char *text)
 {
@@ -102,7 +102,7 @@ enum rc_code core_ledger_query_texts(struct core_ledger *ledger, const char *sta
     }
 }
 
-/* ---- the one daemon of a state that is of one machine ------------------------------------------ */
+/* ---- the one daemon of a state that is of one machine --------------------------------------- */
 
 /*
  * A record lock of fcntl(2) belongs to this process alone: children that it forks have no part in
@@ -142,7 +142,7 @@ static enum rc_code lock_state(struct core_ledger *ledger, const char *url, stru
     return RC_OK;
 }
 
-/* ---- executors -------------------------------------------------------------------------------- */
+/* ---- executors ------------------------------------------------------------------------------ */
 
 static enum rc_code add_executor(struct core_ledger *ledger, struct rc_error *err)
 {
@@ -316,7 +316,7 @@ enum rc_code core_ledger_rejoin(struct core_ledger *ledger, const char *id, stru
     return add_executor(ledger, err);
 }
 
-/* ---- transactions ----------------------------------------------------------------------------- */
+/* ---- transactions --------------------------------------------------------------------------- */
 
 static enum rc_code check_membership(struct core_ledger *ledger, struct rc_error *err)
 {

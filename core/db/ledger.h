@@ -79,7 +79,7 @@ struct core_run_record {
 
 typedef void core_run_record_fn(void *context, const struct core_run_record *record);
 
-/* ---- joining --------------------------------------------------------------------------------- */
+/* ---- joining -------------------------------------------------------------------------------- */
 
 /*
  * Opens the ledger at the state's URL and adds the executor's row; what a daemon commits survives a
@@ -119,7 +119,7 @@ RC_MUST_CHECK enum rc_code core_ledger_begin(struct core_ledger *ledger, struct 
 RC_MUST_CHECK enum rc_code core_ledger_commit(struct core_ledger *ledger, struct rc_error *err);
 void core_ledger_rollback(struct core_ledger *ledger);
 
-/* ---- jobs ------------------------------------------------------------------------------------ */
+/* ---- jobs ----------------------------------------------------------------------------------- */
 
 struct core_job_record {
     const char *name;
@@ -150,7 +150,7 @@ RC_MUST_CHECK enum rc_code core_ledger_pause(struct core_ledger *ledger, const c
 RC_MUST_CHECK enum rc_code core_ledger_resume(struct core_ledger *ledger, const char *job,
                                               bool *changed, struct rc_error *err);
 
-/* ---- runs ------------------------------------------------------------------------------------ */
+/* ---- runs ----------------------------------------------------------------------------------- */
 
 enum core_overlap_rule {
     CORE_OVERLAP_ALLOW,
@@ -183,7 +183,7 @@ enum core_claimed {
  * rows of the job that are due or started, of any daemon: FORBID records a skip with the reason
  * "overlap", QUEUE waits, REPLACE asks those to stop (their 'cancel' becomes "replaced") and waits.
  * Runs in the foreground are kept apart by the job's lock, not here. A claim that is made again,
- * with the same id, gives the same answer again.
+ * with the same id, gives the same answer again. RC_CONFLICT: another run has that id.
  */
 RC_MUST_CHECK enum rc_code core_ledger_claim(struct core_ledger *ledger,
                                              const struct core_claim *claim, enum core_claimed *out,
@@ -250,7 +250,7 @@ RC_MUST_CHECK enum rc_code core_ledger_take_over(struct core_ledger *ledger, int
 RC_MUST_CHECK enum rc_code core_ledger_settle_foreground(struct core_ledger *ledger,
                                                          int64_t now_unix_ms, struct rc_error *err);
 
-/* ---- reading --------------------------------------------------------------------------------- */
+/* ---- reading -------------------------------------------------------------------------------- */
 
 struct core_run_filter {
     const char *job, *plugin;             /* NULL: any */
@@ -297,7 +297,7 @@ RC_MUST_CHECK enum rc_code core_ledger_last_ends(struct core_ledger *ledger,
                                                  enum core_run_status status, core_last_end_fn *fn,
                                                  void *context, struct rc_error *err);
 
-/* ---- retention and notices ------------------------------------------------------------------- */
+/* ---- retention and notices ------------------------------------------------------------------ */
 
 /*
  * Removes at most 'limit' ended runs that finished before 'before_unix_ms', or of which their job

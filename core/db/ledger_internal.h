@@ -7,7 +7,7 @@
 #include <db/ledger.h>
 #include <db/session.h>
 
-/* Of a run that has not ended. As the partial indexes have it, word for word, or they are no use. */
+/* Of a run that has not ended; word for word as the partial indexes have it, or they are no use. */
 #define CORE_LEDGER_OPEN "status IN ('due', 'started')"
 
 struct core_ledger {

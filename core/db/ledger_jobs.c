@@ -98,7 +98,7 @@ enum rc_code core_ledger_resume(struct core_ledger *ledger, const char *job, boo
     return RC_OK;
 }
 
-/* ---- latest ends ----------------------------------------------------------------------------- */
+/* ---- latest ends ---------------------------------------------------------------------------- */
 
 static const char success_statement[] =
     "INSERT INTO jobs (name, fingerprint, settled_unix_ms, last_success_unix_ms) "

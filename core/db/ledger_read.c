@@ -10,7 +10,7 @@
 
 enum { PAGE = 500, STATEMENT_LIMIT = 4096, PARAMS = 12 };
 
-/* ---- rows to records --------------------------------------------------------------------------- */
+/* ---- rows to records ------------------------------------------------------------------------ */
 
 static enum rc_code read_status(const struct rc_value *value, const char *id,
                                 enum core_run_status *out, struct rc_error *err)
@@ -74,7 +74,7 @@ enum rc_code core_ledger_each_run(struct core_ledger *ledger, const char *statem
     }
 }
 
-/* ---- places ------------------------------------------------------------------------------------ */
+/* ---- places --------------------------------------------------------------------------------- */
 
 void core_run_place_clear(struct core_run_place *place)
 {
@@ -100,7 +100,7 @@ enum rc_code core_ledger_place(struct core_ledger *ledger, const char *id,
     return RC_OK;
 }
 
-/* ---- lists ------------------------------------------------------------------------------------- */
+/* ---- lists ---------------------------------------------------------------------------------- */
 
 /* A page under way: passes records on and keeps the place of the last. */
 struct page {
@@ -141,10 +141,13 @@ static void add_condition(struct query *query, const char *condition, struct rc_
 
 static void add_statuses(struct query *query, unsigned statuses)
 {
+    const unsigned open = 1u << CORE_RUN_DUE | 1u << CORE_RUN_STARTED;
     const char *separator = " AND status IN (";
 
     if (statuses == 0)
         return;
+    if ((statuses & ~open) == 0)
+        rc_buf_adds(&query->text, " AND " CORE_LEDGER_OPEN); /* else the partial index is no use */
     for (int i = 0; i < CORE_RUN_STATUS_COUNT; i++)
         if (statuses & (1u << i)) {
             rc_buf_adds(&query->text, separator);
@@ -282,7 +285,7 @@ enum rc_code core_ledger_attempts(struct core_ledger *ledger, const char *id,
     }
 }
 
-/* ---- what came before -------------------------------------------------------------------------- */
+/* ---- what came before ----------------------------------------------------------------------- */
 
 enum rc_code core_ledger_was_failing(struct core_ledger *ledger, const char *job, const char *run,
                                      bool *out, struct rc_error *err)

@@ -11,7 +11,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* ---- claim ----------------------------------------------------------------------------------- */
+/* ---- claim ---------------------------------------------------------------------------------- */
 
 /* Whether another run of the job has not ended. */
 static enum rc_code has_open(struct core_ledger *ledger, const struct core_claim *claim, bool *out,
@@ -97,21 +97,27 @@ static enum rc_code insert(struct core_ledger *ledger, const struct core_claim *
 static enum rc_code recognise(struct core_ledger *ledger, const struct core_claim *claim,
                               enum core_claimed *out, struct rc_error *err)
 {
-    const struct rc_value params[] = {
-        rc_value_text(claim->id),
-        rc_value_text(ledger->self.id),
-    };
+    const struct rc_value params[] = { rc_value_text(claim->id) };
     RC_ROWS_AUTO(rows);
     const struct rc_value *row;
     enum core_run_status status;
 
     *out = CORE_CLAIM_TAKEN;
     if (core_session_query(ledger->session,
-                           "SELECT status, attempt FROM runs WHERE id = $1 AND executor = $2",
+                           "SELECT status, attempt, executor, job, slot_unix_ms FROM runs "
+                           "WHERE id = $1",
                            params, RC_ARRAY_LEN(params), &rows, err) ||
         rc_rows_next(rows, &row, err))
         return err->code;
-    if (!row || !core_run_status_parse(core_ledger_text(&row[0]), &status))
+    if (!row)
+        return RC_OK;
+    if (!rc_str_eq(core_ledger_text(&row[3]), claim->job) ||
+        claim->has_slot != (row[4].type != RC_VALUE_NULL) ||
+        (claim->has_slot && claim->slot_unix_ms != row[4].integer))
+        return rc_fail(err, RC_CONFLICT,
+                       "the id '%s' belongs to another run; claim it with another one", claim->id);
+    if (!rc_str_eq(core_ledger_text(&row[2]), ledger->self.id) ||
+        !core_run_status_parse(core_ledger_text(&row[0]), &status))
         return RC_OK;
     if (status == CORE_RUN_STARTED && row[1].integer == 1)
         *out = CORE_CLAIM_STARTED;
@@ -155,7 +161,7 @@ enum rc_code core_ledger_claim(struct core_ledger *ledger, const struct core_cla
     return RC_OK;
 }
 
-/* ---- a row as it is --------------------------------------------------------------------------- */
+/* ---- a row as it is ------------------------------------------------------------------------- */
 
 struct found {
     bool is_there;
@@ -210,7 +216,7 @@ static enum rc_code refuse(const char *id, const struct found *found, struct rc_
                    core_run_status_name(found->status), (long long)found->attempt);
 }
 
-/* ---- start ----------------------------------------------------------------------------------- */
+/* ---- start ---------------------------------------------------------------------------------- */
 
 static const char start_statement[] =
     "UPDATE runs SET status = 'started', attempt = $2, started_unix_ms = $3, finished_unix_ms = 0, "
@@ -253,7 +259,7 @@ enum rc_code core_ledger_start(struct core_ledger *ledger, const char *id,
     return rc_fail(err, RC_SKIPPED, "another run of the job '%s' is under way", found.job);
 }
 
-/* ---- end ------------------------------------------------------------------------------------- */
+/* ---- end ------------------------------------------------------------------------------------ */
 
 /* Whether the run waits for another attempt because this one was lost. */
 static enum rc_code was_lost(struct core_ledger *ledger, const char *id, int64_t attempt, bool *out,
@@ -288,8 +294,8 @@ static enum rc_code is_late(struct core_ledger *ledger, const char *id, const st
 }
 
 /*
- * A text that the plugin may have had a hand in: a server refuses bytes that are not UTF-8, and with
- * them the whole transaction.
+ * A text that the plugin may have had a hand in: a server refuses bytes that are not UTF-8, and
+ * with them the whole transaction.
  */
 static char *clean(const char *text)
 {
@@ -452,7 +458,7 @@ enum rc_code core_ledger_lose_runs(struct core_ledger *ledger, const char *execu
     return RC_OK;
 }
 
-/* ---- requests to stop ------------------------------------------------------------------------- */
+/* ---- requests to stop ----------------------------------------------------------------------- */
 
 enum rc_code core_ledger_cancel(struct core_ledger *ledger, const char *id, const char *reason,
                                 bool *found, struct rc_error *err)

@@ -50,6 +50,7 @@ const char core_ledger_schema[] =
     "UNIQUE (job, slot_unix_ms));"
     "CREATE INDEX runs_by_age ON runs (due_unix_ms, nominal_unix_ms, id);"
     "CREATE INDEX runs_of_job ON runs (job, due_unix_ms, nominal_unix_ms, id);"
+    "CREATE INDEX runs_open ON runs (due_unix_ms, nominal_unix_ms, id) WHERE " CORE_LEDGER_OPEN ";"
     "CREATE INDEX runs_open_of_job ON runs (job) WHERE " CORE_LEDGER_OPEN ";"
     "CREATE INDEX runs_open_of_executor ON runs (executor) WHERE " CORE_LEDGER_OPEN ";"
 

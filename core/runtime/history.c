@@ -42,7 +42,7 @@ static enum rc_code open_ledger(const char *state, const struct core_run *run,
     return core_ledger_open(state, &self, out, err);
 }
 
-/* ---- begin ----------------------------------------------------------------------------------- */
+/* ---- begin ---------------------------------------------------------------------------------- */
 
 static enum rc_code claim(struct core_ledger *ledger, const struct core_run *run,
                           struct rc_error *err)
@@ -91,7 +91,7 @@ void core_history_begin(struct core_history *history, const struct core_run *run
     core_ledger_close(ledger);
 }
 
-/* ---- end ------------------------------------------------------------------------------------- */
+/* ---- end ------------------------------------------------------------------------------------ */
 
 static void add_counters(const struct core_status *status, struct rc_buf *out)
 {

@@ -16,7 +16,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-/* ---- claims ------------------------------------------------------------------------------------ */
+/* ---- claims --------------------------------------------------------------------------------- */
 
 static void a_slot_has_one_row_and_a_claim_knows_its_own_again(void **state)
 {
@@ -31,6 +31,25 @@ static void a_slot_has_one_row_and_a_claim_knows_its_own_again(void **state)
     assert_string_equal(ledger_row(ledger, "r2"), "not_found");
     assert_int_equal(ledger_finish(ledger, "r1", 1, CORE_RUN_SUCCEEDED, 0), RC_OK);
     assert_int_equal(ledger_claim(ledger, &mine), CORE_CLAIM_TAKEN);
+    core_ledger_close(ledger);
+}
+
+static void two_runs_do_not_share_an_id(void **state)
+{
+    struct core_ledger *ledger = ledger_join("d1", "daemon", 30000);
+    struct core_claim first = ledger_slot("r1", 500), second = ledger_slot("r1", 501);
+    struct rc_error err = RC_ERROR_INIT;
+    enum core_claimed claimed;
+
+    (void)state;
+    second.overlap = CORE_OVERLAP_ALLOW;
+    assert_int_equal(ledger_claim(ledger, &first), CORE_CLAIM_STARTED);
+    expect_ok(core_ledger_begin(ledger, &err));
+    assert_int_equal(core_ledger_claim(ledger, &second, &claimed, &err), RC_CONFLICT);
+    second.id = "r2";
+    expect_ok(core_ledger_claim(ledger, &second, &claimed, &err));
+    expect_ok(core_ledger_commit(ledger, &err));
+    assert_int_equal(claimed, CORE_CLAIM_STARTED);
     core_ledger_close(ledger);
 }
 
@@ -117,7 +136,7 @@ static void a_replacing_run_asks_the_others_to_stop_unless_its_slot_is_taken(voi
     core_ledger_close(ledger);
 }
 
-/* ---- attempts ---------------------------------------------------------------------------------- */
+/* ---- attempts ------------------------------------------------------------------------------- */
 
 static void add_attempt(void *context, const struct core_attempt_record *record)
 {
@@ -238,7 +257,7 @@ static void what_a_worker_says_need_not_be_text(void **state)
     core_ledger_close(ledger);
 }
 
-/* ---- jobs -------------------------------------------------------------------------------------- */
+/* ---- jobs ----------------------------------------------------------------------------------- */
 
 static void add_job(void *context, const struct core_job_record *record)
 {
@@ -322,7 +341,7 @@ static void latest_ends_outlive_the_runs(void **state)
     core_ledger_close(ledger);
 }
 
-/* ---- notices ----------------------------------------------------------------------------------- */
+/* ---- notices -------------------------------------------------------------------------------- */
 
 static void add_notice(void *context, const struct core_notice *notice)
 {
@@ -392,7 +411,7 @@ static void notices_wait_until_they_are_delivered(void **state)
     core_ledger_close(next);
 }
 
-/* ---- lists and retention ----------------------------------------------------------------------- */
+/* ---- lists and retention -------------------------------------------------------------------- */
 
 static void fill(struct core_ledger *ledger, int count)
 {
@@ -518,6 +537,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         LEDGER_TEST(a_slot_has_one_row_and_a_claim_knows_its_own_again),
+        LEDGER_TEST(two_runs_do_not_share_an_id),
         LEDGER_TEST(claims_obey_the_overlap_rule),
         LEDGER_TEST(what_may_not_start_waits_and_what_is_skipped_says_why),
         LEDGER_TEST(a_replacing_run_asks_the_others_to_stop_unless_its_slot_is_taken),

@@ -49,7 +49,7 @@ static int64_t value(struct core_ledger *ledger, const char *statement)
     return row[0].integer;
 }
 
-/* ---- one daemon on a state of one machine -------------------------------------------------------- */
+/* ---- one daemon on a state of one machine --------------------------------------------------- */
 
 /* Joins in a process of its own, says so, and waits to be killed; with a child that lives on. */
 static pid_t other_daemon(bool with_guard, pid_t *guard)
@@ -180,7 +180,7 @@ static void a_child_that_forgot_its_daemon_has_a_connection_like_any_other(void 
     core_ledger_close(ledger);
 }
 
-/* ---- the dead and their work ------------------------------------------------------------------- */
+/* ---- the dead and their work ---------------------------------------------------------------- */
 
 /* A daemon that leaves r1 started, r2 waiting and r3 done, and dies without a word. */
 static void die_with_work(const char *id)
@@ -296,7 +296,7 @@ static void lost_runs_of_the_foreground_are_settled_by_whoever_looks(void **stat
     core_ledger_close(front);
 }
 
-/* ---- daemons that come back, where several share a state --------------------------------------- */
+/* ---- daemons that come back, where several share a state ------------------------------------ */
 
 static void one_that_was_taken_for_dead_writes_nothing_but_late_ends(void **state)
 {
@@ -368,7 +368,7 @@ static void a_late_failure_waits_for_the_attempt_that_replaces_it(void **state)
     core_ledger_close(first);
 }
 
-/* ---- races ------------------------------------------------------------------------------------- */
+/* ---- races ---------------------------------------------------------------------------------- */
 
 enum { RACERS = 6, SLOTS = 150 };
 
@@ -423,7 +423,7 @@ static void every_slot_goes_to_one_of_many(void **state)
     core_ledger_close(ledger);
 }
 
-/* ---- kill -9 ----------------------------------------------------------------------------------- */
+/* ---- kill -9 -------------------------------------------------------------------------------- */
 
 enum { KILLS = 200, SLOTS_LIMIT = 100000 };
 
@@ -557,7 +557,7 @@ static void kill_9_at_any_moment_loses_nothing_and_repeats_nothing(void **state)
     close(evidence_fd);
 }
 
-/* ---- disks and former versions ------------------------------------------------------------------ */
+/* ---- disks and former versions -------------------------------------------------------------- */
 
 static void a_full_disk_leaves_nothing_half_written(void **state)
 {
