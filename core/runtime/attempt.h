@@ -98,8 +98,8 @@ void core_attempt_result(struct core_attempt *attempt, struct core_attempt_resul
 void core_attempt_result_clear(struct core_attempt_result *result);
 
 /*
- * Lets go of it: unmaps, closes, also the pidfd. The files of the attempt but its log are removed if
- * 'settled'.
+ * Lets go of it: unmaps, closes, also the pidfd. If 'settled', the files of the attempt but its log
+ * are removed.
  */
 void core_attempt_close(struct core_attempt *attempt, bool settled);
 

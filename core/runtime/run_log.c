@@ -33,6 +33,7 @@ struct core_run_log {
     int64_t dropped_bytes, told_bytes; /* told: as far as the log says so */
     int error_number;                  /* of the last failed write */
     bool in_gap;                       /* the line that goes on was not written from its start */
+    bool nowhere;                      /* there is no file */
 
     int64_t allowed_bytes, burst_bytes, filled_mono_ms; /* a bucket that fills with time */
 };
@@ -67,7 +68,8 @@ struct core_run_log *core_run_log_open(const char *path, int64_t limit_bytes, in
     };
     log->allowed_bytes = log->burst_bytes;
     log->error_number = open_part(log);
-    if (log->error_number) {
+    log->nowhere = log->error_number != 0;
+    if (log->nowhere) {
         int nothing = core_fd_open("/dev/null", O_WRONLY, 0);
 
         dup2(nothing, fd);
@@ -160,6 +162,10 @@ static size_t share_of_part(const struct core_run_log *log, const char *data, si
 void core_run_log_add(struct core_run_log *log, const char *data, size_t len)
 {
     log->allowed_bytes -= (int64_t)len;
+    if (log->nowhere) {
+        log->dropped_bytes += (int64_t)len;
+        return;
+    }
     while (len > 0) {
         size_t share = share_of_part(log, data, len);
 

@@ -16,8 +16,8 @@ struct core_run_log;
 
 /*
  * Writes to 'path' and, for the older part, PATH.1, at most 'limit_bytes' in both, beside some
- * lines of its own. The file stands as descriptor 'fd', such as STDERR_FILENO, also for others' lines;
- * where it cannot be made, that is /dev/null and all is dropped.
+ * lines of its own. The file stands as descriptor 'fd', such as STDERR_FILENO, also for others'
+ * lines; where it cannot be made, that is /dev/null and all is dropped.
  */
 struct core_run_log *core_run_log_open(const char *path, int64_t limit_bytes, int fd);
 
