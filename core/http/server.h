@@ -124,7 +124,7 @@ typedef void core_http_handler(void *context, struct core_http_exchange *exchang
 
 /*
  * What is 0 or NULL gets the default that is named with it. A connection holds memory of
- * 'head_bytes' and half as much again, as long as it lasts.
+ * 'head_bytes' and 8 KiB, as long as it lasts.
  */
 struct core_http_options {
     unsigned connections;             /* 512; fewer where the process may not open as many files */

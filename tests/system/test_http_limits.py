@@ -457,6 +457,38 @@ def test_few_descriptors():
             client.close()
 
 
+def test_no_descriptors_left():
+    """Whom there is no descriptor for is told so, and does not keep the server busy."""
+    with serving("127.0.0.1:0") as server:
+        first = server.dial()
+        first.sendall(KEEP)
+        assert status_of(hear_one(first)) == 200
+        held = len(os.listdir(f"/proc/{server.process.pid}/fd"))
+        resource.prlimit(server.process.pid, resource.RLIMIT_NOFILE, (held, 4096))
+        for _ in range(20):
+            assert status_of(server.talk(GOOD)) == 503
+        first.sendall(KEEP)
+        assert status_of(hear_one(first)) == 200
+        # Not even one to refuse with: they wait.
+        resource.prlimit(server.process.pid, resource.RLIMIT_NOFILE, (1, 4096))
+        waiting = server.dial()
+        waiting.sendall(GOOD)
+        began = cpu_seconds(server)
+        time.sleep(1)
+        assert cpu_seconds(server) - began < 0.5
+        first.sendall(KEEP)
+        assert status_of(hear_one(first)) == 200
+        resource.prlimit(server.process.pid, resource.RLIMIT_NOFILE, (4096, 4096))
+        assert status_of(hear(waiting)) == 200
+        first.close()
+        waiting.close()
+
+
+def cpu_seconds(server):
+    fields = Path(f"/proc/{server.process.pid}/stat").read_text().rpartition(")")[2].split()
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+
 def test_a_flood_of_connections_with_good_clients_among_them():
     with serving("connections=200", "127.0.0.1:0") as server:
         stop = threading.Event()
