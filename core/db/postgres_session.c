@@ -213,8 +213,8 @@ static enum rc_code run(struct core_postgres *db, const char *statements, struct
 
 /*
  * The core runs few statements often, so the server keeps them; they are told apart by their text
- * and their parameters' types, of which a NULL leaves one open. Returns the name of one that is
- * kept; NULL with RC_OK: it is not, as the plugins' are not.
+ * and their parameters' types, of which a NULL leaves one open. Without *kept it is to be sent as a
+ * whole, as those of plugins are.
  */
 static enum rc_code keep(struct core_postgres *db, const char *statement,
                          const struct parameters *parameters, char name[32], bool *kept,
@@ -231,6 +231,8 @@ static enum rc_code keep(struct core_postgres *db, const char *statement,
     for (size_t i = 0; i < parameters->count; i++)
         rc_buf_addf(&key, "%u,", parameters->types[i]);
     rc_buf_adds(&key, statement);
+    if (key.overflow)
+        return RC_OK;
     for (size_t i = 0; i < key.len; i++)
         hash = (hash ^ (unsigned char)key.data[i]) * UINT64_C(0x100000001b3);
     slot = hash % CORE_POSTGRES_CACHE;

@@ -191,6 +191,27 @@ static void a_transaction_that_stands_still_is_ended(void **state)
     expect_things(0);
 }
 
+/* Texts that are too long to be kept are told apart all the same. */
+static void statements_may_be_long(void **state)
+{
+    enum { LONG = 1200000, END = 64 };
+    char *text = rc_malloc(LONG + END);
+    struct rc_error err = RC_ERROR_INIT;
+
+    (void)state;
+    memset(text, ' ', LONG);
+    for (int i = 1; i < 4; i++) {
+        RC_ROWS_AUTO(rows);
+        const struct rc_value *row;
+
+        (void)snprintf(text + LONG, END, "SELECT %d", i);
+        expect_ok(core_session_query(session, text, NULL, 0, &rows, &err));
+        expect_ok(rc_rows_next(rows, &row, &err));
+        assert_int_equal(row[0].integer, i);
+    }
+    free(text);
+}
+
 static void codes_follow_from_the_state_of_an_error(void **state)
 {
     static const struct {
@@ -414,6 +435,23 @@ static void the_url_may_set_options(void **state)
     core_db_close(other);
 }
 
+static void a_socket_is_an_address_too(void **state)
+{
+    const char *folder = getenv("RUN_CORE_POSTGRES_FOLDER");
+    RC_STR_AUTO host = rc_strdup(strchr(place_url, '@'));
+    char *port = strchr(host, ':') + 1;
+    struct rc_error err = RC_ERROR_INIT;
+
+    (void)state;
+    assert_non_null(folder);
+    *strchr(port, '/') = '\0';
+    RC_STR_AUTO url =
+        rc_strf("%.*s/postgres?host=%s&port=%s", (int)(strchr(place_url, '@') + 1 - place_url),
+                place_url, folder, port);
+    expect_ok(open_at(url, &err));
+    expect_ok(core_db_check(url, &err));
+}
+
 /* ---- plugins ------------------------------------------------------------------------------ */
 
 static const struct rc_migration notes[] = { { 1, "CREATE TABLE notes (text TEXT)" } };
@@ -526,6 +564,7 @@ int main(void)
         TEST(a_cut_within_a_transaction_undoes_it),
         TEST(a_commit_without_its_answer_is_not_known),
         TEST(a_transaction_that_stands_still_is_ended),
+        TEST(statements_may_be_long),
         TEST(codes_follow_from_the_state_of_an_error),
         TEST(a_slow_statement_is_ended_by_the_server),
         TEST(who_holds_the_schema_is_not_waited_for_for_ever),
@@ -535,6 +574,7 @@ int main(void)
         TEST(wrong_addresses_are_told_apart),
         TEST(a_silent_server_is_not_waited_for),
         TEST(the_url_may_set_options),
+        TEST(a_socket_is_an_address_too),
         TEST(a_plugin_connects_again_by_itself),
         TEST(plugins_have_schemas_of_their_own),
         TEST(types_that_are_not_ours_come_as_text),
