@@ -14,7 +14,15 @@
 /* clang-format off */
 static const struct core_command *const commands[] = {
     &core_command_run,
+    &core_command_daemon,
     &core_command_serve,
+    &core_command_trigger,
+    &core_command_cancel,
+    &core_command_logs,
+    &core_command_pause,
+    &core_command_resume,
+    &core_command_reload,
+    &core_command_token,
     &core_command_check,
     &core_command_list,
     &core_command_next,

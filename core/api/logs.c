@@ -277,10 +277,10 @@ static bool go_on(struct core_log_stream *stream, ssize_t *result)
     if (stream->ended)
         return false;
     look_for_end(stream);
+    if (stream->fd < 0)
+        open_log(stream); /* it may have been made by now, and all of it be there */
     if (stream->ended)
         return true; /* once more */
-    if (stream->fd < 0)
-        open_log(stream);
     *result = wait_for_more(stream);
     return false;
 }
