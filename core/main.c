@@ -6,6 +6,7 @@
 
 #include <cli/output.h>
 #include <os/clock.h>
+#include <os/init.h>
 
 #include <errno.h>
 #include <fcntl.h>
@@ -57,6 +58,7 @@ int main(int argc, char **argv)
     struct rc_error err = RC_ERROR_INIT;
 
     hold_standard_descriptors();
+    core_init_if_first();
     if (core_clock_init(&err))
         return core_cli_complain(&err);
     return core_cli_main(commands, argc, argv);

@@ -6,11 +6,14 @@
 #include <cli/output.h>
 
 #include <api/daemon.h>
+#include <os/clock.h>
+#include <os/notify.h>
 #include <runtime/config_check.h>
 #include <runtime/output.h>
 #include <supervisor/supervisor.h>
 
 #include <signal.h>
+#include <stdlib.h>
 #include <sys/resource.h>
 
 /* Longest time for the check of the configuration; only a plugin that hangs takes it. */
@@ -23,6 +26,7 @@ struct daemon {
     struct core_supervisor *supervisor;
     struct core_api *api;
     struct rlimit files; /* as it was at the start; runs get it back */
+    struct core_timer watchdog;
     bool ended;
 };
 
@@ -31,6 +35,38 @@ static void log_error(const struct rc_error *err)
 {
     core_output_log(RC_LOG_ERROR, NULL, 0, "%s%s%s", err->context, err->context[0] ? ": " : "",
                     err->cause);
+}
+
+/* ---- the service manager ------------------------------------------------------------------- */
+
+/* Where it does not listen, the daemon works all the same. */
+static void tell_manager(const char *state)
+{
+    struct rc_error err = RC_ERROR_INIT;
+
+    if (core_notify(state, &err))
+        core_output_log(RC_LOG_DEBUG, NULL, 0, "the service manager was not told: %s", err.cause);
+}
+
+/* From the loop's own timer: whoever is stuck in a callback does not get here. */
+static void feed_watchdog(void *context)
+{
+    struct daemon *daemon = context;
+
+    tell_manager(CORE_NOTIFY_WATCHDOG);
+    core_timer_set(daemon->loop, &daemon->watchdog,
+                   core_clock_mono_ms() + core_notify_watchdog_ms() / 2);
+}
+
+static void start_watchdog(struct daemon *daemon)
+{
+    daemon->watchdog = (struct core_timer){
+        .clock = CORE_TIMER_MONO,
+        .fn = feed_watchdog,
+        .context = daemon,
+    };
+    if (core_notify_watchdog_ms() > 0)
+        feed_watchdog(daemon);
 }
 
 /* ---- signals ------------------------------------------------------------------------------ */
@@ -47,12 +83,12 @@ static void on_stop(void *context)
 {
     struct daemon *daemon = context;
 
+    tell_manager(CORE_NOTIFY_STOPPING);
     core_supervisor_stop(daemon->supervisor, on_stopped, daemon);
 }
 
-static void on_reload(void *context)
+static void reload(struct daemon *daemon)
 {
-    struct daemon *daemon = context;
     CORE_PROBLEMS_AUTO(problems);
     struct rc_error err = RC_ERROR_INIT;
 
@@ -63,6 +99,13 @@ static void on_reload(void *context)
         core_output_log(RC_LOG_ERROR, NULL, 0, "%s", core_problem_text(&problems, p));
     (void)rc_context(&err, "the configuration stays as it was");
     log_error(&err);
+}
+
+static void on_reload(void *context)
+{
+    tell_manager(CORE_NOTIFY_RELOADING);
+    reload(context);
+    tell_manager(CORE_NOTIFY_READY);
 }
 
 static enum rc_code watch_signals(struct daemon *daemon, struct rc_error *err)
@@ -101,6 +144,10 @@ static void forget(void *context)
     struct daemon *daemon = context;
 
     core_api_forget(daemon->api);
+    /* What a run starts is not the service that the manager waits for. */
+    (void)unsetenv("NOTIFY_SOCKET");
+    (void)unsetenv("WATCHDOG_USEC");
+    (void)unsetenv("WATCHDOG_PID");
     (void)setrlimit(RLIMIT_NOFILE, &daemon->files);
     signal(SIGPIPE, SIG_DFL);
 }
@@ -171,6 +218,8 @@ static int serve(struct daemon *daemon)
                             core_api_url(daemon->api, i));
         core_output_log(RC_LOG_INFO, NULL, 0, "the daemon keeps the schedule of %zu jobs",
                         core_supervisor_job_count(daemon->supervisor));
+        tell_manager(CORE_NOTIFY_READY);
+        start_watchdog(daemon);
         core_loop_run(daemon->loop);
         core_output_log(RC_LOG_INFO, NULL, 0, "the daemon has ended");
     }
