@@ -7,6 +7,7 @@
 #include <os/clock.h>
 #include <os/path.h>
 #include <os/process.h>
+#include <runtime/control_group.h>
 #include <runtime/exit.h>
 #include <runtime/limits.h>
 #include <runtime/output.h>
@@ -47,6 +48,7 @@ struct guard {
     int lease_fd;  /* a timerfd; -1: there is no lease */
     bool owns_orphans;
 
+    struct core_control_group *group; /* of the worker; or NULL */
     pid_t worker;
     bool ended; /* and 'ending' has its wait status */
     struct core_ending ending;
@@ -112,6 +114,30 @@ static void end_worker(const struct core_run *run, int exit_status)
     _exit(exit_status);
 }
 
+static void warn_of_memory(const struct rc_error *err)
+{
+    core_output_log(RC_LOG_WARN, NULL, 0, "going on without limits.memory: %s%s%s", err->context,
+                    err->context[0] ? ": " : "", err->cause);
+}
+
+static void open_group(struct guard *guard)
+{
+    const struct core_job_settings *job = guard->run->request->job;
+    struct rc_error err = RC_ERROR_INIT;
+
+    if (job && job->limits.memory_bytes > 0 &&
+        core_control_group_open(guard->run->id, job->limits.memory_bytes, &guard->group, &err))
+        warn_of_memory(&err);
+}
+
+static void join_group(const struct guard *guard)
+{
+    struct rc_error err = RC_ERROR_INIT;
+
+    if (guard->group && core_control_group_join(guard->group, &err))
+        warn_of_memory(&err);
+}
+
 static void worker_process(struct guard *guard, pid_t parent)
 {
     int *fds[] = { &guard->signal_fd, &guard->log_fd, &guard->output_fd, &guard->lease_fd };
@@ -130,6 +156,7 @@ static void worker_process(struct guard *guard, pid_t parent)
     redirect_output(guard);
     for (size_t i = 0; i < RC_ARRAY_LEN(fds); i++)
         core_fd_close(fds[i]);
+    join_group(guard);
     core_process_restore_descriptors();
     core_limits_apply(guard->run->request->job);
     end_worker(guard->run, core_worker_main(guard->run));
@@ -195,6 +222,7 @@ static void reap(struct guard *guard)
     signal_group(guard, SIGKILL);
     guard->ended =
         wait4(guard->worker, &guard->ending.wait_status, 0, &guard->ending.usage) == guard->worker;
+    guard->ending.out_of_memory = guard->group && core_control_group_ran_out(guard->group);
     if (guard->owns_orphans)
         kill_orphans();
 }
@@ -470,6 +498,7 @@ static bool start_worker(struct guard *guard)
     take_signals(guard);
     own_orphans(guard);
     open_lease(guard);
+    open_group(guard);
     if (guard->signal_fd < 0 || !open_pipe(guard))
         return false;
     guard->worker = fork();
@@ -484,6 +513,7 @@ static bool start_worker(struct guard *guard)
 
 static void finish(struct guard *guard)
 {
+    core_control_group_close(guard->group); /* and what would still write to the log */
     if (guard->options->log) {
         drain_log(guard);
         core_run_log_flush(guard->options->log);

@@ -82,6 +82,22 @@ static void niceness(void **state)
     fixture_contains(fixture_log(fixture, false), words);
 }
 
+/* Where no control group can be made, the run goes on, and says so. */
+static void memory(void **state)
+{
+    struct fixture *fixture = *state;
+    const struct core_attempt_result *result;
+    bool limited;
+
+    fixture->job.limits.memory_bytes = 512 * 1024 * 1024;
+    assert_string_equal(fixture_run(fixture, "noop", NULL)->status, "succeeded");
+    limited = !strstr(fixture_log(fixture, false), "going on without limits.memory: ");
+    if (!limited)
+        return;
+    result = fixture_run(fixture, "heavy", "allocate");
+    expect_limit(result, "memory", "used more than 512 MiB of memory (limits.memory)");
+}
+
 static pid_t pid_in(const char *path)
 {
     FILE *file = fopen(path, "r");
@@ -174,6 +190,7 @@ int main(void)
         FIXTURE_TEST(size_of_files),
         FIXTURE_TEST(address_space),
         FIXTURE_TEST(niceness),
+        FIXTURE_TEST(memory),
         FIXTURE_TEST(a_daemon_of_the_plugin_does_not_outlive_it),
         FIXTURE_TEST(a_run_in_the_foreground_holds_the_lock),
     };
