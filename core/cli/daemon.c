@@ -25,7 +25,8 @@ struct daemon {
     struct core_loop *loop;
     struct core_supervisor *supervisor;
     struct core_api *api;
-    struct rlimit files; /* as it was at the start; runs get it back */
+    struct core_flag_level log_level; /* of the command line */
+    struct rlimit files;              /* as it was at the start; runs get it back */
     struct core_timer watchdog;
     bool ended;
 };
@@ -173,18 +174,19 @@ static enum rc_code open_daemon(struct daemon *daemon, struct rc_error *err)
         .loop = daemon->loop,
         .config_path = daemon->config_path,
         .config = daemon->config,
+        .has_log_level = daemon->log_level.given,
+        .log_level = daemon->log_level.level,
         .forget = forget,
         .context = daemon,
     };
     struct core_api_options api = { .loop = daemon->loop, .version = RUN_CORE_VERSION };
 
     daemon->config = NULL;
-    if (core_supervisor_open(&options, &daemon->supervisor, err))
+    /* Signals that come from here on wait for the loop, in which there is somebody to hear them. */
+    if (watch_signals(daemon, err) || core_supervisor_open(&options, &daemon->supervisor, err))
         return err->code;
     api.supervisor = daemon->supervisor;
-    if (core_api_open(&api, &daemon->api, err))
-        return err->code;
-    return watch_signals(daemon, err);
+    return core_api_open(&api, &daemon->api, err);
 }
 
 /* What refuses to start is a matter of the user's, but a database that is away passes. */
@@ -221,6 +223,7 @@ static int serve(struct daemon *daemon)
         tell_manager(CORE_NOTIFY_READY);
         start_watchdog(daemon);
         core_loop_run(daemon->loop);
+        core_timer_cancel(&daemon->watchdog);
         core_output_log(RC_LOG_INFO, NULL, 0, "the daemon has ended");
     }
     core_api_close(daemon->api);
@@ -232,14 +235,14 @@ static int serve(struct daemon *daemon)
 
 static int run_daemon(const struct core_arguments *arguments)
 {
-    struct daemon daemon = { .config_path = core_arguments_config_path(arguments) };
+    struct daemon daemon = {
+        .config_path = core_arguments_config_path(arguments),
+        .log_level = arguments->log_level,
+    };
     int status = check(&daemon);
 
-    if (status == CORE_EXIT_OK) {
-        if (arguments->log_level.given)
-            daemon.config->settings.log_level = arguments->log_level.level;
+    if (status == CORE_EXIT_OK)
         status = serve(&daemon);
-    }
     core_config_free(daemon.config);
     return status;
 }

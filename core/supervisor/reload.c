@@ -10,6 +10,7 @@
 
 #include <run-core/str.h>
 
+#include <malloc.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -212,6 +213,11 @@ static void take_effect(struct core_supervisor *supervisor, struct core_config *
     core_servers_configure(supervisor->servers, config);
     core_config_free(supervisor->config);
     supervisor->config = config;
+    if (supervisor->options.has_log_level)
+        config->settings.log_level = supervisor->options.log_level;
+    /* For a moment there were two configurations, which may be large; what is here for months
+     * should not keep the room of both. */
+    (void)malloc_trim(0);
     core_supervisor_schedule_all(supervisor);
     core_supervisor_arm(supervisor);
 }

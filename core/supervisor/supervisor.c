@@ -144,6 +144,8 @@ enum rc_code core_supervisor_open(const struct core_supervisor_options *options,
     supervisor->options = *options;
     supervisor->loop = options->loop;
     supervisor->config = options->config;
+    if (options->has_log_level)
+        supervisor->config->settings.log_level = options->log_level;
     supervisor->seen_unix_ms = supervisor->started_unix_ms = core_clock_now_unix_ms();
     supervisor->seen_mono_ms = core_clock_mono_ms();
     core_runs_init(&supervisor->runs);

@@ -19,6 +19,8 @@ struct core_supervisor_options {
     struct core_loop *loop;
     const char *config_path;    /* read again at each reload; NULL: no configuration */
     struct core_config *config; /* as loaded and checked; taken over */
+    bool has_log_level;         /* of the command line, which is stronger than the configuration */
+    int log_level;              /* enum rc_log_level */
     /* Called in each forked child, to close what is not the supervisor's, such as sockets. */
     void (*forget)(void *context);
     void *context;
