@@ -3,6 +3,7 @@ death nor anybody else's loses anything."""
 
 import os
 import signal
+import sqlite3
 import time
 
 import pytest
@@ -415,6 +416,30 @@ def test_a_spool_that_cannot_be_written(make):
     slots = [row["slot_unix_ms"] for row in daemon.runs("a")]
     assert slots == list(range(slots[0], slots[-1] + 1, 1000))
     assert sum("cannot start a run" in m["message"] for m in daemon.messages()) == 1
+
+
+def test_a_database_that_is_away(make):
+    daemon = make('a: {plugin: noop, schedule: "* * * * * *", misfire: all, concurrency: allow}\n'
+                  'b: {plugin: witness, config: {file: $WITNESS, take: 1s}}')
+    daemon.wait_for(lambda: daemon.runs("a", status="succeeded"))
+    daemon.ask("POST", "/api/v1/jobs/b/trigger", {})
+    daemon.wait_for(lambda: witnessed(daemon))
+    with sqlite3.connect(daemon.world.state / "state.db", isolation_level=None) as held:
+        held.execute("BEGIN IMMEDIATE")
+        daemon.wait_for(lambda: any("database failed" in m["message"] for m in daemon.messages()),
+                        seconds=40)
+        assert daemon.ask("GET", "/healthcheck/is-ready")[0] == 503
+        assert daemon.ask("POST", "/api/v1/jobs/b/trigger", {})[0] == 503
+        held.execute("ROLLBACK")
+    daemon.wait_for(lambda: daemon.ask("GET", "/healthcheck/is-ready")[0] == 200, seconds=40)
+    daemon.wait_for(lambda: daemon.runs("b", status="succeeded"))
+    count = len(daemon.runs("a"))
+    daemon.wait_for(lambda: len(daemon.runs("a", status="succeeded")) >= count + 1, seconds=40)
+    slots = [row["slot_unix_ms"] for row in daemon.runs("a")]
+    assert slots == list(range(slots[0], slots[-1] + 1, 1000))
+    assert not daemon.runs("a", status="skipped")  # misfire: all
+    assert len(witnessed(daemon)) == 1
+    assert sum("database failed" in m["message"] for m in daemon.messages()) == 1
 
 
 def test_old_runs_and_their_folders_go(make):
