@@ -23,7 +23,7 @@ const struct rc_option core_trigger_options[] = {
     { 0 },
 };
 
-/* ---- a run by hand ----------------------------------------------------------------------------- */
+/* ---- a run by hand --------------------------------------------------------------------------- */
 
 /*
  * Whether a run with these values would have a configuration, by the rules of 'check'; but the
@@ -160,7 +160,7 @@ void core_api_cancel(struct core_api_call *call)
     core_api_reply(call, &out);
 }
 
-/* ---- pauses ------------------------------------------------------------------------------------ */
+/* ---- pauses ---------------------------------------------------------------------------------- */
 
 static void reply_to_pause(struct core_api_call *call, bool paused, bool changed)
 {
@@ -196,7 +196,7 @@ void core_api_resume(struct core_api_call *call)
         reply_to_pause(call, false, changed);
 }
 
-/* ---- reload ------------------------------------------------------------------------------------ */
+/* ---- reload ---------------------------------------------------------------------------------- */
 
 /* The tokens are part of what is read anew; their mistakes leave all as it was, too. */
 static enum rc_code reload(struct core_api_call *call, struct core_problems *problems,

@@ -21,7 +21,7 @@
 
 enum { GOODBYE_MS = 1000, SPOOL_MODE = 0700, MOST_PARAMETERS = 64 };
 
-/* ---- what a request says ----------------------------------------------------------------------- */
+/* ---- what a request says --------------------------------------------------------------------- */
 
 /* The items of "a,b" behind those that 'list' has. */
 static void add_items(struct core_arena *arena, struct core_node *list, const char *value)
@@ -182,7 +182,7 @@ static bool read_request(struct core_api_call *call)
     return false;
 }
 
-/* ---- the way of a request ---------------------------------------------------------------------- */
+/* ---- the way of a request -------------------------------------------------------------------- */
 
 static void answer_route(struct core_api *api, struct core_http_exchange *exchange,
                          const struct core_route_match *match)
@@ -242,7 +242,7 @@ static void handle(void *context, struct core_http_exchange *exchange)
     answer_unrouted(exchange, match.allow);
 }
 
-/* ---- opening and closing ----------------------------------------------------------------------- */
+/* ---- opening and closing --------------------------------------------------------------------- */
 
 static enum rc_code read_tokens(struct core_api *api, const struct core_settings *settings,
                                 struct rc_error *err)

@@ -21,7 +21,7 @@ struct stream {
     size_t sent; /* of the piece */
 };
 
-/* ---- families of the daemon as a whole --------------------------------------------------------- */
+/* ---- families of the daemon as a whole ------------------------------------------------------- */
 
 static void add_build(struct stream *stream, const char *name, struct rc_buf *out)
 {
@@ -81,7 +81,7 @@ static void add_reload_time(struct stream *stream, const char *name, struct rc_b
     core_metric_time(out, stream->health.last_reload_unix_ms);
 }
 
-/* ---- families of each job ---------------------------------------------------------------------- */
+/* ---- families of each job -------------------------------------------------------------------- */
 
 struct job {
     struct core_job_view view;
@@ -172,7 +172,7 @@ static void add_job_waiting(const struct job *job, const char *name, struct rc_b
         add_int(job, name, job->view.waiting, out);
 }
 
-/* ---- families of each run that goes on --------------------------------------------------------- */
+/* ---- families of each run that goes on ------------------------------------------------------- */
 
 struct live {
     const char *name;
@@ -223,7 +223,7 @@ static void add_run_counters(void *context, const char *run, const char *job,
     }
 }
 
-/* ---- all families ------------------------------------------------------------------------------ */
+/* ---- all families ---------------------------------------------------------------------------- */
 
 static const struct family {
     const char *name, *type, *help;
@@ -321,7 +321,7 @@ static void add_more(struct stream *stream)
     stream->begun = false;
 }
 
-/* ---- sending ----------------------------------------------------------------------------------- */
+/* ---- sending --------------------------------------------------------------------------------- */
 
 static ssize_t read_metrics(void *context, char *data, size_t capacity)
 {

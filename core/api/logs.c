@@ -63,7 +63,7 @@ struct core_log_stream {
     int64_t asked_mono_ms;
 };
 
-/* ---- the files --------------------------------------------------------------------------------- */
+/* ---- the files ------------------------------------------------------------------------------- */
 
 static int open_part(const char *folder, int64_t attempt, bool older)
 {
@@ -154,7 +154,7 @@ static int64_t tail_of(const struct core_log_stream *stream, int64_t lines)
     return 0;
 }
 
-/* ---- following --------------------------------------------------------------------------------- */
+/* ---- following ------------------------------------------------------------------------------- */
 
 /* Whether the log stands under another name by now, as a new one was begun. */
 static bool was_renamed(const struct core_log_stream *stream)
@@ -326,7 +326,7 @@ static void end_log(void *context)
     free(stream);
 }
 
-/* ---- the request ------------------------------------------------------------------------------- */
+/* ---- the request ----------------------------------------------------------------------------- */
 
 /* "bytes=FROM-TO", "bytes=FROM-", "bytes=-LAST". Others, such as several ranges, mean all. */
 static bool parse_range(const char *header, int64_t size, int64_t *from, int64_t *len)

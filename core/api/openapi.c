@@ -387,7 +387,7 @@ void core_api_openapi(struct core_api_call *call)
     core_api_reply(call, &out);
 }
 
-/* ---- Markdown -------------------------------------------------------------------------------- */
+/* ---- for people ------------------------------------------------------------------------------ */
 
 static void add_markdown_table(const char *title, const struct rc_option *options,
                                struct rc_buf *out)
@@ -413,5 +413,23 @@ void core_openapi_add_markdown(struct rc_buf *out)
                     route->details ? " " : "", route->details ? route->details : "");
         add_markdown_table("Query", route->query, out);
         add_markdown_table("Body", route->body, out);
+    }
+}
+
+static void add_text_table(const struct rc_option *options, struct rc_buf *out)
+{
+    const struct core_option_table table = CORE_OPTION_TABLE(options);
+
+    if (options)
+        core_options_to_text(&table, out);
+}
+
+void core_openapi_add_text(struct rc_buf *out)
+{
+    for (const struct core_route *route = core_routes; route->method; route++) {
+        rc_buf_addf(out, "%s%s %s (%s)\n  %s\n", route == core_routes ? "" : "\n", route->method,
+                    route->path, core_scope_name(route->scope), route->summary);
+        add_text_table(route->query, out);
+        add_text_table(route->body, out);
     }
 }

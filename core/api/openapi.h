@@ -8,7 +8,8 @@
 
 /* Appends the OpenAPI 3.1 document. */
 void core_openapi_add_json(const char *version, struct rc_buf *out);
-/* Appends the reference of the documentation. */
+/* Appends the reference, for the documentation and for the terminal. */
 void core_openapi_add_markdown(struct rc_buf *out);
+void core_openapi_add_text(struct rc_buf *out);
 
 #endif

@@ -37,7 +37,7 @@ void core_client_close(struct core_client *client)
     core_http_answer_clear(&client->answer);
 }
 
-/* ---- calls ------------------------------------------------------------------------------------- */
+/* ---- calls ----------------------------------------------------------------------------------- */
 
 static enum rc_code explain(const struct core_client *client, struct rc_error *err)
 {
@@ -136,7 +136,7 @@ enum rc_code core_client_stream(struct core_client *client, const char *path,
     return RC_OK;
 }
 
-/* ---- answers ----------------------------------------------------------------------------------- */
+/* ---- answers --------------------------------------------------------------------------------- */
 
 const char *core_client_text(const struct core_client *client, const char *key)
 {
@@ -227,7 +227,7 @@ int core_client_print(const struct core_client *client, int status)
     return core_cli_print(&client->answer.body, status);
 }
 
-/* ---- completion -------------------------------------------------------------------------------- */
+/* ---- completion ------------------------------------------------------------------------------ */
 
 void core_client_complete_jobs(const struct core_arguments *arguments, struct rc_buf *out)
 {

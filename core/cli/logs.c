@@ -33,7 +33,7 @@ static enum rc_code print(void *context, const char *data, size_t len, struct rc
     return failed ? rc_fail_errno(err, failed, "write the log to stdout") : RC_OK;
 }
 
-/* ---- without a daemon -------------------------------------------------------------------------- */
+/* ---- without a daemon ------------------------------------------------------------------------ */
 
 /* The highest N of the files N.log, or 0. */
 static int64_t latest_attempt(const char *folder)
@@ -108,7 +108,7 @@ static int print_from_spool(const struct core_client *client, const struct wante
     return CORE_EXIT_OK;
 }
 
-/* ---- the command ------------------------------------------------------------------------------- */
+/* ---- the command ----------------------------------------------------------------------------- */
 
 static enum rc_code read_number(const char *flag, const char *text, int64_t *out,
                                 struct rc_error *err)

@@ -17,7 +17,7 @@
 
 enum { PATH_BYTES = 4096, LOOK_EVERY_MS = 500, PATIENCE_MS = 30000 };
 
-/* ---- the end of a run -------------------------------------------------------------------------- */
+/* ---- the end of a run ------------------------------------------------------------------------ */
 
 static enum rc_code print_log(void *context, const char *data, size_t len, struct rc_error *err)
 {
@@ -105,7 +105,7 @@ int core_client_wait(struct core_client *client, const char *run, bool json)
     return status;
 }
 
-/* ---- the command ------------------------------------------------------------------------------- */
+/* ---- the command ----------------------------------------------------------------------------- */
 
 static int run_trigger(const struct core_arguments *arguments)
 {

@@ -9,7 +9,8 @@ import subprocess
 import pytest
 from conftest import BUILD, SOURCE
 
-COMMANDS = ["run", "check", "list", "describe", "new-plugin", "check-plugin", "help", "version"]
+COMMANDS = ["run", "daemon", "trigger", "cancel", "logs", "pause", "resume", "reload", "token",
+            "check", "list", "describe", "new-plugin", "check-plugin", "help", "version"]
 MANUAL = SOURCE / "packaging" / "man" / "run-core.1"
 COMPLETION = SOURCE / "packaging" / "completions" / "run-core.bash"
 
