@@ -14,6 +14,7 @@
 #include <ctype.h>
 #include <dirent.h>
 #include <errno.h>
+#include <malloc.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -466,6 +467,18 @@ static void bind_all(struct loader *loader)
             config->stores[i].bucket = config->stores[i].name;
 }
 
+/*
+ * The trees of a large configuration take several times the memory of what is kept of it, and a
+ * daemon lives on for months.
+ */
+static void give_back(const struct core_config *config)
+{
+    enum { LARGE_JOBS = 1000 };
+
+    if (config->job_count >= LARGE_JOBS)
+        (void)malloc_trim(0);
+}
+
 static struct core_config *load(const char *path, bool elsewhere, struct core_problems *problems)
 {
     struct core_config *config = rc_calloc(1, sizeof(*config));
@@ -479,6 +492,7 @@ static struct core_config *load(const char *path, bool elsewhere, struct core_pr
     for (size_t i = 0; i < CORE_SECTION_COUNT; i++)
         core_children_clear(&loader.sections[i]);
     core_arena_clear(&loader.trees);
+    give_back(config);
     return config;
 }
 
@@ -497,6 +511,7 @@ void core_config_free(struct core_config *config)
     if (!config)
         return;
     core_arena_clear(&config->arena);
+    give_back(config);
     free(config);
 }
 
