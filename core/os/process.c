@@ -11,6 +11,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/resource.h>
 #include <unistd.h>
 
@@ -166,6 +167,42 @@ size_t core_process_children(pid_t *out, size_t count)
     if (dir)
         closedir(dir);
     return found;
+}
+
+/* MADV_COLLAPSE of Linux 6.1; older kernels refuse it, and do the same by themselves in time. */
+enum { COLLAPSE = 25 };
+
+static const uintptr_t huge_page_bytes = 2 * 1024 * 1024;
+
+/* "START-END rw-p OFFSET DEVICE 0 NAME": private memory of no file, such as the heap. */
+static void join_mapping(const char *line)
+{
+    unsigned long first, last, inode;
+    char mode[5];
+
+    if (sscanf(line, "%lx-%lx %4s %*s %*s %lu", &first, &last, mode, &inode) != 4 ||
+        strcmp(mode, "rw-p") != 0 || inode != 0 || strstr(line, "[stack]"))
+        return;
+
+    uintptr_t start = (first + huge_page_bytes - 1) & ~(huge_page_bytes - 1);
+    uintptr_t end = last & ~(huge_page_bytes - 1);
+    if (end <= start)
+        return;
+    (void)madvise((void *)start, end - start, MADV_HUGEPAGE);
+    (void)madvise((void *)start, end - start, COLLAPSE);
+}
+
+void core_process_join_pages(void)
+{
+#ifndef __SANITIZE_ADDRESS__ /* whose shadow memory is vast and empty */
+    FILE *maps = fopen("/proc/self/maps", "re");
+    char line[512];
+
+    while (maps && fgets(line, sizeof(line), maps))
+        join_mapping(line);
+    if (maps)
+        fclose(maps);
+#endif
 }
 
 static struct rlimit descriptors_before; /* rlim_max is 0 as long as nothing was raised */

@@ -37,6 +37,13 @@ enum core_process_state core_process_look(const struct core_process_id *id);
 void core_process_raise_descriptors(void);
 void core_process_restore_descriptors(void);
 
+/*
+ * Puts the large parts of this process's memory into huge pages, where the kernel has them: to fork
+ * a process takes time with the number of its pages. For a process that forks often, after what it
+ * keeps was loaded; takes some milliseconds, and has no other effect.
+ */
+void core_process_join_pages(void);
+
 /* Processes whose parent this one is, at most 'count' of them; also those that have ended. */
 size_t core_process_children(pid_t *out, size_t count);
 

@@ -40,11 +40,12 @@ static void reset_signals(void)
 
 static void take_descriptors(int guard_fd)
 {
+    int lock = fcntl(guard_fd, F_DUPFD, GUARD_FD); /* out of the way of the first three */
     int nothing = core_fd_open("/dev/null", O_RDWR, 0);
 
-    dup2(nothing, STDIN_FILENO);
-    dup2(nothing, STDOUT_FILENO);
-    dup2(guard_fd, GUARD_FD);
+    for (int fd = STDIN_FILENO; fd <= STDERR_FILENO; fd++)
+        dup2(nothing, fd);
+    dup2(lock, GUARD_FD);
     syscall(SYS_close_range, GUARD_FD + 1, ~0U, 0);
 }
 

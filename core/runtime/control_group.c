@@ -1,5 +1,5 @@
 /*
- * Control groups by their files: see control_group.h. Whoever has no right to make one goes without.
+ * Control groups by their files: see control_group.h. Whoever may not make one goes without.
  */
 #include <runtime/control_group.h>
 

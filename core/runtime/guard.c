@@ -34,6 +34,7 @@ enum {
     DEFAULT_LEASE_MS = 60000,
     READ_BYTES = 64 * 1024,
     READS_PER_TURN = 16,
+    DRAIN_TURNS = 64,
     ORPHANS_WAIT_MS = 5000, /* for what was killed to end */
 };
 
@@ -365,16 +366,15 @@ static void read_log(struct guard *guard)
     guard->listen_at_mono_ms = core_clock_mono_ms() + core_run_log_pause_ms(guard->options->log);
 }
 
+/* All that is in the pipe; if a process is left that writes on and on, no more than a pipe holds. */
 static void drain_log(struct guard *guard)
 {
-    int64_t waiting = 1;
-
-    while (guard->log_fd >= 0 && waiting > 0) {
+    for (int i = 0; i < DRAIN_TURNS && guard->log_fd >= 0; i++) {
         struct pollfd rest = { .fd = guard->log_fd, .events = POLLIN };
 
-        waiting = poll(&rest, 1, 0);
-        if (waiting > 0)
-            read_log(guard);
+        if (poll(&rest, 1, 0) <= 0)
+            break;
+        read_log(guard);
     }
 }
 

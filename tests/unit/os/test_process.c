@@ -15,9 +15,11 @@
 #include <pthread.h>
 #include <signal.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/prctl.h>
 #include <sys/ptrace.h>
+#include <sys/resource.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -191,6 +193,57 @@ static void one_that_was_killed_is_ending_until_it_is_gone(void **state)
     assert_int_equal(core_process_look(&id), CORE_PROCESS_DEAD);
 }
 
+static void children_are_listed(void **state)
+{
+    struct core_process_id id;
+    pid_t found[4] = { 0 };
+    pid_t first = start_child(&id, wait_for_ever);
+    pid_t second = start_child(&id, end_at_once);
+
+    (void)state;
+    assert_int_equal(core_process_children(found, 4), 2); /* also one that has ended */
+    assert_true(found[0] == first || found[1] == first);
+    assert_true(found[0] == second || found[1] == second);
+    assert_int_equal(core_process_children(found, 1), 1);
+    kill(first, SIGKILL);
+    waitpid(first, NULL, 0);
+    waitpid(second, NULL, 0);
+    assert_int_equal(core_process_children(found, 4), 0);
+}
+
+static void descriptors_are_raised_and_restored(void **state)
+{
+    struct rlimit before, now;
+
+    (void)state;
+    getrlimit(RLIMIT_NOFILE, &before);
+    before.rlim_cur = before.rlim_max > 200 ? 200 : before.rlim_max;
+    setrlimit(RLIMIT_NOFILE, &before);
+    core_process_restore_descriptors(); /* nothing was raised */
+    core_process_raise_descriptors();
+    core_process_raise_descriptors();
+    getrlimit(RLIMIT_NOFILE, &now);
+    assert_int_equal(now.rlim_cur, before.rlim_max);
+    core_process_restore_descriptors();
+    getrlimit(RLIMIT_NOFILE, &now);
+    assert_int_equal(now.rlim_cur, before.rlim_cur);
+}
+
+static void memory_is_the_same_in_huge_pages(void **state)
+{
+    enum { BYTES = 8 * 1024 * 1024 };
+    unsigned char *memory = malloc(BYTES);
+
+    (void)state;
+    for (size_t i = 0; i < BYTES; i++)
+        memory[i] = (unsigned char)(i % 251);
+    core_process_join_pages();
+    for (size_t i = 0; i < BYTES; i++)
+        if (memory[i] != i % 251)
+            fail();
+    free(memory);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -201,6 +254,9 @@ int main(void)
         cmocka_unit_test(names_do_not_confuse),
         cmocka_unit_test(lives_on_without_its_first_thread),
         cmocka_unit_test(one_that_was_killed_is_ending_until_it_is_gone),
+        cmocka_unit_test(children_are_listed),
+        cmocka_unit_test(descriptors_are_raised_and_restored),
+        cmocka_unit_test(memory_is_the_same_in_huge_pages),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

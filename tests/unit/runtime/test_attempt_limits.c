@@ -125,7 +125,7 @@ static void a_daemon_of_the_plugin_does_not_outlive_it(void **state)
     assert_string_equal(fixture_run(fixture, "rough", "linger")->status, "succeeded");
 }
 
-/* ---- the job's lock --------------------------------------------------------------------------- */
+/* ---- the job's lock -------------------------------------------------------------------------- */
 
 static void forget_db(void *context)
 {

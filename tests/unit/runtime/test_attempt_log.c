@@ -160,7 +160,7 @@ static void a_full_disk_hides_no_result(void **state)
     assert_int_equal(umount2(small, MNT_DETACH), 0);
 }
 
-/* ---- without a process ------------------------------------------------------------------------ */
+/* ---- without a process ----------------------------------------------------------------------- */
 
 struct log_test {
     struct core_run_log *log;
