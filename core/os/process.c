@@ -169,6 +169,13 @@ size_t core_process_children(pid_t *out, size_t count)
     return found;
 }
 
+/* That of a sanitizer is vast and empty, and stays as it is. */
+#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+enum { HAS_SHADOW_MEMORY = 1 };
+#else
+enum { HAS_SHADOW_MEMORY = 0 };
+#endif
+
 /* MADV_COLLAPSE of Linux 6.1; older kernels refuse it, and do the same by themselves in time. */
 enum { COLLAPSE = 25 };
 
@@ -194,15 +201,13 @@ static void join_mapping(const char *line)
 
 void core_process_join_pages(void)
 {
-#ifndef __SANITIZE_ADDRESS__ /* whose shadow memory is vast and empty */
-    FILE *maps = fopen("/proc/self/maps", "re");
+    FILE *maps = HAS_SHADOW_MEMORY ? NULL : fopen("/proc/self/maps", "re");
     char line[512];
 
     while (maps && fgets(line, sizeof(line), maps))
         join_mapping(line);
     if (maps)
         fclose(maps);
-#endif
 }
 
 static struct rlimit descriptors_before; /* rlim_max is 0 as long as nothing was raised */

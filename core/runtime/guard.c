@@ -366,7 +366,7 @@ static void read_log(struct guard *guard)
     guard->listen_at_mono_ms = core_clock_mono_ms() + core_run_log_pause_ms(guard->options->log);
 }
 
-/* All that is in the pipe; if a process is left that writes on and on, no more than a pipe holds. */
+/* All that is in the pipe; if a process is left that writes on, no more than a pipe holds. */
 static void drain_log(struct guard *guard)
 {
     for (int i = 0; i < DRAIN_TURNS && guard->log_fd >= 0; i++) {
