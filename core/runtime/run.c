@@ -49,17 +49,12 @@ static bool usable(const char *folder)
     return access(parent, W_OK | X_OK) == 0;
 }
 
-enum rc_code core_state_url(const struct core_config *config, char **out, struct rc_error *err)
+enum rc_code core_state_folder(char **out, struct rc_error *err)
 {
-    const char *environment = getenv("RUN_CORE_STATE");
     const char *xdg = getenv("XDG_STATE_HOME");
     const char *home = getenv("HOME");
 
-    if (config && config->settings.state)
-        *out = rc_strdup(config->settings.state);
-    else if (environment && environment[0])
-        *out = rc_strdup(environment);
-    else if (usable(SYSTEM_STATE))
+    if (usable(SYSTEM_STATE))
         *out = rc_strdup(SYSTEM_STATE);
     else if (xdg && xdg[0] == '/')
         *out = rc_strf("%s/run-core", xdg);
@@ -69,6 +64,19 @@ enum rc_code core_state_url(const struct core_config *config, char **out, struct
         return rc_fail(err, RC_INVALID,
                        "there is no place for the state: '" SYSTEM_STATE "' cannot be written and "
                        "neither XDG_STATE_HOME nor HOME is set; set RUN_CORE_STATE to a folder");
+    return RC_OK;
+}
+
+enum rc_code core_state_url(const struct core_config *config, char **out, struct rc_error *err)
+{
+    const char *environment = getenv("RUN_CORE_STATE");
+
+    if (config && config->settings.state)
+        *out = rc_strdup(config->settings.state);
+    else if (environment && environment[0])
+        *out = rc_strdup(environment);
+    else if (core_state_folder(out, err))
+        return err->code;
     core_secret_add_url(*out);
     return RC_OK;
 }

@@ -76,4 +76,7 @@ RC_MUST_CHECK enum rc_code core_run_db(struct core_run *run, struct core_db **ou
 RC_MUST_CHECK enum rc_code core_state_url(const struct core_config *config, char **out,
                                           struct rc_error *err);
 
+/* The folder of this machine by the end of that rule, whatever was named. Freed with free(). */
+RC_MUST_CHECK enum rc_code core_state_folder(char **out, struct rc_error *err);
+
 #endif

@@ -38,9 +38,7 @@ static char *folder_of(const char *url)
 
 enum rc_code core_spool_folder(const struct core_config *config, char **out, struct rc_error *err)
 {
-    struct core_config elsewhere = { .settings = { .state = NULL } };
     RC_STR_AUTO url = NULL;
-    RC_STR_AUTO fallback = NULL;
 
     if (config && config->settings.spool) {
         *out = rc_strdup(config->settings.spool);
@@ -51,14 +49,7 @@ enum rc_code core_spool_folder(const struct core_config *config, char **out, str
     *out = folder_of(url);
     if (*out)
         return RC_OK;
-    if (core_state_url(&elsewhere, &fallback, err))
-        return err->code;
-    *out = folder_of(fallback);
-    if (*out)
-        return RC_OK;
-    return rc_fail(err, RC_INVALID,
-                   "the state lies on a server, so the daemon needs a folder of this machine; set "
-                   "core.spool");
+    return core_state_folder(out, err);
 }
 
 enum rc_code core_spool_socket(const struct core_config *config, char **out, struct rc_error *err)

@@ -9,7 +9,7 @@
 
 /*
  * The folder of runs and sockets: core.spool, else that of the SQLite state, else, as the state is
- * on a server, the one that would have the state if none were named. Freed with free().
+ * on a server, core_state_folder(). Freed with free().
  */
 RC_MUST_CHECK enum rc_code core_spool_folder(const struct core_config *config, char **out,
                                              struct rc_error *err);
