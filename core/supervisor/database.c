@@ -92,6 +92,6 @@ void core_supervisor_recover(void *context)
     core_supervisor_log(supervisor, RC_LOG_INFO, NULL, "the state database is back");
     core_supervisor_wake_up(supervisor, core_supervisor_look_at_clock(supervisor));
     core_supervisor_hold(supervisor);
-    core_notices_wake(supervisor->notices, /* all = */ true);
+    core_notices_wake(supervisor->notices);
     core_supervisor_turn(supervisor);
 }

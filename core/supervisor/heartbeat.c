@@ -52,7 +52,7 @@ enum rc_code core_supervisor_renew(struct core_supervisor *supervisor, struct rc
         return RC_OK;
     if (core_ledger_renew(supervisor->ledger, err))
         return err->code;
-    /* The lease was renewed at some time after that: a guard is never given more than others see. */
+    /* The lease was renewed after that: a guard is never given more time than others see. */
     supervisor->renewed_boot_ms = before_boot_ms;
     core_runs_each(&supervisor->runs, extend, supervisor);
     return RC_OK;
@@ -225,7 +225,7 @@ static enum rc_code beat(struct core_supervisor *supervisor, struct rc_error *er
     if (code == RC_OK && !supervisor->stop_calls)
         code = core_supervisor_take_over(supervisor, err);
     if (code == RC_OK && core_ledger_is_shared(supervisor->ledger))
-        core_notices_wake(supervisor->notices, /* all = */ true);
+        core_notices_wake(supervisor->notices);
     return code;
 }
 

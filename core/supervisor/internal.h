@@ -131,14 +131,6 @@ RC_MUST_CHECK enum rc_code core_supervisor_write(struct core_supervisor *supervi
 
 /* ---- claim.c --------------------------------------------------------------------------------- */
 
-enum core_planned {
-    CORE_PLAN_NONE,
-    CORE_PLAN_ADD,    /* a new row, due or started, is ours */
-    CORE_PLAN_START,  /* a due row has become started */
-    CORE_PLAN_END,    /* the end of an attempt, or of a run that never ran, is written */
-    CORE_PLAN_FORGET, /* the row is another's, or has ended: nothing more to do here */
-};
-
 /* A job whose cursor moved, as it was before. */
 struct core_touched {
     struct core_job_state *job;

@@ -185,10 +185,11 @@ struct sender {
 struct core_notices {
     struct core_notices_options options;
     struct core_timer timer;
-    bool all;               /* also those that were put off */
+    bool failed;            /* the ledger did, and nobody has called since then */
     struct sender *senders; /* whose processes live */
     size_t count;
     struct sender *found; /* while the outbox is read */
+    int64_t read_unix_ms; /* when that began */
 };
 
 static void free_sender(struct sender *sender)
@@ -245,26 +246,44 @@ static int64_t pause_ms(int64_t attempts)
     return pause < LONGEST_PAUSE_MS ? pause : LONGEST_PAUSE_MS;
 }
 
-/* The timer fires at the earlier of what it was set for and this. */
-static void look_again(struct core_notices *notices, int64_t after_ms)
+/*
+ * The timer fires at the earlier of what it was set for and this. Each look at the outbox sets it
+ * for the first of those that wait.
+ */
+static void look_at(struct core_notices *notices, int64_t at_unix_ms)
 {
-    int64_t at_ms = core_clock_mono_ms() + after_ms;
+    if (!notices->timer.loop || notices->timer.at_ms > at_unix_ms)
+        core_timer_set(notices->options.nursery.loop, &notices->timer, at_unix_ms);
+}
 
-    if (!notices->timer.loop || notices->timer.at_ms > at_ms)
-        core_timer_set(notices->options.nursery.loop, &notices->timer, at_ms);
+static void look_now(struct core_notices *notices)
+{
+    look_at(notices, core_clock_now_unix_ms());
+}
+
+/* Pauses are real ones, however fast the wall clock goes. */
+static int64_t unix_ms_after(int64_t ms)
+{
+    return core_clock_now_unix_ms() + ms * core_clock_speed();
+}
+
+/* Until the next call of core_notices_wake(): what cannot be noted is not done again and again. */
+static void lose_ledger(struct core_notices *notices, const struct rc_error *err)
+{
+    notices->failed = true;
+    core_timer_cancel(&notices->timer);
+    notices->options.lost_database(notices->options.context, err);
 }
 
 /* Notes in the outbox what became of it: 0, or when it is to be tried again. */
 static void put_off(struct core_notices *notices, int64_t id, int64_t after_ms)
 {
-    int64_t at_unix_ms = after_ms ? core_clock_now_unix_ms() + after_ms * core_clock_speed() : 0;
+    int64_t at_unix_ms = after_ms ? unix_ms_after(after_ms) : 0;
     struct rc_error err = RC_ERROR_INIT;
 
-    if (after_ms)
-        look_again(notices, after_ms);
     /* If that fails it is sent once more than needed, when the ledger is back. */
     if (core_ledger_put_off_notice(notices->options.ledger, id, at_unix_ms, &err))
-        notices->options.lost_database(notices->options.context, &err);
+        lose_ledger(notices, &err);
 }
 
 static void settle(struct core_notices *notices, const struct sender *sender, int how)
@@ -304,7 +323,7 @@ static void on_end(void *context)
     unlink_sender(notices, sender);
     settle(notices, sender, WIFEXITED(status) ? WEXITSTATUS(status) : TRY_AGAIN);
     free_sender(sender);
-    look_again(notices, 0); /* there may be more than were taken up */
+    look_now(notices); /* there may be more than were taken up */
 }
 
 static bool is_being_sent(const struct core_notices *notices, int64_t id)
@@ -315,16 +334,20 @@ static bool is_being_sent(const struct core_notices *notices, int64_t id)
     return false;
 }
 
-/* Copies a row: nothing is forked while the ledger is being read. */
+/* Copies a row that is due: nothing is forked while the ledger is being read. */
 static void keep(void *context, const struct core_notice *notice)
 {
     struct core_notices *notices = context;
-    const struct core_job_settings *job =
-        notices->options.find_job(notices->options.context, notice->job);
+    const struct core_job_settings *job;
     struct sender *sender;
 
     if (is_being_sent(notices, notice->id))
         return;
+    if (notice->not_before_unix_ms > notices->read_unix_ms) {
+        look_at(notices, notice->not_before_unix_ms);
+        return;
+    }
+    job = notices->options.find_job(notices->options.context, notice->job);
     sender = rc_calloc(1, sizeof(*sender));
     *sender = (struct sender){
         .notices = notices,
@@ -349,11 +372,12 @@ static void start(struct core_notices *notices, struct sender *sender)
     if (!sender->url) { /* nobody is named any more */
         put_off(notices, sender->id, 0);
         free_sender(sender);
+        look_now(notices);
         return;
     }
     if (core_child_start(&notices->options.nursery, post, sender, on_end, sender, &sender->child,
                          &err)) {
-        look_again(notices, FIRST_PAUSE_MS);
+        look_at(notices, unix_ms_after(FIRST_PAUSE_MS));
         free_sender(sender);
         return;
     }
@@ -369,24 +393,22 @@ static void send_some(void *context)
     enum rc_code code;
     struct sender *next;
 
-    if (notices->count >= AT_A_TIME)
+    if (notices->count >= AT_A_TIME || notices->failed)
         return;
     /* Those that are being sent are still in the outbox. */
-    code = core_ledger_notices(notices->options.ledger,
-                               notices->all ? INT64_MAX : core_clock_now_unix_ms(), 2 * AT_A_TIME,
-                               keep, notices, &err);
-    if (code == RC_OK && !notices->found)
-        notices->all = false;
+    notices->read_unix_ms = core_clock_now_unix_ms();
+    code = core_ledger_notices(notices->options.ledger, INT64_MAX, 2 * AT_A_TIME, keep, notices,
+                               &err);
     for (struct sender *sender = notices->found; sender; sender = next) {
         next = sender->next;
-        if (code == RC_OK && notices->count < AT_A_TIME)
+        if (code == RC_OK && notices->count < AT_A_TIME && !notices->failed)
             start(notices, sender);
         else
             free_sender(sender);
     }
     notices->found = NULL;
     if (code != RC_OK)
-        notices->options.lost_database(notices->options.context, &err);
+        lose_ledger(notices, &err);
 }
 
 struct core_notices *core_notices_new(const struct core_notices_options *options)
@@ -395,17 +417,17 @@ struct core_notices *core_notices_new(const struct core_notices_options *options
 
     notices->options = *options;
     notices->timer = (struct core_timer){
-        .clock = CORE_TIMER_MONO,
+        .clock = CORE_TIMER_WALL,
         .fn = send_some,
         .context = notices,
     };
     return notices;
 }
 
-void core_notices_wake(struct core_notices *notices, bool all)
+void core_notices_wake(struct core_notices *notices)
 {
-    notices->all = notices->all || all;
-    look_again(notices, 0);
+    notices->failed = false;
+    look_now(notices);
 }
 
 void core_notices_close(struct core_notices *notices)

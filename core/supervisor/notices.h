@@ -46,10 +46,10 @@ struct core_notices_options {
 
 struct core_notices *core_notices_new(const struct core_notices_options *options);
 /*
- * Something is in the outbox: after a commit; or, with 'all', there may be some that another daemon
- * put off: at the start, after a take-over, when the ledger is back.
+ * There may be something new in the outbox: after a commit, at the start, after a take-over, when
+ * the ledger is back.
  */
-void core_notices_wake(struct core_notices *notices, bool all);
+void core_notices_wake(struct core_notices *notices);
 /* Kills what is being sent: the next daemon sends it again. May be NULL. */
 void core_notices_close(struct core_notices *notices);
 

@@ -14,7 +14,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* Longest time for the check, during which nothing is started; only a plugin that hangs takes it. */
+/* Longest time for the check, while nothing is started; only a plugin that hangs takes it. */
 #define CHECK_MS INT64_C(10000)
 /* Turns that record what is due by now; with more of a backlog than that nothing is reloaded. */
 enum { SETTLE_TURNS = 100 };

@@ -17,6 +17,15 @@ enum core_active_state {
     CORE_ACTIVE_ENDED, /* 'result' says how; the ledger does not know yet */
 };
 
+/* What becomes true of a run when the present transaction is committed (turn.c). */
+enum core_planned {
+    CORE_PLAN_NONE,
+    CORE_PLAN_ADD,    /* a new row, due or started, is ours */
+    CORE_PLAN_START,  /* a due row has become started */
+    CORE_PLAN_END,    /* the end of an attempt, or of a run that never ran, is written */
+    CORE_PLAN_FORGET, /* the row is another's, or has ended: nothing more to do here */
+};
+
 struct core_active {
     char id[CORE_RUN_ID_TEXT];
     struct core_job_state *job;          /* NULL: it is no longer configured */
@@ -43,7 +52,7 @@ struct core_active {
     bool is_listed; /* in the list of those with something to write */
     struct core_active *next_listed;
     struct core_active *next_planned; /* in the turn's plan */
-    int plan;
+    enum core_planned plan;
 };
 
 struct core_runs {

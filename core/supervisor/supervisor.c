@@ -117,7 +117,7 @@ static void start_helpers(struct core_supervisor *supervisor)
     };
 
     supervisor->notices = core_notices_new(&options);
-    core_notices_wake(supervisor->notices, /* all = */ true);
+    core_notices_wake(supervisor->notices);
     supervisor->servers = core_servers_new(&options.nursery, supervisor->spool);
     core_servers_configure(supervisor->servers, supervisor->config);
 }

@@ -48,7 +48,7 @@ struct core_ledger *core_supervisor_ledger(struct core_supervisor *supervisor);
 /* The folder of runs: <spool>/runs. */
 const char *core_supervisor_runs_folder(const struct core_supervisor *supervisor);
 
-/* ---- what is ---------------------------------------------------------------------------------- */
+/* ---- what is --------------------------------------------------------------------------------- */
 
 struct core_supervisor_health {
     bool ready;          /* the database answers, and the schedule is kept */
@@ -115,7 +115,7 @@ struct core_supervisor_totals {
 const struct core_supervisor_totals *
 core_supervisor_totals(const struct core_supervisor *supervisor);
 
-/* ---- what may be asked ------------------------------------------------------------------------ */
+/* ---- what may be asked ----------------------------------------------------------------------- */
 
 struct core_trigger {
     const char *job;

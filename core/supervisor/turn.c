@@ -95,7 +95,7 @@ static void apply_add(struct core_supervisor *supervisor, struct core_active *ac
 static void apply_one(struct core_supervisor *supervisor, struct core_active *active,
                       int64_t now_unix_ms)
 {
-    enum core_planned what = (enum core_planned)active->plan;
+    enum core_planned what = active->plan;
     struct core_job_state *job = active->job;
 
     active->plan = CORE_PLAN_NONE;
@@ -136,7 +136,7 @@ static void apply(struct core_supervisor *supervisor, struct core_plan *plan)
     for (size_t i = 0; i < plan->touched_count; i++)
         core_supervisor_schedule_job(supervisor, plan->touched[i].job);
     if (plan->has_notices)
-        core_notices_wake(supervisor->notices, /* all = */ false);
+        core_notices_wake(supervisor->notices);
 }
 
 /* Everything is as before the turn. */
@@ -145,7 +145,7 @@ static void undo(struct core_supervisor *supervisor, struct core_plan *plan)
     struct core_active *next;
 
     for (struct core_active *active = plan->first; active; active = next) {
-        enum core_planned what = (enum core_planned)active->plan;
+        enum core_planned what = active->plan;
 
         next = active->next_planned;
         active->plan = CORE_PLAN_NONE;

@@ -110,8 +110,10 @@ class Soak:
     def add_job(self, kind, since):
         self.number += 1
         name = f"j{self.number}-{kind}"
-        self.jobs[name] = Job(name, Schedule.at_random(self.rng, kind), random_options(self.rng, kind),
-                              since)
+        self.jobs[name] = self.make_job(name, kind, since)
+
+    def make_job(self, name, kind, since):
+        return Job(name, Schedule.at_random(self.rng, kind), random_options(self.rng, kind), since)
 
     def write(self):
         self.world.config(
@@ -133,9 +135,9 @@ class Soak:
                 self.add_job(kind, None)
                 new = self.jobs[f"j{self.number}-{kind}"]
             else:
-                new = Job(name, Schedule.at_random(self.rng, kind), random_options(self.rng, kind), None)
-                if (new.schedule.text == job.schedule.text and
-                        all(new.options[key] == job.options[key] for key in ("misfire", "window"))):
+                new = self.make_job(name, kind, None)
+                same = all(new.options[key] == job.options[key] for key in ("misfire", "window"))
+                if same and new.schedule.text == job.schedule.text:
                     continue  # its slots are the same
                 self.jobs[name] = new
             self.edited.append((job, new))

@@ -101,7 +101,8 @@ EACH_RULE = """
 skip: {plugin: witness, schedule: "0 * * * *", misfire: skip, config: {file: $WITNESS}}
 latest: {plugin: witness, schedule: "0 * * * *", misfire: latest, config: {file: $WITNESS}}
 all: {plugin: witness, schedule: "0 * * * *", misfire: all, config: {file: $WITNESS, take: 50ms}}
-window: {plugin: witness, schedule: "0 * * * *", misfire: all, catchup_window: 90m, config: {file: $WITNESS}}
+window: {plugin: witness, schedule: "0 * * * *", misfire: all, catchup_window: 90m, \
+config: {file: $WITNESS}}
 """
 
 
@@ -223,9 +224,11 @@ def test_max_workers_oldest_first(make):
 
 def test_retries(make):
     daemon = make("""
-flaky: {plugin: fail, schedule: "@startup", retry: {attempts: 3, backoff: 100ms}, config: {succeed_at: 3}}
+flaky: {plugin: fail, schedule: "@startup", retry: {attempts: 3, backoff: 100ms}, \
+config: {succeed_at: 3}}
 broken: {plugin: fail, schedule: "@startup", retry: {attempts: 2, backoff: 100ms}}
-wrong: {plugin: fail, schedule: "@startup", retry: {attempts: 5, backoff: 100ms}, config: {code: invalid}}
+wrong: {plugin: fail, schedule: "@startup", retry: {attempts: 5, backoff: 100ms}, \
+config: {code: invalid}}
 unwilling: {plugin: skip, schedule: "@startup", retry: {attempts: 5, backoff: 100ms}}
 """)
     daemon.wait_for(lambda: len([r for r in daemon.runs() if r["status"] not in
