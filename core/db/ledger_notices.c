@@ -56,7 +56,7 @@ enum rc_code core_ledger_notices(struct core_ledger *ledger, int64_t now_unix_ms
     if (core_session_query(ledger->session,
                            "SELECT id, job, run, event, item, body, attempts, not_before_unix_ms "
                            "FROM notices WHERE executor = $1 AND not_before_unix_ms <= $2 "
-                           "ORDER BY id LIMIT $3",
+                           "ORDER BY not_before_unix_ms, id LIMIT $3",
                            params, RC_ARRAY_LEN(params), &rows, err))
         return err->code;
     for (;;) {

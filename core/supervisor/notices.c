@@ -397,8 +397,8 @@ static void send_some(void *context)
         return;
     /* Those that are being sent are still in the outbox. */
     notices->read_unix_ms = core_clock_now_unix_ms();
-    code = core_ledger_notices(notices->options.ledger, INT64_MAX, 2 * AT_A_TIME, keep, notices,
-                               &err);
+    code =
+        core_ledger_notices(notices->options.ledger, INT64_MAX, 2 * AT_A_TIME, keep, notices, &err);
     for (struct sender *sender = notices->found; sender; sender = next) {
         next = sender->next;
         if (code == RC_OK && notices->count < AT_A_TIME && !notices->failed)
