@@ -11,6 +11,7 @@ from daemon import Clock, Daemon
 
 MINUTE, HOUR = 60_000, 3_600_000
 START = 1_790_000_040_000  # 21 September 2026, 14:14:00 UTC
+ALL_HISTORY = ", history: {runs: 1000000}"
 
 
 @pytest.fixture
@@ -144,7 +145,7 @@ def test_misfire_after_a_jump(make, clock):
 
 
 def test_a_clock_that_was_wrong_and_is_set_back(make, clock):
-    daemon = make('a: {plugin: noop, schedule: "*/5 * * * *"}', clock=clock)
+    daemon = make('a: {plugin: noop, schedule: "*/5 * * * *"}', ALL_HISTORY, clock)
     clock.set(START + 1000 * 24 * HOUR)
     daemon.wait_for(lambda: daemon.runs("a", status="succeeded"))
     clock.set(START + 6 * MINUTE)
@@ -162,7 +163,7 @@ def test_a_clock_that_was_wrong_and_is_set_back(make, clock):
 
 
 def test_per_second_for_a_day(make, clock):
-    daemon = make('a: {plugin: noop, schedule: "* * * * * *", misfire: skip}', clock=clock)
+    daemon = make('a: {plugin: noop, schedule: "* * * * * *", misfire: skip}', ALL_HISTORY, clock)
     daemon.wait_for(lambda: daemon.runs("a", status="succeeded"))
     clock.set(clock.now() + 24 * HOUR)
     daemon.wait_for(lambda: daemon.rows("SELECT count(*) FROM runs WHERE reason = 'misfire'")[0][0]
