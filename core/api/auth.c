@@ -102,7 +102,7 @@ static void note(struct core_api *api, struct core_http_exchange *exchange, cons
     if (unsaid)
         (void)snprintf(more, sizeof(more), " (and %" PRId64 " more since the last such message)",
                        unsaid);
-    core_output_log(RC_LOG_WARN, NULL, 0, "refused '%s %s' from %s (%s): %s%s",
+    core_output_log(RC_LOG_WARN, NULL, 0, "refused '%.16s %.200s' from %s (%s): %s%s",
                     core_http_method(exchange), core_http_path(exchange),
                     core_http_peer(exchange)->address, by, what, more);
 }

@@ -359,7 +359,7 @@ static bool parse_range(const char *header, int64_t size, int64_t *from, int64_t
 }
 
 struct wanted {
-    char executor[128];
+    char executor[128], spool[PATH_BYTES];
     bool is_foreground, goes_on;
     int64_t attempt;
 };
@@ -373,6 +373,7 @@ static void take_record(void *context, const struct core_run_record *record)
     wanted->is_foreground = rc_str_eq(record->trigger, "foreground");
     (void)snprintf(wanted->executor, sizeof(wanted->executor), "%s",
                    record->executor ? record->executor : "");
+    (void)snprintf(wanted->spool, sizeof(wanted->spool), "%s", record->spool ? record->spool : "");
 }
 
 static void refuse_missing(struct core_api_call *call, const struct wanted *wanted, int64_t attempt)
@@ -439,6 +440,20 @@ static void answer(struct core_api_call *call, struct core_log_stream *stream)
         &(struct core_http_source){ .context = stream, .read = read_log, .closed = end_log });
 }
 
+/*
+ * The folder of the run: our own, or that of another daemon on this machine, which knows it by the
+ * spool that its latest attempt was recorded with.
+ */
+static char *folder_of(const struct core_supervisor *supervisor, const char *run,
+                       const struct wanted *wanted)
+{
+    RC_STR_AUTO own = rc_strf("%s/%s", core_supervisor_runs_folder(supervisor), run);
+
+    if (wanted->spool[0] && access(own, F_OK) != 0)
+        return rc_strf("%s/runs/%s", wanted->spool, run);
+    return rc_strdup(own);
+}
+
 void core_api_log(struct core_api_call *call)
 {
     const struct core_log_query *query = call->query;
@@ -456,7 +471,7 @@ void core_api_log(struct core_api_call *call)
     *stream = (struct core_log_stream){
         .api = call->api,
         .exchange = call->exchange,
-        .folder = rc_strf("%s/%s", core_supervisor_runs_folder(supervisor), call->segments[0]),
+        .folder = folder_of(supervisor, call->segments[0], &wanted),
         .attempt = query->attempt ? query->attempt : wanted.attempt,
         .older = -1,
         .fd = -1,

@@ -41,6 +41,11 @@ void core_client_close(struct core_client *client)
 
 static enum rc_code explain(const struct core_client *client, struct rc_error *err)
 {
+    if (err->code == RC_UNAVAILABLE && client->answer.status)
+        return rc_fail(err, RC_UNAVAILABLE,
+                       "the daemon at '%s' broke off in the middle of its answer; it may have been "
+                       "killed",
+                       client->socket_path);
     if (err->code == RC_UNAVAILABLE)
         return rc_fail(err, RC_UNAVAILABLE,
                        "no daemon answers at '%s'; start it with 'run-core daemon', or name its "

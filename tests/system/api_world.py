@@ -97,10 +97,11 @@ def until(look, seconds=DEADLINE_S):
 class Daemon:
     """run-core daemon with a port of its own; 'core' and 'rest' are YAML."""
 
-    def __init__(self, world, rest, core="", listen="127.0.0.1:0"):
+    def __init__(self, world, rest, core="", listen="127.0.0.1:0", state=None):
         self.world, self.log = world, world.root / "daemon.log"
         listens = f"\n  listen: '{listen}'" if listen else ""
-        self.file = world.config(f"core:\n  state: {world.state}{listens}\n{core}\n{rest}")
+        self.file = world.config(f"core:\n  state: '{state or world.state}'\n"
+                                 f"  spool: {world.state}{listens}\n{core}\n{rest}")
         self.socket = world.state / "run-core.sock"
         self.process = None
         self.port = None

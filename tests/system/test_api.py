@@ -409,6 +409,144 @@ def test_many_followers_that_leave(api, daemon):
     api.wait_for(run)
 
 
+LONG = """
+jobs:
+  print: {plugin: heavy, action: print, config: {lines: 20000}}
+  flood: {plugin: heavy, action: flood, kill_after: 1s}
+"""
+
+
+@pytest.fixture(scope="module")
+def small_logs(tmp_path_factory):
+    from conftest import World
+
+    running = Daemon(World(tmp_path_factory.mktemp("logs")), LONG,
+                     core="  history: {log_size: 64KiB}")
+    yield running
+    running.stop()
+
+
+def test_a_log_that_was_rotated_is_one_text(small_logs):
+    api = small_logs.api()
+    run = trigger(api, "print")
+    assert api.wait_for(run)["status"] == "succeeded"
+    path = f"/api/v1/runs/{run}/log"
+    whole = api.get(path).body
+    folder = small_logs.world.state / "runs" / run
+    assert whole == (folder / "1.log.1").read_bytes() + (folder / "1.log").read_bytes()
+    older = (folder / "1.log.1").stat().st_size
+    assert 0 < older < len(whole) <= 80 * 1024
+    numbers = [int(line.split()[1]) for line in whole.splitlines() if line.startswith(b"line ")]
+    assert numbers == list(range(numbers[0], 20000))
+    for at in (0, 1, older - 1, older, older + 1, len(whole) - 1):
+        assert api.get(path, offset=at).body == whole[at:]
+        assert api.get(path, offset=at, limit=2).body == whole[at:at + 2]
+    assert api.ask("GET", path, headers={"Range": f"bytes={older - 5}-{older + 4}"}).body == \
+        whole[older - 5:older + 5]
+    lines = whole.splitlines(keepends=True)
+    for count in (1, 10, len(lines) // 2, len(lines) - 1, len(lines), len(lines) + 1):
+        assert api.get(path, tail=count).body == b"".join(lines[-count:])
+
+
+def test_follow_a_flood(small_logs):
+    """However fast it grows: lines come whole, and the daemon's memory does not."""
+    api = small_logs.api()
+    run = trigger(api, "flood")
+    connection, response = follow(api, run)
+    with contextlib.closing(connection):
+        got = response.read(300_000)
+        assert b"x" * 99 + b"\n" in got
+        assert api.get("/api/v1/status").status == 200
+        api.post(f"/api/v1/runs/{run}/cancel")
+        response.read()
+    assert api.wait_for(run)["status"] == "cancelled"
+
+
+# ---- routes of plugins --------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def serving(tmp_path_factory):
+    from conftest import World
+
+    world = World(tmp_path_factory.mktemp("serve"))
+    tokens = world.root / "tokens"
+    tokens.write_text("".join(token_line(*t) for t in TOKENS.items()))
+    tokens.chmod(0o600)
+    running = Daemon(world, """
+plugins:
+  routes: {serve: true, config: {greeting: hi}}
+  noop: {serve: false}
+jobs: {}
+""", core=f"  auth: {{tokens_file: {tokens}}}")
+    until(lambda: running.api(secret_of("reader")).get("/plugins/routes/echo/x").status == 200)
+    yield running
+    assert running.stop() == 0
+
+
+def test_routes_of_plugins(serving):
+    api = serving.api(secret_of("runner"))
+    reply = api.ask("POST", "/plugins/routes/echo/Ada%20L?q=a%2Fb", "text",
+                    headers={"x-test": "yes", "Content-Type": "text/plain"})
+    assert reply.status == 200 and reply.headers["x-echo"] == "yes"
+    said = reply.json
+    assert (said["path"], said["q"], said["header"], said["body"]) == (
+        "/echo/Ada L", "a/b", "yes", "text")
+    assert said["forwarded"] == "/plugins/routes" and secret_of("runner") not in reply.text
+    assert api.get("/plugins/routes/fail/3").status == 404
+    assert api.ask("DELETE", "/plugins/routes/echo/x").status == 405
+    for path in ("/plugins/none/x", "/plugins/noop/x", "/plugins/routesx/echo/x", "/plugins/"):
+        assert api.get(path).status == 404, path
+
+
+def test_scopes_of_routes_of_plugins(serving):
+    reader, nobody = serving.api(secret_of("reader")), serving.api()
+    assert reader.get("/plugins/routes/echo/x").status == 200
+    assert reader.post("/plugins/routes/count/a").status == 403
+    assert nobody.get("/plugins/routes/echo/x").status == 401
+    assert serving.api(secret_of("runner")).post("/plugins/routes/count/a").status == 204
+
+
+def test_a_plugin_that_dies_comes_back(serving):
+    api = serving.api(secret_of("runner"))
+    assert api.post("/plugins/routes/crash").status == 502
+    assert api.get("/healthcheck/is-ready").status == 200
+    until(lambda: api.get("/plugins/routes/echo/x").status == 200)
+
+
+# ---- without the database -----------------------------------------------------------------------
+
+
+def test_while_the_database_is_away(world, postgres, state_on_postgres):
+    running = Daemon(world, JOBS, state=state_on_postgres)
+    api, local = running.api(), running.local
+    judge = Judge(api.get("/api/v1/openapi.json").json)
+    ended = api.wait_for(trigger(api, "opt"))["id"]
+    postgres.stop("immediate")
+    try:
+        until(lambda: api.get("/healthcheck/is-ready").status == 503)
+        assert api.get("/healthcheck/is-ready").json["reason"]
+        assert api.get("/healthcheck/is-alive").status == 200
+        assert api.get("/api/v1/status").json["ready"] is False
+        assert api.get("/api/v1/jobs").json["total"] == 8
+        families = prometheus_text.read(api.get("/metrics").text)
+        assert prometheus_text.value(families, "run_core_ready") == 0
+        for method, path in [("GET", "/api/v1/runs"), ("GET", f"/api/v1/runs/{ended}"),
+                             ("GET", f"/api/v1/runs/{ended}/log"), ("GET", "/api/v1/jobs/opt"),
+                             ("POST", "/api/v1/jobs/opt/trigger"),
+                             ("POST", "/api/v1/jobs/opt/pause"),
+                             ("POST", f"/api/v1/runs/{ended}/cancel")]:
+            reply = local.ask(method, path)
+            assert reply.status == 503 and reply.headers["retry-after"], (path, reply.text)
+            assert "secret" not in reply.text and "p%40ss" not in reply.text
+            judge.check(method, path, reply)
+    finally:
+        postgres.start()
+    until(lambda: api.get("/healthcheck/is-ready").status == 200)
+    assert api.wait_for(trigger(api, "opt"))["status"] == "succeeded"
+    assert running.stop() == 0
+
+
 # ---- metrics ------------------------------------------------------------------------------------
 
 
@@ -629,3 +767,26 @@ def test_without_listen_there_is_only_the_socket(world):
     assert running.port is None
     assert running.local.get("/api/v1/status").json["jobs"] == 1
     assert running.stop() == 0
+
+
+def test_the_log_of_another_daemon(world, tmp_path, state_on_postgres):
+    """Two daemons of this machine on one state: each shows the runs of both."""
+    from conftest import World
+
+    (tmp_path / "other").mkdir()
+    other_world = World(tmp_path / "other")
+    one = Daemon(world, JOBS, state=state_on_postgres)
+    other = Daemon(other_world, JOBS, state=state_on_postgres)
+    run = trigger(one.api(), "opt", set={"text": "whose"})
+    one.api().wait_for(run)
+    assert other.api().get(f"/api/v1/runs/{run}").json["status"] == "succeeded"
+    assert "text=whose" in other.api().get(f"/api/v1/runs/{run}/log").text
+    waiting = trigger(one.api(), "wait")
+    one.api().wait_for(waiting, "started")
+    connection, response = follow(other.api(), waiting)
+    with contextlib.closing(connection):
+        assert b"waiting" in response.readline()
+        assert other.api().post(f"/api/v1/runs/{waiting}/cancel").status == 202
+        assert b"stopping" in response.read()
+    assert other.api().wait_for(waiting)["status"] == "cancelled"
+    assert one.stop() == 0 and other.stop() == 0

@@ -121,6 +121,20 @@ def test_follow(daemon):
     assert daemon.world.run("logs", first, "--attempt", "2").status == 2
 
 
+def test_follow_a_daemon_that_is_killed(world):
+    running = Daemon(world, JOBS, listen=None)
+    one = world.run("trigger", "wait").stdout.strip()
+    process = world.start("logs", "-f", one)
+    assert b"waiting" in process.stdout.readline()
+    running.kill()
+    _, stderr = process.communicate(timeout=60)
+    assert process.returncode == 1 and b"broke off" in stderr
+    running.start()
+    assert world.run("cancel", one).status == 0
+    assert running.local.wait_for(one)["status"] == "cancelled"
+    assert running.stop() == 0
+
+
 def test_reload(daemon, run):
     good = daemon.file.read_text()
     try:
