@@ -325,7 +325,7 @@ typedef void core_notice_fn(void *context, const struct core_notice *notice);
 RC_MUST_CHECK enum rc_code core_ledger_add_notice(struct core_ledger *ledger,
                                                   const struct core_notice *notice,
                                                   struct rc_error *err);
-/* Those of ours that may be sent by then, those that may be sent first in front; at most 'limit'. */
+/* Those of ours that may be sent by then, the earliest first; at most 'limit'. */
 RC_MUST_CHECK enum rc_code core_ledger_notices(struct core_ledger *ledger, int64_t now_unix_ms,
                                                int64_t limit, core_notice_fn *fn, void *context,
                                                struct rc_error *err);
