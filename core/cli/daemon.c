@@ -8,13 +8,14 @@
 #include <api/daemon.h>
 #include <os/clock.h>
 #include <os/notify.h>
+#include <os/process.h>
 #include <runtime/config_check.h>
+#include <runtime/control_group.h>
 #include <runtime/output.h>
 #include <supervisor/supervisor.h>
 
 #include <signal.h>
 #include <stdlib.h>
-#include <sys/resource.h>
 
 /* Longest time for the check of the configuration; only a plugin that hangs takes it. */
 #define CHECK_MS INT64_C(60000)
@@ -26,7 +27,6 @@ struct daemon {
     struct core_supervisor *supervisor;
     struct core_api *api;
     struct core_flag_level log_level; /* of the command line */
-    struct rlimit files;              /* as it was at the start; runs get it back */
     struct core_timer watchdog;
     bool ended;
 };
@@ -125,19 +125,7 @@ static enum rc_code watch_signals(struct daemon *daemon, struct rc_error *err)
     return RC_OK;
 }
 
-/* ---- descriptors -------------------------------------------------------------------------- */
-
-/* Each run, connection and log that is followed takes some. */
-static void raise_file_limit(struct daemon *daemon)
-{
-    struct rlimit raised;
-
-    if (getrlimit(RLIMIT_NOFILE, &daemon->files) != 0)
-        return;
-    raised = daemon->files;
-    raised.rlim_cur = raised.rlim_max;
-    (void)setrlimit(RLIMIT_NOFILE, &raised);
-}
+/* ---- processes ----------------------------------------------------------------------------- */
 
 /* In each forked child. */
 static void forget(void *context)
@@ -149,7 +137,7 @@ static void forget(void *context)
     (void)unsetenv("NOTIFY_SOCKET");
     (void)unsetenv("WATCHDOG_USEC");
     (void)unsetenv("WATCHDOG_PID");
-    (void)setrlimit(RLIMIT_NOFILE, &daemon->files);
+    core_process_restore_descriptors();
     signal(SIGPIPE, SIG_DFL);
 }
 
@@ -211,7 +199,9 @@ static int serve(struct daemon *daemon)
     int status = CORE_EXIT_OK;
 
     core_output_init(&labels);
-    raise_file_limit(daemon);
+    /* Each run, connection and log that is followed takes some. */
+    core_process_raise_descriptors();
+    core_control_group_prepare();
     if (core_loop_new(&daemon->loop, &err) || open_daemon(daemon, &err)) {
         status = refuse(&err);
     } else {

@@ -69,7 +69,7 @@ int core_attempt_result_reserve(const char *folder, int64_t number)
     int fd = core_fd_open(path, O_WRONLY | O_CREAT | O_TRUNC, 0600);
 
     if (fd >= 0 && posix_fallocate(fd, 0, RESERVED_BYTES) != 0)
-        (void)ftruncate(fd, 0); /* then there may be room for it at the end, or not */
+        (void)!ftruncate(fd, 0); /* then there may be room for it at the end, or not */
     return fd;
 }
 

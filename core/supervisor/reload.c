@@ -6,6 +6,7 @@
 #include <supervisor/internal.h>
 
 #include <os/clock.h>
+#include <os/process.h>
 #include <runtime/config_check.h>
 
 #include <run-core/str.h>
@@ -216,8 +217,9 @@ static void take_effect(struct core_supervisor *supervisor, struct core_config *
     if (supervisor->options.has_log_level)
         config->settings.log_level = supervisor->options.log_level;
     /* For a moment there were two configurations, which may be large; what is here for months
-     * should not keep the room of both. */
+     * should not keep the room of both, and is to be forked often. */
     (void)malloc_trim(0);
+    core_process_join_pages();
     core_supervisor_schedule_all(supervisor);
     core_supervisor_arm(supervisor);
 }

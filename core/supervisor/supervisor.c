@@ -5,6 +5,7 @@
 
 #include <os/clock.h>
 #include <os/file.h>
+#include <os/process.h>
 #include <runtime/spool.h>
 
 #include <run-core/str.h>
@@ -157,6 +158,7 @@ enum rc_code core_supervisor_open(const struct core_supervisor_options *options,
     core_supervisor_start_beating(supervisor);
     core_supervisor_start_retention(supervisor);
     core_supervisor_arm(supervisor);
+    core_process_join_pages(); /* from now on it is forked often */
     *out = supervisor;
     return RC_OK;
 }
