@@ -4,6 +4,7 @@ which works out by itself what had to become of every slot."""
 import os
 import random
 import signal
+import sqlite3
 import time
 
 from daemon import Clock, Daemon
@@ -199,6 +200,17 @@ class Soak:
             else:
                 self.workers_killed += 1
 
+    def hold_database(self):
+        """Nobody else can write for longer than the daemon waits."""
+        before = self.clock.now()
+        path = self.world.state / "state.db"
+        with sqlite3.connect(path, isolation_level=None, timeout=30) as held:
+            held.execute("BEGIN IMMEDIATE")
+            time.sleep(6)
+            held.execute("ROLLBACK")
+        self.daemon.wait_until_ready()
+        self.asleep.append((before - 1000, self.clock.now() + 1000))
+
     def pause(self):
         name = self.rng.choice(sorted(n for n in self.jobs if n not in self.pauses))
         perhaps = self.clock.now()
@@ -233,8 +245,10 @@ class Soak:
             self.kill_some("guards")
         elif choice < 0.84:
             self.kill_some("workers")
-        elif choice < 0.93:
+        elif choice < 0.92:
             self.pause()
+        elif choice < 0.94:
+            self.hold_database()
         else:
             self.resume()
         time.sleep(self.rng.random() * 0.4)
@@ -260,11 +274,14 @@ class Soak:
 class Checker:
     """Compares what the ledger says with what had to be, and with what the witness saw."""
 
-    def __init__(self, soak, end):
+    def __init__(self, soak, end, change=None):
+        """'change' may put the rows wrong, to see whether that is found."""
         self.soak, self.end = soak, end
         self.mistakes = []
         self.rows = soak.daemon.rows(
             "SELECT id, job, slot_unix_ms, status, reason, attempt, attempts FROM runs")
+        if change:
+            self.rows = change(self.rows)
         self.slots = {}
         for row in self.rows:
             self.slots.setdefault((row[1], row[2]), []).append(row)
