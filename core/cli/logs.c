@@ -3,6 +3,7 @@
  */
 #include <cli/arguments.h>
 #include <cli/client.h>
+#include <cli/log_view.h>
 #include <cli/output.h>
 
 #include <os/path.h>
@@ -24,14 +25,6 @@ struct wanted {
     const char *run;
     int64_t attempt, tail; /* 0: the latest; all */
 };
-
-static enum rc_code print(void *context, const char *data, size_t len, struct rc_error *err)
-{
-    int failed = core_fd_write(STDOUT_FILENO, data, len);
-
-    (void)context;
-    return failed ? rc_fail_errno(err, failed, "write the log to stdout") : RC_OK;
-}
 
 /* ---- without a daemon ------------------------------------------------------------------------ */
 
@@ -57,7 +50,7 @@ static int64_t latest_attempt(const char *folder)
 }
 
 static enum rc_code print_file(const char *folder, int64_t attempt, bool older,
-                               struct rc_error *err)
+                               struct core_log_view *view, struct rc_error *err)
 {
     RC_BUF_AUTO(path, PATH_BYTES);
     RC_CLEANUP(core_fd_close) int fd = -1;
@@ -75,14 +68,15 @@ static enum rc_code print_file(const char *folder, int64_t attempt, bool older,
             continue;
         if (got < 0)
             return rc_fail_errno(err, errno, "read '%s'", path.data);
-        if (print(NULL, block, (size_t)got, err))
+        if (core_log_view_add(view, block, (size_t)got, err))
             return err->code;
     }
     return RC_OK;
 }
 
 /* An id has no slash, so it names no other folder. */
-static int print_from_spool(const struct core_client *client, const struct wanted *wanted)
+static int print_from_spool(const struct core_client *client, const struct wanted *wanted,
+                            struct core_log_view *view)
 {
     RC_STR_AUTO spool = NULL;
     RC_STR_AUTO folder = NULL;
@@ -100,8 +94,8 @@ static int print_from_spool(const struct core_client *client, const struct wante
                       client->socket_path, wanted->run, spool);
         return core_cli_complain(&err);
     }
-    if (print_file(folder, attempt, /* older = */ true, &err) ||
-        print_file(folder, attempt, /* older = */ false, &err)) {
+    if (print_file(folder, attempt, /* older = */ true, view, &err) ||
+        print_file(folder, attempt, /* older = */ false, view, &err)) {
         (void)core_cli_complain(&err);
         return CORE_EXIT_FAILED;
     }
@@ -124,10 +118,12 @@ static int run_logs(const struct core_arguments *arguments)
 {
     CORE_CLIENT_AUTO(client);
     RC_BUF_AUTO(path, PATH_BYTES);
+    RC_CLEANUP(core_log_view_end) struct core_log_view view;
     struct wanted wanted = { .run = arguments->words[0] };
     struct rc_error err = RC_ERROR_INIT;
     enum rc_code code;
 
+    core_log_view_init(&view, STDOUT_FILENO);
     if (read_number("attempt", arguments->attempt, &wanted.attempt, &err) ||
         read_number("tail", arguments->tail, &wanted.tail, &err) ||
         core_client_open(arguments, &client, &err))
@@ -135,9 +131,9 @@ static int run_logs(const struct core_arguments *arguments)
     core_client_add_path(&path, "runs", wanted.run, "log");
     rc_buf_addf(&path, "?follow=%s&attempt=%" PRId64 "&tail=%" PRId64,
                 arguments->follow ? "true" : "false", wanted.attempt, wanted.tail);
-    code = core_client_stream(&client, path.data, print, NULL, &err);
+    code = core_client_stream(&client, path.data, core_log_view_add, &view, &err);
     if (code == RC_UNAVAILABLE && client.answer.status == 0 && !arguments->follow && !wanted.tail)
-        return print_from_spool(&client, &wanted);
+        return print_from_spool(&client, &wanted, &view);
     if (code) {
         (void)core_cli_complain(&err);
         return CORE_EXIT_FAILED;
@@ -155,7 +151,9 @@ const struct core_command core_command_logs = {
     .operands = "RUN",
     .summary = "Writes what a run of the daemon printed.",
     .details = "With -f it goes on as the log grows, through further attempts, until the run has "
-               "ended. Where no daemon answers, the log is read from the daemon's folder, without "
+               "ended. On a terminal the messages are made readable; elsewhere they are the JSON "
+               "lines that they are. Where no daemon answers, the log is read from the daemon's "
+               "folder, without "
                "-f and --tail.",
     .flags = CORE_FLAG_CONFIG | CORE_FLAG_FOLLOW | CORE_FLAG_ATTEMPT | CORE_FLAG_TAIL,
     .min_words = 1,

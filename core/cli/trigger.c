@@ -3,11 +3,10 @@
  */
 #include <cli/arguments.h>
 #include <cli/client.h>
+#include <cli/log_view.h>
 #include <cli/output.h>
 
-#include <config/secrets.h>
 #include <os/clock.h>
-#include <os/path.h>
 
 #include <run-core/str.h>
 
@@ -18,14 +17,6 @@
 enum { PATH_BYTES = 4096, LOOK_EVERY_MS = 500, PATIENCE_MS = 30000 };
 
 /* ---- the end of a run ------------------------------------------------------------------------ */
-
-static enum rc_code print_log(void *context, const char *data, size_t len, struct rc_error *err)
-{
-    int failed = core_fd_write(STDERR_FILENO, data, len);
-
-    (void)context;
-    return failed ? rc_fail_errno(err, failed, "write the log to stderr") : RC_OK;
-}
 
 static int status_of(const struct core_client *client)
 {
@@ -85,12 +76,15 @@ int core_client_wait(struct core_client *client, const char *run, bool json)
 {
     RC_BUF_AUTO(path, PATH_BYTES);
     struct rc_error err = RC_ERROR_INIT;
+    struct core_log_view view;
     int status;
 
     core_client_add_path(&path, "runs", run, "log?follow=true");
+    core_log_view_init(&view, STDERR_FILENO);
     /* The log is for people: where it cannot be had, the end still can. */
-    if (core_client_stream(client, path.data, print_log, NULL, &err))
+    if (core_client_stream(client, path.data, core_log_view_add, &view, &err))
         (void)core_cli_complain(&err);
+    core_log_view_end(&view);
     status = wait_for_end(client, run);
     if (status != CORE_EXIT_OK)
         return status;

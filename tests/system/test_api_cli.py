@@ -3,6 +3,8 @@
 import hashlib
 import json
 import os
+import pty
+import re
 import time
 
 import pytest
@@ -17,6 +19,7 @@ jobs:
   opt: {plugin: options}
   fail: {plugin: fail, action: fail}
   crash: {plugin: crash}
+  garbage: {plugin: garbage}
   slow: {plugin: hang, action: wait, timeout: 300ms, kill_after: 1s}
   wait: {plugin: hang, action: wait, kill_after: 2s}
 """
@@ -121,6 +124,33 @@ def test_follow(daemon):
     assert daemon.world.run("logs", first, "--attempt", "2").status == 2
 
 
+def on_terminal(world, *words):
+    """What a command writes to a terminal that is its stdout."""
+    ours, theirs = pty.openpty()
+    process = world.start(*words, stdout=theirs, stderr=theirs, env={"TERM": "xterm"})
+    os.close(theirs)
+    shown = b""
+    try:
+        while piece := os.read(ours, 65536):
+            shown += piece
+    except OSError:  # the other side is closed
+        pass
+    os.close(ours)
+    return process.wait(timeout=60), shown.decode().replace("\r\n", "\n")
+
+
+def test_logs_on_a_terminal(daemon, run):
+    one = run("trigger", "fail").stdout.strip()
+    daemon.local.wait_for(one)
+    status, shown = on_terminal(daemon.world, "logs", one)
+    assert status == 0
+    assert re.search(r"^\d\d:\d\d:\d\d \x1b\[31merror\x1b\[0m fail fail failed", shown, re.M), shown
+    status, shown = on_terminal(daemon.world, "trigger", "garbage", "--wait")
+    assert status == 1 and "\x1b[" in shown
+    kept = shown.replace("\x1b[31m", "").replace("\x1b[33m", "").replace("\x1b[0m", "")
+    assert not re.search(r"[\x00-\x08\x0b-\x1f\x7f]", kept.replace("\x1b[2m", "")), shown
+
+
 def test_follow_a_daemon_that_is_killed(world):
     running = Daemon(world, JOBS, listen=None)
     one = world.run("trigger", "wait").stdout.strip()
@@ -139,7 +169,7 @@ def test_reload(daemon, run):
     good = daemon.file.read_text()
     try:
         daemon.file.write_text(good + "  more: {plugin: noop}\n")
-        assert run("reload").stdout == "the configuration was read anew and has 7 jobs\n"
+        assert run("reload").stdout == "the configuration was read anew and has 8 jobs\n"
         daemon.file.write_text(good + "  more: {plugni: noop}\n")
         refused = run("reload")
         assert refused.status == 2 and f"{daemon.file}:" in refused.stderr
