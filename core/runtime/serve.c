@@ -14,10 +14,12 @@
 #include <runtime/host.h>
 #include <runtime/output.h>
 #include <runtime/plugin.h>
+#include <runtime/scratch.h>
 
 #include <run-core/str.h>
 
 #include <signal.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -25,7 +27,8 @@
 
 enum {
     HANDLER_THREADS = 8,
-    DRAIN_MS = 10000,
+    DRAIN_MS = 10000, /* for what has begun */
+    CANCEL_MS = 2000, /* for what was then cancelled */
     DRAIN_LOOK_MS = 50,
     ALLOW_BYTES = 256,
 };
@@ -45,7 +48,9 @@ struct server {
     struct core_http_server *http;
     struct core_watch *http_watch, *term, *interrupt;
     struct core_timer drain;
-    int64_t drain_until_mono_ms; /* 0: nobody asked it to stop */
+    int64_t drain_until_mono_ms; /* once it was asked to stop */
+    atomic_bool stopping;
+    atomic_uint handling; /* how many handlers run */
 };
 
 /* ---- one request ----------------------------------------------------------------------------- */
@@ -177,16 +182,17 @@ static void call_route(struct server *server, const struct rc_route *route,
     enum rc_code code;
 
     own_values(&exchange);
+    atomic_fetch_add(&server->handling, 1);
     code = route->handle(&job.job, server->binding.config, &exchange, &err);
     conclude(&exchange, route, code, &err);
     core_storage_free(job.storage);
     core_arena_clear(&exchange.arena);
+    atomic_fetch_sub(&server->handling, 1);
 }
 
 static void answer_health(const struct server *server, struct core_http_exchange *http)
 {
-    bool stopping = core_cancel_code(&server->run.status->cancel) != RC_OK;
-    bool good = !stopping || strcmp(core_http_path(http), alive_path) == 0;
+    bool good = !atomic_load(&server->stopping) || strcmp(core_http_path(http), alive_path) == 0;
     struct rc_buf body = RC_BUF_INIT(1024);
 
     rc_buf_addf(&body, "{\"status\":\"%s\"}\n", good ? "ok" : "stopping");
@@ -229,29 +235,41 @@ static void serve_http(void *context)
     core_http_server_serve(((struct server *)context)->http);
 }
 
+/* What goes on is asked to end, which is up to the plugin, and so has a bound. */
+static void hurry(struct server *server)
+{
+    core_cancel_request(&server->run.status->cancel, RC_CANCELLED);
+    server->drain_until_mono_ms = core_clock_mono_ms() + CANCEL_MS;
+}
+
 static void look_whether_drained(void *context)
 {
     struct server *server = context;
-    int64_t now_ms = core_clock_mono_ms();
+    bool late = core_clock_mono_ms() >= server->drain_until_mono_ms;
+    bool cancelled = core_cancel_code(&server->run.status->cancel) != RC_OK;
 
-    if (core_http_server_connections(server->http) == 0 || now_ms >= server->drain_until_mono_ms)
+    if (core_http_server_connections(server->http) == 0 || (late && cancelled)) {
         core_loop_stop(server->loop);
-    else
-        core_timer_set(server->loop, &server->drain, now_ms + DRAIN_LOOK_MS);
+        return;
+    }
+    if (late)
+        hurry(server);
+    core_timer_set(server->loop, &server->drain, core_clock_mono_ms() + DRAIN_LOOK_MS);
 }
 
 static void stop(void *context)
 {
     struct server *server = context;
 
-    if (server->drain_until_mono_ms > 0) {
-        core_cancel_request(&server->run.status->cancel, RC_CANCELLED);
+    if (core_cancel_code(&server->run.status->cancel) != RC_OK) {
         core_loop_stop(server->loop);
-        return;
+    } else if (atomic_exchange(&server->stopping, true)) {
+        hurry(server);
+    } else {
+        server->drain_until_mono_ms = core_clock_mono_ms() + DRAIN_MS;
+        core_http_server_drain(server->http);
+        core_timer_set(server->loop, &server->drain, core_clock_mono_ms());
     }
-    server->drain_until_mono_ms = core_clock_mono_ms() + DRAIN_MS;
-    core_http_server_drain(server->http);
-    core_timer_set(server->loop, &server->drain, core_clock_mono_ms());
 }
 
 static enum rc_code load(struct server *server, struct rc_error *err)
@@ -327,12 +345,30 @@ static enum rc_code listen_and_loop(struct server *server, struct rc_error *err)
     return RC_OK;
 }
 
+/* A handler that does not return cannot be ended, and uses all that there is: only _exit() is left. */
+static void leave_if_stuck(const struct server *server)
+{
+    unsigned handling = atomic_load(&server->handling);
+
+    if (handling == 0)
+        return;
+    core_output_log(RC_LOG_ERROR, NULL, 0,
+                    "%u request%s to the plugin '%s' did not end when cancelled; the process ends "
+                    "without them",
+                    handling, handling == 1 ? "" : "s", server->request->plugin);
+    core_scratch_remove(server->run.id);
+    _exit(CORE_EXIT_FAILED);
+}
+
 static void finish(struct server *server)
 {
+    leave_if_stuck(server);
     core_http_server_close(server->http);
     core_loop_free(server->loop);
     core_db_close(server->run.db);
     core_time_zone_free(server->run.zone);
+    if (server->run.temp_dir)
+        core_scratch_remove(server->run.id);
     free(server->run.temp_dir);
     core_arena_clear(&server->arena);
     core_plugin_free(server->plugin);

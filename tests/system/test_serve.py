@@ -106,6 +106,43 @@ def test_handlers_run_at_the_same_time_and_share_the_state(served, world):
     assert rows.fetchall() == [("a", 80)]
 
 
+def ask_apart(served, path):
+    """Asks in a thread, and returns what it comes to once the handler has begun."""
+    answer = []
+
+    def ask():
+        try:
+            answer.append(served.ask("GET", path)[0])
+        except (OSError, http.client.HTTPException):
+            answer.append(None)
+
+    thread = threading.Thread(target=ask)
+    thread.start()
+    time.sleep(0.5)
+    return thread, answer
+
+
+def test_handlers_are_cancelled_when_their_time_is_up(served):
+    thread, answer = ask_apart(served, "/wait")
+    status, stderr = served.stop()
+    thread.join()
+    assert (status, answer) == (0, [503]), stderr
+
+
+def test_a_handler_that_never_ends_does_not_keep_the_process(served, world):
+    thread, answer = ask_apart(served, "/hang")
+    assert list(world.temp.glob("run-core-*/*"))
+    served.process.send_signal(signal.SIGTERM)
+    time.sleep(0.5)
+    assert served.process.poll() is None
+    status, stderr = served.stop()
+    thread.join()
+    assert status == 1 and "1 request to the plugin 'routes' did not end" in stderr
+    assert answer == [None]
+    assert not list(world.temp.glob("run-core-*/*"))
+    assert not os.path.exists(served.socket)
+
+
 def test_a_plugin_that_dies_takes_only_its_server(served):
     with pytest.raises((OSError, http.client.HTTPException)):
         served.ask("POST", "/crash")

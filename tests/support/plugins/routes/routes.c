@@ -3,8 +3,10 @@
  */
 #include <run-core/plugin.h>
 
+#include <poll.h>
 #include <signal.h>
 #include <stdlib.h>
+#include <unistd.h>
 
 struct routes_config {
     const char *greeting;
@@ -110,6 +112,31 @@ static enum rc_code crash(struct rc_job *job, const void *config, struct rc_exch
     return RC_OK;
 }
 
+/* Until the request is cancelled. */
+static enum rc_code wait(struct rc_job *job, const void *config, struct rc_exchange *exchange,
+                         struct rc_error *err)
+{
+    (void)config;
+    (void)exchange;
+    while (rc_job_check(job, err) == RC_OK)
+        (void)poll(NULL, 0, 10);
+    return err->code;
+}
+
+/* Never looks whether it is cancelled. */
+static enum rc_code hang(struct rc_job *job, const void *config, struct rc_exchange *exchange,
+                         struct rc_error *err)
+{
+    const char *path;
+
+    (void)config;
+    (void)exchange;
+    if (rc_job_temp_dir(job, &path, err))
+        return err->code;
+    for (;;)
+        (void)pause();
+}
+
 static enum rc_code idle(struct rc_job *job, const void *config, struct rc_error *err)
 {
     (void)config;
@@ -127,6 +154,8 @@ static const struct rc_route routes_routes[] = {
     { "GET", "/echo/plain", "Is found before the name.", plain },
     { "GET", "/fail/{code}", "Returns that code.", fail },
     { "POST", "/count/{name}", "Counts in the state database.", count },
+    { "GET", "/wait", "Waits until it is cancelled.", wait },
+    { "GET", "/hang", "Never ends.", hang },
     { "POST", "/crash", "Ends its process.", crash },
     { 0 },
 };
