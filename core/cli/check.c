@@ -41,8 +41,15 @@ static int wait_for_check(pid_t child, const char *current)
 
     while (waitpid(child, &status, 0) < 0 && errno == EINTR)
         continue;
-    if (WIFEXITED(status))
+    if (WIFEXITED(status) && current[0] == '\0')
         return WEXITSTATUS(status);
+    if (WIFEXITED(status)) {
+        (void)rc_fail(&err, RC_INVALID,
+                      "the check ended with status %d in the plugin '%.*s', which ended the "
+                      "process while it was loaded or checked its options",
+                      WEXITSTATUS(status), CORE_CHECK_NAME - 1, current);
+        return core_cli_complain(&err);
+    }
     (void)rc_fail(&err, RC_FAILED,
                   "the check was ended by signal %d (%s) in the plugin '%.*s', which crashed while "
                   "it was loaded or checked its options",

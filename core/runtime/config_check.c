@@ -182,6 +182,7 @@ size_t core_config_check(const struct core_config *config, struct core_problems 
     for (size_t i = 0; i < check->loaded_count; i++)
         core_plugin_free(check->loaded[i].plugin);
     free(check->loaded);
+    set_current(check, "");
     return check->loaded_count;
 }
 
@@ -233,7 +234,7 @@ static void read_report(int fd, struct core_problems *problems)
     }
 }
 
-/* Waits for the child, which is killed when its time is up. */
+/* Waits for the child, which is killed when its time is up, or when that could not be told. */
 static int wait_for(pid_t child, int64_t timeout_ms)
 {
     int pidfd = (int)syscall(SYS_pidfd_open, child, 0);
@@ -241,6 +242,8 @@ static int wait_for(pid_t child, int64_t timeout_ms)
     int64_t until_ms = core_clock_mono_ms() + timeout_ms;
     int status = 0;
 
+    if (pidfd < 0)
+        kill(child, SIGKILL);
     while (pidfd >= 0) {
         int64_t left_ms = until_ms - core_clock_mono_ms();
         int count = poll(&ready, 1, left_ms > 0 ? (int)left_ms : 0);
@@ -256,6 +259,22 @@ static int wait_for(pid_t child, int64_t timeout_ms)
     while (waitpid(child, &status, 0) < 0 && errno == EINTR)
         continue;
     return status;
+}
+
+/* 'current' says whose code ran last, and nothing once the check has come to its end. */
+static enum rc_code judge_end(int status, const char *current, struct rc_error *err)
+{
+    if (WIFSIGNALED(status))
+        return rc_fail(err, RC_INVALID,
+                       "the check of the configuration was ended by signal %d (%s) in the plugin "
+                       "'%.*s', which crashed or hung while it was loaded or checked its options",
+                       WTERMSIG(status), strsignal(WTERMSIG(status)), CORE_CHECK_NAME - 1, current);
+    if (WEXITSTATUS(status) != 0 || current[0] != '\0')
+        return rc_fail(err, RC_INVALID,
+                       "the check of the configuration ended with status %d in the plugin '%.*s', "
+                       "which ended the process while it was loaded or checked its options",
+                       WEXITSTATUS(status), CORE_CHECK_NAME - 1, current);
+    return RC_OK;
 }
 
 enum rc_code core_config_check_apart(const struct core_config *config, int64_t timeout_ms,
@@ -277,15 +296,9 @@ enum rc_code core_config_check_apart(const struct core_config *config, int64_t t
         code = rc_fail_errno(err, errno, "cannot start the check of the configuration");
     } else {
         status = wait_for(child, timeout_ms);
-        if (WIFEXITED(status) && WEXITSTATUS(status) == 0)
+        code = judge_end(status, current, err);
+        if (code == RC_OK)
             read_report(fd, problems);
-        else
-            code = rc_fail(err, RC_INVALID,
-                           "the check of the configuration was ended by signal %d (%s) in the "
-                           "plugin '%.*s', which crashed or hung while it was loaded or checked "
-                           "its options",
-                           WTERMSIG(status), strsignal(WTERMSIG(status)), CORE_CHECK_NAME - 1,
-                           current);
     }
     if (current != MAP_FAILED)
         munmap(current, CORE_CHECK_NAME);

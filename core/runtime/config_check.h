@@ -12,8 +12,8 @@ enum { CORE_CHECK_NAME = 64 };
 /*
  * Loads every plugin that is named into this process, and adds what is wrong with jobs and plugins
  * to what core_config_load() has found already. 'current' always names the plugin whose code may
- * run now; in shared memory it tells another process which one crashed. Returns how many plugins
- * there are.
+ * run now, and is empty at the end; in shared memory it tells another process which one crashed, or
+ * ended the process. Returns how many plugins there are.
  */
 size_t core_config_check(const struct core_config *config, struct core_problems *problems,
                          char current[CORE_CHECK_NAME]);

@@ -295,3 +295,15 @@ def test_many_words(world):
     assert result.status == 2
     assert "there are more mistakes" in result.text
     assert time.monotonic() - began < 20
+
+
+# ---- plugins that end the process which checks them ---------------------------------------------
+
+
+@pytest.mark.parametrize("status", [0, 3])
+@pytest.mark.parametrize("command", ["check", "daemon"])
+def test_a_check_that_a_plugin_ends_is_no_good_check(world, command, status):
+    world.config(f"jobs: {{j: {{plugin: rough, config: {{leave: {status}}}}}}}")
+    result = world.run(command, timeout=30)
+    assert result.status == 2
+    assert f"with status {status} in the plugin 'rough'" in result.stderr

@@ -9,13 +9,15 @@
 
 struct config {
     const char *secret;
-    int64_t padding;
+    int64_t padding, leave;
 };
 
 static const struct rc_option options[] = {
     { RC_STR("secret", struct config, secret), .flags = RC_OPT_SECRET, .help = "Is never shown." },
     { RC_INT("padding", struct config, padding), .def = "0", .max = 1000,
       .help = "How many characters stand before the secret in the error." },
+    { RC_INT("leave", struct config, leave), .def = "-1", .min = -1, .max = 255,
+      .help = "The status with which the check of the options ends its process." },
     { 0 },
 };
 
@@ -102,6 +104,17 @@ static enum rc_code chatter(struct rc_job *job, const void *config, struct rc_er
     return rc_parallel(job, 8, LINES, say_long, NULL, err);
 }
 
+/* Takes the process with it. */
+static enum rc_code check(const void *config, struct rc_error *err)
+{
+    const struct config *cfg = config;
+
+    (void)err;
+    if (cfg->leave >= 0)
+        _exit((int)cfg->leave);
+    return RC_OK;
+}
+
 static const struct rc_action actions[] = {
     { .name = "cut", .summary = "Fails with half a secret.", .run = cut },
     { .name = "silent", .summary = "Fails without an error.", .run = silent },
@@ -120,5 +133,6 @@ static const struct rc_plugin plugin = {
     .options = options,
     .config_size = sizeof(struct config),
     .actions = actions,
+    .check = check,
 };
 RC_PLUGIN_EXPORT(plugin)
