@@ -136,7 +136,7 @@ static void test_what_a_reload_carries_over(void **state)
     free_configuration(edited);
 }
 
-/* What the ledger keeps must change with everything that decides the slots, and with nothing else. */
+/* What the ledger keeps changes with everything that decides the slots, and with nothing else. */
 static void test_fingerprint(void **state)
 {
     struct core_config *config = configure(8, "@hourly");
