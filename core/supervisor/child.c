@@ -23,7 +23,20 @@ static void reset_signals(void)
     (void)sigprocmask(SIG_SETMASK, &none, NULL);
 }
 
-static void become_child(const struct core_nursery *nursery, pid_t parent)
+/* There may be more of them than the child may have, and its own would find no room. */
+static void close_all_but(int kept_fd)
+{
+    unsigned first = STDERR_FILENO + 1;
+
+    if (kept_fd >= (int)first) {
+        if (kept_fd > (int)first)
+            (void)close_range(first, (unsigned)kept_fd - 1, 0);
+        first = (unsigned)kept_fd + 1;
+    }
+    (void)close_range(first, ~0U, 0);
+}
+
+static void become_child(const struct core_nursery *nursery, pid_t parent, int kept_fd)
 {
     /* Keys at the daemon's terminal are the daemon's matter. */
     (void)setpgid(0, 0);
@@ -31,19 +44,20 @@ static void become_child(const struct core_nursery *nursery, pid_t parent)
     if (getppid() != parent)
         _exit(0); /* it has gone already */
     nursery->forget(nursery->context);
+    close_all_but(kept_fd);
     reset_signals();
     core_process_restore_descriptors();
 }
 
 enum rc_code core_child_start(const struct core_nursery *nursery, int (*main)(void *context),
-                              void *main_context, core_watch_fn *on_end, void *end_context,
-                              struct core_child *out, struct rc_error *err)
+                              void *main_context, int kept_fd, core_watch_fn *on_end,
+                              void *end_context, struct core_child *out, struct rc_error *err)
 {
     pid_t self = getpid();
 
     *out = (struct core_child){ .pid = fork(), .pidfd = -1 };
     if (out->pid == 0) {
-        become_child(nursery, self);
+        become_child(nursery, self, kept_fd);
         /* Without what exit(3) does: all that is the daemon's. */
         _exit(main(main_context));
     }

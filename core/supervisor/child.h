@@ -24,11 +24,12 @@ struct core_child {
 
 /*
  * Forks a process that does 'main' and ends with what it returns; 'on_end' is called when it has
- * ended, and is to call core_child_end(). RC_UNAVAILABLE and others of fork(2): there is none.
+ * ended, and is to call core_child_end(). Of the daemon's descriptors it has the first three and
+ * 'kept_fd', which may be -1. RC_UNAVAILABLE and others of fork(2): there is none.
  */
 RC_MUST_CHECK enum rc_code core_child_start(const struct core_nursery *nursery,
                                             int (*main)(void *context), void *main_context,
-                                            core_watch_fn *on_end, void *end_context,
+                                            int kept_fd, core_watch_fn *on_end, void *end_context,
                                             struct core_child *out, struct rc_error *err);
 
 /* Waits for the child, killing it first if 'kill'; returns its status as of waitpid(2). */

@@ -375,8 +375,8 @@ static void start(struct core_notices *notices, struct sender *sender)
         look_now(notices);
         return;
     }
-    if (core_child_start(&notices->options.nursery, post, sender, on_end, sender, &sender->child,
-                         &err)) {
+    if (core_child_start(&notices->options.nursery, post, sender, -1, on_end, sender,
+                         &sender->child, &err)) {
         look_at(notices, unix_ms_after(FIRST_PAUSE_MS));
         free_sender(sender);
         return;

@@ -23,6 +23,8 @@ enum {
     FIRST_PAUSE_MS = 1000,
     LONGEST_PAUSE_MS = 60000,
     GOOD_LIFE_MS = 60000, /* a server that lived so long is started again without much ado */
+    START_MS = 60000,     /* until it answers */
+    END_MS = 20000,       /* once it was asked to; more than it takes by itself, see serve.h */
     FOLDER_MODE = 0700,
 };
 
@@ -36,8 +38,8 @@ struct process {
     int ready_fd, ready_end; /* of a pipe: here, and in the child */
     struct core_watch *ready_watch;
     char *name, *socket;
-    bool ready;
     int64_t started_mono_ms;
+    struct core_timer patience; /* with its start, then with its end */
     struct process *next;
 };
 
@@ -78,6 +80,7 @@ static void free_process(struct process *process)
     while (*at != process)
         at = &(*at)->next;
     *at = process->next;
+    core_timer_cancel(&process->patience);
     core_watch_end(process->ready_watch);
     if (process->ready_fd >= 0)
         (void)close(process->ready_fd);
@@ -122,6 +125,22 @@ static void start_later(struct server *server, const char *why)
                    core_clock_mono_ms() + server->pause_ms);
 }
 
+/* Only a plugin that hangs while it is loaded, or will hear nothing of signals, comes here. */
+static void lose_patience(void *context)
+{
+    struct process *process = context;
+
+    core_output_log(RC_LOG_ERROR, NULL, 0,
+                    "a server of the plugin '%s' did not %s in time; killing it", process->name,
+                    process->server ? "begin to answer" : "end");
+    (void)kill(process->child.pid, SIGKILL);
+}
+
+static void be_patient(struct process *process, int64_t ms)
+{
+    core_timer_set(process->servers->nursery.loop, &process->patience, core_clock_mono_ms() + ms);
+}
+
 static struct process *new_process(struct core_servers *servers, struct server *server)
 {
     struct process *process = rc_calloc(1, sizeof(*process));
@@ -135,6 +154,7 @@ static struct process *new_process(struct core_servers *servers, struct server *
         .socket = rc_strf("%s/%s-%d-%lld.sock", servers->folder, server->plugin, (int)getpid(),
                           (long long)++servers->generation),
         .started_mono_ms = core_clock_mono_ms(),
+        .patience = { .clock = CORE_TIMER_MONO, .fn = lose_patience, .context = process },
         .next = servers->processes,
     };
     servers->processes = process;
@@ -153,8 +173,8 @@ static enum rc_code start_process(struct process *process, struct rc_error *err)
         return rc_fail_errno(err, errno, "make a pipe");
     process->ready_fd = ends[0];
     process->ready_end = ends[1];
-    code =
-        core_child_start(&servers->nursery, serve, process, on_end, process, &process->child, err);
+    code = core_child_start(&servers->nursery, serve, process, process->ready_end, on_end, process,
+                            &process->child, err);
     (void)close(ends[1]);
     if (code == RC_OK && core_loop_watch(servers->nursery.loop, process->ready_fd, on_ready,
                                          process, &process->ready_watch, err)) {
@@ -172,6 +192,7 @@ static void start(struct server *server)
 
     core_timer_cancel(&server->again);
     if (start_process(process, &err) == RC_OK) {
+        be_patient(process, START_MS);
         server->following = process;
         return;
     }
@@ -189,6 +210,7 @@ static void start_again(void *context)
 static void retire(struct process *process)
 {
     process->server = NULL;
+    be_patient(process, END_MS);
     (void)kill(process->child.pid, SIGTERM);
 }
 
@@ -203,7 +225,7 @@ static void on_ready(void *context)
     process->ready_watch = NULL;
     if (!said || !server)
         return; /* its end comes, too */
-    process->ready = true;
+    core_timer_cancel(&process->patience);
     server->following = NULL;
     if (server->present)
         retire(server->present);
@@ -235,8 +257,8 @@ static void on_end(void *context)
     if (server && server->following == process)
         server->following = NULL;
     free_process(process);
-    if (!server || !server->wanted || server->present || server->following ||
-        server->servers->stopping)
+    /* Also one that was to follow another, which has the former configuration. */
+    if (!server || !server->wanted || server->following || server->servers->stopping)
         return;
     if (lived_ms >= GOOD_LIFE_MS)
         server->pause_ms = 0;
