@@ -24,6 +24,7 @@ enum {
     LONGEST_PAUSE_MS = 60000,
     GOOD_LIFE_MS = 60000, /* a server that lived so long is started again without much ado */
     START_MS = 60000,     /* until it answers */
+    LINGER_MS = 1000,     /* for requests that are on their way to it when it is replaced */
     END_MS = 20000,       /* once it was asked to; more than it takes by itself, see serve.h */
     FOLDER_MODE = 0700,
 };
@@ -39,7 +40,8 @@ struct process {
     struct core_watch *ready_watch;
     char *name, *socket;
     int64_t started_mono_ms;
-    struct core_timer patience; /* with its start, then with its end */
+    struct core_timer patience; /* with its start, its last requests, its end */
+    bool lingers;
     struct process *next;
 };
 
@@ -136,8 +138,9 @@ static void lose_patience(void *context)
     (void)kill(process->child.pid, SIGKILL);
 }
 
-static void be_patient(struct process *process, int64_t ms)
+static void be_patient(struct process *process, int64_t ms, void (*then)(void *process))
 {
+    process->patience.fn = then;
     core_timer_set(process->servers->nursery.loop, &process->patience, core_clock_mono_ms() + ms);
 }
 
@@ -154,7 +157,7 @@ static struct process *new_process(struct core_servers *servers, struct server *
         .socket = rc_strf("%s/%s-%d-%lld.sock", servers->folder, server->plugin, (int)getpid(),
                           (long long)++servers->generation),
         .started_mono_ms = core_clock_mono_ms(),
-        .patience = { .clock = CORE_TIMER_MONO, .fn = lose_patience, .context = process },
+        .patience = { .clock = CORE_TIMER_MONO, .context = process },
         .next = servers->processes,
     };
     servers->processes = process;
@@ -192,7 +195,7 @@ static void start(struct server *server)
 
     core_timer_cancel(&server->again);
     if (start_process(process, &err) == RC_OK) {
-        be_patient(process, START_MS);
+        be_patient(process, START_MS, lose_patience);
         server->following = process;
         return;
     }
@@ -207,11 +210,22 @@ static void start_again(void *context)
 }
 
 /* The process answers no new requests from now on, and ends when it has no others. */
-static void retire(struct process *process)
+static void retire(void *context)
+{
+    struct process *process = context;
+
+    process->server = NULL;
+    process->lingers = false;
+    be_patient(process, END_MS, lose_patience);
+    (void)kill(process->child.pid, SIGTERM);
+}
+
+/* It gets no new requests from now on. */
+static void replace(struct process *process)
 {
     process->server = NULL;
-    be_patient(process, END_MS);
-    (void)kill(process->child.pid, SIGTERM);
+    process->lingers = true;
+    be_patient(process, LINGER_MS, retire);
 }
 
 static void on_ready(void *context)
@@ -228,7 +242,7 @@ static void on_ready(void *context)
     core_timer_cancel(&process->patience);
     server->following = NULL;
     if (server->present)
-        retire(server->present);
+        replace(server->present);
     server->present = process;
 }
 
@@ -298,7 +312,7 @@ static void end_server(struct server *server)
     core_timer_cancel(&server->again);
     server->wanted = false;
     if (server->present)
-        retire(server->present);
+        replace(server->present);
     if (server->following)
         retire(server->following);
     server->present = server->following = NULL;
@@ -350,6 +364,9 @@ void core_servers_stop(struct core_servers *servers)
     servers->stopping = true;
     for (struct server *server = servers->list; server; server = server->next)
         end_server(server);
+    for (struct process *process = servers->processes; process; process = process->next)
+        if (process->lingers)
+            retire(process);
 }
 
 size_t core_servers_count(const struct core_servers *servers)
