@@ -137,8 +137,8 @@ static enum rc_code make_parameters(const char *statement, const struct rc_value
 
 /* ---- results ------------------------------------------------------------------------------ */
 
-/* What is behind the result that counts: nothing but the end. */
-static void finish(struct core_postgres *db)
+/* What is behind an error: nothing but the end. */
+static void drain(struct core_postgres *db)
 {
     struct rc_error ignored;
     PGresult *result;
@@ -153,8 +153,29 @@ static enum rc_code fail_result(struct core_postgres *db, PGresult *result, stru
     if (core_cancel_check(db->session.cancel, err) == RC_OK)
         (void)core_postgres_fail(db, result, err);
     clear_result(db, &result);
-    finish(db);
+    drain(db);
     return err->code;
+}
+
+/*
+ * What is behind the first result. The server reports a statement as done before it commits it, so
+ * that outside of a transaction an error may follow; and several statements have several results.
+ */
+static enum rc_code finish(struct core_postgres *db, struct rc_error *err)
+{
+    PGresult *result;
+    ExecStatusType status;
+
+    for (;;) {
+        if (core_postgres_result(db, &result, err))
+            return err->code;
+        if (!result)
+            return RC_OK;
+        status = db->pq->resultStatus(result);
+        if (status != PGRES_COMMAND_OK && status != PGRES_TUPLES_OK)
+            return fail_result(db, result, err);
+        clear_result(db, &result);
+    }
 }
 
 /* The first result of what was sent; with 'sent' 0 it could not be. */
@@ -175,7 +196,7 @@ static enum rc_code first_result(struct core_postgres *db, int sent, PGresult **
         return RC_OK;
     case PGRES_EMPTY_QUERY:
         clear_result(db, out);
-        finish(db);
+        drain(db);
         return rc_fail(err, RC_INVALID, "the statement is empty");
     case PGRES_COPY_IN:
     case PGRES_COPY_OUT:
@@ -197,16 +218,8 @@ static enum rc_code run(struct core_postgres *db, const char *statements, struct
 
     if (first_result(db, db->pq->sendQuery(db->conn, statements), &result, err))
         return err->code;
-    while (result) {
-        ExecStatusType status = db->pq->resultStatus(result);
-
-        if (status != PGRES_COMMAND_OK && status != PGRES_TUPLES_OK)
-            return fail_result(db, result, err);
-        clear_result(db, &result);
-        if (core_postgres_result(db, &result, err))
-            return err->code;
-    }
-    return RC_OK;
+    clear_result(db, &result);
+    return finish(db, err);
 }
 
 /* ---- prepared statements ------------------------------------------------------------------ */
@@ -251,7 +264,8 @@ static enum rc_code keep(struct core_postgres *db, const char *statement,
                      &result, err))
         return err->code;
     clear_result(db, &result);
-    finish(db);
+    if (finish(db, err))
+        return err->code;
     db->prepared[slot] = rc_buf_take(&key);
     db->prepared_count++;
     return RC_OK;
@@ -311,10 +325,11 @@ static enum rc_code postgres_exec(struct core_session *session, const char *stat
     /* Of a SELECT it is the number of its rows. */
     if (db->pq->resultStatus(result) == PGRES_COMMAND_OK || !core_statement_is_read(statement))
         (void)rc_parse_int(db->pq->cmdTuples(result), &number);
+    clear_result(db, &result);
+    if (finish(db, err))
+        return err->code;
     if (changed)
         *changed = number;
-    clear_result(db, &result);
-    finish(db);
     return RC_OK;
 }
 
@@ -330,8 +345,10 @@ static enum rc_code postgres_query(struct core_session *session, const char *sta
     *out = NULL;
     if (send(db, statement, params, count, stream, &result, err))
         return err->code;
-    if (!stream)
-        finish(db);
+    if (!stream && finish(db, err)) {
+        clear_result(db, &result);
+        return err->code;
+    }
     *out = core_postgres_rows_new(db, result, stream);
     return RC_OK;
 }
@@ -346,7 +363,8 @@ static enum rc_code postgres_is_read(struct core_session *session, const char *s
         first_result(db, db->pq->sendPrepare(db->conn, "", statement, 0, NULL), &result, err))
         return err->code;
     clear_result(db, &result);
-    finish(db);
+    if (finish(db, err))
+        return err->code;
     *reads = core_statement_is_read(statement);
     return RC_OK;
 }
@@ -375,7 +393,7 @@ static enum rc_code postgres_run_script(struct core_session *session, const char
                 &result, err);
         if (!code) {
             clear_result(db, &result);
-            finish(db);
+            code = finish(db, err);
         }
     }
     db->limit_ms = limit_ms;

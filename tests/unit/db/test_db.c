@@ -530,6 +530,34 @@ static void transactions(void **state)
     core_db_close_plugin(plugin);
 }
 
+/* A constraint that is checked at the end of the transaction speaks for the statement too. */
+static void what_fails_at_its_commit_has_failed(void **state)
+{
+    struct rc_error err = RC_ERROR_INIT;
+    struct rc_db *plugin = open_notes();
+    const struct rc_value *row;
+    RC_ROWS_AUTO(rows);
+
+    (void)state;
+    expect_ok(run(plugin,
+                  "CREATE TABLE later (note BIGINT REFERENCES notes (id) "
+                  "DEFERRABLE INITIALLY DEFERRED)",
+                  &err));
+    assert_int_equal(run(plugin, "INSERT INTO later VALUES (99)", &err), RC_CONFLICT);
+    /* SQLite has a row before it commits, but does not give it out. */
+    if (core_db_query(plugin, "INSERT INTO later VALUES (99) RETURNING note", NULL, 0, &rows,
+                      &err) == RC_OK)
+        assert_int_not_equal(rc_rows_next(rows, &row, &err), RC_OK);
+    assert_int_equal(err.code, RC_CONFLICT);
+    assert_int_equal(number(plugin, "SELECT count(*) FROM later"), 0);
+
+    expect_ok(core_db_begin(plugin, &err));
+    expect_ok(run(plugin, "INSERT INTO later VALUES (99)", &err));
+    assert_int_equal(core_db_commit(plugin, &err), RC_CONFLICT);
+    assert_int_equal(number(plugin, "SELECT count(*) FROM later"), 0);
+    core_db_close_plugin(plugin);
+}
+
 /* ---- others, cancellation, faults --------------------------------------------------------- */
 
 static void *add_many(void *context)
@@ -748,6 +776,7 @@ int main(void)
         BOTH(a_plugin_stays_in_its_schema),
         BOTH(rows_of_a_writing_statement),
         BOTH(transactions),
+        BOTH(what_fails_at_its_commit_has_failed),
         BOTH(writers_wait_for_each_other),
         BOTH(waits_and_computations_can_be_cancelled),
         cmocka_unit_test_setup_teardown(a_full_disk_is_a_passing_fault, on_sqlite, tear_down),
