@@ -179,10 +179,12 @@ static bool has_hash(const char *text)
     return false;
 }
 
-/* Whether the clocks of the zone ever change. */
+/* Whether the clocks of the zone ever change: before 1970, or after that. */
 static bool changes(const struct core_time_zone *zone)
 {
-    return zone && core_time_zone_span(zone, 0).from_s > INT64_MIN;
+    struct core_tz_span span = core_time_zone_span(zone, 0);
+
+    return span.from_s > INT64_MIN || span.until_s < INT64_MAX;
 }
 
 static void explain_cron(const struct core_schedule *schedule, struct rc_buf *out)
@@ -198,7 +200,7 @@ static void explain_cron(const struct core_schedule *schedule, struct rc_buf *ou
     add_weekdays(out, cron);
     if (has_hash(schedule->text))
         rc_buf_addf(out, "  %-14s values that follow from the job's name\n", "H");
-    if (changes(schedule->zone))
+    if (schedule->zone && changes(schedule->zone))
         add_clock_changes(schedule, out);
 }
 

@@ -162,6 +162,9 @@ def test_explain_says_why(world):
     assert told.endswith("2026-10-25T02:30:00+02:00  the first time that the clock shows 02:30:00; "
                          "it is not due the second time\n")
     assert world.run("next", "@startup", "--explain").stdout.startswith("'@startup': once, whenever")
+    for zone, changes in ("Antarctica/Troll", True), ("Asia/Tokyo", True), ("Etc/GMT-5", False):
+        told = world.run("next", "0 2 * * *", "--time-zone", zone, "--explain").stdout
+        assert ("  clock changes  a fixed time" in told) == changes, zone
 
 
 def test_job_gives_h_its_name(world):
