@@ -50,9 +50,9 @@ void core_export_note(struct core_export *export, struct core_export_notes *note
     va_start(arguments, format);
     rc_buf_addv(&text, format, arguments);
     va_end(arguments);
+    core_secret_mask(text.data);
     if (notes)
         keep_note(export, notes, text.data);
-    core_secret_mask(text.data);
     if (job)
         (void)fprintf(stderr, "%s: warning: job '%s': %s\n",
                       core_place_text(&job->place, &export->arena), job->name, text.data);
