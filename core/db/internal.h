@@ -85,4 +85,11 @@ bool core_lease_return(struct rc_lock *lock);
 /* With the mutex held: takes it off the list and frees it. */
 void core_lease_forget(struct rc_lock *lock);
 
+/*
+ * Whether somebody who lives has the lock, in a transaction that writes: the row of one who has
+ * died is cleared.
+ */
+RC_MUST_CHECK enum rc_code core_lock_is_held(struct core_session *session, const char *name,
+                                             bool *held, struct rc_error *err);
+
 #endif

@@ -182,7 +182,7 @@ enum core_claimed {
  * In a transaction: inserts the row of a slot, or of a run by hand. The overlap rule looks at all
  * rows of the job that are due or started, of any daemon: FORBID records a skip with the reason
  * "overlap", QUEUE waits, REPLACE asks those to stop (their 'cancel' becomes "replaced") and waits.
- * Runs in the foreground are kept apart by the job's lock, not here. A claim that is made again,
+ * A run in the foreground counts as long as it has the lock "job:NAME". A claim that is made again,
  * with the same id, gives the same answer again. RC_CONFLICT: another run has that id.
  */
 RC_MUST_CHECK enum rc_code core_ledger_claim(struct core_ledger *ledger,
@@ -249,6 +249,21 @@ RC_MUST_CHECK enum rc_code core_ledger_take_over(struct core_ledger *ledger, int
 /* The latter only, in a transaction of its own if there are any: for commands. */
 RC_MUST_CHECK enum rc_code core_ledger_settle_foreground(struct core_ledger *ledger,
                                                          int64_t now_unix_ms, struct rc_error *err);
+
+/* A run of a job that a daemon has as started, for who holds the job's lock and would start too. */
+struct core_started_run {
+    const char *id;
+    int64_t attempt;
+    const char *spool;              /* of its files; NULL: none */
+    enum core_process_state daemon; /* whether that daemon lives ... */
+    bool is_leased;                 /* ... or, where nobody here can tell, has its lease */
+};
+
+typedef void core_started_run_fn(void *context, const struct core_started_run *run);
+
+RC_MUST_CHECK enum rc_code core_ledger_started_runs(struct core_db *db, const char *job,
+                                                    core_started_run_fn *fn, void *context,
+                                                    struct rc_error *err);
 
 /* ---- reading -------------------------------------------------------------------------------- */
 

@@ -2,11 +2,13 @@
  * Reading the ledger: runs and their attempts, page by page, so that neither memory nor the
  * database is held however long the history is.
  */
+#include <db/internal.h>
 #include <db/ledger_internal.h>
 
 #include <run-core/str.h>
 
 #include <stdlib.h>
+#include <string.h>
 
 enum { PAGE = 500, STATEMENT_LIMIT = 4096, PARAMS = 12 };
 
@@ -313,4 +315,55 @@ enum rc_code core_ledger_was_failing(struct core_ledger *ledger, const char *job
         return rc_context(err, "look at the last end of the job '%s'", job);
     *out = row && !rc_str_eq(core_ledger_text(&row[0]), "succeeded");
     return RC_OK;
+}
+
+/* ---- for runs in the foreground -------------------------------------------------------------- */
+
+/* Of a row: id, attempt, spool, and the executor's host, pid, start_ticks, expires_unix_ms. */
+static void tell_started(const struct rc_value *row, int64_t now_unix_ms, core_started_run_fn *fn,
+                         void *context)
+{
+    struct core_process_id daemon = {
+        .pid = (pid_t)row[4].integer,
+        .start_ticks = (uint64_t)row[5].integer,
+    };
+    struct core_started_run run = {
+        .id = core_ledger_text(&row[0]),
+        .attempt = row[1].integer,
+        .spool = core_ledger_text(&row[2]),
+        .daemon = CORE_PROCESS_DEAD, /* it has left: what it had is another's soon */
+        .is_leased = row[6].type != RC_VALUE_NULL && row[6].integer > now_unix_ms,
+    };
+
+    if (row[3].len > 0 && row[3].len < sizeof(daemon.host)) {
+        memcpy(daemon.host, row[3].text, row[3].len + 1);
+        run.daemon = core_process_look(&daemon);
+    }
+    fn(context, &run);
+}
+
+enum rc_code core_ledger_started_runs(struct core_db *db, const char *job, core_started_run_fn *fn,
+                                      void *context, struct rc_error *err)
+{
+    const struct rc_value params[] = { rc_value_text(job) };
+    RC_ROWS_AUTO(rows);
+    const struct rc_value *row = NULL;
+    int64_t now_unix_ms = 0;
+    enum rc_code code;
+
+    (void)pthread_mutex_lock(&db->mutex);
+    code = core_session_now_unix_ms(db->core, &now_unix_ms, err);
+    if (code == RC_OK)
+        code = core_session_query(db->core,
+                                  "SELECT runs.id, runs.attempt, runs.spool, executors.host, "
+                                  "executors.pid, executors.start_ticks, executors.expires_unix_ms "
+                                  "FROM runs LEFT JOIN executors ON executors.id = runs.executor "
+                                  "WHERE runs.job = $1 AND runs.status IN ('due', 'started') "
+                                  "AND runs.status = 'started' AND runs.trigger <> 'foreground'",
+                                  params, RC_ARRAY_LEN(params), &rows, err);
+    while (code == RC_OK && (code = rc_rows_next(rows, &row, err)) == RC_OK && row)
+        tell_started(row, now_unix_ms, fn, context);
+    rc_rows_close(&rows);
+    (void)pthread_mutex_unlock(&db->mutex);
+    return code;
 }

@@ -2,6 +2,7 @@
  * What happens to a run: claimed, started, ended, dropped, asked to stop. Every step is right also
  * when it is made a second time, and when somebody else has the run by now.
  */
+#include <db/internal.h>
 #include <db/ledger_internal.h>
 
 #include <base/utf8.h>
@@ -13,22 +14,36 @@
 
 /* ---- claim ---------------------------------------------------------------------------------- */
 
-/* Whether another run of the job has not ended. */
+/* Whether a run in the foreground has the job's lock. */
+static enum rc_code has_lock(struct core_ledger *ledger, const char *job, bool *out,
+                             struct rc_error *err)
+{
+    RC_STR_AUTO name = rc_strf("job:%s", job);
+
+    return core_lock_is_held(ledger->session, name, out, err);
+}
+
+/* Whether another run of the job has not ended: one of a daemon, or one in the foreground. */
 static enum rc_code has_open(struct core_ledger *ledger, const struct core_claim *claim, bool *out,
                              struct rc_error *err)
 {
     const struct rc_value params[] = { rc_value_text(claim->job), rc_value_text(claim->id) };
     RC_ROWS_AUTO(rows);
     const struct rc_value *row;
+    bool is_lock;
 
     if (core_session_query(ledger->session,
-                           "SELECT 1 FROM runs WHERE job = $1 AND " CORE_LEDGER_OPEN
-                           " AND trigger <> 'foreground' AND id <> $2 LIMIT 1",
+                           "SELECT 0 FROM runs WHERE job = $1 AND " CORE_LEDGER_OPEN
+                           " AND trigger <> 'foreground' AND id <> $2 UNION ALL "
+                           "SELECT 1 FROM locks WHERE name = 'job:' || $1 AND holder IS NOT NULL "
+                           "LIMIT 1",
                            params, RC_ARRAY_LEN(params), &rows, err) ||
         rc_rows_next(rows, &row, err))
         return err->code;
     *out = row != NULL;
-    return RC_OK;
+    is_lock = row && row[0].integer == 1;
+    rc_rows_close(&rows);
+    return is_lock ? has_lock(ledger, claim->job, out, err) : RC_OK;
 }
 
 /* What is to become of the claim, and why if it is skipped. */
@@ -226,7 +241,9 @@ static const char start_statement[] =
     "AND ($7 = 1 OR force = 1 OR NOT EXISTS (SELECT 1 FROM runs other WHERE other.job = runs.job "
     "AND other.id <> runs.id AND other.status IN ('due', 'started') "
     "AND other.trigger <> 'foreground' "
-    "AND (other.status = 'started' OR (other.attempt > 0 AND $2 = 1))))";
+    "AND (other.status = 'started' OR (other.attempt > 0 AND $2 = 1))) "
+    "AND NOT EXISTS (SELECT 1 FROM locks WHERE name = 'job:' || runs.job "
+    "AND holder IS NOT NULL))";
 
 enum rc_code core_ledger_start(struct core_ledger *ledger, const char *id,
                                enum core_overlap_rule overlap, int64_t attempt, int64_t now_unix_ms,
@@ -243,6 +260,7 @@ enum rc_code core_ledger_start(struct core_ledger *ledger, const char *id,
     };
     FOUND_AUTO(found);
     int64_t changed = 0;
+    bool held = true;
 
     if (core_ledger_exec(ledger, start_statement, params, RC_ARRAY_LEN(params), &changed, err))
         return rc_context(err, "start the run '%s'", id);
@@ -250,6 +268,15 @@ enum rc_code core_ledger_start(struct core_ledger *ledger, const char *id,
         return RC_OK;
     if (look(ledger, id, &found, err))
         return err->code;
+    /* The lock of one who has died is no hindrance; to know it is dead takes a closer look. */
+    if (found.is_ours && found.status == CORE_RUN_DUE) {
+        if (has_lock(ledger, found.job, &held, err) ||
+            (!held && core_ledger_exec(ledger, start_statement, params, RC_ARRAY_LEN(params),
+                                       &changed, err)))
+            return rc_context(err, "start the run '%s'", id);
+        if (changed > 0)
+            return RC_OK;
+    }
     if (found.is_ours && found.status == CORE_RUN_STARTED && found.attempt == attempt)
         return RC_OK; /* by this very call, whose commit had no answer */
     if (!found.is_ours || found.status != CORE_RUN_DUE || found.attempt + 1 != attempt)

@@ -40,8 +40,8 @@ enum { HOLDER, HOST, PID, START_TICKS, ACQUIRED, EXPIRES };
  * after the machine was suspended; of one elsewhere, or that could not find out who it is, only the
  * lease is known.
  */
-static enum rc_code judge_holder(struct core_db *db, const struct rc_value *row, struct found *out,
-                                 struct rc_error *err)
+static enum rc_code judge_holder(struct core_session *session, const struct rc_value *row,
+                                 struct found *out, struct rc_error *err)
 {
     struct core_process_id id = {
         .pid = (pid_t)row[PID].integer,
@@ -61,7 +61,7 @@ static enum rc_code judge_holder(struct core_db *db, const struct rc_value *row,
         out->is_free = true;
         break;
     case CORE_PROCESS_ELSEWHERE:
-        if (core_session_now_unix_ms(db->core, &now_unix_ms, err))
+        if (core_session_now_unix_ms(session, &now_unix_ms, err))
             return err->code;
         out->is_free = row[EXPIRES].integer <= now_unix_ms;
         break;
@@ -69,7 +69,7 @@ static enum rc_code judge_holder(struct core_db *db, const struct rc_value *row,
     return RC_OK;
 }
 
-static enum rc_code look(struct core_db *db, const char *name, struct found *out,
+static enum rc_code look(struct core_session *session, const char *name, struct found *out,
                          struct rc_error *err)
 {
     const struct rc_value params[] = { rc_value_text(name) };
@@ -77,20 +77,38 @@ static enum rc_code look(struct core_db *db, const char *name, struct found *out
     const struct rc_value *row;
 
     clear_found(out);
-    if (core_session_query(db->core,
+    if (core_session_query(session,
                            "SELECT holder, host, pid, start_ticks, acquired_unix_ms, "
                            "expires_unix_ms FROM locks WHERE name = $1",
                            params, RC_ARRAY_LEN(params), &rows, err) ||
         rc_rows_next(rows, &row, err))
         return err->code;
     out->is_free = !row || row[HOLDER].type == RC_VALUE_NULL;
-    if (!out->is_free && judge_holder(db, row, out, err))
+    if (!out->is_free && judge_holder(session, row, out, err))
         return err->code;
     if (!out->is_free) {
         out->holder = rc_strdup(row[HOLDER].text);
         out->acquired_unix_ms = row[ACQUIRED].integer;
     }
     return RC_OK;
+}
+
+enum rc_code core_lock_is_held(struct core_session *session, const char *name, bool *held,
+                               struct rc_error *err)
+{
+    const struct rc_value params[] = { rc_value_text(name) };
+    struct found found = { .is_free = false };
+    enum rc_code code = look(session, name, &found, err);
+
+    *held = code == RC_OK && !found.is_free;
+    clear_found(&found);
+    /* Of the dead: who looks at the row alone takes it for free from now on. */
+    if (code == RC_OK && !*held)
+        code = core_session_exec(session,
+                                 "UPDATE locks SET holder = NULL, host = NULL, pid = NULL, "
+                                 "start_ticks = NULL WHERE name = $1 AND holder IS NOT NULL",
+                                 params, RC_ARRAY_LEN(params), NULL, err);
+    return code;
 }
 
 /*
@@ -142,7 +160,7 @@ static enum rc_code look_and_take(struct core_db *db, struct rc_lock *lock, stru
 
     if (core_session_begin(db->core, err))
         return err->code;
-    code = look(db, lock->name, found, err);
+    code = look(db->core, lock->name, found, err);
     if (!code && found->is_free)
         code = take(db, lock, err);
     if (code || !found->is_free) {
@@ -162,7 +180,7 @@ static enum rc_code attempt(struct core_db *db, struct rc_lock *lock, struct fou
     code = core_db_mend(db, err);
     /* A plain look first, so that those who wait do not keep others from writing. */
     if (!code)
-        code = look(db, lock->name, found, err);
+        code = look(db->core, lock->name, found, err);
     if (!code && found->is_free)
         code = look_and_take(db, lock, found, err);
     if (!code && found->is_free) {

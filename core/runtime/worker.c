@@ -6,6 +6,9 @@
 
 #include <base/nearest.h>
 #include <config/secrets.h>
+#include <db/ledger.h>
+#include <os/clock.h>
+#include <runtime/attempt.h>
 #include <runtime/binding.h>
 #include <runtime/exit.h>
 #include <runtime/host.h>
@@ -19,8 +22,8 @@
 
 /* Longer than anybody waits; the run's own timeout ends it sooner. */
 #define QUEUE_WAIT_MS (INT64_C(365) * RC_DAY_MS)
-/* Until the lock of a run that has just ended, and made way for this one, is seen to be free. */
-#define SUPERVISED_WAIT_MS INT64_C(2000)
+/* Between two looks at runs of a daemon that are waited for. */
+#define OTHERS_LOOK_MS INT64_C(200)
 
 /*
  * All that a worker has at hand; freed before it ends, so that leak checkers see only the
@@ -103,16 +106,64 @@ static enum rc_code bind(struct worker *worker, struct rc_error *err)
     return code;
 }
 
-static int64_t lock_wait_ms(const struct core_request *request)
+/* What is known of the daemons' runs of a job, for a run in the foreground. */
+struct others {
+    bool go_on;
+    char id[CORE_RUN_ID_TEXT];
+};
+
+/*
+ * Whether a daemon's run goes on, as its guard's file says: it may outlive the daemon. One that is
+ * only about to be forked, or of another machine, goes on as long as its daemon does.
+ */
+static void look_at_other(void *context, const struct core_started_run *other)
 {
-    return request->supervised                       ? SUPERVISED_WAIT_MS
-           : request->job->concurrency == CORE_QUEUE ? QUEUE_WAIT_MS
-                                                     : 0;
+    struct others *others = context;
+    RC_STR_AUTO folder = rc_strf("%s/runs/%s", other->spool ? other->spool : "", other->id);
+    enum core_attempt_state state = CORE_ATTEMPT_NEVER;
+    struct core_attempt attempt = { .pidfd = -1 };
+    struct rc_error ignored = RC_ERROR_INIT;
+    bool goes_on = other->daemon == CORE_PROCESS_ELSEWHERE ? other->is_leased
+                                                           : other->daemon != CORE_PROCESS_DEAD;
+
+    if (core_attempt_find(folder, other->attempt, &attempt, &state, &ignored) == RC_OK &&
+        state != CORE_ATTEMPT_NEVER) {
+        goes_on = state == CORE_ATTEMPT_ALIVE;
+        core_attempt_close(&attempt, /* settled = */ false);
+    }
+    if (!goes_on)
+        return;
+    others->go_on = true;
+    (void)snprintf(others->id, sizeof(others->id), "%s", other->id);
 }
 
 /*
- * The overlap rule of a configured job. The daemon decides about its own runs before it starts one:
- * to wait, or to stop the other. Only runs in the foreground and those of the daemon meet here.
+ * With the job's lock, which keeps daemons from starting another: waits for those that go on, where
+ * the rule says so.
+ */
+static enum rc_code wait_for_daemons(struct worker *worker, struct core_db *db,
+                                     struct rc_error *err)
+{
+    const struct core_job_settings *job = worker->run->request->job;
+
+    for (;;) {
+        struct others others = { .go_on = false, .id = "" };
+
+        if (core_ledger_started_runs(db, job->name, look_at_other, &others, err))
+            return err->code;
+        if (!others.go_on)
+            return RC_OK;
+        if (job->concurrency != CORE_QUEUE)
+            return rc_fail(err, RC_CONFLICT, "the daemon's run '%s' of it is under way", others.id);
+        core_clock_sleep_ms(OTHERS_LOOK_MS);
+        if (core_cancel_check(&worker->run->status->cancel, err))
+            return err->code;
+    }
+}
+
+/*
+ * The overlap rule of a configured job in the foreground. The daemon keeps its own runs apart, and
+ * looks at this lock before it starts one.
  */
 static enum rc_code lock_job(struct worker *worker, struct rc_error *err)
 {
@@ -121,13 +172,16 @@ static enum rc_code lock_job(struct worker *worker, struct rc_error *err)
     RC_STR_AUTO name = job ? rc_strf("job:%s", job->name) : NULL;
     struct core_db *db;
 
-    if (!job || request->dry_run || request->force || job->concurrency == CORE_ALLOW)
+    if (!job || request->supervised || request->dry_run || request->force ||
+        job->concurrency == CORE_ALLOW)
         return RC_OK;
     if (core_run_db(worker->run, &db, err))
         return err->code;
-    if (core_lock_acquire(db, name, worker->run->id, lock_wait_ms(request),
+    if (core_lock_acquire(db, name, worker->run->id,
+                          job->concurrency == CORE_QUEUE ? QUEUE_WAIT_MS : 0,
                           &worker->run->status->cancel, &worker->run->status->cancel, &worker->lock,
-                          err) == RC_OK)
+                          err) == RC_OK &&
+        wait_for_daemons(worker, db, err) == RC_OK)
         return RC_OK;
     if (err->code == RC_CONFLICT) {
         err->code = RC_SKIPPED;

@@ -533,12 +533,77 @@ static void old_runs_are_forgotten_by_age_and_by_number(void **state)
     core_ledger_close(ledger);
 }
 
+struct started {
+    int count;
+    enum core_process_state daemon;
+    char id[64];
+};
+
+static void note_started(void *context, const struct core_started_run *run)
+{
+    struct started *started = context;
+
+    started->count++;
+    started->daemon = run->daemon;
+    snprintf(started->id, sizeof(started->id), "%s", run->id);
+}
+
+/* A lock that a living process holds keeps daemons off, one of a dead process does not. */
+static void a_run_in_the_foreground_keeps_daemons_off(void **state)
+{
+    struct core_ledger *ledger = ledger_join("d1", "daemon", 60000);
+    struct core_claim first = ledger_slot("a", 1000), second = ledger_slot("b", 2000);
+    struct core_claim third = ledger_slot("c", 3000);
+    struct core_cancel cancel = CORE_CANCEL_INIT;
+    struct started started = { .count = 0 };
+    struct rc_error err = RC_ERROR_INIT;
+    struct core_db *db;
+    struct rc_lock *lock;
+
+    (void)state;
+    assert_int_equal(core_db_open(place_url, &db, &err), RC_OK);
+    assert_int_equal(core_lock_acquire(db, "job:job", "someone", 0, &cancel, &cancel, &lock, &err),
+                     RC_OK);
+    second.overlap = third.overlap = CORE_OVERLAP_QUEUE;
+    assert_int_equal(ledger_claim(ledger, &first), CORE_CLAIM_SKIPPED);
+    assert_string_equal(ledger_row(ledger, "a"), "skipped overlap 0 d1");
+    assert_int_equal(ledger_claim(ledger, &second), CORE_CLAIM_WAITS);
+    assert_int_equal(ledger_start(ledger, "b", CORE_OVERLAP_QUEUE, 1), RC_SKIPPED);
+    assert_int_equal(core_ledger_started_runs(db, "job", note_started, &started, &err), RC_OK);
+    assert_int_equal(started.count, 0);
+    core_lock_release(lock);
+
+    assert_int_equal(ledger_start(ledger, "b", CORE_OVERLAP_QUEUE, 1), RC_OK);
+    assert_int_equal(core_ledger_started_runs(db, "job", note_started, &started, &err), RC_OK);
+    assert_int_equal(started.count, 1);
+    assert_int_equal(started.daemon, CORE_PROCESS_ALIVE);
+    assert_string_equal(started.id, "b");
+    assert_int_equal(ledger_finish(ledger, "b", 1, CORE_RUN_SUCCEEDED, 0), RC_OK);
+
+    pid_t child = fork();
+    if (child == 0) { /* takes the lock and dies with it */
+        struct core_db *own;
+
+        if (core_db_open(place_url, &own, &err) ||
+            core_lock_acquire(own, "job:job", "child", 0, &cancel, &cancel, &lock, &err))
+            _exit(1);
+        _exit(0);
+    }
+    int status;
+    assert_int_equal(waitpid(child, &status, 0), child);
+    assert_int_equal(status, 0);
+    assert_int_equal(ledger_claim(ledger, &third), CORE_CLAIM_STARTED);
+    core_db_close(db);
+    core_ledger_close(ledger);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         LEDGER_TEST(a_slot_has_one_row_and_a_claim_knows_its_own_again),
         LEDGER_TEST(two_runs_do_not_share_an_id),
         LEDGER_TEST(claims_obey_the_overlap_rule),
+        LEDGER_TEST(a_run_in_the_foreground_keeps_daemons_off),
         LEDGER_TEST(what_may_not_start_waits_and_what_is_skipped_says_why),
         LEDGER_TEST(a_replacing_run_asks_the_others_to_stop_unless_its_slot_is_taken),
         LEDGER_TEST(attempts_are_numbered_and_each_is_told),

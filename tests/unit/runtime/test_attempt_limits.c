@@ -127,72 +127,13 @@ static void a_daemon_of_the_plugin_does_not_outlive_it(void **state)
 
 /* ---- the job's lock -------------------------------------------------------------------------- */
 
-static void forget_db(void *context)
-{
-    core_db_forget(context);
-}
-
-/* A run in the foreground of the same job. Returns when it has the lock. */
-static pid_t hold_lock(const struct fixture *fixture)
-{
-    int ready[2];
-    char byte;
-    pid_t other;
-
-    assert_int_equal(pipe(ready), 0);
-    other = fork();
-    if (other == 0) {
-        struct rc_error err = RC_ERROR_INIT;
-        struct core_cancel cancel = CORE_CANCEL_INIT;
-        struct core_db *db;
-        struct rc_lock *lock;
-
-        if (core_db_open(fixture->folder, &db, &err) ||
-            core_lock_acquire(db, "job:job", "another", 0, &cancel, &cancel, &lock, &err) ||
-            write(ready[1], "x", 1) != 1)
-            _exit(1);
-        for (;;)
-            pause();
-    }
-    close(ready[1]);
-    assert_int_equal(read(ready[0], &byte, 1), 1);
-    close(ready[0]);
-    return other;
-}
-
-/* Workers take the lock of their job, although the daemon has the same database open. */
-static void a_run_in_the_foreground_holds_the_lock(void **state)
-{
-    struct fixture *fixture = *state;
-    struct rc_error err = RC_ERROR_INIT;
-    const struct core_attempt_result *result;
-    struct core_db *db;
-    pid_t other = hold_lock(fixture);
-
-    fixture->job.concurrency = CORE_QUEUE;
-    assert_int_equal(core_db_open(fixture->folder, &db, &err), RC_OK);
-    fixture->request.forget = forget_db;
-    fixture->request.context = db;
-    result = fixture_run(fixture, "noop", NULL);
-    assert_string_equal(result->status, "skipped");
-    assert_string_equal(result->reason, "locked");
-    kill(other, SIGKILL);
-    waitpid(other, NULL, 0);
-    assert_string_equal(fixture_run(fixture, "noop", NULL)->status, "succeeded");
-    core_db_close(db);
-}
-
 int main(void)
 {
 #define FIXTURE_TEST(test) cmocka_unit_test_setup_teardown(test, fixture_setup, fixture_teardown)
     const struct CMUnitTest tests[] = {
-        FIXTURE_TEST(processor_time),
-        FIXTURE_TEST(size_of_files),
-        FIXTURE_TEST(address_space),
-        FIXTURE_TEST(niceness),
-        FIXTURE_TEST(memory),
-        FIXTURE_TEST(a_daemon_of_the_plugin_does_not_outlive_it),
-        FIXTURE_TEST(a_run_in_the_foreground_holds_the_lock),
+        FIXTURE_TEST(processor_time), FIXTURE_TEST(size_of_files),
+        FIXTURE_TEST(address_space),  FIXTURE_TEST(niceness),
+        FIXTURE_TEST(memory),         FIXTURE_TEST(a_daemon_of_the_plugin_does_not_outlive_it),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
