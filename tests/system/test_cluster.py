@@ -203,6 +203,8 @@ def check(server, database, witness):
         done = ended[job, int(slot)]
         if status == "succeeded":
             assert done == 1, (run, job, slot)
+        elif reason == "lease":
+            assert done <= 1  # stopped between its last word and its end
         elif status in ("skipped", "cancelled", "failed", "timed_out"):
             assert done == 0, (run, job, slot, status, reason)
     return Counter((row[3], row[4]) for row in rows)
