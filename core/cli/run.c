@@ -41,6 +41,7 @@ struct foreground {
     struct core_request request;
     struct core_output_labels labels;
     struct core_run run;
+    struct core_history history;
     struct core_outcome outcome;
 };
 
@@ -266,8 +267,9 @@ static void view(void *context, struct core_run_view *out)
 /* The worker has no part in it. */
 static void forget(void *context)
 {
-    const struct foreground *front = context;
+    struct foreground *front = context;
 
+    core_history_forget(&front->history);
     if (front->server)
         core_api_server_forget(front->server);
 }
@@ -291,7 +293,6 @@ static int open_server(struct foreground *front)
 static int run(struct foreground *front)
 {
     struct core_run *this_run = &front->run;
-    struct core_history history = CORE_HISTORY_INIT;
     struct core_guard_options options = { .forget = forget, .context = front };
     struct core_guard_service service;
 
@@ -319,9 +320,9 @@ static int run(struct foreground *front)
                                                .serve = core_api_server_serve,
                                                .context = front->server };
     options.service = front->server ? &service : NULL;
-    core_history_begin(&history, this_run);
+    core_history_begin(&front->history, this_run);
     core_guard_run(this_run, &options, &front->outcome);
-    core_history_end(&history, this_run, &front->outcome);
+    core_history_end(&front->history, this_run, &front->outcome);
     core_api_server_close(front->server);
     return front->outcome.exit_status;
 }

@@ -87,8 +87,18 @@ void core_history_begin(struct core_history *history, const struct core_run *run
     } else {
         history->state = state;
         state = NULL;
+        if (!core_ledger_is_shared(ledger)) {
+            history->ledger = ledger;
+            return;
+        }
     }
     core_ledger_close(ledger);
+}
+
+void core_history_forget(struct core_history *history)
+{
+    core_ledger_forget(history->ledger);
+    history->ledger = NULL;
 }
 
 /* ---- end ------------------------------------------------------------------------------------ */
@@ -137,13 +147,14 @@ void core_history_end(struct core_history *history, const struct core_run *run,
                       const struct core_outcome *outcome)
 {
     struct rc_error err = RC_ERROR_INIT;
-    struct core_ledger *ledger = NULL;
 
     if (!history->state)
         return;
-    if (open_ledger(history->state, run, &ledger, &err) || finish(ledger, run, outcome, &err))
+    if ((!history->ledger && open_ledger(history->state, run, &history->ledger, &err)) ||
+        finish(history->ledger, run, outcome, &err))
         warn(run, "the history will not have the end of this run", &err);
-    core_ledger_close(ledger);
+    core_ledger_close(history->ledger);
+    history->ledger = NULL;
     free(history->state);
     history->state = NULL;
 }

@@ -8,20 +8,20 @@
 
 #include <runtime/guard.h>
 
+/* Zeroed before its beginning. */
 struct core_history {
-    char *state; /* where the record is; NULL: there is none */
+    char *state;                /* where the record is; NULL: there is none */
+    struct core_ledger *ledger; /* open in between; or NULL */
 };
-
-#define CORE_HISTORY_INIT                                                                          \
-    {                                                                                              \
-        NULL                                                                                       \
-    }
 
 /*
  * Records that the run has begun. Runs without a job, and dry runs, leave no record, and cost
- * nothing here. No connection is open when it returns, so that the process may fork.
+ * nothing here. Files of SQLite stay open, which costs nobody anything, and saves the worker from
+ * reading their log again; a server does not keep a connection for as long as the run takes.
  */
 void core_history_begin(struct core_history *history, const struct core_run *run);
+/* For the forked worker. */
+void core_history_forget(struct core_history *history);
 /* Records how it ended. */
 void core_history_end(struct core_history *history, const struct core_run *run,
                       const struct core_outcome *outcome);
