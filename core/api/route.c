@@ -3,6 +3,8 @@
  */
 #include <api/route.h>
 
+#include <base/path_template.h>
+
 #include <run-core/str.h>
 
 #include <stdio.h>
@@ -30,25 +32,20 @@ static bool
 fits(const char *template, const char *path,
      char segments[CORE_ROUTE_SEGMENTS][sizeof(((struct core_route_match *)0)->segments[0])])
 {
-    size_t count = 0;
+    struct core_path_values values;
 
-    while (*template && *path) {
-        if (*template != '{') {
-            if (*template ++ != *path++)
-                return false;
-            continue;
-        }
-        size_t len = strcspn(path, "/");
+    if (!core_path_match(template, path, &values))
+        return false;
+    RC_ASSERT(values.count <= CORE_ROUTE_SEGMENTS);
+    for (size_t i = 0; i < values.count; i++) {
+        const struct core_path_value *item = &values.items[i];
 
-        if (len == 0 || len >= sizeof(segments[0]))
+        if (item->value_len >= sizeof(segments[0]))
             return false;
-        RC_ASSERT(count < CORE_ROUTE_SEGMENTS);
-        memcpy(segments[count], path, len);
-        segments[count++][len] = '\0';
-        path += len;
-        template += strcspn(template, "}") + 1;
+        memcpy(segments[i], item->value, item->value_len);
+        segments[i][item->value_len] = '\0';
     }
-    return !*template && !*path;
+    return true;
 }
 
 static void allow(struct core_route_match *match, const char *method)

@@ -62,6 +62,22 @@ static bool takes_method(const struct rc_route *route, const char *method)
            (strcmp(method, "HEAD") == 0 && strcmp(route->method, "GET") == 0);
 }
 
+static bool is_listed(const char *list, const char *method)
+{
+    size_t len = strlen(method);
+
+    for (const char *at = list; (at = strstr(at, method)); at += len)
+        if ((at == list || at[-1] == ' ') && (at[len] == ',' || at[len] == '\0'))
+            return true;
+    return false;
+}
+
+static void allow_method(struct rc_buf *allow, const char *method)
+{
+    if (!is_listed(allow->data, method))
+        rc_buf_addf(allow, "%s%s", allow->len ? ", " : "", method);
+}
+
 /*
  * The route for a request, or NULL, with the methods that its path has in 'allow'. Where several
  * fit, the plainer path goes first.
@@ -78,7 +94,9 @@ static const struct rc_route *find_route(const struct server *server, const char
 
         if (!core_path_match(route->path, path, &these))
             continue;
-        rc_buf_addf(allow, "%s%s", allow->len ? ", " : "", route->method);
+        allow_method(allow, route->method);
+        if (strcmp(route->method, "GET") == 0)
+            allow_method(allow, "HEAD");
         if (takes_method(route, method) &&
             (!found || core_path_goes_before(route->path, found->path))) {
             found = route;
@@ -345,7 +363,7 @@ static enum rc_code listen_and_loop(struct server *server, struct rc_error *err)
     return RC_OK;
 }
 
-/* A handler that does not return cannot be ended, and uses all that there is: only _exit() is left. */
+/* A handler that does not return cannot be ended, and uses all that there is: _exit() is left. */
 static void leave_if_stuck(const struct server *server)
 {
     unsigned handling = atomic_load(&server->handling);

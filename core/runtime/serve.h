@@ -18,9 +18,9 @@ struct core_serve_request {
 };
 
 /*
- * Serves until SIGTERM or SIGINT, then lets what has begun end, for ten seconds. After those, or at
- * a second signal, handlers are cancelled; two seconds later, or at a third signal, the process ends
- * without those that go on. Answers /healthcheck/is-alive and /healthcheck/is-ready by itself.
+ * Serves until SIGTERM or SIGINT, then lets what has begun end, for ten seconds. After those, or
+ * at a second signal, handlers are cancelled; two seconds later, or at a third signal, the process
+ * ends without those that go on. Answers /healthcheck/is-alive and /healthcheck/is-ready by itself.
  * Returns the process's exit status; what went wrong was logged. Once in a process.
  */
 int core_serve_main(const struct core_serve_request *request);
