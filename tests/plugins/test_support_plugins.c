@@ -163,12 +163,12 @@ static void test_routes_on_the_fake_host(void **state)
     const char *const headers[] = { "x-test: yes", NULL };
     const char *const settings[] = { "greeting=hi", NULL };
     const struct rc_fake_request echo = { .method = "POST",
-                                          .path = "/echo/Ada L?q=a%20b+c&r",
+                                          .path = "/echo/Ada%20L+1?q=a%20b+c&r",
                                           .headers = headers,
                                           .body = "x\"y",
                                           .body_len = 3,
                                           .settings = settings };
-    const struct rc_fake_request plain = { .method = "GET", .path = "/echo/plain" };
+    const struct rc_fake_request plain = { .method = "HEAD", .path = "/echo/plain" };
     const struct rc_fake_request bad = { .method = "GET", .path = "/fail/x" };
     const struct rc_fake_request counted = { .method = "POST", .path = "/count/a" };
     struct rc_error err;
@@ -176,7 +176,7 @@ static void test_routes_on_the_fake_host(void **state)
     assert_int_equal(rc_fake_host_request(host, routes, &echo, &err), RC_OK);
     assert_int_equal(rc_fake_host_reply_status(host), 200);
     assert_string_equal(rc_fake_host_reply(host, NULL),
-                        "{\"method\":\"POST\",\"path\":\"/echo/Ada L\",\"name\":\"Ada L\","
+                        "{\"method\":\"POST\",\"path\":\"/echo/Ada L+1\",\"name\":\"Ada L+1\","
                         "\"q\":\"a b c\",\"header\":\"yes\",\"forwarded\":null,"
                         "\"greeting\":\"hi\",\"body\":\"x\\\"y\"}\n");
     assert_string_equal(rc_fake_host_reply_headers(host),

@@ -48,7 +48,8 @@ static int hex(char c)
     return c >= '0' && c <= '9' ? c - '0' : c >= 'a' && c <= 'f' ? c - 'a' + 10 : c - 'A' + 10;
 }
 
-static char *decode(const char *text, size_t len)
+/* 'plus' is what '+' stands for: in a query, a blank. */
+static char *decode(const char *text, size_t len, char plus)
 {
     char *out = rc_malloc(len + 1);
     size_t at = 0;
@@ -59,7 +60,7 @@ static char *decode(const char *text, size_t len)
             out[at++] = (char)(hex(text[i + 1]) * 16 + hex(text[i + 2]));
             i += 2;
         } else {
-            out[at++] = text[i] == '+' ? ' ' : text[i];
+            out[at++] = text[i] == '+' ? plus : text[i];
         }
     }
     out[at] = '\0';
@@ -73,11 +74,11 @@ static const char *exchange_query(const struct rc_exchange *exchange, const char
     while (*at) {
         size_t len = strcspn(at, "&");
         size_t key = strcspn(at, "=&");
-        RC_STR_AUTO decoded = decode(at, key);
+        RC_STR_AUTO decoded = decode(at, key, ' ');
 
         if (strcmp(decoded, name) == 0)
             return fake_own(host_of(exchange),
-                            key < len ? decode(at + key + 1, len - key - 1) : rc_strdup(""));
+                            key < len ? decode(at + key + 1, len - key - 1, ' ') : rc_strdup(""));
         at += len + (at[len] == '&');
     }
     return NULL;
@@ -133,6 +134,8 @@ static const struct rc_route *find_route(const struct rc_plugin *plugin, const c
     const struct rc_route *found = NULL;
     struct core_path_values these;
 
+    if (strcmp(method, "HEAD") == 0)
+        method = "GET";
     for (const struct rc_route *route = plugin->routes; route && route->method; route++)
         if (strcmp(route->method, method) == 0 && core_path_match(route->path, path, &these) &&
             (!found || core_path_goes_before(route->path, found->path))) {
@@ -150,7 +153,7 @@ enum rc_code rc_fake_host_request(struct rc_fake_host *host, const struct rc_plu
     struct rc_exchange exchange = {
         .host = host,
         .request = request,
-        .path = fake_own(host, rc_strndup(request->path, path_len)),
+        .path = fake_own(host, decode(request->path, path_len, '+')),
         .query = request->path[path_len] ? request->path + path_len + 1 : "",
     };
     const struct rc_route *route =

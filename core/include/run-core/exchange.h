@@ -3,9 +3,12 @@
  * descriptor; 'run-core serve PLUGIN' serves them, alone or under the daemon.
  *
  * A handler is called in one of several threads, with a job of its own, and answers before it
- * returns. What it returns without having answered becomes the reply: RC_OK 204, RC_INVALID 400,
- * RC_DENIED 403, RC_NOT_FOUND 404, RC_CONFLICT 409, RC_TOO_LARGE 413, RC_UNSUPPORTED 501,
- * RC_UNAVAILABLE and RC_SKIPPED 503, RC_TIMEOUT 504, any other 500, with the error's text as JSON
+ * returns. One that takes long looks at rc_job_check(), as an action does: it is cancelled when the
+ * server has to end.
+ *
+ * What it returns without having answered becomes the reply: RC_OK 204, RC_INVALID 400, RC_DENIED
+ * 403, RC_NOT_FOUND 404, RC_CONFLICT 409, RC_TOO_LARGE 413, RC_UNSUPPORTED 501, RC_UNAVAILABLE,
+ * RC_SKIPPED and RC_CANCELLED 503, RC_TIMEOUT 504, any other 500, with the error's text as JSON
  * {"error": "..."} for all that the client can do something about; that of a 500 is only logged.
  */
 #ifndef RUN_CORE_EXCHANGE_H
