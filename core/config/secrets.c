@@ -11,6 +11,7 @@
 #include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
+#include <strings.h>
 
 enum { SHORTEST = 4, MASK_LEN = sizeof(CORE_SECRET_MASK) - 1 };
 
@@ -18,6 +19,8 @@ struct secret {
     char *value;
     size_t len;
 };
+
+static const char blanks[] = " \t\r\n";
 
 /*
  * Process-wide, as a value may reach any output. 'count' is read without the lock, so
@@ -59,24 +62,90 @@ static void add(const char *value, size_t len)
     pthread_rwlock_unlock(&known.lock);
 }
 
-void core_secret_add_url(const char *url)
+static void add_user_password(const char *authority)
 {
-    const char *authority = url ? strstr(url, "://") : NULL;
-    const char *at = NULL, *colon;
-    size_t len;
+    size_t len = strcspn(authority, "/?#");
+    const char *colon = memchr(authority, ':', len);
+    const char *at = NULL;
 
-    if (!authority)
-        return;
-    authority += 3;
-    len = strcspn(authority, "/?#");
     for (size_t i = 0; i < len; i++)
         if (authority[i] == '@')
             at = authority + i; /* the last one: people forget to encode it in passwords */
-    if (!at)
-        return;
-    colon = memchr(authority, ':', (size_t)(at - authority));
-    if (colon)
+    /* They forget '/' as well: what should be a port is the beginning of the password then. */
+    if (!at && colon && authority[0] != '[' &&
+        strspn(colon + 1, "0123456789") < len - (size_t)(colon + 1 - authority))
+        at = strrchr(authority, '@');
+    if (at && colon && colon < at)
         add(colon + 1, (size_t)(at - colon - 1));
+}
+
+static bool names_password(const char *name, size_t len)
+{
+    static const char *const endings[] = { "password", "passwd", "token", "secret" };
+
+    for (size_t i = 0; i < RC_ARRAY_LEN(endings); i++) {
+        size_t ending = strlen(endings[i]);
+
+        if (len >= ending && strncasecmp(name + len - ending, endings[i], ending) == 0)
+            return true;
+    }
+    return false;
+}
+
+/* "name=value&...", as it stands behind a '?'. */
+static void add_parameters(const char *query)
+{
+    while (*query) {
+        size_t len = strcspn(query, "&");
+        size_t name_len = strcspn(query, "=&");
+
+        if (name_len < len && names_password(query, name_len))
+            add(query + name_len + 1, len - name_len - 1);
+        query += len + (query[len] == '&');
+    }
+}
+
+/* The value of a setting, maybe in quotes, which begins at 'text'; returns its end. */
+static const char *skip_value(const char *text, const char **start, size_t *len)
+{
+    bool quoted = *text == '\'';
+    const char *end = quoted ? text + 1 : text;
+
+    *start = end;
+    while (*end && (quoted ? *end != '\'' : !strchr(blanks, *end)))
+        end += end[0] == '\\' && end[1] ? 2 : 1;
+    *len = (size_t)(end - *start);
+    return quoted && *end ? end + 1 : end;
+}
+
+/* "host=db password=...", the other way to say where a PostgreSQL server is. */
+static void add_settings(const char *text)
+{
+    for (;;) {
+        const char *name = text + strspn(text, blanks), *value;
+        size_t name_len = strspn(name, "abcdefghijklmnopqrstuvwxyz_"), len;
+
+        text = name + name_len;
+        text += strspn(text, blanks);
+        if (name_len == 0 || *text != '=')
+            return;
+        text = skip_value(text + 1 + strspn(text + 1, blanks), &value, &len);
+        if (names_password(name, name_len))
+            add(value, len);
+    }
+}
+
+void core_secret_add_url(const char *url)
+{
+    const char *authority = url ? strstr(url, "://") : NULL;
+    const char *query = authority ? strchr(authority, '?') : NULL;
+
+    if (authority)
+        add_user_password(authority + 3);
+    else if (url)
+        add_settings(url);
+    if (query)
+        add_parameters(query + 1);
 }
 
 /*

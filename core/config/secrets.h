@@ -22,7 +22,11 @@
  */
 void core_secret_add(const char *value);
 
-/* Remembers only the password in a URL "scheme://user:password@...", if 'url' is one. */
+/*
+ * Remembers only the passwords in a URL "scheme://user:password@host/?password=...", or in
+ * "host=... password=...", if 'url' is one of these. Of parameters those count whose names end with
+ * password, passwd, token or secret.
+ */
 void core_secret_add_url(const char *url);
 
 /* Replaces every remembered value in 'text' (changed in place, never longer) by the mask. */

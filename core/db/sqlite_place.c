@@ -59,6 +59,11 @@ static enum rc_code find_file(const char *url, struct rc_buf *out, struct rc_err
     }
     if (path[0] == '\0')
         return rc_fail(err, RC_INVALID, "the place of the state is empty");
+    /* Else a folder would get that name, with the password in it. */
+    if (strstr(path, "dbname=") || strstr(path, "password="))
+        return rc_fail(err, RC_INVALID,
+                       "the place of the state is not a URL; write "
+                       "postgresql://user:password@host:port/database for a server");
     rc_buf_adds(out, path);
     if (path == url || rc_str_ends(path, "/") || is_directory(path))
         rc_buf_addf(out, "%s%s", rc_str_ends(path, "/") ? "" : "/", file_name);

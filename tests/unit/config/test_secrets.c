@@ -99,6 +99,39 @@ static void the_password_of_a_url_counts_by_itself(void **state)
                "https://host/path@without:password");
 }
 
+static void passwords_among_parameters_and_settings_count_too(void **state)
+{
+    (void)state;
+    core_secret_add_url("postgresql://db/runs?user=u&password=0pen%20sesame&sslpassword=keyword=1");
+    core_secret_add_url("https://hooks.example/in?x=plain&Access_Token=t0ken#here");
+    core_secret_add_url("https://host/?password");
+    core_secret_add_url(
+        "host=db user=runs password = 'it\\'s mine' sslpassword=br\\ icks dbname=x");
+    core_secret_add_url("host=db password='unended");
+    core_secret_add_url("SELECT token=words FROM x");
+    check_mask("?user=u&password=0pen%20sesame&sslpassword=keyword=1",
+               "?user=u&password=********&sslpassword=********",
+               "?user=u&password=********&sslpassword=********");
+    check_mask("x=plain&Access_Token=t0ken#here", "x=plain&Access_Token=********",
+               "x=plain&Access_Token=********");
+    check_mask("password = 'it\\'s mine' sslpassword=br\\ icks dbname=x",
+               "password = '********' sslpassword=******** dbname=x",
+               "password = '********' sslpassword=******** dbname=x");
+    check_mask("password='unended words", "password='******* words", "password='******** words");
+}
+
+/* Where one forgot to write %2F, the password ends only with the '@'. */
+static void a_slash_in_a_password_does_not_end_it(void **state)
+{
+    (void)state;
+    core_secret_add_url("postgresql://runs:open/sesame@db/runs");
+    core_secret_add_url("https://host:8080/path@here");
+    core_secret_add_url("https://[::1]:8080/path@there");
+    check_mask("runs:open/sesame@db", "runs:********@db", "runs:********@db");
+    check_mask("host:8080/path@here", "host:8080/path@here", "host:8080/path@here");
+    check_mask("[::1]:8080/path@there", "[::1]:8080/path@there", "[::1]:8080/path@there");
+}
+
 static void values_in_json_strings_are_masked(void **state)
 {
     (void)state;
@@ -149,6 +182,8 @@ int main(void)
         cmocka_unit_test(short_values_do_not_make_text_longer),
         cmocka_unit_test(values_that_would_garble_text_are_left),
         cmocka_unit_test(the_password_of_a_url_counts_by_itself),
+        cmocka_unit_test(passwords_among_parameters_and_settings_count_too),
+        cmocka_unit_test(a_slash_in_a_password_does_not_end_it),
         cmocka_unit_test(values_in_json_strings_are_masked),
         cmocka_unit_test(threads_may_add_and_mask_at_once),
     };

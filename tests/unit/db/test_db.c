@@ -142,6 +142,8 @@ static void finds_and_makes_its_files(void **state)
     assert_null(strstr(err.cause, "secret"));
     assert_int_equal(core_db_open("sqlite://relative", &other, &err), RC_INVALID);
     assert_int_equal(core_db_open("", &other, &err), RC_INVALID);
+    assert_int_equal(core_db_check("/etc/host=h password=secret dbname=d", &err), RC_INVALID);
+    assert_null(strstr(err.cause, "secret"));
     assert_null(other);
 }
 
