@@ -16,6 +16,7 @@ class Receiver:
         receiver = self
         self.got = []
         self.answers = []
+        self.page = b""  # the body of each answer
 
         class Handler(http.server.BaseHTTPRequestHandler):
             def do_POST(self):
@@ -24,6 +25,7 @@ class Receiver:
                 receiver.got.append((status, self.path, json.loads(body)))
                 self.send_response(status)
                 self.end_headers()
+                self.wfile.write(receiver.page)
 
             def log_message(self, *_):
                 pass
@@ -150,6 +152,33 @@ jobs:
     log = stop(daemon)
     assert "was given up after 1 attempt" in log
     assert "secret-path" not in log
+
+
+def test_the_page_of_an_answer_does_not_matter(world, receiver):
+    """Some send a large page with each error, and with what is none."""
+    receiver.answers = [502]
+    receiver.page = b"<p>" + 300_000 * b"x"
+    clock = world.root / "clock"
+    clock.write_bytes((0).to_bytes(8, "little", signed=True))
+    world.environment["RUN_CORE_CLOCK"] = f"@{clock}"
+    world.config(f"""
+core: {{shutdown_grace: 5s}}
+jobs:
+  shaky:
+    plugin: fail
+    notify: [{{on: [failure], url: "{receiver.url}/"}}]
+""")
+    daemon = world.start("daemon")
+    wait_until_ready(world)
+    world.run("trigger", "shaky", "--wait")
+    receiver.wait_for(1)
+    time.sleep(0.5)
+    clock.write_bytes((11_000).to_bytes(8, "little", signed=True))
+    receiver.wait_for(2, seconds=10)
+    time.sleep(0.5)
+    log = stop(daemon)
+    assert "the receiver answered 502" in log and "given up" not in log
+    assert log.count("was not delivered") == 1
 
 
 def test_missed_slots_are_told_once(world, receiver):
