@@ -20,6 +20,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/prctl.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -283,11 +284,16 @@ enum rc_code core_config_check_apart(const struct core_config *config, int64_t t
     int fd = memfd_create("run-core-check", MFD_CLOEXEC);
     char *current =
         mmap(NULL, CORE_CHECK_NAME, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+    pid_t self = getpid();
     pid_t child = fd < 0 || current == MAP_FAILED ? -1 : fork();
     enum rc_code code = RC_OK;
     int status;
 
     if (child == 0) {
+        /* A plugin that hangs would stay for good if its daemon is killed meanwhile. */
+        (void)prctl(PR_SET_PDEATHSIG, SIGKILL);
+        if (getppid() != self)
+            _exit(1);
         core_config_check(config, problems, current);
         write_report(fd, problems);
         _exit(0);

@@ -307,3 +307,20 @@ def test_a_check_that_a_plugin_ends_is_no_good_check(world, command, status):
     result = world.run(command, timeout=30)
     assert result.status == 2
     assert f"with status {status} in the plugin 'rough'" in result.stderr
+
+
+def test_a_check_that_stalls_ends_with_its_daemon(world):
+    world.config("jobs: {j: {plugin: rough, config: {stall: true}}}")
+    daemon = world.start("daemon")
+    children = Path(f"/proc/{daemon.pid}/task/{daemon.pid}/children")
+    deadline = time.monotonic() + 20
+    while not children.read_text().split():
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
+    time.sleep(0.3)
+    checking = int(children.read_text())
+    daemon.kill()
+    daemon.communicate()
+    while alive(checking):
+        assert time.monotonic() < deadline
+        time.sleep(0.05)

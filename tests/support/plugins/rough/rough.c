@@ -10,6 +10,7 @@
 struct config {
     const char *secret;
     int64_t padding, leave;
+    bool stall;
 };
 
 static const struct rc_option options[] = {
@@ -18,6 +19,8 @@ static const struct rc_option options[] = {
       .help = "How many characters stand before the secret in the error." },
     { RC_INT("leave", struct config, leave), .def = "-1", .min = -1, .max = 255,
       .help = "The status with which the check of the options ends its process." },
+    { RC_BOOL("stall", struct config, stall), .def = "false",
+      .help = "Whether the check of the options never ends." },
     { 0 },
 };
 
@@ -112,6 +115,8 @@ static enum rc_code check(const void *config, struct rc_error *err)
     (void)err;
     if (cfg->leave >= 0)
         _exit((int)cfg->leave);
+    while (cfg->stall)
+        pause();
     return RC_OK;
 }
 
