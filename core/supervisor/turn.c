@@ -120,6 +120,17 @@ static void apply_one(struct core_supervisor *supervisor, struct core_active *ac
     }
 }
 
+/*
+ * What is left of a backlog comes behind all that is due by now: however many missed slots are to
+ * be recorded, no other job is late because of them.
+ */
+static void schedule_rest(struct core_supervisor *supervisor, struct core_job_state *job)
+{
+    core_supervisor_schedule_job(supervisor, job);
+    if (job->due.place && job->due.key < supervisor->seen_unix_ms)
+        core_heap_put(&supervisor->jobs->due, &job->due, supervisor->seen_unix_ms);
+}
+
 static void apply(struct core_supervisor *supervisor, struct core_plan *plan)
 {
     struct core_active *next;
@@ -134,7 +145,7 @@ static void apply(struct core_supervisor *supervisor, struct core_plan *plan)
         apply_one(supervisor, active, plan->now_unix_ms);
     }
     for (size_t i = 0; i < plan->touched_count; i++)
-        core_supervisor_schedule_job(supervisor, plan->touched[i].job);
+        schedule_rest(supervisor, plan->touched[i].job);
     if (plan->has_notices)
         core_notices_wake(supervisor->notices);
 }
@@ -197,6 +208,7 @@ enum rc_code core_supervisor_write(struct core_supervisor *supervisor, core_plan
 
 /* ---- the turn ----------------------------------------------------------------------------- */
 
+/* What waits already comes before what is due only now; there is little of it to start at once. */
 static enum rc_code write_all(struct core_supervisor *supervisor, struct core_plan *plan,
                               void *context, struct rc_error *err)
 {
@@ -205,9 +217,9 @@ static enum rc_code write_all(struct core_supervisor *supervisor, struct core_pl
         return err->code;
     if (supervisor->stop_calls)
         return RC_OK;
-    if (core_supervisor_claim_due(supervisor, plan, err))
+    if (core_supervisor_start_waiting(supervisor, plan, err))
         return err->code;
-    return core_supervisor_start_waiting(supervisor, plan, err);
+    return core_supervisor_claim_due(supervisor, plan, err);
 }
 
 void core_supervisor_turn(struct core_supervisor *supervisor)
@@ -215,8 +227,10 @@ void core_supervisor_turn(struct core_supervisor *supervisor)
     struct rc_error err = RC_ERROR_INIT;
     int64_t now_unix_ms;
 
-    if (supervisor->away)
+    if (supervisor->away) {
+        core_supervisor_look_at_stop(supervisor); /* which does not wait for the database */
         return;
+    }
     now_unix_ms = core_supervisor_look_at_clock(supervisor);
     wake_later(supervisor, now_unix_ms);
     if (has_work(supervisor, now_unix_ms) &&

@@ -1,0 +1,56 @@
+"""The daemon in rough weather: ended while its database is away, with far more to record than one
+turn takes, with files in its spool that nobody of ours has written."""
+
+import sys
+from pathlib import Path
+
+from daemon import Daemon
+from test_daemon import ALL_HISTORY, HOUR, clock, configure, make
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "support"))
+
+import postgres as postgres_server  # noqa: E402
+
+__all__ = ["clock", "make"]  # fixtures
+
+
+# ---- a database that is away -------------------------------------------------------------------
+
+
+def test_it_ends_while_the_database_is_away(world_in_memory):
+    world = world_in_memory
+    server = postgres_server.temporary()
+    try:
+        world.config(f'core: {{state: "{server.url()}", spool: {world.state}}}\n'
+                     'jobs:\n  a: {plugin: noop, schedule: "* * * * * *"}\n')
+        daemon = Daemon(world).start()
+        server.stop("immediate")
+        daemon.wait_for(lambda: any("database failed" in m["message"] for m in daemon.messages()))
+        assert daemon.stop() == 0
+    finally:
+        postgres_server.remove(server)
+
+
+# ---- more than a turn takes --------------------------------------------------------------------
+
+
+def test_a_backlog_makes_nobody_late(make, clock):
+    """Days of missed seconds are recorded in turns; other jobs, and retries, go on meanwhile."""
+    backlog = 'backlog: {plugin: noop, schedule: "* * * * * *", misfire: skip}\n'
+    daemon = make(backlog, ALL_HISTORY, clock)
+    daemon.wait_for(lambda: daemon.runs(status="succeeded"))
+    daemon.stop()
+    configure(daemon.world, backlog + """
+other: {plugin: noop, schedule: "* * * * * *", misfire: skip, concurrency: allow}
+again: {plugin: garbage, retry: {attempts: 1000, backoff: 100ms, max_backoff: 100ms}}
+""", ALL_HISTORY)
+    clock.set(clock.now() + 48 * HOUR)
+    daemon.start()
+    daemon.ask("POST", "/api/v1/jobs/again/trigger", {})
+    missed = "SELECT count(*) FROM runs WHERE job = 'backlog'"
+    daemon.wait_for(lambda: daemon.rows(missed)[0][0] >= 172_800, seconds=120)
+    others = [r for r in daemon.rows("SELECT slot_unix_ms, started_unix_ms FROM runs WHERE job = "
+                                     "'other' AND started_unix_ms > 0 ORDER BY 1")]
+    attempts = daemon.rows("SELECT count(*) FROM attempts")[0][0]
+    assert len(others) >= 2 and attempts >= 3
+    assert max(started - slot for slot, started in others) < 5000
