@@ -320,7 +320,7 @@ def test_a_check_that_stalls_ends_with_its_daemon(world):
     time.sleep(0.3)
     checking = int(children.read_text())
     daemon.kill()
-    daemon.communicate()
+    daemon.wait()
     while alive(checking):
         assert time.monotonic() < deadline
         time.sleep(0.05)
