@@ -334,7 +334,18 @@ struct head {
     unsigned hosts, lengths, codings;
     const char *length;
     bool expects; /* to be told to go on before it sends the body */
+    bool strange; /* a name that is none, such as "Content-Length " */
+    bool endless; /* nobody here knows where its body ends */
 };
+
+/* A name as in RFC 9110, section 5.6.2. */
+static bool is_token(const char *text)
+{
+    static const char allowed[] = "!#$%&'*+-.^_`|~0123456789abcdefghijklmnopqrstuvwxyz"
+                                  "ABCDEFGHIJKLMNOPQRSTUVWXYZ";
+
+    return *text && text[strspn(text, allowed)] == '\0';
+}
 
 static enum MHD_Result look_at_header(void *context, enum MHD_ValueKind kind, const char *name,
                                       const char *value)
@@ -344,7 +355,11 @@ static enum MHD_Result look_at_header(void *context, enum MHD_ValueKind kind, co
     (void)kind;
     head->bytes += strlen(name) + (value ? strlen(value) : 0) + sizeof(": \r\n") - 1;
     head->hosts += strcasecmp(name, MHD_HTTP_HEADER_HOST) == 0;
-    head->codings += strcasecmp(name, MHD_HTTP_HEADER_TRANSFER_ENCODING) == 0;
+    head->strange = head->strange || !is_token(name);
+    if (strcasecmp(name, MHD_HTTP_HEADER_TRANSFER_ENCODING) == 0) {
+        head->codings++;
+        head->endless = head->endless || !value || strcasecmp(value, "chunked") != 0;
+    }
     head->expects = head->expects || strcasecmp(name, MHD_HTTP_HEADER_EXPECT) == 0;
     if (strcasecmp(name, MHD_HTTP_HEADER_CONTENT_LENGTH) == 0) {
         head->lengths++;
@@ -364,6 +379,12 @@ static void judge(struct core_http_exchange *exchange, const struct head *head, 
         (head->lengths && head->codings) || length < 0)
         refuse(exchange, MHD_HTTP_BAD_REQUEST,
                "the request says in two ways which host it is for, or how long it is");
+    if (head->strange || !is_token(exchange->method))
+        refuse(exchange, MHD_HTTP_BAD_REQUEST,
+               "the request's method, or the name of a header, has characters that names have not");
+    if (head->endless)
+        refuse(exchange, MHD_HTTP_NOT_IMPLEMENTED,
+               "this server knows no Transfer-Encoding but 'chunked'");
     if (strcmp(exchange->method, MHD_HTTP_METHOD_TRACE) == 0 ||
         strcmp(exchange->method, MHD_HTTP_METHOD_CONNECT) == 0)
         refuse(exchange, MHD_HTTP_NOT_IMPLEMENTED, "this server knows no such method");
@@ -392,7 +413,7 @@ static void answer_for_handler(struct core_http_exchange *exchange)
 /*
  * With the head: the body is yet to come. One that is refused is still read and dropped, so that
  * the client gets to read the answer, unless the client waits for a word before it sends it, or it
- * is out of all proportion.
+ * is out of all proportion, or where it ends is not certain.
  */
 static enum MHD_Result begin(struct core_http_exchange *exchange, const char *method)
 {
@@ -406,8 +427,8 @@ static enum MHD_Result begin(struct core_http_exchange *exchange, const char *me
     if (head.length && !rc_parse_int(head.length, &length))
         length = INT64_MAX;
     judge(exchange, &head, length);
-    if (!exchange->refused ||
-        (!head.expects && (uint64_t)length / DROP_FACTOR <= server->limits.body_bytes))
+    if (!exchange->refused || (!head.expects && !head.strange && !head.endless &&
+                               (uint64_t)length / DROP_FACTOR <= server->limits.body_bytes))
         return MHD_YES;
     exchange->connection->receiving = false;
     answer_for_handler(exchange);

@@ -147,6 +147,12 @@ def test_targets(shared, target, status):
     ("POST / HTTP/1.1\r\nHost: localhost\r\nContent-Length: 99999999999999999999\r\n\r\n",
      {400, 413}),
     ("POST / HTTP/1.1\r\nHost: localhost\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\n", {400}),
+    # Others may take such a name for the one without the blank.
+    ("POST / HTTP/1.1\r\nHost: localhost\r\nContent-Length : 4\r\n\r\nabcd", {400}),
+    ("POST / HTTP/1.1\r\nHost: localhost\r\nTransfer-Encoding : chunked\r\n\r\n0\r\n\r\n", {400}),
+    ("GET / HTTP/1.1\r\nHost: localhost\r\nTwo words: x\r\n\r\n", {400}),
+    ("G\1T / HTTP/1.1\r\nHost: localhost\r\n\r\n", {400}),
+    ("GE(T / HTTP/1.1\r\nHost: localhost\r\n\r\n", {400}),
     ("GET / HTTP/1.1\r\nHost: localhost\r\nHost: evil\r\n\r\n", {400}),
     ("GET / HTTP/1.1\r\n\r\n", {400}),
     ("GET / HTTP/3.0\r\nHost: localhost\r\n\r\n", {400, 505}),
@@ -167,6 +173,17 @@ def test_requests_that_are_wrong(shared, request_text, statuses):
         client.shutdown(socket.SHUT_WR)
         assert status_of(hear(client)) in statuses
     assert_good(shared)
+
+
+@pytest.mark.parametrize("coding", ["identity", "gzip, chunked", "chunked, identity", "xchunked", ""])
+def test_a_body_whose_end_nobody_knows_is_not_waited_for(shared, coding):
+    with shared.dial() as client:
+        client.sendall(f"POST / HTTP/1.1\r\nHost: localhost\r\nTransfer-Encoding: {coding}\r\n\r\n"
+                       "4\r\nabcd\r\n0\r\n\r\nGET /smuggled HTTP/1.1\r\nHost: localhost\r\n\r\n"
+                       .encode())
+        client.settimeout(10)  # the server's own patience is longer
+        answer = hear(client)
+        assert status_of(answer) == 501 and answer.count(b"HTTP/1.1 ") == 1, answer
 
 
 def spoil(rng, data):
