@@ -4,6 +4,7 @@
  */
 #include <runtime/attempt.h>
 
+#include <base/utf8.h>
 #include <os/clock.h>
 #include <os/file.h>
 #include <os/path.h>
@@ -14,12 +15,14 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
 #include <poll.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/file.h>
+#include <sys/mman.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
@@ -90,6 +93,16 @@ static enum rc_code make_files(struct core_attempt *attempt, int *guard_fd, stru
     return RC_OK;
 }
 
+/* Processes that are forked later have no part in the pages: a plugin that writes where it should
+ * not reaches no other run than its own, and a fork has less to copy. */
+static void keep_from_others(const struct core_attempt *attempt)
+{
+    if (attempt->page)
+        (void)madvise(attempt->page, sizeof(*attempt->page), MADV_DONTFORK);
+    if (attempt->status)
+        (void)madvise(attempt->status, sizeof(*attempt->status), MADV_DONTFORK);
+}
+
 /*
  * Forks with all signals blocked, so that none of the daemon's handlers runs in the child, and with
  * a descriptor kept free for the one that the child's end is seen by.
@@ -112,6 +125,7 @@ static enum rc_code fork_guard(const struct core_attempt_request *request,
         core_attempt_guard(request, guard_fd, attempt->page, attempt->status);
     sigprocmask(SIG_SETMASK, &before, NULL);
     core_fd_close(&spare);
+    keep_from_others(attempt);
     if (attempt->guard < 0)
         return rc_fail_errno(err, error_number, "start a process for the run '%s'",
                              request->run_id);
@@ -149,14 +163,20 @@ enum rc_code core_attempt_start(const struct core_attempt_request *request,
 
 /* ---- find ----------------------------------------------------------------------------------- */
 
-static void open_pages(struct core_attempt *attempt, const char *guard)
+/* Returns 0 or the error's number. A page that is too short was left by a daemon that died before
+ * its fork; one that cannot be mapped for another reason says nothing. */
+static int open_pages(struct core_attempt *attempt, const char *guard)
 {
     RC_STR_AUTO status = core_attempt_path(attempt->folder, attempt->number, "status");
+    int error_number;
 
     attempt->page = core_attempt_page_map(guard, false);
+    error_number = attempt->page || errno == EUCLEAN ? 0 : errno;
     attempt->status = core_status_map(status, false);
     if (!attempt->status)
         attempt->status = core_status_new();
+    keep_from_others(attempt);
+    return error_number;
 }
 
 /* The guard lives. False: it has just died, or just begun. */
@@ -203,16 +223,18 @@ enum rc_code core_attempt_find(const char *folder, int64_t number, struct core_a
     bool sure = false;
 
     while (!sure && code == RC_OK) {
-        int guard_fd = core_fd_open(path, O_RDWR, 0);
+        int guard_fd = core_fd_open(path, O_RDWR, 0), error_number = errno;
 
         *out = (struct core_attempt){ .pidfd = -1 };
         *state = CORE_ATTEMPT_NEVER;
         if (guard_fd < 0)
-            return errno == ENOENT ? RC_OK : rc_fail_errno(err, errno, "open '%s'", path);
+            return error_number == ENOENT ? RC_OK
+                                          : rc_fail_errno(err, error_number, "open '%s'", path);
         out->folder = rc_strdup(folder);
         out->number = number;
-        open_pages(out, path);
-        code = look(out, guard_fd, state, &sure, err);
+        error_number = open_pages(out, path);
+        code = error_number ? rc_fail_errno(err, error_number, "map '%s'", path)
+                            : look(out, guard_fd, state, &sure, err);
         core_fd_close(&guard_fd);
         if (code != RC_OK || !sure || *state == CORE_ATTEMPT_NEVER)
             core_attempt_close(out, /* settled = */ false);
@@ -271,6 +293,16 @@ static int reap(struct core_attempt *attempt)
     return status;
 }
 
+/* What the worker wrote into memory that it shares may be anything. */
+static char *action_of(const struct core_attempt *attempt)
+{
+    char *action = rc_strndup(attempt->status->action, CORE_STATUS_NAME - 1);
+
+    if (!core_utf8_is_valid(action))
+        action[0] = '\0';
+    return action;
+}
+
 /* The result could not be written, but the guard came to its end. */
 static void use_page(const struct core_attempt *attempt, struct core_attempt_result *out)
 {
@@ -282,11 +314,12 @@ static void use_page(const struct core_attempt *attempt, struct core_attempt_res
         .message = rc_strf("the result could not be written into '%s'; its message is at the end "
                            "of the log, if there was room for that",
                            attempt->folder),
-        .action = rc_strndup(attempt->status->action, CORE_STATUS_NAME - 1),
+        .action = action_of(attempt),
         .counters = rc_strdup("{}"),
-        .exit_status = page->exit_status,
-        .started_unix_ms = page->started_unix_ms,
-        .finished_unix_ms = page->finished_unix_ms,
+        .exit_status = (int)core_attempt_number(page->exit_status, INT_MAX),
+        .started_unix_ms = core_attempt_number(page->started_unix_ms, CORE_ATTEMPT_LATEST_UNIX_MS),
+        .finished_unix_ms =
+            core_attempt_number(page->finished_unix_ms, CORE_ATTEMPT_LATEST_UNIX_MS),
     };
 }
 
@@ -311,11 +344,19 @@ static void make_lost(const struct core_attempt *attempt, int wait_status,
         .status = rc_strdup("lost"),
         .reason = rc_strdup("lost"),
         .message = describe_loss(wait_status),
-        .action = rc_strndup(attempt->status->action, CORE_STATUS_NAME - 1),
+        .action = action_of(attempt),
         .counters = rc_strdup("{}"),
         .exit_status = CORE_EXIT_FAILED,
         .finished_unix_ms = core_clock_now_unix_ms(),
     };
+}
+
+static bool has_ended(const struct core_attempt *attempt)
+{
+    const struct core_attempt_page *page = attempt->page;
+
+    return page && atomic_load(&page->has_ended) &&
+           memchr(page->status, '\0', sizeof(page->status)) && core_attempt_is_end(page->status);
 }
 
 void core_attempt_result(struct core_attempt *attempt, struct core_attempt_result *out)
@@ -324,7 +365,7 @@ void core_attempt_result(struct core_attempt *attempt, struct core_attempt_resul
 
     if (core_attempt_result_read(attempt->folder, attempt->number, out))
         return;
-    if (attempt->page && atomic_load(&attempt->page->has_ended))
+    if (has_ended(attempt))
         use_page(attempt, out);
     else
         make_lost(attempt, wait_status, out);

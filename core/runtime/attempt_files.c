@@ -4,7 +4,6 @@
 #include <runtime/attempt_files.h>
 
 #include <config/json.h>
-#include <os/file.h>
 #include <os/path.h>
 
 #include <run-core/buf.h>
@@ -12,6 +11,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -123,53 +123,95 @@ static char *text_of(const struct core_node *map, const char *key)
     return rc_strdup(node && node->text ? node->text : "");
 }
 
-static int64_t number_of(const struct core_node *map, const char *key)
+int64_t core_attempt_number(int64_t number, int64_t most)
+{
+    return number >= 0 && number <= most ? number : 0;
+}
+
+static int64_t number_of(const struct core_node *map, const char *key, int64_t most)
 {
     const struct core_node *node = core_node_get(map, key);
     int64_t number = 0;
 
-    if (node && node->text && !rc_parse_int(node->text, &number))
+    if (!node || !node->text || !rc_parse_int(node->text, &number))
         return 0;
-    return number;
+    return core_attempt_number(number, most);
 }
 
-static void fill(const struct core_node *map, struct core_attempt_result *out)
+bool core_attempt_is_end(const char *status)
+{
+    static const char *const ends[] = { "succeeded", "failed",    "skipped",
+                                        "cancelled", "timed_out", "lost" };
+
+    for (size_t i = 0; i < RC_ARRAY_LEN(ends); i++)
+        if (strcmp(status, ends[i]) == 0)
+            return true;
+    return false;
+}
+
+static char *counters_of(const struct core_node *map)
 {
     RC_BUF_AUTO(counters, RESULT_LIMIT);
     const struct core_node *node = core_node_get(map, "counters");
 
-    if (node)
-        core_json_add(&counters, node);
+    if (!node || node->kind != CORE_NODE_MAP)
+        return rc_strdup("{}");
+    core_json_add(&counters, node);
+    return rc_strdup(counters.overflow ? "{}" : counters.data);
+}
+
+static bool fill(const struct core_node *map, struct core_attempt_result *out)
+{
+    const struct core_node *status = core_node_get(map, "status");
+
+    if (!status || !status->text || !core_attempt_is_end(status->text))
+        return false;
     *out = (struct core_attempt_result){
-        .status = text_of(map, "status"),
+        .status = rc_strdup(status->text),
         .reason = text_of(map, "reason"),
         .message = text_of(map, "message"),
         .action = text_of(map, "action"),
-        .counters = rc_strdup(counters.len > 0 ? counters.data : "{}"),
-        .exit_status = (int)number_of(map, "exit_status"),
-        .started_unix_ms = number_of(map, "started"),
-        .finished_unix_ms = number_of(map, "finished"),
-        .log_dropped_bytes = number_of(map, "log_dropped"),
+        .counters = counters_of(map),
+        .exit_status = (int)number_of(map, "exit_status", INT_MAX),
+        .started_unix_ms = number_of(map, "started", CORE_ATTEMPT_LATEST_UNIX_MS),
+        .finished_unix_ms = number_of(map, "finished", CORE_ATTEMPT_LATEST_UNIX_MS),
+        .log_dropped_bytes = number_of(map, "log_dropped", INT64_MAX),
     };
+    return true;
+}
+
+/* Not with core_file_read(), which would wait for a writer if the file were a FIFO. */
+static bool read_text(const char *path, struct rc_buf *out)
+{
+    RC_CLEANUP(core_fd_close)
+    int fd = core_fd_open(path, O_RDONLY | O_NONBLOCK | O_NOFOLLOW | O_NOCTTY, 0);
+    struct stat info;
+    char *at;
+    ssize_t got;
+
+    if (fd < 0 || fstat(fd, &info) || !S_ISREG(info.st_mode) || info.st_size >= RESULT_LIMIT)
+        return false;
+    at = rc_buf_reserve(out, RESULT_LIMIT);
+    while ((got = read(fd, at + out->len, RESULT_LIMIT - out->len)) != 0)
+        if (got > 0)
+            rc_buf_added(out, (size_t)got);
+        else if (errno != EINTR)
+            return false;
+    return true;
 }
 
 bool core_attempt_result_read(const char *folder, int64_t number, struct core_attempt_result *out)
 {
     RC_STR_AUTO path = core_attempt_path(folder, number, "result");
     RC_BUF_AUTO(text, RESULT_LIMIT);
-    struct rc_error ignored = RC_ERROR_INIT;
     struct core_arena arena = CORE_ARENA_INIT;
-    struct core_problems problems;
+    CORE_PROBLEMS_AUTO(problems);
     struct core_node *node = NULL;
     bool good;
 
-    core_problems_init(&problems);
-    if (core_file_read(path, &text, &ignored) == RC_OK)
+    if (read_text(path, &text))
         node = core_json_read(&arena, path, text.data, text.len, &problems);
-    good = node && node->kind == CORE_NODE_MAP && problems.count == 0;
-    if (good)
-        fill(node, out);
-    core_problems_clear(&problems);
+    good = node && node->kind == CORE_NODE_MAP && problems.count == 0 && fill(node, out);
     core_arena_clear(&arena);
     return good;
 }

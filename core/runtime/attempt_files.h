@@ -51,7 +51,17 @@ int core_attempt_result_reserve(const char *folder, int64_t number);
 /* Writes it to 'reserved', durably, and puts it in its place. False: it is not there. */
 bool core_attempt_result_write(const char *folder, int64_t number, int reserved,
                                const struct core_attempt_end *end);
-/* False: there is none. */
+/*
+ * Whoever may write to the spool, as plugins may, may have put anything there: it is believed only
+ * as far as the ledger can hold it.
+ */
+#define CORE_ATTEMPT_LATEST_UNIX_MS INT64_C(253402300799999) /* the end of the year 9999 */
+/* Whether it is a status that an attempt ends with. */
+bool core_attempt_is_end(const char *status);
+/* 'number', or 0 if it is none from 0 to 'most'. */
+int64_t core_attempt_number(int64_t number, int64_t most);
+
+/* False: there is none that makes sense. */
 bool core_attempt_result_read(const char *folder, int64_t number, struct core_attempt_result *out);
 
 #endif

@@ -11,6 +11,8 @@
 
 #include "attempt_fixture.h"
 
+#include <base/utf8.h>
+#include <config/json.h>
 #include <os/clock.h>
 #include <os/path.h>
 #include <runtime/status.h>
@@ -26,6 +28,7 @@
 #include <string.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
+#include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -344,6 +347,155 @@ static void nothing_starts_twice(void **state)
     expect(fixture_end(&attempt), "cancelled", "cancelled", 128 + SIGTERM);
 }
 
+/* ---- files that nobody of ours has written ---------------------------------------------------- */
+
+static void write_file(const struct fixture *fixture, const char *name, const char *data,
+                       size_t len)
+{
+    RC_STR_AUTO path = rc_strf("%s/%s", fixture->folder, name);
+    int fd = core_fd_open(path, O_WRONLY | O_CREAT | O_TRUNC, 0600);
+
+    assert_int_equal(core_fd_write(fd, data, len), 0);
+    core_fd_close(&fd);
+}
+
+/* What the ledger takes for an end, whatever the files say. */
+static void expect_sense(struct fixture *fixture)
+{
+    static const char *const ends[] = { "succeeded", "failed",    "skipped",
+                                        "cancelled", "timed_out", "lost" };
+    struct core_attempt_result result;
+    struct core_attempt attempt;
+    CORE_PROBLEMS_AUTO(problems);
+    size_t i = 0;
+
+    if (find(fixture, &attempt) != CORE_ATTEMPT_ENDED)
+        return;
+    core_attempt_result(&attempt, &result);
+    while (i < RC_ARRAY_LEN(ends) && strcmp(result.status, ends[i]) != 0)
+        i++;
+    assert_true(i < RC_ARRAY_LEN(ends));
+    assert_true(core_utf8_is_valid(result.action));
+    assert_true(result.exit_status >= 0 && result.started_unix_ms >= 0);
+    assert_true(result.finished_unix_ms >= 0 && result.finished_unix_ms < INT64_MAX / 2);
+    assert_non_null(core_json_read(&fixture->arena, "counters", result.counters,
+                                   strlen(result.counters), &problems));
+    assert_int_equal(problems.count, 0);
+    core_attempt_result_clear(&result);
+    core_attempt_close(&attempt, /* settled = */ false);
+}
+
+/* Leaves the files of an attempt that has ended. */
+static void leave_files(struct fixture *fixture)
+{
+    struct core_attempt attempt = fixture_start(fixture, "counter", NULL);
+
+    assert_int_equal(poll(&(struct pollfd){ .fd = attempt.pidfd, .events = POLLIN }, 1, 15000), 1);
+    assert_int_equal(waitpid(attempt.guard, NULL, 0), attempt.guard);
+    core_attempt_close(&attempt, /* settled = */ false);
+}
+
+static void results_that_make_no_sense_are_no_results(void **state)
+{
+    static const char *const texts[] = {
+        "",
+        "null",
+        "[1]",
+        "{}",
+        "{\"status\":\"due\"}",
+        "{\"status\":\"started\",\"exit_status\":0}",
+        "{\"status\":{\"a\":1}}",
+        "{\"status\":\"failed\",\"counters\":[1],\"action\":{},\"exit_status\":-5}",
+        "{\"status\":\"failed\",\"started\":-9223372036854775808,"
+        "\"finished\":9223372036854775807,\"exit_status\":4294967296}",
+    };
+    struct fixture *fixture = *state;
+    RC_STR_AUTO path = rc_strf("%s/1.result", fixture->folder);
+
+    leave_files(fixture);
+    for (size_t i = 0; i < RC_ARRAY_LEN(texts); i++) {
+        write_file(fixture, "1.result", texts[i], strlen(texts[i]));
+        expect_sense(fixture);
+    }
+    /* Nor does it wait for somebody to write, or read without end. */
+    assert_int_equal(unlink(path), 0);
+    assert_int_equal(mkfifo(path, 0600), 0);
+    expect_sense(fixture);
+    assert_int_equal(unlink(path), 0);
+    assert_int_equal(symlink("/dev/zero", path), 0);
+    expect_sense(fixture);
+}
+
+static void whatever_stands_in_its_files(void **state)
+{
+    enum { ROUNDS = 500, LONGEST = 16384 };
+    static const char *const names[] = { "1.result", "1.status", "1.guard" };
+    static char original[RC_ARRAY_LEN(names)][LONGEST], data[LONGEST];
+    size_t lens[RC_ARRAY_LEN(names)];
+    struct fixture *fixture = *state;
+    uint32_t random = 1;
+
+    leave_files(fixture);
+    for (size_t i = 0; i < RC_ARRAY_LEN(names); i++) {
+        RC_STR_AUTO path = rc_strf("%s/%s", fixture->folder, names[i]);
+        int fd = core_fd_open(path, O_RDONLY, 0);
+        ssize_t got = read(fd, original[i], LONGEST);
+
+        assert_true(got > 0);
+        lens[i] = (size_t)got;
+        core_fd_close(&fd);
+    }
+    for (int round = 0; round < ROUNDS; round++)
+        for (size_t i = 0; i < RC_ARRAY_LEN(names); i++) {
+            size_t len = lens[i];
+
+            memcpy(data, original[i], len);
+            for (int changes = 1 + round % 50; changes > 0; changes--) {
+                random = random * 1664525u + 1013904223u;
+                data[(random >> 8) % len] = (char)(random >> 24);
+            }
+            if (round % 7 == 0)
+                len = (random >> 8) % len;
+            write_file(fixture, names[i], data, len);
+            expect_sense(fixture);
+        }
+}
+
+static bool has_mapped(pid_t pid, const char *path)
+{
+    RC_STR_AUTO maps = rc_strf("/proc/%ld/maps", (long)pid);
+    FILE *file = fopen(maps, "r");
+    char line[1024];
+    bool found = false;
+
+    assert_non_null(file);
+    while (fgets(line, sizeof(line), file))
+        found = found || strstr(line, path);
+    fclose(file);
+    return found;
+}
+
+/* A plugin that writes where it should not reaches no other run. */
+static void nobody_has_the_pages_of_others(void **state)
+{
+    struct fixture *fixture = *state;
+    struct core_attempt first = fixture_start(fixture, "hang", "wait"), second, found;
+
+    fixture_wait_for(fixture, "waiting");
+    assert_int_equal(find(fixture, &found), CORE_ATTEMPT_ALIVE);
+    fixture->request.number = 2;
+    second = fixture_start(fixture, "hang", "wait");
+    while (child_of(second.guard) == 0)
+        core_clock_sleep_ms(1);
+    assert_true(has_mapped(second.guard, "/2.guard") && has_mapped(second.guard, "/2.status"));
+    assert_false(has_mapped(second.guard, "/1.guard") || has_mapped(second.guard, "/1.status"));
+    core_attempt_close(&found, /* settled = */ false);
+    core_attempt_stop(&first, "cancelled");
+    core_attempt_stop(&second, "cancelled");
+    expect(fixture_end(&first), "cancelled", "cancelled", 128 + SIGTERM);
+    expect(fixture_end(&second), "cancelled", "cancelled", 128 + SIGTERM);
+}
+
 /* ---- a machine with little left -------------------------------------------------------------- */
 
 static void without_a_process_nothing_was_started(void **state)
@@ -360,6 +512,20 @@ static void without_a_process_nothing_was_started(void **state)
     assert_int_equal(core_attempt_start(&fixture->request, &attempt, &err), RC_UNAVAILABLE);
     setrlimit(RLIMIT_NOFILE, &before);
     assert_int_equal(find(fixture, &attempt), CORE_ATTEMPT_NEVER);
+
+    /* And of one that was, nobody says that it was not. */
+    leave_files(fixture);
+    for (int spare = 0; spare < 2; spare++) {
+        enum core_attempt_state found;
+        int lowest = fcntl(STDIN_FILENO, F_DUPFD, 0);
+
+        close(lowest);
+        none.rlim_cur = (rlim_t)(lowest + spare);
+        setrlimit(RLIMIT_NOFILE, &none);
+        enum rc_code code = core_attempt_find(fixture->folder, 1, &attempt, &found, &err);
+        setrlimit(RLIMIT_NOFILE, &before);
+        assert_int_not_equal(code, RC_OK);
+    }
 
     fixture->request.folder = "/proc/nowhere/run";
     assert_int_not_equal(core_attempt_start(&fixture->request, &attempt, &err), RC_OK);
@@ -419,6 +585,9 @@ int main(void)
         FIXTURE_TEST(a_guard_that_was_killed_meanwhile_is_lost),
         FIXTURE_TEST(a_daemon_died_before_its_fork),
         FIXTURE_TEST(nothing_starts_twice),
+        FIXTURE_TEST(results_that_make_no_sense_are_no_results),
+        FIXTURE_TEST(whatever_stands_in_its_files),
+        FIXTURE_TEST(nobody_has_the_pages_of_others),
         FIXTURE_TEST(without_a_process_nothing_was_started),
         FIXTURE_TEST(many_in_a_row_leave_nothing),
         FIXTURE_TEST(the_child_forgets_what_is_the_daemons),
