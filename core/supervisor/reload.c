@@ -137,12 +137,23 @@ enum rc_code core_supervisor_settle_jobs(struct core_supervisor *supervisor, str
 
 /* ---- reload ------------------------------------------------------------------------------- */
 
+/*
+ * How long plugins may take over their part of the check. The loop waits meanwhile, and where the
+ * state is shared, the lease must not run out over it.
+ */
+static int64_t check_limit_ms(const struct core_supervisor *supervisor)
+{
+    int64_t third_ms = supervisor->self.lease_ms / 3;
+
+    return core_ledger_is_shared(supervisor->ledger) && third_ms < CHECK_MS ? third_ms : CHECK_MS;
+}
+
 static enum rc_code read_configuration(struct core_supervisor *supervisor,
                                        struct core_problems *problems, struct core_config **config,
                                        struct rc_error *err)
 {
     *config = core_config_load(supervisor->options.config_path, problems);
-    if (core_config_check_apart(*config, CHECK_MS, problems, err))
+    if (core_config_check_apart(*config, check_limit_ms(supervisor), problems, err))
         return err->code;
     if (problems->count > 0)
         return rc_fail(err, RC_INVALID, "the configuration has %zu mistake%s", problems->count,
