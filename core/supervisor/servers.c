@@ -11,6 +11,7 @@
 
 #include <run-core/str.h>
 
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <signal.h>
@@ -65,12 +66,49 @@ struct core_servers {
     bool stopping;
 };
 
+/* The daemon's number in "PLUGIN-PID-GENERATION.sock"; 0: it is no such name. */
+static pid_t owner_of(const char *name)
+{
+    size_t end = strlen(name), begin;
+    RC_STR_AUTO number = NULL;
+    int64_t pid = 0;
+
+    if (!rc_str_ends(name, ".sock"))
+        return 0;
+    while (end > 0 && name[end - 1] != '-')
+        end--;
+    begin = end > 0 ? end - 1 : 0;
+    while (begin > 0 && name[begin - 1] != '-')
+        begin--;
+    if (begin == 0 || end <= begin + 1)
+        return 0;
+    number = rc_strndup(name + begin, end - 1 - begin);
+    return rc_parse_int(number, &pid) && pid > 0 && pid <= INT32_MAX ? (pid_t)pid : 0;
+}
+
+/* Sockets of servers that were killed together with their daemon. */
+static void remove_leftovers(const char *folder)
+{
+    DIR *dir = opendir(folder);
+    const struct dirent *entry;
+
+    while (dir && (entry = readdir(dir))) {
+        pid_t owner = owner_of(entry->d_name);
+
+        if (owner > 0 && kill(owner, 0) != 0 && errno == ESRCH)
+            (void)unlinkat(dirfd(dir), entry->d_name, 0);
+    }
+    if (dir)
+        (void)closedir(dir);
+}
+
 struct core_servers *core_servers_new(const struct core_nursery *nursery, const char *spool)
 {
     struct core_servers *servers = rc_calloc(1, sizeof(*servers));
 
     servers->nursery = *nursery;
     servers->folder = rc_strf("%s/serve", spool);
+    remove_leftovers(servers->folder);
     return servers;
 }
 

@@ -159,3 +159,23 @@ def test_a_socket_whose_path_is_too_long_is_told(world):
     _, stderr = process.communicate(timeout=30)
     assert process.returncode == 0
     assert b"at most 107 bytes" in stderr
+
+
+def test_sockets_of_servers_killed_with_their_daemon_are_removed(world):
+    folder = world.state / "serve"
+    folder.mkdir(parents=True)
+    for name in ("routes-999999999-1.sock", "two-words-999999999-2.sock"):
+        with socket.socket(socket.AF_UNIX) as one:
+            one.bind(str(folder / name))
+    kept = [f"routes-{os.getpid()}-1.sock", "other.sock", "notes"]
+    for name in kept:
+        (folder / name).touch()
+    world.config("plugins: {routes: {serve: true}}")
+    daemon = world.start("daemon")
+    deadline = time.monotonic() + 20
+    while not [p for p in folder.iterdir() if f"-{daemon.pid}-" in p.name]:
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+    daemon.send_signal(signal.SIGTERM)
+    daemon.communicate(timeout=60)
+    assert sorted(p.name for p in folder.iterdir()) == sorted(kept)
