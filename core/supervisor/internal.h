@@ -41,6 +41,10 @@ struct core_supervisor {
     struct core_ledger *ledger;
     struct core_executor self;
     char *state_url, *spool, *runs_folder;
+    /* What the configuration said of these when the daemon started: it holds until it ends. */
+    struct {
+        char *state, *spool, *socket, *listen;
+    } as_started;
 
     uint64_t run_number; /* of the next run's id */
 

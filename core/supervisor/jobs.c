@@ -149,6 +149,7 @@ struct core_job_counts *core_job_counts_of(struct core_job_state *job)
 
 void core_job_inherit(struct core_job_state *job, struct core_job_state *former)
 {
+    free(job->pause);
     job->pause = former->pause;
     job->counts = former->counts;
     job->first = former->first;

@@ -56,9 +56,10 @@ static void compare(void *context, const struct core_job_record *record)
     }
     same = rc_str_eq(record->fingerprint, core_job_fingerprint(job, fingerprint));
     comparison->is_known[job - comparison->jobs->items] = same;
+    /* Also of one that is new to this daemon: it may have been paused before it was gone. */
+    core_job_set_pause(job, record->paused_unix_ms, record->paused_by);
     if (comparison->keep_cursors)
         return;
-    core_job_set_pause(job, record->paused_unix_ms, record->paused_by);
     /* What is settled beyond now was so by a clock that has been set back since. */
     job->rewound = same && record->settled_unix_ms > comparison->now_unix_ms;
     core_job_set_cursor(job,
@@ -193,16 +194,37 @@ static void remove_job(struct core_supervisor *supervisor, struct core_job_state
     former->first = former->last = NULL;
 }
 
-/* Some settings are used only when the daemon starts. */
-static void warn_of_restart(const struct core_supervisor *supervisor,
-                            const struct core_settings *former, const struct core_settings *now)
+/* Runs of a job that was gone for a while are its runs again. */
+static void find_job_again(void *context, struct core_active *active)
 {
-    if (!rc_str_eq(former->state, now->state) || !rc_str_eq(former->spool, now->spool) ||
-        !rc_str_eq(former->socket, now->socket) || !rc_str_eq(former->listen, now->listen) ||
-        former->lease_ms != now->lease_ms)
+    struct core_jobs *jobs = context;
+    struct core_job_state *job = active->job ? NULL : core_jobs_find(jobs, active->job_name);
+
+    if (job)
+        core_runs_join(job, active);
+}
+
+/*
+ * Some settings are used when the daemon starts, and again by each of its runs: one that had its
+ * locks in another database than the daemon its ledger, or another lease, would be kept from
+ * nothing.
+ */
+static void keep_as_started(const struct core_supervisor *supervisor,
+                            struct core_settings *settings)
+{
+    if (!rc_str_eq(supervisor->as_started.state, settings->state) ||
+        !rc_str_eq(supervisor->as_started.spool, settings->spool) ||
+        !rc_str_eq(supervisor->as_started.socket, settings->socket) ||
+        !rc_str_eq(supervisor->as_started.listen, settings->listen) ||
+        supervisor->self.lease_ms != settings->lease_ms)
         core_supervisor_log(supervisor, RC_LOG_WARN, NULL,
                             "changes of core.state, spool, socket, listen and lease take effect "
                             "when the daemon starts again");
+    settings->state = supervisor->as_started.state;
+    settings->spool = supervisor->as_started.spool;
+    settings->socket = supervisor->as_started.socket;
+    settings->listen = supervisor->as_started.listen;
+    settings->lease_ms = supervisor->self.lease_ms;
 }
 
 static void take_effect(struct core_supervisor *supervisor, struct core_config *config,
@@ -211,7 +233,7 @@ static void take_effect(struct core_supervisor *supervisor, struct core_config *
     struct core_jobs *former = supervisor->jobs;
 
     supervisor->trusted_unix_ms = 0; /* what is new now never fires the past */
-    warn_of_restart(supervisor, &supervisor->config->settings, &config->settings);
+    keep_as_started(supervisor, &config->settings);
     for (size_t i = 0; i < former->count; i++) {
         struct core_job_state *job = core_jobs_find(jobs, former->items[i].settings->name);
 
@@ -220,6 +242,7 @@ static void take_effect(struct core_supervisor *supervisor, struct core_config *
         else
             remove_job(supervisor, &former->items[i]);
     }
+    core_runs_each(&supervisor->runs, find_job_again, jobs);
     supervisor->jobs = jobs;
     core_jobs_free(former);
     core_servers_configure(supervisor->servers, config);

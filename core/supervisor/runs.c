@@ -139,6 +139,11 @@ static void unlink_from_job(struct core_active *active)
     active->earlier = active->later = NULL;
 }
 
+static uint32_t *job_count_of(const struct core_active *active)
+{
+    return active->state == CORE_ACTIVE_WAITS ? &active->job->waiting : &active->job->busy;
+}
+
 /* Adds 'step' to what is counted of its state. */
 static void count(struct core_runs *runs, struct core_active *active, int step)
 {
@@ -148,7 +153,7 @@ static void count(struct core_runs *runs, struct core_active *active, int step)
       : active->state == CORE_ACTIVE_CLAIMED ? &runs->claimed
                                              : &runs->workers) += step;
     if (active->job)
-        *(waits ? &active->job->waiting : &active->job->busy) += (uint32_t)step;
+        *job_count_of(active) += (uint32_t)step;
 }
 
 void core_runs_add(struct core_runs *runs, struct core_job_state *job, struct core_active *active)
@@ -163,6 +168,12 @@ void core_runs_add(struct core_runs *runs, struct core_job_state *job, struct co
     if (job)
         link_to_job(job, active);
     count(runs, active, +1);
+}
+
+void core_runs_join(struct core_job_state *job, struct core_active *active)
+{
+    link_to_job(job, active);
+    ++*job_count_of(active);
 }
 
 void core_runs_remove(struct core_runs *runs, struct core_active *active)

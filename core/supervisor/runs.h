@@ -74,6 +74,8 @@ void core_active_free(struct core_active *active);
 
 /* Puts it into the table with its present state, behind the job's others of older slots. */
 void core_runs_add(struct core_runs *runs, struct core_job_state *job, struct core_active *active);
+/* Makes one in the table that has no job a run of that one. */
+void core_runs_join(struct core_job_state *job, struct core_active *active);
 /* Takes it out and frees it. */
 void core_runs_remove(struct core_runs *runs, struct core_active *active);
 struct core_active *core_runs_find(const struct core_runs *runs, const char *id);

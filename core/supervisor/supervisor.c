@@ -123,6 +123,16 @@ static void start_helpers(struct core_supervisor *supervisor)
     core_servers_configure(supervisor->servers, supervisor->config);
 }
 
+static void note_settings(struct core_supervisor *supervisor)
+{
+    const struct core_settings *settings = &supervisor->config->settings;
+
+    supervisor->as_started.state = rc_strdup(settings->state);
+    supervisor->as_started.spool = rc_strdup(settings->spool);
+    supervisor->as_started.socket = rc_strdup(settings->socket);
+    supervisor->as_started.listen = rc_strdup(settings->listen);
+}
+
 static enum rc_code begin(struct core_supervisor *supervisor, struct rc_error *err)
 {
     if (make_spool(supervisor, err) || core_jobs_make(supervisor->config, &supervisor->jobs, err) ||
@@ -150,6 +160,7 @@ enum rc_code core_supervisor_open(const struct core_supervisor_options *options,
     supervisor->seen_unix_ms = supervisor->started_unix_ms = core_clock_now_unix_ms();
     supervisor->seen_mono_ms = core_clock_mono_ms();
     core_runs_init(&supervisor->runs);
+    note_settings(supervisor);
     make_timers(supervisor);
     if (begin(supervisor, err)) {
         core_supervisor_close(supervisor);
@@ -184,6 +195,10 @@ void core_supervisor_close(struct core_supervisor *supervisor)
     free(supervisor->state_url);
     free(supervisor->spool);
     free(supervisor->runs_folder);
+    free(supervisor->as_started.state);
+    free(supervisor->as_started.spool);
+    free(supervisor->as_started.socket);
+    free(supervisor->as_started.listen);
     free(supervisor->last_reload_error);
     free(supervisor);
 }

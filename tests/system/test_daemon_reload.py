@@ -1,0 +1,83 @@
+"""Reloads of the daemon's configuration while runs go on, wait, and are between attempts."""
+
+import os
+import signal
+import time
+
+from test_daemon import configure, make, statuses, witnessed
+
+__all__ = ["make"]  # a fixture
+
+
+def reload(daemon, jobs, core=""):
+    configure(daemon.world, jobs, core)
+    status, reply = daemon.ask("POST", "/api/v1/reload")
+    assert status == 200, reply
+
+
+def test_what_holds_from_the_start_is_not_half_changed(make):
+    job = "a: {plugin: witness, config: {file: $WITNESS}}"
+    daemon = make(job)
+    state, other = daemon.world.state, daemon.world.root / "other"
+    for core in (f"state: {other}", f"state: {state}, spool: {other}",
+                 f"state: {state}, listen: '127.0.0.1:1'", f"state: {state}, lease: 7s"):
+        witness = daemon.world.root / "witness"
+        daemon.world.config(f"core: {{{core}}}\njobs:\n  {job.replace('$WITNESS', str(witness))}\n")
+        assert daemon.ask("POST", "/api/v1/reload")[0] == 200
+        daemon.ask("POST", "/api/v1/jobs/a/trigger", {})
+        daemon.wait_for(lambda: not daemon.runs("a", status="started"))
+    reload(daemon, job)  # as it was
+    assert statuses(daemon.runs("a")) == [("succeeded", "")] * 4
+    assert sum("when the daemon starts again" in m["message"] for m in daemon.messages()) == 4
+    assert not other.exists()  # the runs' locks are where the daemon's ledger is
+
+
+def test_a_job_that_comes_back_has_its_runs(make):
+    job = "a: {plugin: hang, action: wait, concurrency: replace}\n"
+    daemon = make(job)
+    daemon.ask("POST", "/api/v1/jobs/a/trigger", {})
+    daemon.wait_for(lambda: daemon.runs("a", status="started"))
+    reload(daemon, "b: {plugin: noop}")
+    reload(daemon, job)
+    daemon.ask("POST", "/api/v1/jobs/a/trigger", {})
+    daemon.wait_for(lambda: statuses(daemon.runs("a")) == [("cancelled", "replaced"),
+                                                           ("started", "")])
+
+
+def test_a_job_that_comes_back_is_still_paused(make):
+    job = 'a: {plugin: noop, schedule: "* * * * * *"}\n'
+    daemon = make(job)
+    assert daemon.ask("POST", "/api/v1/jobs/a/pause")[0] == 200
+    reload(daemon, "b: {plugin: noop}")
+    count = len(daemon.runs("a"))
+    reload(daemon, job)
+    rows = daemon.wait_for(lambda: daemon.runs("a")[count + 1:])
+    assert {(row["status"], row["reason"]) for row in rows} == {("skipped", "paused")}
+
+
+def test_reloads_in_a_row(make):
+    """With everything under way: nothing is lost, doubled or leaked."""
+    jobs = """
+tick: {plugin: witness, schedule: "* * * * * *", concurrency: allow, \
+config: {file: $WITNESS, take: 300ms}}
+queue: {plugin: witness, concurrency: queue, config: {file: $WITNESS, take: 200ms}}
+again: {plugin: garbage, retry: {attempts: 4, backoff: 500ms, max_backoff: 500ms}}
+"""
+    daemon = make(jobs)
+    for _ in range(10):
+        daemon.ask("POST", "/api/v1/jobs/queue/trigger", {})
+    daemon.ask("POST", "/api/v1/jobs/again/trigger", {})
+    before = len(os.listdir(f"/proc/{daemon.process.pid}/fd"))
+    for i in range(40):
+        reload(daemon, jobs + f"n{i}: {{plugin: noop}}\n" * (i % 3 > 0))
+    daemon.wait_for(lambda: len(daemon.runs("queue", status="succeeded")) == 10)
+    assert daemon.wait_for(lambda: daemon.runs("again", status="failed"))[0]["attempt"] == 4
+    time.sleep(1)
+    assert len(os.listdir(f"/proc/{daemon.process.pid}/fd")) <= before + 4  # for runs of 'tick'
+    daemon.process.send_signal(signal.SIGTERM)
+    daemon.process.send_signal(signal.SIGHUP)
+    assert daemon.process.wait(60) == 0
+    slots = [row["slot_unix_ms"] for row in daemon.runs("tick")]
+    assert slots == list(range(slots[0], slots[-1] + 1, 1000))
+    done = [int(line[3]) for line in witnessed(daemon, "done") if line[2] == "tick"]
+    assert sorted(done) == slots
