@@ -486,8 +486,8 @@ def test_no_descriptors_left():
             assert status_of(server.talk(GOOD)) == 503
         first.sendall(KEEP)
         assert status_of(hear_one(first)) == 200
-        # Not even one to refuse with: they wait.
-        resource.prlimit(server.process.pid, resource.RLIMIT_NOFILE, (1, 4096))
+        # Not even one to refuse with: they wait. (poll(2) takes no more entries than that.)
+        resource.prlimit(server.process.pid, resource.RLIMIT_NOFILE, (3, 4096))
         waiting = server.dial()
         waiting.sendall(GOOD)
         began = cpu_seconds(server)
