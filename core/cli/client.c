@@ -71,9 +71,7 @@ static enum rc_code call(struct core_client *client, struct core_http_call *call
     call->socket_path = client->socket_path;
     call->headers = call->body ? &json : NULL;
     call->header_count = call->body ? 1 : 0;
-    if (core_http_call(call, &client->answer, err))
-        return explain(client, err);
-    return RC_OK;
+    return core_http_call(call, &client->answer, err);
 }
 
 static void read_reply(struct core_client *client)
@@ -98,7 +96,7 @@ enum rc_code core_client_call(struct core_client *client, const char *method, co
     };
 
     if (call(client, &asked, err))
-        return err->code;
+        return explain(client, err);
     read_reply(client);
     return RC_OK;
 }
@@ -108,14 +106,19 @@ struct stream {
     struct core_client *client;
     enum rc_code (*on_body)(void *context, const char *data, size_t len, struct rc_error *err);
     void *context;
+    bool ended_here; /* on_body would not go on, which is no failure of the daemon */
 };
 
 static enum rc_code take(void *context, const char *data, size_t len, struct rc_error *err)
 {
     struct stream *stream = context;
 
-    if (stream->client->answer.status < 300)
-        return stream->on_body(stream->context, data, len, err);
+    if (stream->client->answer.status < 300) {
+        enum rc_code code = stream->on_body(stream->context, data, len, err);
+
+        stream->ended_here = code != RC_OK;
+        return code;
+    }
     rc_buf_add(&stream->client->answer.body, data, len);
     return RC_OK;
 }
@@ -126,7 +129,7 @@ enum rc_code core_client_stream(struct core_client *client, const char *path,
                                 void *context, struct rc_error *err)
 {
     RC_STR_AUTO url = rc_strf("http://localhost%s", path);
-    struct stream stream = { client, on_body, context };
+    struct stream stream = { .client = client, .on_body = on_body, .context = context };
     struct core_http_call asked = {
         .method = "GET",
         .url = url,
@@ -136,7 +139,7 @@ enum rc_code core_client_stream(struct core_client *client, const char *path,
     };
 
     if (call(client, &asked, err))
-        return err->code;
+        return stream.ended_here ? err->code : explain(client, err);
     read_reply(client);
     return RC_OK;
 }

@@ -100,13 +100,19 @@ static bool add_message(const struct core_log_view *view, const struct core_node
     return true;
 }
 
+static enum rc_code put(struct core_log_view *view, const char *data, size_t len,
+                        struct rc_error *err)
+{
+    view->failed = core_fd_write(view->fd, data, len);
+    return view->failed ? rc_fail_errno(err, view->failed, "write the log") : RC_OK;
+}
+
 static enum rc_code show_line(struct core_log_view *view, struct rc_error *err)
 {
     struct core_arena arena = CORE_ARENA_INIT;
     CORE_PROBLEMS_AUTO(ignored);
     RC_BUF_AUTO(out, SHOWN_BYTES);
     const struct core_node *map = NULL;
-    int failed;
 
     if (view->line.data[0] == '{')
         map = core_json_read(&arena, "log", view->line.data, view->line.len, &ignored);
@@ -116,19 +122,15 @@ static enum rc_code show_line(struct core_log_view *view, struct rc_error *err)
     }
     core_arena_clear(&arena);
     rc_buf_reset(&view->line);
-    failed = core_fd_write(view->fd, out.data, out.len);
-    return failed ? rc_fail_errno(err, failed, "show the log") : RC_OK;
+    return put(view, out.data, out.len, err);
 }
 
 enum rc_code core_log_view_add(void *context, const char *data, size_t len, struct rc_error *err)
 {
     struct core_log_view *view = context;
-    int failed;
 
-    if (!view->terminal) {
-        failed = core_fd_write(view->fd, data, len);
-        return failed ? rc_fail_errno(err, failed, "write the log") : RC_OK;
-    }
+    if (!view->terminal)
+        return put(view, data, len, err);
     while (len > 0) {
         const char *end = memchr(data, '\n', len);
         size_t room = view->line.limit - view->line.len;

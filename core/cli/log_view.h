@@ -11,6 +11,7 @@
 struct core_log_view {
     int fd;
     bool terminal, colour;
+    int failed;         /* errno of the latest write; EPIPE: the reader has gone */
     struct rc_buf line; /* the beginning of one, on a terminal */
 };
 

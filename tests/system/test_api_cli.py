@@ -124,6 +124,22 @@ def test_follow(daemon):
     assert daemon.world.run("logs", first, "--attempt", "2").status == 2
 
 
+def test_a_reader_that_has_read_enough(daemon):
+    one = daemon.world.run("trigger", "noop").stdout.strip()
+    daemon.local.wait_for(one)
+    ours, theirs = os.pipe()
+    os.close(ours)
+    process = daemon.world.start("logs", one, stdout=theirs)
+    os.close(theirs)
+    _, stderr = process.communicate(timeout=60)
+    assert (process.returncode, stderr) == (0, b"")
+    with open("/dev/full", "wb") as full:
+        process = daemon.world.start("logs", one, stdout=full)
+    _, stderr = process.communicate(timeout=60)
+    assert process.returncode == 1
+    assert b"write the log: " in stderr and b"broke off" not in stderr
+
+
 def on_terminal(world, *words):
     """What a command writes to a terminal that is its stdout."""
     ours, theirs = pty.openpty()
