@@ -168,8 +168,10 @@ static enum rc_code check_call(const struct transfer *transfer, struct rc_error 
         return rc_fail(err, RC_INVALID, "%s: the URL does not begin with http:// or https://",
                        transfer->name);
     if (call->socket_path && strlen(call->socket_path) >= room)
-        return rc_fail(err, RC_INVALID, "%s: the path of a socket has at most %zu bytes: '%s'",
-                       transfer->name, room - 1, call->socket_path);
+        return rc_fail(
+            err, RC_INVALID,
+            "%s: the path of a socket has at most %zu bytes, '%s' has %zu; choose a shorter one",
+            transfer->name, room - 1, call->socket_path, strlen(call->socket_path));
     if (strpbrk(method_of(call), " \t\r\n"))
         return rc_fail(err, RC_INVALID, "%s: the method is not one word", transfer->name);
     return RC_OK;

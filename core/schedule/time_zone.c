@@ -211,8 +211,8 @@ static enum rc_code fail_unknown(const char *name, const char *directory, struct
         return rc_fail(err, RC_INVALID, "no time zone '%s' in '%s'; did you mean '%s'?", name,
                        directory, nearest);
     return rc_fail(err, RC_INVALID,
-                   "no time zone '%s' in '%s'; write it as Europe/Prague or UTC, and "
-                   "see that the package tzdata is installed",
+                   "no time zone '%s' in '%s'; see that the package tzdata is installed, and that "
+                   "the name is an IANA one, such as Europe/Berlin",
                    name, directory);
 }
 
@@ -242,7 +242,7 @@ enum rc_code core_time_zone_load(const char *name, struct core_time_zone **out,
 {
     if (!is_zone_name(name))
         return rc_fail(err, RC_INVALID,
-                       "'%s' is not the name of a time zone; write it as Europe/Prague or UTC",
+                       "'%s' is not the name of a time zone; write it as Europe/Berlin or UTC",
                        name);
 
     struct core_time_zone *zone = rc_calloc(1, sizeof(*zone));
