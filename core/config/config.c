@@ -357,7 +357,7 @@ static bool is_address(const char *text)
 
 static void check_core(struct loader *loader, const struct core_node *map)
 {
-    const struct core_settings *settings = &loader->config->settings;
+    struct core_settings *settings = &loader->config->settings;
     const struct core_node *listen = core_node_get(map, "listen");
     const struct core_node *state = core_node_get(map, "state");
     char shown[CORE_SHOWN_TEXT];
@@ -370,9 +370,15 @@ static void check_core(struct loader *loader, const struct core_node *map)
     if (settings->state && strstr(settings->state, "://") &&
         !rc_str_starts(settings->state, "sqlite:///") &&
         !rc_str_starts(settings->state, "postgresql://") &&
-        !rc_str_starts(settings->state, "postgres://"))
+        !rc_str_starts(settings->state, "postgres://")) {
         core_problem_add(loader->problems, &state->place,
                          "'state' must be sqlite:///PATH, postgresql://… or a folder");
+        settings->state = NULL; /* nobody needs to judge it once more */
+    }
+    if (settings->state) {
+        settings->state_place = state->place;
+        keep_place(loader, &settings->state_place);
+    }
 }
 
 static void bind_core(struct loader *loader)

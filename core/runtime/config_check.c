@@ -160,11 +160,11 @@ static void check_defaults(struct check *check, const struct core_plugin_setting
 
 static void check_state(const struct core_config *config, struct core_problems *problems)
 {
-    static const struct core_place place = { .file = "core.state" };
+    const struct core_settings *settings = &config->settings;
     struct rc_error err;
 
-    if (config->settings.state && core_db_check(config->settings.state, &err))
-        core_problem_add(problems, &place, "%s", err.cause);
+    if (settings->state && core_db_check(settings->state, &err))
+        core_problem_add(problems, &settings->state_place, "%s", err.cause);
 }
 
 size_t core_config_check(const struct core_config *config, struct core_problems *problems,
