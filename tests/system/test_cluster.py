@@ -104,7 +104,7 @@ jobs:
     catchup_window: 1h
     concurrency: {"allow" if i % 2 else "queue"}
     retry: {{attempts: {1 + i % 2}, backoff: 0s}}
-    config: {{take: {(i * 70) % 500}ms}}
+    config: {{take: {(i * 70) % 300 // (1 if i % 2 else 2)}ms}}
 """ for i in range(JOBS)))
 
     def start(self):

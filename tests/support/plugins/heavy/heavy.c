@@ -4,6 +4,7 @@
  */
 #include <run-core/plugin.h>
 
+#include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -57,8 +58,8 @@ static enum rc_code flood(struct rc_job *job, const void *config, struct rc_erro
     for (size_t i = 99; i < sizeof(block); i += 100)
         block[i] = '\n';
     while (!rc_job_check(job, err))
-        if (write(STDERR_FILENO, block, sizeof(block)) < 0)
-            break;
+        if (write(STDERR_FILENO, block, sizeof(block)) < 0 && errno != EINTR)
+            return rc_fail_errno(err, errno, "flood");
     return rc_context(err, "flood");
 }
 
