@@ -205,11 +205,17 @@ static int serve(struct daemon *daemon)
     if (core_loop_new(&daemon->loop, &err) || open_daemon(daemon, &err)) {
         status = refuse(&err);
     } else {
+        size_t jobs = core_supervisor_job_count(daemon->supervisor);
+
         for (size_t i = 0; core_api_url(daemon->api, i); i++)
             core_output_log(RC_LOG_INFO, NULL, 0, "serving the API at %s",
                             core_api_url(daemon->api, i));
-        core_output_log(RC_LOG_INFO, NULL, 0, "the daemon keeps the schedule of %zu jobs",
-                        core_supervisor_job_count(daemon->supervisor));
+        if (!daemon->config_path)
+            core_output_log(RC_LOG_WARN, NULL, 0,
+                            "there is no configuration, so there are no jobs; name it with "
+                            "--config FILE|DIR, or put it into /etc/run-core/conf.d");
+        core_output_log(RC_LOG_INFO, NULL, 0, "the daemon keeps the schedule of %zu %s", jobs,
+                        jobs == 1 ? "job" : "jobs");
         tell_manager(CORE_NOTIFY_READY);
         start_watchdog(daemon);
         core_loop_run(daemon->loop);

@@ -89,6 +89,20 @@ def test_a_second_daemon_is_refused(make):
     assert daemon.stop() == 0
 
 
+@pytest.mark.skipif(os.path.exists("/etc/run-core/conf.d"), reason="the machine has jobs")
+def test_it_says_that_there_is_no_configuration(world):
+    process = world.start("daemon", env={"RUN_CORE_CONFIG": ""})
+    said = b""
+    while b"keeps the schedule" not in said:
+        line = process.stderr.readline()
+        assert line, said
+        said += line
+    process.terminate()
+    process.communicate(timeout=60)
+    assert process.returncode == 0
+    assert b"there is no configuration, so there are no jobs" in said and b"0 jobs" in said
+
+
 def test_mistakes_in_the_configuration_end_it(world_in_memory):
     configure(world_in_memory, 'a: {plugin: noop, schedule: "61 * * * *", action: nope}')
     result = world_in_memory.run("daemon", timeout=20)
