@@ -113,8 +113,8 @@ def test_a_lost_connection_is_told_to_the_run(world, postgres, state_on_postgres
 
 
 @pytest.mark.parametrize("state, words", [
-    ("mysql://h/d", "the state cannot lie in 'mysql://...'"),
-    ("sqlite://relative", "names no absolute path"),
+    ("mysql://h/d", "'state' must be sqlite:///PATH"),
+    ("sqlite://relative", "'state' must be sqlite:///PATH"),
     ("postgresql://u:se@cret@h/d", "no valid one of PostgreSQL"),
     ("postgresql://u@h/d?colour=blue", "no valid one of PostgreSQL"),
     ("postgresql://u:p@no.such.host/d", None),
@@ -125,5 +125,5 @@ def test_check_looks_at_the_url_and_not_there(world, state, words):
     result = world.run("check")
     assert result.status == (2 if words else 0), result.stderr
     if words:
-        assert "core.state" in result.stderr and words in result.stderr
+        assert "test.yaml:1:15: " in result.stderr and words in result.stderr
         assert "cret" not in result.stderr + result.stdout
