@@ -179,39 +179,53 @@ static int open_pages(struct core_attempt *attempt, const char *guard)
     return error_number;
 }
 
-/* The guard lives. False: it has just died, or just begun. */
-static bool adopt(struct core_attempt *attempt, enum core_process_state *seen)
+/* Of another machine; or nothing can be read of this one, for want of a descriptor. */
+static enum rc_code refuse_foreign(const struct core_attempt *attempt, struct rc_error *err)
+{
+    struct core_process_id self;
+
+    core_process_self(&self);
+    if (!self.host[0])
+        return rc_fail(err, RC_UNAVAILABLE, "look at the guard of '%s': /proc cannot be read now",
+                       attempt->folder);
+    return rc_fail(err, RC_UNSUPPORTED,
+                   "the guard of '%s' is a process of another machine or pid namespace",
+                   attempt->folder);
+}
+
+/* Whose file is locked. *alive false: it has just died, or just begun. */
+static enum rc_code adopt(struct core_attempt *attempt, bool *alive, struct rc_error *err)
 {
     const struct core_process_id *guard = &attempt->page->guard;
+    enum core_process_state seen;
 
     /* The descriptor first: from then on the number cannot come to mean another process. */
     attempt->guard = guard->pid;
     attempt->pidfd = open_pidfd(guard->pid);
-    *seen = core_process_look(guard);
-    if (attempt->pidfd >= 0 && (*seen == CORE_PROCESS_ALIVE || *seen == CORE_PROCESS_ENDING))
-        return true;
-    core_fd_close(&attempt->pidfd);
-    return false;
+    if (attempt->pidfd < 0 && errno != ESRCH && errno != EINVAL)
+        return rc_fail_errno(err, errno, "watch the guard of '%s'", attempt->folder);
+    seen = core_process_look(guard);
+    if (seen == CORE_PROCESS_ELSEWHERE)
+        return refuse_foreign(attempt, err);
+    *alive = attempt->pidfd >= 0 && seen != CORE_PROCESS_DEAD;
+    if (!*alive)
+        core_fd_close(&attempt->pidfd);
+    return RC_OK;
 }
 
 static enum rc_code look(struct core_attempt *attempt, int guard_fd, enum core_attempt_state *state,
                          bool *sure, struct rc_error *err)
 {
     bool has_guard = attempt->page && atomic_load(&attempt->page->has_guard);
-    enum core_process_state seen = CORE_PROCESS_DEAD;
 
     *sure = true;
-    if (core_fd_lock(guard_fd, LOCK_EX | LOCK_NB) == 0)
+    if (core_fd_lock(guard_fd, LOCK_EX | LOCK_NB) == 0) {
         *state = has_guard ? CORE_ATTEMPT_ENDED : CORE_ATTEMPT_NEVER;
-    else if (has_guard && adopt(attempt, &seen))
-        *state = CORE_ATTEMPT_ALIVE;
-    else if (seen == CORE_PROCESS_ELSEWHERE)
-        return rc_fail(err, RC_UNSUPPORTED,
-                       "the guard of '%s' is a process of another machine or pid namespace",
-                       attempt->folder);
-    else
-        *sure = false;
-    return RC_OK;
+        return RC_OK;
+    }
+    *state = CORE_ATTEMPT_ALIVE;
+    *sure = false;
+    return has_guard ? adopt(attempt, sure, err) : RC_OK;
 }
 
 enum rc_code core_attempt_find(const char *folder, int64_t number, struct core_attempt *out,
@@ -239,8 +253,7 @@ enum rc_code core_attempt_find(const char *folder, int64_t number, struct core_a
         if (code != RC_OK || !sure || *state == CORE_ATTEMPT_NEVER)
             core_attempt_close(out, /* settled = */ false);
         if (code == RC_OK && !sure && core_clock_mono_ms() >= until_mono_ms)
-            code =
-                rc_fail(err, RC_UNAVAILABLE, "'%s' is locked, but no guard of it is alive", path);
+            code = rc_fail(err, RC_CONFLICT, "'%s' is locked, but no guard of it is alive", path);
         if (!sure)
             core_clock_sleep_ms(1);
     }

@@ -88,36 +88,64 @@ static void settle_as_lost(struct core_supervisor *supervisor, struct core_activ
     core_runs_list(&supervisor->runs, active);
 }
 
-/*
- * A row that is started. Without a guard's file nothing was forked, if it was to be forked on this
- * machine: then it begins now. If it was elsewhere, it may go on there, and is lost to us.
- */
-static void resume_started(struct core_supervisor *supervisor, const struct found *found,
-                           struct core_active *active)
+/* What it goes on with once its state is known. */
+static void resume_as(struct core_supervisor *supervisor, struct core_active *active,
+                      struct core_attempt *attempt, enum core_attempt_state state)
 {
-    RC_STR_AUTO folder =
-        rc_strf("%s/runs/%s", found->spool ? found->spool : supervisor->spool, active->id);
+    const char *stop = active->stop;
+
+    active->stop = NULL;
+    if (state == CORE_ATTEMPT_ALIVE && !active->is_here) { /* a folder that machines share */
+        core_attempt_close(attempt, /* settled = */ false);
+        settle_as_lost(supervisor, active);
+    } else if (state != CORE_ATTEMPT_NEVER) {
+        core_supervisor_take_attempt(supervisor, active, attempt, state == CORE_ATTEMPT_ALIVE);
+    } else if (!active->is_here) {
+        settle_as_lost(supervisor, active);
+    } else if (!stop) {
+        core_supervisor_fork(supervisor, active);
+    }
+    if (stop) /* asked for while nobody knew */
+        core_supervisor_stop_run(supervisor, active, stop);
+}
+
+/*
+ * Without a guard's file nothing was forked, if it was to be forked on this machine: then it begins
+ * now. If it was elsewhere, it may go on there, and is lost to us. While the files cannot be looked
+ * at for want of a descriptor or memory, it may live, and nothing is concluded.
+ */
+void core_supervisor_look_at_attempt(struct core_supervisor *supervisor, struct core_active *active)
+{
     enum core_attempt_state state = CORE_ATTEMPT_NEVER;
+    char text[2 * RC_ERROR_TEXT + 4];
     struct rc_error err = RC_ERROR_INIT;
     struct core_attempt attempt;
 
-    if (core_attempt_find(folder, active->attempt, &attempt, &state, &err)) {
-        char text[2 * RC_ERROR_TEXT + 4];
-        core_supervisor_log(supervisor, RC_LOG_WARN, active, "cannot tell what became of it: %s",
-                            core_error_text(&err, text, sizeof(text)));
-        settle_as_lost(supervisor, active);
+    if (supervisor->fork_timer.loop) /* its next turn looks again */
+        return;
+    if (core_attempt_find(active->unsure_folder, active->attempt, &attempt, &state, &err) &&
+        rc_retryable(err.code)) {
+        core_supervisor_put_off(supervisor, active, &err);
         return;
     }
-    if (state == CORE_ATTEMPT_ALIVE && !found->is_here) { /* a folder that machines share */
-        core_attempt_close(&attempt, /* settled = */ false);
-        settle_as_lost(supervisor, active);
-    } else if (state != CORE_ATTEMPT_NEVER) {
-        core_supervisor_take_attempt(supervisor, active, &attempt, state == CORE_ATTEMPT_ALIVE);
-    } else if (found->is_here) {
-        core_supervisor_fork(supervisor, active);
-    } else {
-        settle_as_lost(supervisor, active);
+    free(active->unsure_folder);
+    active->unsure_folder = NULL;
+    if (err.code == RC_OK) {
+        resume_as(supervisor, active, &attempt, state);
+        return;
     }
+    core_supervisor_log(supervisor, RC_LOG_WARN, active, "cannot tell what became of it: %s",
+                        core_error_text(&err, text, sizeof(text)));
+    settle_as_lost(supervisor, active);
+}
+
+static void resume_started(struct core_supervisor *supervisor, const struct found *found,
+                           struct core_active *active)
+{
+    active->is_here = found->is_here;
+    active->unsure_folder =
+        rc_strf("%s/runs/%s", found->spool ? found->spool : supervisor->spool, active->id);
+    core_supervisor_look_at_attempt(supervisor, active);
 }
 
 /* A slot that was claimed, but so long ago that it would not be made up for, does not run now. */

@@ -4,6 +4,8 @@
  */
 #include <supervisor/internal.h>
 
+#include <os/clock.h>
+
 #include <run-core/str.h>
 
 #include <inttypes.h>
@@ -21,6 +23,12 @@ void core_supervisor_make_run_id(struct core_supervisor *supervisor, char id[COR
     /* Multiplied by an odd number modulo a power of two, each number becomes another one. */
     (void)snprintf(strrchr(id, '-'), 14, "-%012" PRIx64,
                    (supervisor->run_number++ * UINT64_C(0x9e3779b97f4a7c15)) & mask);
+}
+
+bool core_plan_has_room(const struct core_plan *plan)
+{
+    return plan->rows == 0 || (plan->rows < CORE_TURN_ROWS &&
+                               core_clock_mono_ms() - plan->began_mono_ms < CORE_TURN_MS);
 }
 
 void core_plan_add(struct core_plan *plan, struct core_active *active, enum core_planned what)
@@ -241,7 +249,7 @@ enum rc_code core_supervisor_claim_job(struct core_supervisor *supervisor, struc
         return claim_startup(supervisor, plan, &claiming, err);
     if (after_unix_ms > job->cursor_unix_ms)
         core_job_set_cursor(job, after_unix_ms);
-    while (job->next_unix_ms <= plan->now_unix_ms && plan->rows < CORE_TURN_ROWS &&
+    while (job->next_unix_ms <= plan->now_unix_ms && core_plan_has_room(plan) &&
            waiting < CORE_JOB_WAITING_MAX) {
         int64_t slot_unix_ms = job->next_unix_ms;
         int64_t next_unix_ms = core_job_slot_after(job, slot_unix_ms);
@@ -264,7 +272,7 @@ enum rc_code core_supervisor_claim_due(struct core_supervisor *supervisor, struc
     struct core_heap *due = &supervisor->jobs->due;
     struct core_heap_item *first;
 
-    while (plan->rows < CORE_TURN_ROWS && (first = core_heap_first(due)) &&
+    while (core_plan_has_room(plan) && (first = core_heap_first(due)) &&
            first->key <= plan->now_unix_ms) {
         struct core_job_state *job =
             (struct core_job_state *)(void *)((char *)first - offsetof(struct core_job_state, due));

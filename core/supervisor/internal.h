@@ -22,8 +22,9 @@
 
 #include <dirent.h>
 
-/* What a turn writes at most, so that the loop is never held for long. */
-enum { CORE_TURN_ROWS = 1000 };
+/* What a turn writes at most, and how long it takes for that, so that the loop is never held for
+ * long. */
+enum { CORE_TURN_ROWS = 1000, CORE_TURN_MS = 20 };
 /* Waiting runs of one job beyond which no more of its slots are claimed for now. */
 enum { CORE_JOB_WAITING_MAX = 1000 };
 
@@ -145,7 +146,7 @@ struct core_touched {
 
 /* What becomes true in memory when the turn's transaction is committed. */
 struct core_plan {
-    int64_t now_unix_ms;
+    int64_t now_unix_ms, began_mono_ms;
     struct core_active *first, **last;
     struct core_touched *touched;
     size_t touched_count, touched_capacity;
@@ -161,6 +162,8 @@ struct core_plan {
 void core_supervisor_make_run_id(struct core_supervisor *supervisor, char id[CORE_RUN_ID_TEXT],
                                  int64_t unix_ms);
 
+/* Whether the turn may write more; it writes something in any case. */
+bool core_plan_has_room(const struct core_plan *plan);
 void core_plan_add(struct core_plan *plan, struct core_active *active, enum core_planned what);
 
 /* In a transaction: claims what is due, within the turn's measure. */
@@ -190,6 +193,9 @@ RC_MUST_CHECK enum rc_code core_plan_notice(struct core_supervisor *supervisor,
 
 /* Forks the guards of runs that the ledger has as started, until that fails. */
 void core_supervisor_fork(struct core_supervisor *supervisor, struct core_active *active);
+/* Nothing can be forked or watched now: says so once, and tries again later. */
+void core_supervisor_put_off(struct core_supervisor *supervisor, const struct core_active *active,
+                             const struct rc_error *err);
 /* The timer of those that could not be forked. */
 void core_supervisor_fork_again(void *supervisor);
 /* Goes on with an attempt that was found alive or ended; it is in the table as claimed. */
@@ -210,6 +216,10 @@ void core_supervisor_apply_end(struct core_supervisor *supervisor, struct core_a
                                int64_t now_unix_ms);
 
 /* ---- adopt.c --------------------------------------------------------------------------------- */
+
+/* A row that is started, with 'unsure_folder': finds out what became of its attempt. */
+void core_supervisor_look_at_attempt(struct core_supervisor *supervisor,
+                                     struct core_active *active);
 
 /* Takes over what dead daemons left, in a transaction of its own. */
 RC_MUST_CHECK enum rc_code core_supervisor_take_over(struct core_supervisor *supervisor,

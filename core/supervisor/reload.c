@@ -188,7 +188,8 @@ static void remove_job(struct core_supervisor *supervisor, struct core_job_state
         later = active->later;
         active->job = NULL;
         active->earlier = active->later = NULL;
-        if (active->state == CORE_ACTIVE_WAITS || active->state == CORE_ACTIVE_CLAIMED)
+        if (active->state == CORE_ACTIVE_WAITS ||
+            (active->state == CORE_ACTIVE_CLAIMED && !active->unsure_folder))
             core_supervisor_stop_run(supervisor, active, "removed");
     }
     former->first = former->last = NULL;

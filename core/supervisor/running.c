@@ -33,9 +33,8 @@ static void on_end(void *context)
     core_supervisor_look_at_stop(supervisor);
 }
 
-/* Nothing can be forked or watched now: says so once, and tries again later. */
-static void put_off_forks(struct core_supervisor *supervisor, const struct core_active *active,
-                          const struct rc_error *err)
+void core_supervisor_put_off(struct core_supervisor *supervisor, const struct core_active *active,
+                             const struct rc_error *err)
 {
     char text[2 * RC_ERROR_TEXT + 4];
 
@@ -54,7 +53,7 @@ static void watch(struct core_supervisor *supervisor, struct core_active *active
     if (core_loop_watch_process(supervisor->loop, active->tried.pidfd, on_end, active,
                                 &active->watch, &err)) {
         active->watch = NULL;
-        put_off_forks(supervisor, active, &err);
+        core_supervisor_put_off(supervisor, active, &err);
     }
 }
 
@@ -107,6 +106,10 @@ void core_supervisor_fork(struct core_supervisor *supervisor, struct core_active
 {
     struct rc_error err = RC_ERROR_INIT;
 
+    if (active->unsure_folder) {
+        core_supervisor_look_at_attempt(supervisor, active);
+        return;
+    }
     if (!active->job) { /* removed from the configuration meanwhile */
         core_supervisor_stop_run(supervisor, active, "removed");
         return;
@@ -115,7 +118,7 @@ void core_supervisor_fork(struct core_supervisor *supervisor, struct core_active
         return;
     if (start_attempt(supervisor, active, &err)) {
         active->tried.pidfd = -1;
-        put_off_forks(supervisor, active, &err);
+        core_supervisor_put_off(supervisor, active, &err);
         return;
     }
     core_runs_set_state(&supervisor->runs, active, CORE_ACTIVE_RUNS);
@@ -150,18 +153,18 @@ static void fork_again(void *context, struct core_active *active)
 
     if (supervisor->fork_timer.loop)
         return; /* it failed again */
-    if (active->state == CORE_ACTIVE_CLAIMED && !active->stop)
-        core_supervisor_fork(supervisor, active);
-    else if (active->state == CORE_ACTIVE_RUNS && !active->watch)
+    if (active->state == CORE_ACTIVE_RUNS && !active->watch)
         watch(supervisor, active);
+    else if (active->state == CORE_ACTIVE_CLAIMED && !supervisor->stop_calls &&
+             (!active->stop || active->unsure_folder))
+        core_supervisor_fork(supervisor, active);
 }
 
 void core_supervisor_fork_again(void *context)
 {
     struct core_supervisor *supervisor = context;
 
-    if (!supervisor->stop_calls)
-        core_runs_each(&supervisor->runs, fork_again, supervisor);
+    core_runs_each(&supervisor->runs, fork_again, supervisor);
     if (supervisor->fork_timer.loop)
         return;
     supervisor->fork_backoff.pause_ms = 0;
@@ -201,7 +204,7 @@ enum rc_code core_supervisor_start_waiting(struct core_supervisor *supervisor,
 {
     struct core_heap_item *first;
 
-    while (plan->rows < CORE_TURN_ROWS && core_supervisor_may_start(supervisor, plan) &&
+    while (core_plan_has_room(plan) && core_supervisor_may_start(supervisor, plan) &&
            (first = core_heap_first(&supervisor->runs.ready))) {
         core_heap_take(first);
         if (start_one(
@@ -221,6 +224,8 @@ void core_supervisor_stop_run(struct core_supervisor *supervisor, struct core_ac
     if (active->stop && active->state != CORE_ACTIVE_RUNS)
         return;
     active->stop = reason;
+    if (active->unsure_folder) /* once it is known whether there is something to stop */
+        return;
     switch (active->state) {
     case CORE_ACTIVE_RUNS:
         core_attempt_stop(&active->tried, reason);
@@ -373,7 +378,7 @@ static enum rc_code settle_refused(struct core_supervisor *supervisor, struct co
 enum rc_code core_supervisor_write_ends(struct core_supervisor *supervisor, struct core_plan *plan,
                                         struct rc_error *err)
 {
-    while (plan->rows < CORE_TURN_ROWS) {
+    while (core_plan_has_room(plan)) {
         struct core_active *active = core_runs_unlist(&supervisor->runs);
         enum rc_code code;
 

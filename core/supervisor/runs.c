@@ -56,6 +56,7 @@ void core_active_free(struct core_active *active)
     free(active->job_name);
     free(active->trigger);
     free(active->set);
+    free(active->unsure_folder);
     free(active);
 }
 

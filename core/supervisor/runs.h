@@ -45,6 +45,8 @@ struct core_active {
 
     struct core_attempt tried;     /* RUNS, ENDED */
     bool adopted;                  /* began under another daemon */
+    char *unsure_folder;           /* CLAIMED: of an attempt that may have been forked; or NULL */
+    bool is_here;                  /* where that was, if it was: on this machine */
     struct core_watch *watch;      /* of its end */
     struct core_supervisor *owner; /* for the watch */
     struct core_attempt_result result;
