@@ -12,6 +12,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/stat.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -35,7 +36,13 @@ static enum rc_code map_offset(const char *path, struct rc_error *err)
     int fd = open(path, O_RDONLY | O_CLOEXEC);
     void *page = MAP_FAILED;
     int error_number = errno;
+    struct stat status;
 
+    if (fd >= 0 && fstat(fd, &status) == 0 && status.st_size < (off_t)sizeof(*moved.offset_ms)) {
+        (void)close(fd); /* to look behind its end would end the process */
+        return rc_fail(err, RC_INVALID, "the clock's offset file '%s' has fewer than %zu bytes",
+                       path, sizeof(*moved.offset_ms));
+    }
     if (fd >= 0) {
         page = mmap(NULL, sizeof(*moved.offset_ms), PROT_READ, MAP_SHARED, fd, 0);
         error_number = errno;

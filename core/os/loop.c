@@ -490,6 +490,8 @@ void core_loop_run(struct core_loop *loop)
     while (!loop->stopped) {
         while (!arm_wall(loop))
             tell_of_jump(loop);
+        if (loop->stopped)
+            break;
         int count = epoll_wait(loop->epoll_fd, events, BATCH_EVENTS, wait_ms(loop));
         loop->turns++;
         for (int i = 0; i < count && !loop->stopped; i++)

@@ -560,6 +560,32 @@ static void a_fast_clock(void **state)
     assert_int_equal(status, 0);
 }
 
+/* Read at its first look, it would end the process. */
+static void a_file_too_short_for_an_offset_is_refused(void **state)
+{
+    pid_t child = fork();
+    int status;
+
+    (void)state;
+    if (child == 0) {
+        struct rc_error err = RC_ERROR_INIT;
+
+        setenv("RUN_CORE_CLOCK", "@/dev/null", 1);
+        if (core_clock_init(&err) == RC_OK)
+            _exit(1);
+        char path[] = "/tmp/clock-test.XXXXXX", words[64];
+        int fd = mkstemp(path);
+        snprintf(words, sizeof(words), "@%s", path);
+        setenv("RUN_CORE_CLOCK", words, 1);
+        enum rc_code code = core_clock_init(&err);
+        close(fd);
+        unlink(path);
+        _exit(code == RC_INVALID ? 0 : 2);
+    }
+    waitpid(child, &status, 0);
+    assert_int_equal(status, 0);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -576,6 +602,7 @@ int main(void)
         cmocka_unit_test(a_clock_that_was_set_is_told),
         cmocka_unit_test(a_fast_clock),
         cmocka_unit_test_setup(wall_timers_follow_jumps, follow_file),
+        cmocka_unit_test(a_file_too_short_for_an_offset_is_refused),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
