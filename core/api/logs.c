@@ -100,6 +100,8 @@ static ssize_t read_at(int fd, void *data, size_t len, int64_t at)
 {
     ssize_t got;
 
+    if (at > INT64_MAX - (int64_t)len) /* pread(2) takes it for a mistake; no file is that long */
+        return 0;
     do
         got = pread(fd, data, len, (off_t)at);
     while (got < 0 && errno == EINTR);

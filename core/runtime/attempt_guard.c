@@ -29,6 +29,7 @@ enum {
 /* For the worker, which shall not have what is the guard's. */
 struct guard_only {
     struct core_attempt_page *page;
+    int result_fd; /* -1: none */
 };
 
 /* Every signal means again what it means to a new process. Those that are blocked stay so. */
@@ -71,6 +72,7 @@ static void forget_in_worker(void *context)
     struct guard_only *guard_only = context;
 
     close(GUARD_FD);
+    core_fd_close(&guard_only->result_fd);
     core_attempt_page_unmap(guard_only->page);
     prctl(PR_SET_NAME, "run-core-worker");
     prefer_as_victim();
@@ -137,6 +139,7 @@ static int guard_attempt(const struct core_attempt_request *request, struct core
     options.log = open_log(request);
     core_output_init(&labels);
     reserved = core_attempt_result_reserve(request->folder, request->number);
+    guard_only.result_fd = reserved;
     end.started_unix_ms = core_clock_now_unix_ms();
     core_guard_run(&run, &options, &outcome);
     end.finished_unix_ms = core_clock_now_unix_ms();

@@ -1,6 +1,7 @@
 """The daemon in rough weather: ended while its database is away, with far more to record than one
 turn takes, with files in its spool that nobody of ours has written."""
 
+import json
 import sys
 from pathlib import Path
 
@@ -54,3 +55,18 @@ again: {plugin: garbage, retry: {attempts: 1000, backoff: 100ms, max_backoff: 10
     attempts = daemon.rows("SELECT count(*) FROM attempts")[0][0]
     assert len(others) >= 2 and attempts >= 3
     assert max(started - slot for slot, started in others) < 5000
+
+
+# ---- logs --------------------------------------------------------------------------------------
+
+
+def test_a_log_is_read_at_any_offset(make):
+    daemon = make("a: {plugin: noop}")
+    run = json.loads(daemon.ask("POST", "/api/v1/jobs/a/trigger", {})[1])["run"]
+    daemon.wait_for(lambda: daemon.runs("a", status="succeeded"))
+    whole = daemon.ask("GET", f"/api/v1/runs/{run}/log")[1]
+    for offset in (0, 1, len(whole), 2**31, 2**62, 2**63 - 1):
+        for limit in (1, 2**63 - 1):
+            status, body = daemon.ask(
+                "GET", f"/api/v1/runs/{run}/log?offset={offset}&limit={limit}")
+            assert (status, body) == (200, whole[offset:offset + limit])

@@ -347,7 +347,7 @@ static void nothing_starts_twice(void **state)
     expect(fixture_end(&attempt), "cancelled", "cancelled", 128 + SIGTERM);
 }
 
-/* ---- files that nobody of ours has written ---------------------------------------------------- */
+/* ---- files that nobody of ours has written --------------------------------------------------- */
 
 static void write_file(const struct fixture *fixture, const char *name, const char *data,
                        size_t len)
@@ -473,6 +473,24 @@ static bool has_mapped(pid_t pid, const char *path)
         found = found || strstr(line, path);
     fclose(file);
     return found;
+}
+
+/* Of the attempt's files the worker has only what it prints into, through the guard. */
+static void the_worker_has_no_file_of_its_guard(void **state)
+{
+    struct fixture *fixture = *state;
+    struct core_attempt attempt = fixture_start(fixture, "hang", "wait");
+
+    fixture_wait_for(fixture, "waiting");
+    for (int fd = 0; fd < 64; fd++) {
+        RC_STR_AUTO link = rc_strf("/proc/%ld/fd/%d", (long)child_of(attempt.guard), fd);
+        char target[256] = "";
+
+        if (readlink(link, target, sizeof(target) - 1) > 0)
+            assert_null(strstr(target, fixture->folder));
+    }
+    core_attempt_stop(&attempt, "cancelled");
+    expect(fixture_end(&attempt), "cancelled", "cancelled", 128 + SIGTERM);
 }
 
 /* A plugin that writes where it should not reaches no other run. */
@@ -605,6 +623,7 @@ int main(void)
         FIXTURE_TEST(nothing_starts_twice),
         FIXTURE_TEST(results_that_make_no_sense_are_no_results),
         FIXTURE_TEST(whatever_stands_in_its_files),
+        FIXTURE_TEST(the_worker_has_no_file_of_its_guard),
         FIXTURE_TEST(nobody_has_the_pages_of_others),
         FIXTURE_TEST(without_a_process_nothing_was_started),
         FIXTURE_TEST(without_a_descriptor_nothing_is_said_of_one),
