@@ -35,7 +35,7 @@ class Clock:
 
 class UnixConnection(http.client.HTTPConnection):
     def __init__(self, path):
-        super().__init__("localhost", timeout=30)
+        super().__init__("localhost", timeout=120)
         self.path = str(path)
 
     def connect(self):
@@ -127,7 +127,7 @@ class Daemon:
     def runs(self, job=None, **wanted):
         """The rows of runs as dictionaries, in the order of their slots."""
         path = self.world.state / "state.db"
-        with sqlite3.connect(f"file:{path}?mode=ro", uri=True, timeout=30) as database:
+        with sqlite3.connect(f"file:{path}?mode=ro", uri=True, timeout=120) as database:
             database.row_factory = sqlite3.Row
             found = [dict(row) for row in database.execute(
                 "SELECT * FROM runs ORDER BY nominal_unix_ms, due_unix_ms")]
@@ -149,5 +149,5 @@ class Daemon:
 
     def rows(self, query, *parameters):
         path = self.world.state / "state.db"
-        with sqlite3.connect(f"file:{path}?mode=ro", uri=True, timeout=30) as database:
+        with sqlite3.connect(f"file:{path}?mode=ro", uri=True, timeout=120) as database:
             return database.execute(query, parameters).fetchall()
