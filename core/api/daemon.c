@@ -14,6 +14,8 @@
 
 #include <run-core/str.h>
 
+#include <arpa/inet.h>
+#include <netinet/in.h>
 #include <poll.h>
 #include <stdlib.h>
 #include <string.h>
@@ -256,6 +258,39 @@ static enum rc_code read_tokens(struct core_api *api, const struct core_settings
         return RC_OK;
     return rc_fail(err, RC_INVALID, "%s%s", core_problem_text(&problems, problems.first),
                    problems.count > 1 ? " (and more mistakes)" : "");
+}
+
+/* Whether a numeric address is another than those of loopback; of names nobody knows yet. */
+static bool is_surely_beyond(const char *listen)
+{
+    const char *colon = strrchr(listen, ':');
+    RC_STR_AUTO host = NULL;
+    struct in_addr four;
+    struct in6_addr six;
+
+    if (rc_str_starts(listen, "unix:") || !colon)
+        return false;
+    if (colon == listen)
+        return true; /* every address */
+    host = listen[0] == '[' ? rc_strndup(listen + 1, (size_t)(colon - listen) - 2)
+                            : rc_strndup(listen, (size_t)(colon - listen));
+    if (inet_pton(AF_INET, host, &four) == 1)
+        return ntohl(four.s_addr) >> 24 != IN_LOOPBACKNET;
+    return inet_pton(AF_INET6, host, &six) == 1 && !IN6_IS_ADDR_LOOPBACK(&six);
+}
+
+void core_api_check(const struct core_config *config, struct core_problems *problems)
+{
+    static const struct core_place place = { .file = "core.listen" };
+    const struct core_settings *settings = &config->settings;
+
+    if (settings->tokens_file)
+        core_tokens_free(core_tokens_read(settings->tokens_file, problems));
+    else if (settings->listen && is_surely_beyond(settings->listen))
+        core_problem_add(problems, &place,
+                         "'%s' is beyond this machine, where tokens are needed: set "
+                         "auth.tokens_file under core, or listen at 127.0.0.1",
+                         settings->listen);
 }
 
 static enum rc_code listen_tcp(struct core_api *api, const struct core_settings *settings,

@@ -24,6 +24,12 @@ struct core_api_options {
 RC_MUST_CHECK enum rc_code core_api_open(const struct core_api_options *options,
                                          struct core_api **out, struct rc_error *err);
 
+/*
+ * Reports what core_api_open() would refuse, as far as it can be told without listening: tokens
+ * with mistakes, and none where the address is surely beyond this machine.
+ */
+void core_api_check(const struct core_config *config, struct core_problems *problems);
+
 /* "http://127.0.0.1:8081", "unix:/path": where it listens, in order; NULL behind the last. */
 const char *core_api_url(const struct core_api *api, size_t index);
 

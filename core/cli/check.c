@@ -4,6 +4,7 @@
 #include <cli/arguments.h>
 #include <cli/output.h>
 
+#include <api/daemon.h>
 #include <runtime/config_check.h>
 
 #include <run-core/str.h>
@@ -24,6 +25,7 @@ static int check_and_report(const char *path, char *current)
     size_t plugins = core_config_check(config, &problems, current);
     int status;
 
+    core_api_check(config, &problems);
     status = core_cli_report(&problems);
     if (status == CORE_EXIT_OK)
         rc_buf_addf(&out, "%s: no mistakes in %zu file%s, %zu plugin%s and %zu job%s\n", path,

@@ -55,7 +55,7 @@ static const struct rc_option core_options[] = {
 static const struct rc_option history_options[] = {
     { RC_MS("keep", struct core_settings, history.keep_ms), .def = "90d", .min = SECONDS_MS(60),
       .max = DAYS_MS(36500), .help = "How long ended runs and their logs are kept." },
-    { RC_INT("runs", struct core_settings, history.runs), .def = "1000", .min = 1,
+    { RC_INT("runs", struct core_settings, history.runs), .def = "100000", .min = 1,
       .max = 1000000000, .help = "Most ended runs to keep of each job." },
     { RC_BYTES("log_size", struct core_settings, history.log_bytes), .def = "16MiB", .min = 4096,
       .max = INT64_C(1) << 40,

@@ -425,3 +425,21 @@ def test_bash_completes(world):
         ["bash", "-c", script], env=world.environment, capture_output=True, text=True, check=True
     )
     assert "noop" in result.stdout.split()
+
+
+def test_check_refuses_what_the_daemon_would(world):
+    """An address beyond this machine needs tokens; a file of tokens is read."""
+    for listen in ("0.0.0.0:18432", ":18432", "[::]:18432", "192.0.2.1:80"):
+        world.config(f"core: {{listen: '{listen}'}}")
+        result = world.run("check")
+        assert result.status == 2 and "where tokens are needed" in result.stderr, listen
+    for listen in ("127.0.0.1:18432", "[::1]:80", "localhost:80", f"unix:{world.root}/s"):
+        world.config(f"core: {{listen: '{listen}'}}")
+        assert world.run("check").status == 0, listen
+    tokens = world.root / "tokens"
+    tokens.write_text("deploy run nonsense\n\nother all " + "0" * 64 + "\n")
+    tokens.chmod(0o600)
+    world.config(f"core: {{listen: '0.0.0.0:18432', auth: {{tokens_file: {tokens}}}}}")
+    result = world.run("check")
+    assert result.status == 2
+    assert f"{tokens}:1:" in result.stderr and f"{tokens}:3:" in result.stderr
