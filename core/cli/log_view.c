@@ -25,7 +25,7 @@ void core_log_view_init(struct core_log_view *view, int fd)
     view->colour = view->terminal && !(no_colour && no_colour[0]);
 }
 
-static void add_printable(struct rc_buf *out, const char *text, size_t len)
+void core_log_add_printable(struct rc_buf *out, const char *text, size_t len)
 {
     size_t step;
     bool valid;
@@ -85,16 +85,16 @@ static bool add_message(const struct core_log_view *view, const struct core_node
     rc_buf_add(out, day_end + 1, sizeof("hh:mm:ss") - 1);
     rc_buf_addf(out, " %s%-5s%s ", view->colour ? colour_of(level) : "", level,
                 view->colour ? "\033[0m" : "");
-    add_printable(out, message, strlen(message));
+    core_log_add_printable(out, message, strlen(message));
     for (size_t i = 0; i < map->len; i++) {
         const struct core_entry *entry = &map->entries[i];
 
         if (is_known(entry->key) || entry->value->kind != CORE_NODE_SCALAR)
             continue;
         rc_buf_addc(out, ' ');
-        add_printable(out, entry->key, strlen(entry->key));
+        core_log_add_printable(out, entry->key, strlen(entry->key));
         rc_buf_addc(out, '=');
-        add_printable(out, entry->value->text, strlen(entry->value->text));
+        core_log_add_printable(out, entry->value->text, strlen(entry->value->text));
     }
     rc_buf_addc(out, '\n');
     return true;
@@ -118,7 +118,7 @@ static enum rc_code show_line(struct core_log_view *view, struct rc_error *err)
         map = core_json_read(&arena, "log", view->line.data, view->line.len, &ignored);
     if (!map || !add_message(view, map, &out)) {
         rc_buf_reset(&out);
-        add_printable(&out, view->line.data, view->line.len);
+        core_log_add_printable(&out, view->line.data, view->line.len);
     }
     core_arena_clear(&arena);
     rc_buf_reset(&view->line);

@@ -15,6 +15,9 @@ struct core_log_view {
     struct rc_buf line; /* the beginning of one, on a terminal */
 };
 
+/* Appends a text that may hold anything: control characters but line ends and tabs as "\\x1b". */
+void core_log_add_printable(struct rc_buf *out, const char *text, size_t len);
+
 /* Looks at what 'fd' is, and at NO_COLOR. */
 void core_log_view_init(struct core_log_view *view, int fd);
 /* The next piece of the log; takes a view as void * to be called back with. */

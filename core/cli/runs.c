@@ -3,10 +3,11 @@
  * daemon. As JSON the rows go out as they are read, so that any number of them takes little memory.
  */
 #include <cli/arguments.h>
+#include <cli/log_view.h>
 #include <cli/output.h>
 
 #include <base/nearest.h>
-#include <config/secrets.h>
+#include <config/json.h>
 #include <db/ledger.h>
 #include <os/clock.h>
 #include <os/path.h>
@@ -226,13 +227,30 @@ static void add_line(struct rc_buf *out, const char *key, const char *format, ..
 
 static void add_line(struct rc_buf *out, const char *key, const char *format, ...)
 {
+    RC_BUF_AUTO(text, ROW_LIMIT);
     va_list arguments;
 
-    rc_buf_addf(out, "%-10s ", key);
     va_start(arguments, format);
-    rc_buf_addv(out, format, arguments);
+    rc_buf_addv(&text, format, arguments);
     va_end(arguments);
+    rc_buf_addf(out, "%-10s ", key);
+    core_log_add_printable(out, text.data, text.len);
     rc_buf_addc(out, '\n');
+}
+
+/* Only the names: which of the values are secrets, the plugin alone could tell. */
+static void add_set(struct rc_buf *out, const char *set)
+{
+    struct core_arena arena = CORE_ARENA_INIT;
+    CORE_PROBLEMS_AUTO(ignored);
+    RC_BUF_AUTO(names, ROW_LIMIT);
+    const struct core_node *map = core_json_read(&arena, "set", set, strlen(set), &ignored);
+
+    for (size_t i = 0; map && map->kind == CORE_NODE_MAP && i < map->len; i++)
+        rc_buf_addf(&names, "%s%s", i > 0 ? ", " : "", map->entries[i].key);
+    if (names.len > 0)
+        add_line(out, "set", "%s", names.data);
+    core_arena_clear(&arena);
 }
 
 static void describe_run(void *context, const struct core_run_record *run)
@@ -260,7 +278,7 @@ static void describe_run(void *context, const struct core_run_record *run)
     if (run->counters && strcmp(run->counters, "{}") != 0)
         add_line(out, "counters", "%s", run->counters);
     if (run->set)
-        add_line(out, "set", "%s", run->set);
+        add_set(out, run->set);
     if (run->spool)
         add_line(out, "files", "%s/runs/%s", run->spool, run->id);
 }

@@ -340,13 +340,14 @@ static char *clean(const char *text)
 static enum rc_code write_end(struct core_ledger *ledger, const char *id, bool goes_on,
                               const struct core_attempt_end *end, struct rc_error *err)
 {
+    RC_STR_AUTO action = clean(end->action);
     RC_STR_AUTO reason = clean(end->reason);
     RC_STR_AUTO message = clean(end->message);
     RC_STR_AUTO counters = clean(end->counters);
     const struct rc_value params[] = {
         rc_value_text(id),
         rc_value_text(core_run_status_name(goes_on ? CORE_RUN_DUE : end->status)),
-        rc_value_text(end->action),
+        rc_value_text(action),
         rc_value_text(reason),
         rc_value_text(message),
         rc_value_text(counters),

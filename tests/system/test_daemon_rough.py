@@ -2,6 +2,7 @@
 turn takes, with files in its spool that nobody of ours has written."""
 
 import json
+import sqlite3
 import sys
 from pathlib import Path
 
@@ -70,3 +71,15 @@ def test_a_log_is_read_at_any_offset(make):
             status, body = daemon.ask(
                 "GET", f"/api/v1/runs/{run}/log?offset={offset}&limit={limit}")
             assert (status, body) == (200, whole[offset:offset + limit])
+
+
+def test_a_run_is_described_without_its_secrets(make):
+    daemon = make("a: {plugin: witness, config: {file: $WITNESS}}")
+    reply = daemon.ask("POST", "/api/v1/jobs/a/trigger", {"set": {"take": "7ms"}})[1]
+    run = json.loads(reply)["run"]
+    daemon.wait_for(lambda: daemon.runs("a", status="succeeded"))
+    with sqlite3.connect(daemon.world.state / "state.db", timeout=30) as database:
+        database.execute("UPDATE runs SET message = ?", ("red \x1b[31m alert",))
+    text = daemon.world.run("runs", run).stdout
+    assert "set        take\n" in text and "7ms" not in text
+    assert "red \\x1b[31m alert" in text and "\x1b" not in text

@@ -238,7 +238,7 @@ static void what_a_worker_says_need_not_be_text(void **state)
 {
     const struct core_attempt_end end = {
         .status = CORE_RUN_FAILED,
-        .action = "other",
+        .action = "oth\xff",
         .reason = "crashed",
         .message = "caf\xc3\xa9 \xff\xfe.",
         .exit_status = 139,
