@@ -151,7 +151,8 @@ void core_api_job(struct core_api_call *call)
     struct core_job_view view;
 
     if (!core_supervisor_find_job(call->api->supervisor, call->segments[0], &view)) {
-        core_api_refuse(call, RC_NOT_FOUND, "there is no job '%s'", call->segments[0]);
+        (void)core_supervisor_no_job(call->api->supervisor, call->segments[0], &err);
+        core_api_fail(call, &err);
         return;
     }
     add_job(&view, &out);

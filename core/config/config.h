@@ -18,7 +18,7 @@
 #include <stdint.h>
 
 struct core_settings {
-    const char *state;          /* URL or folder; NULL: by the rule of the command line */
+    const char *state; /* URL or folder; NULL: by the rule of the command line */
     struct core_place state_place;
     const char *listen;         /* host:port, or NULL */
     const char *socket;         /* of the daemon, or NULL */

@@ -15,8 +15,8 @@
 /* Turns that record what is due by now before a job is resumed. */
 enum { SETTLE_TURNS = 100 };
 
-static enum rc_code no_job(const struct core_supervisor *supervisor, const char *name,
-                           struct rc_error *err)
+enum rc_code core_supervisor_no_job(const struct core_supervisor *supervisor, const char *name,
+                                    struct rc_error *err)
 {
     const struct core_jobs *jobs = supervisor->jobs;
     const char **names = rc_calloc(jobs->count + 1, sizeof(*names));
@@ -35,7 +35,7 @@ static enum rc_code find_job(const struct core_supervisor *supervisor, const cha
 {
     *out = core_jobs_find(supervisor->jobs, name);
     if (!*out)
-        return no_job(supervisor, name, err);
+        return core_supervisor_no_job(supervisor, name, err);
     return core_supervisor_check_database(supervisor, err);
 }
 

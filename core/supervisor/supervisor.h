@@ -76,6 +76,9 @@ void core_supervisor_job(const struct core_supervisor *supervisor, size_t index,
                          struct core_job_view *out);
 bool core_supervisor_find_job(const struct core_supervisor *supervisor, const char *name,
                               struct core_job_view *out);
+/* RC_NOT_FOUND: "there is no job ...", with the nearest name. */
+enum rc_code core_supervisor_no_job(const struct core_supervisor *supervisor, const char *name,
+                                    struct rc_error *err);
 /* The next slots of a job, at most 'count'; returns how many. */
 size_t core_supervisor_next(const struct core_supervisor *supervisor, const char *job,
                             int64_t *slots_unix_ms, size_t count);
