@@ -548,23 +548,49 @@ static void note_started(void *context, const struct core_started_run *run)
     snprintf(started->id, sizeof(started->id), "%s", run->id);
 }
 
+/* Takes the job's lock and dies with it. Before this process has threads, which fork(2) ends. */
+static void lock_and_die(void)
+{
+    pid_t child = fork();
+    int status;
+
+    if (child == 0) {
+        struct core_cancel cancel = CORE_CANCEL_INIT;
+        struct rc_error err = RC_ERROR_INIT;
+        struct core_db *db;
+        struct rc_lock *lock;
+
+        if (core_db_open(place_url, &db, &err) ||
+            core_lock_acquire(db, "job:job", "child", 0, &cancel, &cancel, &lock, &err))
+            _exit(1);
+        _exit(0);
+    }
+    assert_int_equal(waitpid(child, &status, 0), child);
+    assert_int_equal(status, 0);
+}
+
 /* A lock that a living process holds keeps daemons off, one of a dead process does not. */
 static void a_run_in_the_foreground_keeps_daemons_off(void **state)
 {
-    struct core_ledger *ledger = ledger_join("d1", "daemon", 60000);
+    struct core_claim dead = ledger_slot("z", 500);
     struct core_claim first = ledger_slot("a", 1000), second = ledger_slot("b", 2000);
-    struct core_claim third = ledger_slot("c", 3000);
     struct core_cancel cancel = CORE_CANCEL_INIT;
     struct started started = { .count = 0 };
     struct rc_error err = RC_ERROR_INIT;
+    struct core_ledger *ledger;
     struct core_db *db;
     struct rc_lock *lock;
 
     (void)state;
+    lock_and_die();
+    ledger = ledger_join("d1", "daemon", 60000);
+    assert_int_equal(ledger_claim(ledger, &dead), CORE_CLAIM_STARTED);
+    assert_int_equal(ledger_finish(ledger, "z", 1, CORE_RUN_SUCCEEDED, 0), RC_OK);
+
     assert_int_equal(core_db_open(place_url, &db, &err), RC_OK);
     assert_int_equal(core_lock_acquire(db, "job:job", "someone", 0, &cancel, &cancel, &lock, &err),
                      RC_OK);
-    second.overlap = third.overlap = CORE_OVERLAP_QUEUE;
+    second.overlap = CORE_OVERLAP_QUEUE;
     assert_int_equal(ledger_claim(ledger, &first), CORE_CLAIM_SKIPPED);
     assert_string_equal(ledger_row(ledger, "a"), "skipped overlap 0 d1");
     assert_int_equal(ledger_claim(ledger, &second), CORE_CLAIM_WAITS);
@@ -578,21 +604,6 @@ static void a_run_in_the_foreground_keeps_daemons_off(void **state)
     assert_int_equal(started.count, 1);
     assert_int_equal(started.daemon, CORE_PROCESS_ALIVE);
     assert_string_equal(started.id, "b");
-    assert_int_equal(ledger_finish(ledger, "b", 1, CORE_RUN_SUCCEEDED, 0), RC_OK);
-
-    pid_t child = fork();
-    if (child == 0) { /* takes the lock and dies with it */
-        struct core_db *own;
-
-        if (core_db_open(place_url, &own, &err) ||
-            core_lock_acquire(own, "job:job", "child", 0, &cancel, &cancel, &lock, &err))
-            _exit(1);
-        _exit(0);
-    }
-    int status;
-    assert_int_equal(waitpid(child, &status, 0), child);
-    assert_int_equal(status, 0);
-    assert_int_equal(ledger_claim(ledger, &third), CORE_CLAIM_STARTED);
     core_db_close(db);
     core_ledger_close(ledger);
 }
