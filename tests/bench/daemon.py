@@ -107,7 +107,7 @@ def say_lateness(name, late):
 
 def lateness(setting):
     with tempfile.TemporaryDirectory(dir="/dev/shm") as folder:
-        daemon = Daemon(setting, folder, "core: {log_level: warn, max_workers: 2000}\n" +
+        daemon = Daemon(setting, folder, "core: {log_level: warn}\n" +
                         jobs(LATE_JOBS, lambda i: "@every 20s"))
         time.sleep(45)
         daemon.stop()
