@@ -6,6 +6,7 @@
 
 #include <api/tokens.h>
 
+#include <stdio.h>
 #include <string.h>
 
 static int run_token(const struct core_arguments *arguments)
@@ -33,7 +34,9 @@ static int run_token(const struct core_arguments *arguments)
         core_cli_add_json(&out, line.data);
         rc_buf_adds(&out, "}\n");
     } else {
-        rc_buf_addf(&out, "token: %s\nline:  %s\n", token, line.data);
+        /* So that '>> FILE' adds the line, and the token is still seen. */
+        (void)fprintf(stderr, "the token, shown only once: %s\n", token);
+        rc_buf_addf(&out, "%s\n", line.data);
     }
     return core_cli_print(&out, CORE_EXIT_OK);
 }
@@ -49,8 +52,9 @@ const struct core_command core_command_token = {
     .operands = "NAME SCOPE",
     .summary = "Makes a token of the API, with its line for auth.tokens_file.",
     .details = "SCOPE is read, run (also to trigger, cancel, pause and resume) or admin (also to "
-               "reload). The file holds only the token's hash, so the token is shown once, here. "
-               "The daemon reads the file when it starts and at each reload.",
+               "reload). The line goes to stdout, for '>> FILE', and the token, of which the file "
+               "holds only the hash, to stderr; with --json both to stdout. The daemon reads the "
+               "file when it starts and at each reload.",
     .flags = CORE_FLAG_JSON,
     .min_words = 2,
     .max_words = 2,
