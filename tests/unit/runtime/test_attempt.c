@@ -406,8 +406,8 @@ static void results_that_make_no_sense_are_no_results(void **state)
         "{\"status\":\"started\",\"exit_status\":0}",
         "{\"status\":{\"a\":1}}",
         "{\"status\":\"failed\",\"counters\":[1],\"action\":{},\"exit_status\":-5}",
-        "{\"status\":\"failed\",\"started\":-9223372036854775808,"
-        "\"finished\":9223372036854775807,\"exit_status\":4294967296}",
+        ("{\"status\":\"failed\",\"started\":-9223372036854775808,"
+         "\"finished\":9223372036854775807,\"exit_status\":4294967296}"),
     };
     struct fixture *fixture = *state;
     RC_STR_AUTO path = rc_strf("%s/1.result", fixture->folder);
