@@ -27,7 +27,7 @@ void core_supervisor_make_run_id(struct core_supervisor *supervisor, char id[COR
 
 bool core_plan_has_room(const struct core_plan *plan)
 {
-    return plan->rows == 0 || (plan->rows < CORE_TURN_ROWS &&
+    return plan->rows == 0 || (plan->rows < CORE_TURN_ROWS && plan->starting < CORE_TURN_STARTS &&
                                core_clock_mono_ms() - plan->began_mono_ms < CORE_TURN_MS);
 }
 

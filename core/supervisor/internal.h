@@ -25,6 +25,11 @@
 /* What a turn writes at most, and how long it takes for that, so that the loop is never held for
  * long. */
 enum { CORE_TURN_ROWS = 1000, CORE_TURN_MS = 20 };
+/*
+ * What a turn starts at most: what it claims is forked at once, ends and requests are heard in
+ * between, and several daemons share a burst instead of leaving it to the first.
+ */
+enum { CORE_TURN_STARTS = 8 };
 /* Waiting runs of one job beyond which no more of its slots are claimed for now. */
 enum { CORE_JOB_WAITING_MAX = 1000 };
 
