@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "support"))
+import ceph as ceph_server  # noqa: E402
 import postgres as postgres_server  # noqa: E402
 
 SOURCE = Path(os.environ.get("RUN_CORE_SOURCE", Path(__file__).resolve().parents[2]))
@@ -134,6 +135,24 @@ def postgres():
     server = postgres_server.temporary()
     yield server
     postgres_server.remove(server)
+
+
+@pytest.fixture(scope="session")
+def ceph():
+    """An S3 server of its own, see support/ceph.py; leave it running."""
+    server = ceph_server.temporary()
+    yield server
+    ceph_server.remove(server)
+
+
+@pytest.fixture
+def bucket(ceph):
+    """The name of a new bucket on that server, which goes with all that is in it."""
+    name = f"bucket-{os.urandom(6).hex()}"
+    ceph.s3().create_bucket(Bucket=name)
+    yield name
+    ceph_server.empty(ceph.s3(), name)
+    ceph.s3().delete_bucket(Bucket=name)
 
 
 @pytest.fixture

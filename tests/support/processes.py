@@ -1,0 +1,94 @@
+"""What the test servers share: a port, an account that is not root's, and processes that end with
+the one that started them, be it by SIGKILL."""
+import contextlib
+import ctypes
+import fcntl
+import os
+import pwd
+import shutil
+import signal
+import socket
+import subprocess
+import tempfile
+import time
+from pathlib import Path
+
+PR_SET_PDEATHSIG = 1
+LIBC = ctypes.CDLL(None, use_errno=True)
+
+
+def free_port():
+    """A port of 127.0.0.1 that nobody listens on now."""
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        return listener.getsockname()[1]
+
+
+def account(*names):
+    """The first of these users that exists; None where this process is not root's anyway."""
+    if os.getuid() != 0:
+        return None
+    for name in (*names, "nobody"):
+        try:
+            return pwd.getpwnam(name)
+        except KeyError:
+            pass
+    raise SystemExit(f"there is no user {' or '.join(names)} to run the server as")
+
+
+def temporary_folder(prefix):
+    """A new folder that other users may see, in memory where there is memory to be had as files.
+    It is locked while this process lives; what others left behind when they were killed goes."""
+    place = "/dev/shm" if os.access("/dev/shm", os.W_OK) else tempfile.gettempdir()
+    for other in Path(place).glob(prefix + "*"):
+        with contextlib.suppress(OSError):
+            # One that is younger may not be locked yet.
+            if time.time() - other.stat().st_mtime > 60 and lock(other) is not None:
+                shutil.rmtree(other, ignore_errors=True)
+    folder = tempfile.mkdtemp(prefix=prefix, dir=place)
+    lock(folder)
+    os.chmod(folder, 0o755)
+    return folder
+
+
+def lock(folder):
+    """The descriptor that holds the lock until this process ends, None if another holds it."""
+    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        return descriptor
+    except BlockingIOError:
+        os.close(descriptor)
+        return None
+
+
+def spawn(words, user=None, **options):
+    """Starts a program that gets SIGKILL when this process ends, however that happens."""
+    parent = os.getpid()
+
+    def dies_with_parent():
+        # Set after the change of user, which would clear it.
+        LIBC.prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
+        if os.getppid() != parent:
+            os.kill(os.getpid(), signal.SIGKILL)
+
+    if user:
+        options.update(user=user.pw_uid, group=user.pw_gid, extra_groups=[])
+    options.setdefault("stdin", subprocess.DEVNULL)
+    return subprocess.Popen([str(word) for word in words], preexec_fn=dies_with_parent, **options)
+
+
+def wait_for_port(port, process, timeout_s=30):
+    """Returns when somebody listens; fails when the process that should has ended."""
+    end = time.monotonic() + timeout_s
+    while True:
+        try:
+            socket.create_connection(("127.0.0.1", port), 1).close()
+            return
+        except OSError:
+            pass
+        if process.poll() is not None:
+            raise RuntimeError(f"'{process.args[0]}' ended with status {process.returncode}")
+        if time.monotonic() > end:
+            raise TimeoutError(f"'{process.args[0]}' does not listen on {port}")
+        time.sleep(0.01)
