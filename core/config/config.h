@@ -34,10 +34,19 @@ struct core_settings {
     struct {
         int64_t keep_ms, runs, log_bytes; /* age; rows a job; of one attempt's log */
     } history;
+
+    /* Of every HTTP request that goes out. */
+    struct {
+        const char *ca_file, *proxy; /* NULL: the system's; the environment's */
+        int64_t connect_ms, idle_ms;
+        int64_t attempts, backoff_ms, max_backoff_ms;
+    } http;
 };
 
 enum core_addressing_setting { CORE_ADDRESS_AUTO, CORE_ADDRESS_PATH, CORE_ADDRESS_VIRTUAL };
+enum core_sse_setting { CORE_SSE_NONE, CORE_SSE_AES256, CORE_SSE_KMS, CORE_SSE_CUSTOMER };
 
+/* A NULL or 0 has no say; see the help of each in settings.c. */
 struct core_store_settings {
     const char *name;
     struct core_place place;
@@ -45,17 +54,37 @@ struct core_store_settings {
     const char *url;    /* where that bucket lies; NULL: where its scheme says */
     const char *region, *endpoint;
     int addressing; /* enum core_addressing_setting */
+
+    /* Credentials; with none of them the vendor's own search. */
+    bool anonymous;
+    const char *access_key_id, *secret_access_key, *session_token;    /* AWS */
+    const char *profile, *role_arn, *external_id, *role_session_name; /* AWS */
+    const char *service_account_file, *access_token, *user_project;   /* Google */
+
+    /* Of requests and connections. */
+    const char *ca_file, *proxy;
+    int64_t connections; /* at once */
+    double requests_per_s;
+    int64_t part_bytes; /* of uploads in parts; 0: by the object's size */
+    bool request_payer;
+
+    /* Of objects that are written. */
+    const char *storage_class;
+    int sse; /* enum core_sse_setting */
+    const char *sse_kms_key, *sse_customer_key;
 };
 
 struct core_engine_settings {
     const char *name;
     struct core_place place;
-    const char *engine;         /* "duckdb" */
-    const char *library;        /* libduckdb.so; NULL: by the rule of the command line */
-    int64_t memory_limit_bytes; /* 0: the engine's default */
-    int64_t threads;            /* 0: one a core */
-    const char *temp_dir;       /* for what does not fit into memory; NULL: the run's own */
-    int64_t temp_limit_bytes;   /* 0: no limit */
+    const char *engine;          /* "duckdb" */
+    const char *library;         /* libduckdb.so; NULL: by the rule of the command line */
+    int64_t memory_limit_bytes;  /* 0: the engine's default */
+    int64_t threads;             /* 0: one a core */
+    const char *temp_dir;        /* for what does not fit into memory; NULL: the run's own */
+    int64_t temp_limit_bytes;    /* 0: no limit */
+    const char *staging_dir;     /* for copies of remote objects; NULL: the run's own */
+    int64_t staging_limit_bytes; /* of them; 0: no limit */
 };
 
 struct core_plugin_settings {

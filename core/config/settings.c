@@ -69,15 +69,39 @@ static const struct rc_option auth_options[] = {
     { 0 },
 };
 
+static const struct rc_option http_options[] = {
+    { RC_STR("ca_file", struct core_settings, http.ca_file),
+      .help = "PEM file of the certificate authorities that are believed; by default the "
+              "system's." },
+    { RC_STR("proxy", struct core_settings, http.proxy), .flags = RC_OPT_SECRET,
+      .help = "URL of the proxy that requests go through; by default as the variables "
+              "http_proxy, https_proxy and no_proxy say." },
+    { RC_MS("connect_timeout", struct core_settings, http.connect_ms), .def = "10s", .min = 100,
+      .max = SECONDS_MS(3600), .help = "Longest wait for a connection, TLS included." },
+    { RC_MS("idle_timeout", struct core_settings, http.idle_ms), .def = "60s", .min = 1000,
+      .max = SECONDS_MS(3600), .help = "Longest silence of a server." },
+    { RC_INT("attempts", struct core_settings, http.attempts), .def = "5", .min = 1, .max = 100,
+      .help = "Attempts of one request, with the first, where it is safe to repeat it." },
+    { RC_MS("backoff", struct core_settings, http.backoff_ms), .def = "100ms", .min = 1,
+      .max = SECONDS_MS(3600),
+      .help = "Shortest pause between two attempts; it grows, by chance, up to 'max_backoff'." },
+    { RC_MS("max_backoff", struct core_settings, http.max_backoff_ms), .def = "20s", .min = 1,
+      .max = SECONDS_MS(3600),
+      .help = "The longest pause, if the server itself does not ask for a longer one." },
+    { 0 },
+};
+
 static const struct core_subsection core_parts[] = {
     { "auth", CORE_OPTION_TABLE(auth_options) },
     { "history", CORE_OPTION_TABLE(history_options) },
+    { "http", CORE_OPTION_TABLE(http_options) },
     { 0 },
 };
 
 /* ---- storage and sql ---------------------------------------------------------------------- */
 
 static const char *const addressings[] = { "auto", "path", "virtual", NULL };
+static const char *const encryptions[] = { "none", "AES256", "aws:kms", "customer", NULL };
 
 static const struct rc_option storage_options[] = {
     { RC_STR("bucket", struct core_store_settings, bucket),
@@ -88,7 +112,55 @@ static const struct rc_option storage_options[] = {
     { RC_URL("endpoint", struct core_store_settings, endpoint),
       .help = "The object store's HTTP address, where it is not the vendor's own." },
     { RC_ENUM("addressing", struct core_store_settings, addressing, addressings), .def = "auto",
-      .help = "Whether the bucket stands in the path or in the host name of requests." },
+      .help = "Whether the bucket stands in the path or in the host name of requests; auto is the "
+              "host name at AWS and the path elsewhere." },
+    { RC_BOOL("anonymous", struct core_store_settings, anonymous), .def = "false",
+      .help = "Send requests without credentials, as for public buckets." },
+    { RC_STR("access_key_id", struct core_store_settings, access_key_id),
+      .help = "AWS access key, or the access id of a Google HMAC key; by default they are searched "
+              "for as the AWS tools do." },
+    { RC_STR("secret_access_key", struct core_store_settings, secret_access_key),
+      .flags = RC_OPT_SECRET, .help = "The secret that belongs to it." },
+    { RC_STR("session_token", struct core_store_settings, session_token), .flags = RC_OPT_SECRET,
+      .help = "The session token of temporary AWS credentials." },
+    { RC_STR("profile", struct core_store_settings, profile),
+      .help = "Profile of the AWS configuration files; by default AWS_PROFILE, else 'default'." },
+    { RC_STR("role_arn", struct core_store_settings, role_arn),
+      .help = "AWS role to take on with the credentials that were found." },
+    { RC_STR("external_id", struct core_store_settings, external_id),
+      .help = "External id that the role asks for." },
+    { RC_STR("role_session_name", struct core_store_settings, role_session_name),
+      .help = "Name under which the role's use is recorded; by default run-core." },
+    { RC_STR("service_account_file", struct core_store_settings, service_account_file),
+      .help = "JSON key file of a Google service account, or of an authorised user; by default "
+              "GOOGLE_APPLICATION_CREDENTIALS, the file of gcloud, or the metadata server." },
+    { RC_STR("access_token", struct core_store_settings, access_token), .flags = RC_OPT_SECRET,
+      .help = "A Google access token to use as it is." },
+    { RC_STR("user_project", struct core_store_settings, user_project),
+      .help = "Google project that is billed for the requests." },
+    { RC_STR("ca_file", struct core_store_settings, ca_file),
+      .help = "PEM file of the certificate authorities that are believed; by default that of "
+              "'core.http'." },
+    { RC_STR("proxy", struct core_store_settings, proxy), .flags = RC_OPT_SECRET,
+      .help = "URL of the proxy; by default that of 'core.http'." },
+    { RC_INT("connections", struct core_store_settings, connections), .def = "64", .min = 1,
+      .max = 1024, .help = "Most requests at once." },
+    { RC_FLOAT("requests_per_second", struct core_store_settings, requests_per_s), .def = "0",
+      .min = 0, .max = 1000000, .help = "Most requests in a second; 0 is no limit." },
+    { RC_BYTES("part_size", struct core_store_settings, part_bytes), .def = "0", .min = 0,
+      .max = INT64_C(5) << 30,
+      .help = "Size of the parts of large uploads, 5 MiB at least; 0 grows it with the object." },
+    { RC_BOOL("request_payer", struct core_store_settings, request_payer), .def = "false",
+      .help = "Agree to pay for requests to an AWS bucket whose owner asks for that." },
+    { RC_STR("storage_class", struct core_store_settings, storage_class),
+      .help = "Storage class of objects that are written." },
+    { RC_ENUM("encryption", struct core_store_settings, sse, encryptions), .def = "none",
+      .help = "Encryption by the server of objects that are written to S3: none leaves it to the "
+              "bucket, customer sends 'encryption_key' with each request." },
+    { RC_STR("kms_key", struct core_store_settings, sse_kms_key),
+      .help = "Key of AWS KMS or Cloud KMS to encrypt with." },
+    { RC_STR("encryption_key", struct core_store_settings, sse_customer_key),
+      .flags = RC_OPT_SECRET, .help = "Base64 of the 32 bytes of the customer's own key." },
     { 0 },
 };
 

@@ -1,10 +1,14 @@
 /*
- * One HTTP call, made by the calling thread, which waits for its end. On libcurl, which is loaded
- * at the first call and not before. A call needs nothing from the one before it, and any number may
- * go on in different threads.
+ * HTTP requests. A request is made by the calling thread, which waits for its end or reads the
+ * answer piece by piece; any number may go on in different threads. On libcurl, which is loaded at
+ * the first request and not before.
  *
- * Errors name the call by the name that the caller gives it, never by its URL, which may hold a
- * secret.
+ * A client keeps connections for later requests (HTTP/2 where the server offers it), holds the
+ * limits of each host, and repeats what failed and is safe to repeat. Without one, a request has a
+ * connection of its own and one attempt.
+ *
+ * Errors name the request by the name that the caller gives it, never by its URL, which may hold a
+ * secret. Certificates are always verified.
  */
 #ifndef CORE_HTTP_CLIENT_H
 #define CORE_HTTP_CLIENT_H
@@ -15,8 +19,78 @@
 
 #include <stdint.h>
 
+struct core_http_client;
+struct core_http_stream;
+
 struct core_http_header {
     const char *name, *value;
+};
+
+/* ---- the client ------------------------------------------------------------------------------ */
+
+/* One request's end, for a log. Without query, user and password; the URL of no secret request. */
+struct core_http_record {
+    const char *name, *method, *url;
+    unsigned status; /* 0: no answer */
+    unsigned attempt;
+    int64_t duration_ms, sent_bytes, received_bytes;
+    const char *failure; /* of the attempt, or NULL */
+    int64_t retry_in_ms; /* -1: this was the last */
+};
+
+/* What is 0 or NULL gets the default that is named with it. */
+struct core_http_client_settings {
+    const char *ca_file;         /* PEM; the system's certificates */
+    const char *proxy;           /* URL; what http_proxy, https_proxy and no_proxy say */
+    unsigned connections;        /* at once to one host: 64; further requests wait for their turn */
+    double requests_per_s;       /* to one host; no limit */
+    unsigned attempts;           /* of one request: 5 */
+    int64_t backoff_ms;          /* shortest pause between two: 100 ms */
+    int64_t max_backoff_ms;      /* longest, if the server does not ask for more: 20 s */
+    int64_t connect_ms, idle_ms; /* of requests that give none: 10 s, 60 s */
+    /* From any thread. */
+    void (*record)(void *context, const struct core_http_record *record);
+    void *record_context;
+};
+
+/* The settings' texts are copied. */
+struct core_http_client *core_http_client_new(const struct core_http_client_settings *settings);
+/* All its requests have ended. */
+void core_http_client_free(struct core_http_client *client);
+
+/* ---- a request ------------------------------------------------------------------------------- */
+
+enum core_http_repeat {
+    CORE_HTTP_REPEAT_BY_METHOD, /* GET, HEAD, PUT, DELETE and OPTIONS are safe to repeat */
+    CORE_HTTP_REPEAT_SAFE,      /* so is this one */
+    CORE_HTTP_REPEAT_NEVER,     /* not even if the server has seen nothing of it */
+};
+
+/* What a judge makes of an answer. */
+enum core_http_verdict {
+    CORE_HTTP_ACCEPT,  /* hand it to the caller, whatever its status */
+    CORE_HTTP_AGAIN,   /* a failure that may pass */
+    CORE_HTTP_SLOWER,  /* the server has too much to do: the same after a longer pause */
+    CORE_HTTP_PREPARE, /* once more and at once, now that 'prepare' will do better: new
+                           credentials, another host; at most twice in one request */
+};
+
+struct core_http_answer;
+
+/* A body that is not in memory. Every attempt reads it from its begin. */
+struct core_http_content {
+    int64_t len_bytes; /* -1: unknown, so it is sent in chunks */
+    /* 'offset_bytes' goes on from 0, or from 0 again; *len is 0 only at the end. */
+    enum rc_code (*read)(void *context, int64_t offset_bytes, char *data, size_t capacity,
+                         size_t *len, struct rc_error *err);
+    void *context;
+};
+
+/* What 'prepare' may change for one attempt; its additions last as long as the attempt. */
+struct core_http_draft {
+    unsigned attempt;      /* from 1 */
+    const char *url;       /* borrowed from the preparer until the request ends */
+    struct rc_buf headers; /* to add: "name\0value\0" one after the other */
 };
 
 /* What is 0 or NULL gets the default that is named with it. */
@@ -29,21 +103,34 @@ struct core_http_call {
     size_t header_count;
     const void *body;
     size_t body_len;
+    const struct core_http_content *content; /* in place of 'body' */
 
     int64_t connect_ms;  /* 10 s until there is a connection, TLS included */
     int64_t idle_ms;     /* 60 s without a byte in either direction; -1: however long */
-    int64_t total_ms;    /* no limit */
+    int64_t total_ms;    /* of one attempt; no limit */
     unsigned redirects;  /* followed at most so many, else RC_FAILED; 0: it is the answer */
-    const char *ca_file; /* the system's certificates */
+    const char *ca_file; /* the client's */
     const struct core_cancel *cancel; /* looked at ten times a second */
+    bool secret_url;                  /* the path is one, too: it is in no record */
 
+    struct core_http_client *client; /* NULL: one attempt on a connection of its own */
+    enum core_http_repeat repeat;
+    unsigned attempts; /* the client's */
+
+    /* Before each attempt: signs it. NULL: nothing to add. */
+    enum rc_code (*prepare)(void *context, struct core_http_draft *draft, struct rc_error *err);
+    /*
+     * What an answer means, with its headers and body (of a stream: the body of a status that is
+     * not 2xx). NULL: 408, 429, 500, 502, 503 and 504 may pass, the rest is accepted.
+     */
+    enum core_http_verdict (*judge)(void *context, const struct core_http_answer *answer);
     /*
      * Takes the body in pieces as they come, in place of the answer's body; the answer has its
      * status and headers by then. A code other than RC_OK ends the call with it and what is in
-     * 'err'.
+     * 'err'. No attempt is repeated that has handed over a piece.
      */
     enum rc_code (*on_body)(void *context, const char *data, size_t len, struct rc_error *err);
-    void *context;
+    void *context; /* of the three */
 };
 
 struct core_http_answer {
@@ -51,6 +138,7 @@ struct core_http_answer {
     struct rc_buf headers; /* of the last head: "name\0value\0" one after the other, names in lower
                               case */
     struct rc_buf body;    /* its limit is the caller's choice; beyond it RC_TOO_LARGE */
+    unsigned attempts;     /* made */
 };
 
 /* An answer with room for a body of 'limit_bytes'. */
@@ -66,15 +154,32 @@ const char *core_http_answer_header(const struct core_http_answer *answer, const
 int64_t core_http_answer_retry_ms(const struct core_http_answer *answer, int64_t now_unix_ms);
 
 /*
- * Makes the call. RC_OK: an answer came, whatever its status says. Proxies are those of the usual
- * environment variables, and none for a socket.
+ * Makes the request. RC_OK: an answer came, whatever its status says; after the last attempt also
+ * one that asked for another.
  *
  * RC_UNAVAILABLE: no connection, or it broke. RC_TIMEOUT: it came about, then a limit of time was
  * reached. RC_DENIED: the socket may not be opened. RC_INVALID: the URL, or a certificate that does
  * not prove the server. RC_TOO_LARGE: the answer's body. RC_NOT_FOUND, RC_UNSUPPORTED: libcurl is
- * not installed. Else the code of 'cancel' or of 'on_body'.
+ * not installed. Else the code of 'cancel', 'prepare', 'on_body' or the content.
  */
 RC_MUST_CHECK enum rc_code core_http_call(const struct core_http_call *call,
                                           struct core_http_answer *answer, struct rc_error *err);
+
+/* ---- an answer piece by piece ---------------------------------------------------------------- */
+
+/*
+ * The same up to the head of the answer. A body that comes with a status of 2xx is then read from
+ * *out, at the reader's pace: what is not read is not asked of the server. With another status
+ * *out is NULL and the body is in the answer, at most to its limit. 'call' may go away afterwards,
+ * its client, 'cancel' and texts of 'name' may not. For one thread at a time.
+ */
+RC_MUST_CHECK enum rc_code core_http_open(const struct core_http_call *call,
+                                          struct core_http_answer *answer,
+                                          struct core_http_stream **out, struct rc_error *err);
+/* *len is 0 only at the end, which is the true one: a body cut short is RC_UNAVAILABLE. */
+RC_MUST_CHECK enum rc_code core_http_read(struct core_http_stream *stream, void *data,
+                                          size_t capacity, size_t *len, struct rc_error *err);
+/* May be NULL. Before the end it gives up the connection, if little is not left to read. */
+void core_http_close(struct core_http_stream *stream);
 
 #endif

@@ -93,7 +93,7 @@ static enum rc_code parallel_run(struct rc_job *job, size_t width, size_t count,
 
     group.job.cancel = &group.cancel;
     group.job.storage = core_storage_new(config ? config->stores : NULL,
-                                         config ? config->store_count : 0, &group.cancel);
+                                         config ? config->store_count : 0, NULL, &group.cancel);
     started = start(&group, threads, width - 1);
     work(&group);
     for (size_t i = 0; i < started; i++)

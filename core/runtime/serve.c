@@ -191,7 +191,7 @@ static void call_route(struct server *server, const struct rc_route *route,
         .run = &server->run,
         .cancel = &cancel,
         .storage = core_storage_new(config ? config->stores : NULL,
-                                    config ? config->store_count : 0, &cancel),
+                                    config ? config->store_count : 0, NULL, &cancel),
     };
     struct rc_exchange exchange = {
         .http = http, .job = &job, .arena = CORE_ARENA_INIT, .values = *values

@@ -210,7 +210,7 @@ static void make_job(struct worker *worker, const char *working_dir)
         .run = run,
         .cancel = &run->status->cancel,
         .storage = core_storage_new(config ? config->stores : NULL,
-                                    config ? config->store_count : 0, &run->status->cancel),
+                                    config ? config->store_count : 0, NULL, &run->status->cancel),
     };
 }
 

@@ -53,11 +53,20 @@ static enum rc_code look_failed(const char *path, int error_number, struct rc_er
     return rc_fail_errno(err, error_number, "'%s'", path);
 }
 
+static enum rc_code check_version(const struct core_place_in_store *place, struct rc_error *err)
+{
+    return place->version ? rc_fail(err, RC_UNSUPPORTED, "'%s': files have no versions", place->key)
+                          : RC_OK;
+}
+
 static enum rc_code file_stat(const struct core_place_in_store *place, struct rc_stat *out,
-                              struct rc_error *err)
+                              struct core_object_detail *detail, struct rc_error *err)
 {
     struct stat st;
 
+    (void)detail; /* a file has none */
+    if (check_version(place, err))
+        return err->code;
     if (stat(place->key, &st) != 0)
         return look_failed(place->key, errno, err);
     if (check_object(place->key, &st, err))
@@ -115,34 +124,48 @@ static const struct core_reader_ops reader_ops = {
     .close = reader_close,
 };
 
-static enum rc_code file_open(const struct core_place_in_store *place, int64_t offset_bytes,
-                              int64_t len_bytes, struct rc_reader **out, struct rc_error *err)
+static enum rc_code check_match(const char *path, const struct rc_stat *found, const char *if_match,
+                                struct rc_error *err)
 {
-    struct file_reader *reader;
-    struct stat st;
-    /* Without O_NONBLOCK a pipe would wait for its writer before it could be refused. */
-    int fd = core_fd_open(place->key, O_RDONLY | O_NONBLOCK | O_NOCTTY, 0);
+    if (!if_match || rc_str_eq(found->etag, if_match))
+        return RC_OK;
+    return rc_fail(err, RC_CONFLICT, "'%s' was replaced meanwhile (entity tag %s, not %s)", path,
+                   found->etag, if_match);
+}
 
+static enum rc_code file_open(const struct core_place_in_store *place,
+                              const struct core_range *range, struct rc_reader **out,
+                              struct rc_error *err)
+{
+    RC_CLEANUP(core_fd_close) int fd = -1;
+    struct file_reader *reader;
+    struct rc_stat found;
+    struct stat st;
+
+    if (check_version(place, err))
+        return err->code;
+    /* Without O_NONBLOCK a pipe would wait for its writer before it could be refused. */
+    fd = core_fd_open(place->key, O_RDONLY | O_NONBLOCK | O_NOCTTY, 0);
     if (fd < 0)
         return look_failed(place->key, errno, err);
-    if (fstat(fd, &st) != 0) {
-        (void)rc_fail_errno(err, errno, "'%s'", place->key);
-        (void)close(fd);
+    if (fstat(fd, &st) != 0)
+        return rc_fail_errno(err, errno, "'%s'", place->key);
+    if (check_object(place->key, &st, err))
         return err->code;
-    }
-    if (check_object(place->key, &st, err)) {
-        (void)close(fd);
+    core_file_describe(&st, &found);
+    if (check_match(place->key, &found, range->if_match, err))
         return err->code;
-    }
+
     reader = rc_malloc(sizeof(*reader));
     *reader = (struct file_reader){
-        .base = { .ops = &reader_ops },
+        .base = { .ops = &reader_ops, .stat = found },
         .cancel = place->cancel,
         .path = rc_strdup(place->key),
         .fd = fd,
-        .offset_bytes = offset_bytes,
-        .left_bytes = len_bytes < 0 ? INT64_MAX : len_bytes,
+        .offset_bytes = range->offset_bytes,
+        .left_bytes = range->len_bytes < 0 ? INT64_MAX : range->len_bytes,
     };
+    fd = -1; /* the reader's now */
     *out = &reader->base;
     return RC_OK;
 }
@@ -237,8 +260,9 @@ static const struct core_writer_ops writer_ops = {
     .close = writer_close,
 };
 
-static enum rc_code file_create(const struct core_place_in_store *place, const char *if_match,
-                                struct rc_writer **out, struct rc_error *err)
+static enum rc_code file_create(const struct core_place_in_store *place,
+                                const struct rc_put_options *options, struct rc_writer **out,
+                                struct rc_error *err)
 {
     struct core_temp_file temp = CORE_TEMP_FILE_INIT;
     struct file_writer *writer;
@@ -249,7 +273,7 @@ static enum rc_code file_create(const struct core_place_in_store *place, const c
     *writer = (struct file_writer){
         .base = { .ops = &writer_ops },
         .path = rc_strdup(place->key),
-        .if_match = rc_strdup(if_match),
+        .if_match = rc_strdup(options->if_match),
         .temp = temp,
         .pending = RC_BUF_INIT(WRITE_BUFFER),
     };
@@ -280,8 +304,19 @@ static enum rc_code remove_object(const struct core_place_in_store *place, bool 
     return RC_OK;
 }
 
+/* Goes on after a failure that can be told. */
+static enum rc_code remove_failed(const struct core_remove_report *report, size_t index,
+                                  struct rc_error *err)
+{
+    if (!report || err->code == RC_CANCELLED || err->code == RC_TIMEOUT)
+        return err->code;
+    report->failed(report->context, index, err);
+    *err = (struct rc_error)RC_ERROR_INIT;
+    return RC_OK;
+}
+
 enum rc_code core_file_remove(const struct core_place_in_store *places, size_t count,
-                              struct rc_error *err)
+                              const struct core_remove_report *report, struct rc_error *err)
 {
     const struct core_place_in_store *unsettled = NULL;
     RC_STR_AUTO directory = NULL;
@@ -289,9 +324,12 @@ enum rc_code core_file_remove(const struct core_place_in_store *places, size_t c
     /* One directory is made durable once for all the neighbours that were removed from it. */
     for (size_t i = 0; i < count; i++) {
         RC_STR_AUTO parent = core_path_directory(places[i].key);
-        bool removed;
+        bool removed = false;
 
-        if (core_cancel_check(places[i].cancel, err) || remove_object(&places[i], &removed, err))
+        if (core_cancel_check(places[i].cancel, err))
+            return err->code;
+        if ((check_version(&places[i], err) || remove_object(&places[i], &removed, err)) &&
+            remove_failed(report, i, err))
             return err->code;
         if (!removed)
             continue;

@@ -75,13 +75,15 @@ RC_MUST_CHECK enum rc_code core_file_settle(const struct core_place_in_store *pl
 RC_MUST_CHECK enum rc_code core_file_make_parent(const char *path, struct rc_error *err);
 
 RC_MUST_CHECK enum rc_code core_file_list(const struct core_place_in_store *prefix,
-                                          const struct rc_list_options *options,
+                                          const struct core_list_options *options,
                                           struct rc_listing **out, struct rc_error *err);
 RC_MUST_CHECK enum rc_code core_file_remove(const struct core_place_in_store *places, size_t count,
+                                            const struct core_remove_report *report,
                                             struct rc_error *err);
 RC_MUST_CHECK enum rc_code core_file_copy(const struct core_place_in_store *source,
                                           const struct core_place_in_store *target,
-                                          struct rc_error *err);
+                                          const struct core_copy_options *options,
+                                          struct rc_stat *written, struct rc_error *err);
 RC_MUST_CHECK enum rc_code core_file_move(const struct core_place_in_store *source,
                                           const struct core_place_in_store *target,
                                           struct rc_error *err);

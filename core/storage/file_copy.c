@@ -83,16 +83,41 @@ static enum rc_code copy_content(int source, struct core_temp_file *target,
     }
 }
 
+static enum rc_code check_source(const char *path, int fd, const char *if_match,
+                                 struct rc_error *err)
+{
+    struct rc_stat found;
+    struct stat st;
+
+    if (!if_match)
+        return RC_OK;
+    if (fstat(fd, &st) != 0)
+        return rc_fail_errno(err, errno, "'%s'", path);
+    core_file_describe(&st, &found);
+    if (rc_str_eq(found.etag, if_match))
+        return RC_OK;
+    return rc_fail(err, RC_CONFLICT, "'%s' was replaced meanwhile (entity tag %s, not %s)", path,
+                   found.etag, if_match);
+}
+
 enum rc_code core_file_copy(const struct core_place_in_store *source,
-                            const struct core_place_in_store *target, struct rc_error *err)
+                            const struct core_place_in_store *target,
+                            const struct core_copy_options *options, struct rc_stat *written,
+                            struct rc_error *err)
 {
     RC_CLEANUP(core_fd_close) int fd = -1;
     RC_CLEANUP(core_temp_file_close) struct core_temp_file temp = CORE_TEMP_FILE_INIT;
+    struct stat st;
 
-    if (open_source(source->key, &fd, err) || core_file_open_temp(target, &temp, err) ||
-        copy_content(fd, &temp, target->cancel, err))
+    if (open_source(source->key, &fd, err) ||
+        check_source(source->key, fd, options->source_if_match, err) ||
+        core_file_open_temp(target, &temp, err) || copy_content(fd, &temp, target->cancel, err) ||
+        check_source(source->key, fd, options->source_if_match, err) ||
+        core_file_publish(target, &temp, options->if_match, err))
         return err->code;
-    return core_file_publish(target, &temp, /* if_match = */ NULL, err);
+    if (written && fstat(temp.fd, &st) == 0)
+        core_file_describe(&st, written);
+    return RC_OK;
 }
 
 /* ---- move --------------------------------------------------------------------------------- */
@@ -278,9 +303,9 @@ enum rc_code core_file_move(const struct core_place_in_store *source,
                        target->key);
     if (outcome == MOVED)
         return settle_move(source, target, err);
-    if (core_file_copy(source, target, err))
+    if (core_file_copy(source, target, &(struct core_copy_options){ .size_bytes = -1 }, NULL, err))
         return err->code;
-    if (core_file_remove(source, 1, err))
+    if (core_file_remove(source, 1, NULL, err))
         return rc_context(err, "copied to '%s', but the source stays", target->key);
     return RC_OK;
 }

@@ -41,7 +41,7 @@ struct file_listing {
     char *after; /* relative to the directory of the prefix; or NULL */
     struct level *levels;
     size_t depth, capacity;
-    struct rc_object object;
+    struct core_listed listed;
 };
 
 static void close_dir(DIR **dir)
@@ -234,7 +234,7 @@ static enum rc_code has_object(struct rc_buf *path, const struct core_cancel *ca
 static enum rc_code look(struct file_listing *listing, bool is_prefix, bool *found,
                          struct rc_error *err)
 {
-    struct rc_object *object = &listing->object;
+    struct rc_object *object = &listing->listed.object;
     size_t len = listing->path.len;
     struct stat st;
 
@@ -269,13 +269,13 @@ static bool step(struct file_listing *listing)
     return true;
 }
 
-static enum rc_code listing_next(struct rc_listing *base, const struct rc_object **object,
+static enum rc_code listing_next(struct rc_listing *base, const struct core_listed **listed,
                                  struct rc_error *err)
 {
     struct file_listing *listing = (struct file_listing *)base;
     bool found = false;
 
-    *object = NULL;
+    *listed = NULL;
     while (!found && listing->depth > 0) {
         bool is_directory;
 
@@ -294,7 +294,7 @@ static enum rc_code listing_next(struct rc_listing *base, const struct rc_object
         }
     }
     if (found)
-        *object = &listing->object;
+        *listed = &listing->listed;
     return RC_OK;
 }
 
@@ -317,23 +317,26 @@ static const struct core_listing_ops listing_ops = {
 };
 
 enum rc_code core_file_list(const struct core_place_in_store *prefix,
-                            const struct rc_list_options *options, struct rc_listing **out,
+                            const struct core_list_options *options, struct rc_listing **out,
                             struct rc_error *err)
 {
-    struct file_listing *listing = rc_malloc(sizeof(*listing));
+    struct file_listing *listing;
     const char *leaf = strrchr(prefix->key, '/') + 1;
 
+    if (options->versions)
+        return rc_fail(err, RC_UNSUPPORTED, "'%s': files have no versions", prefix->key);
+    listing = rc_malloc(sizeof(*listing));
     *listing = (struct file_listing){
         .base = { .ops = &listing_ops },
         .cancel = prefix->cancel,
-        .shallow = options && options->shallow,
+        .shallow = options->plain.shallow,
         .path = RC_BUF_INIT(2 * PATH_MAX),
         .base_len = (size_t)(leaf - prefix->key),
         .leaf = rc_strdup(leaf),
         .leaf_len = strlen(leaf),
     };
-    if (options && options->start_after)
-        listing->after = rc_strf("%s%s", leaf, options->start_after);
+    if (options->plain.start_after)
+        listing->after = rc_strf("%s%s", leaf, options->plain.start_after);
     rc_buf_add(&listing->path, prefix->key, listing->base_len);
     if (rc_buf_check(&listing->path, err) || push_level(listing, err)) {
         listing_close(&listing->base);

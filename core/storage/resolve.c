@@ -158,6 +158,7 @@ enum rc_code core_resolve(const struct core_storage *storage, const char *uri,
     out->place.uri = out->uri;
     out->place.bucket = out->bucket;
     out->place.key = parts.key;
+    out->place.remote = storage->remote;
     out->place.cancel = storage->cancel;
     if (mapped)
         out->place.root_len = strlen(parts.key) - strlen(named.key);

@@ -9,6 +9,7 @@
 struct core_storage {
     const struct core_store_settings *stores;
     size_t store_count;
+    struct core_remote *remote;
     const struct core_cancel *cancel;
 };
 

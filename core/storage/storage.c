@@ -19,13 +19,14 @@ enum {
 };
 
 struct core_storage *core_storage_new(const struct core_store_settings *stores, size_t store_count,
-                                      const struct core_cancel *cancel)
+                                      struct core_remote *remote, const struct core_cancel *cancel)
 {
     struct core_storage *storage = rc_malloc(sizeof(*storage));
 
     *storage = (struct core_storage){
         .stores = stores,
         .store_count = store_count,
+        .remote = remote,
         .cancel = cancel,
     };
     return storage;
@@ -52,29 +53,29 @@ struct named_listing {
     struct rc_listing *inner;
     struct rc_buf uri; /* begins with the prefix */
     size_t prefix_len;
-    struct rc_object object;
+    struct core_listed listed;
 };
 
-static enum rc_code named_next(struct rc_listing *base, const struct rc_object **object,
+static enum rc_code named_next(struct rc_listing *base, const struct core_listed **out,
                                struct rc_error *err)
 {
     struct named_listing *listing = (struct named_listing *)base;
-    const struct rc_object *found;
+    const struct core_listed *found;
 
-    *object = NULL;
+    *out = NULL;
     if (listing->inner->ops->next(listing->inner, &found, err))
         return err->code;
     if (!found)
         return RC_OK;
 
     rc_buf_truncate(&listing->uri, listing->prefix_len);
-    rc_buf_adds(&listing->uri, found->name);
+    rc_buf_adds(&listing->uri, found->object.name);
     if (rc_buf_check(&listing->uri, err))
-        return rc_context(err, "name '%.80s...'", found->name);
-    listing->object = *found;
-    listing->object.uri = listing->uri.data;
-    listing->object.name = listing->uri.data + listing->prefix_len;
-    *object = &listing->object;
+        return rc_context(err, "name '%.80s...'", found->object.name);
+    listing->listed = *found;
+    listing->listed.object.uri = listing->uri.data;
+    listing->listed.object.name = listing->uri.data + listing->prefix_len;
+    *out = &listing->listed;
     return RC_OK;
 }
 
@@ -104,7 +105,9 @@ enum rc_code core_storage_list(struct core_storage *storage, const char *prefix,
     *out = NULL;
     if (resolve(storage, prefix, &at, err) || rc_uri_split(prefix, &parts, err))
         return err->code;
-    if (at.ops->list(&at.place, options, &inner, err))
+    const struct core_list_options all = { .plain =
+                                               options ? *options : (struct rc_list_options){ 0 } };
+    if (at.ops->list(&at.place, &all, &inner, err))
         return err->code;
 
     listing = rc_malloc(sizeof(*listing));
@@ -125,7 +128,14 @@ enum rc_code core_storage_list(struct core_storage *storage, const char *prefix,
 enum rc_code core_listing_next(struct rc_listing *listing, const struct rc_object **object,
                                struct rc_error *err)
 {
-    return listing->ops->next(listing, object, err);
+    const struct core_listed *listed;
+
+    *object = NULL;
+    if (listing->ops->next(listing, &listed, err))
+        return err->code;
+    if (listed)
+        *object = &listed->object;
+    return RC_OK;
 }
 
 void core_listing_close(struct rc_listing *listing)
@@ -143,7 +153,7 @@ enum rc_code core_storage_stat(struct core_storage *storage, const char *uri, st
 
     if (resolve(storage, uri, &at, err))
         return err->code;
-    return at.ops->stat(&at.place, out, err);
+    return at.ops->stat(&at.place, out, NULL, err);
 }
 
 static enum rc_code open_place(const struct core_resolved *at, int64_t offset_bytes,
@@ -152,7 +162,9 @@ static enum rc_code open_place(const struct core_resolved *at, int64_t offset_by
     if (offset_bytes < 0 || len_bytes < -1)
         return rc_fail(err, RC_INVALID, "'%s' has no range of %lld bytes from %lld on", at->uri,
                        (long long)len_bytes, (long long)offset_bytes);
-    return at->ops->open(&at->place, offset_bytes, len_bytes, out, err);
+    return at->ops->open(
+        &at->place, &(struct core_range){ .offset_bytes = offset_bytes, .len_bytes = len_bytes },
+        out, err);
 }
 
 enum rc_code core_storage_open(struct core_storage *storage, const char *uri, int64_t offset_bytes,
@@ -244,7 +256,11 @@ enum rc_code core_storage_create(struct core_storage *storage, const char *uri,
         return err->code;
     if (if_match && !(at.ops->capabilities & CORE_STORAGE_CONDITIONAL_PUT))
         return rc_fail(err, RC_UNSUPPORTED, "'%s' lies in a store without conditional writes", uri);
-    return at.ops->create(&at.place, if_match, out, err);
+    return at.ops->create(&at.place,
+                          &(struct rc_put_options){ .struct_bytes = sizeof(struct rc_put_options),
+                                                    .if_match = if_match,
+                                                    .size_bytes = -1 },
+                          out, err);
 }
 
 enum rc_code core_writer_write(struct rc_writer *writer, const void *data, size_t len,
@@ -283,10 +299,11 @@ static enum rc_code copy_stream(const struct core_resolved *source,
     RC_CLEANUP(close_reader) struct rc_reader *reader = NULL;
     RC_CLEANUP(close_writer) struct rc_writer *writer = NULL;
     RC_STR_AUTO chunk = rc_malloc(COPY_CHUNK);
+    const struct rc_put_options plain = { .struct_bytes = sizeof(plain), .size_bytes = -1 };
     size_t len;
 
     if (open_place(source, 0, /* len_bytes = */ -1, &reader, err) ||
-        target->ops->create(&target->place, /* if_match = */ NULL, &writer, err))
+        target->ops->create(&target->place, &plain, &writer, err))
         return err->code;
     do {
         if (core_reader_read(reader, chunk, COPY_CHUNK, &len, err) ||
@@ -300,7 +317,8 @@ static enum rc_code copy_place(const struct core_resolved *source,
                                const struct core_resolved *target, struct rc_error *err)
 {
     if (source->ops == target->ops && source->ops->copy)
-        return source->ops->copy(&source->place, &target->place, err);
+        return source->ops->copy(&source->place, &target->place,
+                                 &(struct core_copy_options){ .size_bytes = -1 }, NULL, err);
     return copy_stream(source, target, err);
 }
 
@@ -326,12 +344,12 @@ enum rc_code core_storage_move(struct core_storage *storage, const char *source,
         return err->code;
     /* To copy an object onto itself and then remove it would lose it. */
     if (rc_str_eq(from.uri, to.uri))
-        return from.ops->stat(&from.place, &stat, err);
+        return from.ops->stat(&from.place, &stat, NULL, err);
     if (from.ops == to.ops && from.ops->move)
         return from.ops->move(&from.place, &to.place, err);
     if (copy_place(&from, &to, err))
         return err->code;
-    if (from.ops->remove(&from.place, 1, err))
+    if (from.ops->remove(&from.place, 1, NULL, err))
         return rc_context(err, "copied, but the source stays");
     return RC_OK;
 }
@@ -352,7 +370,7 @@ static enum rc_code remove_batch(struct core_storage *storage, const char *const
         found++;
     }
     if (!code)
-        code = at[0].ops->remove(places, found, err);
+        code = at[0].ops->remove(places, found, NULL, err);
     *removed = found;
     for (size_t i = 0; i < count; i++)
         core_resolved_clear(&at[i]);

@@ -16,11 +16,15 @@
 #include <run-core/storage.h>
 #include <run-core/uri.h>
 
+struct core_remote;
 struct core_storage;
 
-/* The settings and 'cancel' (may be NULL) are borrowed and outlive the storage. */
+/*
+ * The settings, 'remote' (NULL: only what lies on this machine is reached) and 'cancel' (may be
+ * NULL) are borrowed and outlive the storage.
+ */
 struct core_storage *core_storage_new(const struct core_store_settings *stores, size_t store_count,
-                                      const struct core_cancel *cancel);
+                                      struct core_remote *remote, const struct core_cancel *cancel);
 void core_storage_free(struct core_storage *storage);
 
 RC_MUST_CHECK enum rc_code core_storage_list(struct core_storage *storage, const char *prefix,

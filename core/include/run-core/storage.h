@@ -12,6 +12,7 @@
 #define RUN_CORE_STORAGE_H
 
 #include <run-core/buf.h>
+#include <run-core/option.h>
 
 #include <stddef.h>
 #include <stdint.h>
@@ -39,6 +40,22 @@ struct rc_object {
 struct rc_list_options {
     bool shallow;            /* roll up at the next '/' behind the prefix */
     const char *start_after; /* names after this one only, relative to the prefix; or NULL */
+};
+
+/* What goes with an object beside its content. What is NULL or empty is not said. */
+struct rc_attributes {
+    const char *content_type, *content_encoding, *content_disposition, *content_language,
+        *cache_control;
+    const char *storage_class;
+    struct rc_map metadata; /* keys in lower case */
+    struct rc_map tags;
+};
+
+struct rc_put_options {
+    size_t struct_bytes;                    /* sizeof(struct rc_put_options): it may grow */
+    const char *if_match;                   /* as of rc_storage_put() */
+    int64_t size_bytes;                     /* that will be written; -1: unknown */
+    const struct rc_attributes *attributes; /* or NULL */
 };
 
 struct rc_listing;
@@ -80,6 +97,11 @@ struct rc_storage_api {
                          struct rc_error *err);
     enum rc_code (*remove)(struct rc_job *job, const char *const *uris, size_t count,
                            struct rc_error *err);
+
+    /* Since 1.2. */
+    enum rc_code (*create_with)(struct rc_job *job, const char *uri,
+                                const struct rc_put_options *options, struct rc_writer **out,
+                                struct rc_error *err);
 };
 
 #endif

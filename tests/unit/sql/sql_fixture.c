@@ -70,7 +70,7 @@ int fixture_setup(void **state)
     assert_non_null(mkdtemp(f->dir));
     snprintf(f->temp, sizeof(f->temp), "%s.temp", f->dir);
     f->settings = (struct core_engine_settings){ .name = "test", .engine = "duckdb", .threads = 2 };
-    f->storage = core_storage_new(NULL, 0, NULL);
+    f->storage = core_storage_new(NULL, 0, NULL, NULL);
     f->context = (struct core_sql_context){
         .settings = &f->settings,
         .storage = f->storage,

@@ -290,7 +290,7 @@ static int write_endlessly(const char *dir)
 
     snprintf(f.dir, sizeof(f.dir), "%s", dir);
     snprintf(f.temp, sizeof(f.temp), "%s/child", dir);
-    f.storage = core_storage_new(NULL, 0, NULL);
+    f.storage = core_storage_new(NULL, 0, NULL, NULL);
     f.context = (struct core_sql_context){ .settings = &f.settings,
                                            .storage = f.storage,
                                            .temp_dir = f.temp };

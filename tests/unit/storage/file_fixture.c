@@ -37,7 +37,7 @@ int set_up(void **state)
     (void)snprintf(folder, sizeof(folder), "/tmp/storage-test.XXXXXX");
     if (!mkdtemp(folder))
         return -1;
-    storage = core_storage_new(NULL, 0, NULL);
+    storage = core_storage_new(NULL, 0, NULL, NULL);
     return 0;
 }
 

@@ -43,7 +43,7 @@ static void conforms_in_a_mapped_bucket(void **state)
     const struct core_store_settings stores[] = {
         { .name = "lake", .bucket = "lake-bucket", .url = url },
     };
-    struct core_storage *mapped = core_storage_new(stores, 1, NULL);
+    struct core_storage *mapped = core_storage_new(stores, 1, NULL, NULL);
 
     (void)state;
     storage_conformance(mapped, "s3://lake-bucket");
@@ -203,7 +203,7 @@ static void resolves_named_stores(void **state)
         { .name = "plain", .bucket = "plain" },
         { .name = "root", .bucket = "root", .url = "file:///" },
     };
-    struct core_storage *in = core_storage_new(stores, RC_ARRAY_LEN(stores), NULL);
+    struct core_storage *in = core_storage_new(stores, RC_ARRAY_LEN(stores), NULL, NULL);
     RC_BUF_AUTO(out, 1000);
     struct rc_error err = RC_ERROR_INIT;
     static const char *const climbing[] = { "s3://a/../x", "s3://a/x/..", "s3://a/./x", "s3://a/..",
@@ -233,7 +233,7 @@ static void lists_under_the_names_that_the_caller_used(void **state)
 {
     RC_STR_AUTO url = uri("lake");
     const struct core_store_settings stores[] = { { .name = "l", .bucket = "l", .url = url } };
-    struct core_storage *in = core_storage_new(stores, 1, NULL);
+    struct core_storage *in = core_storage_new(stores, 1, NULL, NULL);
     struct rc_error err = RC_ERROR_INIT;
     struct rc_listing *listing;
     const struct rc_object *object;
@@ -253,7 +253,7 @@ static void lists_under_the_names_that_the_caller_used(void **state)
 static void every_operation_sees_a_cancellation(void **state)
 {
     struct core_cancel cancel = CORE_CANCEL_INIT;
-    struct core_storage *in = core_storage_new(NULL, 0, &cancel);
+    struct core_storage *in = core_storage_new(NULL, 0, NULL, &cancel);
     RC_STR_AUTO where = uri("object");
     RC_STR_AUTO other = uri("other");
     RC_BUF_AUTO(body, 100);

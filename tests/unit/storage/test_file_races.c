@@ -176,7 +176,7 @@ static void *put_and_drop(void *context)
     RC_STR_AUTO where = rc_strf("s3://b/deep/er/%d", *(const int *)context);
     RC_STR_AUTO url = uri("bucket");
     const struct core_store_settings stores[] = { { .name = "b", .bucket = "b", .url = url } };
-    struct core_storage *in = core_storage_new(stores, 1, NULL);
+    struct core_storage *in = core_storage_new(stores, 1, NULL, NULL);
     struct rc_error err = RC_ERROR_INIT;
     struct rc_stat stat;
     char *failure = NULL;

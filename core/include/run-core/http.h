@@ -1,0 +1,62 @@
+/*
+ * HTTP requests of a plugin. The host keeps connections, verifies certificates, repeats what
+ * failed and is safe to repeat, with growing pauses, and masks secrets in what it logs. Under --dry-
+ * run only GET, HEAD and OPTIONS are made; of others the answer has the status 0.
+ */
+#ifndef RUN_CORE_HTTP_H
+#define RUN_CORE_HTTP_H
+
+#include <run-core/buf.h>
+
+#include <stdint.h>
+
+struct rc_job;
+struct rc_http_stream;
+
+struct rc_http_header {
+    const char *name, *value;
+};
+
+enum rc_http_flag {
+    RC_HTTP_SAFE_TO_REPEAT = 1u << 0, /* though it is a POST or PATCH */
+    RC_HTTP_NEVER_REPEAT = 1u << 1,
+    RC_HTTP_SECRET_URL = 1u << 2, /* the path is in no log */
+    RC_HTTP_READS_ONLY = 1u << 3, /* made under --dry-run, too, though it is a POST */
+};
+
+/* What is 0 or NULL gets the default that is named with it. */
+struct rc_http_request {
+    size_t struct_bytes; /* sizeof(struct rc_http_request): it may grow */
+    const char *name;    /* for messages: "the import API" */
+    const char *method;  /* GET, or POST if there is a body */
+    const char *url;     /* http or https */
+    const struct rc_http_header *headers;
+    size_t header_count;
+    const void *body;
+    size_t body_len;
+    unsigned flags;
+    unsigned redirects;          /* followed at most so many; 0: the redirection is the answer */
+    unsigned attempts;           /* as configured: core.http.attempts */
+    int64_t connect_ms, idle_ms; /* as configured */
+    int64_t total_ms;            /* of one attempt; no limit */
+};
+
+struct rc_http_answer {
+    unsigned status;
+    unsigned attempts;
+    struct rc_buf headers; /* "name\0value\0" one after the other, names in lower case */
+    struct rc_buf body;
+};
+
+struct rc_http_api {
+    enum rc_code (*call)(struct rc_job *job, const struct rc_http_request *request,
+                         struct rc_http_answer *answer, struct rc_error *err);
+    enum rc_code (*open)(struct rc_job *job, const struct rc_http_request *request,
+                         struct rc_http_answer *answer, struct rc_http_stream **out,
+                         struct rc_error *err);
+    enum rc_code (*read)(struct rc_http_stream *stream, void *data, size_t capacity, size_t *len,
+                         struct rc_error *err);
+    void (*close)(struct rc_http_stream *stream);
+};
+
+#endif

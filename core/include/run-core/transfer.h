@@ -1,0 +1,88 @@
+/*
+ * Transfer: many objects copied, moved or removed at once, between any two stores.
+ *
+ * Memory and connections are bounded; how many objects go at a time follows what the stores can
+ * take. Small objects are copied many at a time, large ones by ranges; inside one store the store
+ * copies. What was written is verified against what was read. Under --dry-run every change is
+ * logged and counted, not made.
+ */
+#ifndef RUN_CORE_TRANSFER_H
+#define RUN_CORE_TRANSFER_H
+
+#include <run-core/storage.h>
+
+enum rc_transfer_flag {
+    RC_TRANSFER_MOVE = 1u << 0,         /* remove each source once its copy is verified */
+    RC_TRANSFER_REMOVE_EXTRA = 1u << 1, /* of a tree: targets that have no source */
+    RC_TRANSFER_KEEP_GOING = 1u << 2,   /* after a failure; the first is the error in the end */
+    RC_TRANSFER_CHECK = 1u << 3,        /* change nothing, only find what would be done */
+};
+
+/* Of a tree: which objects are copied. */
+enum rc_transfer_when {
+    RC_TRANSFER_ALWAYS,
+    RC_TRANSFER_IF_ABSENT,    /* there is none of that name */
+    RC_TRANSFER_IF_DIFFERENT, /* none, or one of another size or content; where the content cannot
+                                 be compared, an older one */
+};
+
+enum rc_transfer_act { RC_TRANSFER_COPY, RC_TRANSFER_SKIP, RC_TRANSFER_REMOVE };
+
+struct rc_transfer_item {
+    const char *source; /* NULL: 'target' is removed */
+    const char *target; /* NULL: 'source' is removed */
+    int64_t size_bytes; /* of the source; -1: unknown */
+    const char *etag;   /* of the source; another one is RC_CONFLICT for this item; or NULL */
+};
+
+/* What became of one item. Valid during the call. */
+struct rc_transfer_report {
+    enum rc_transfer_act act;
+    struct rc_transfer_item item;
+    struct rc_stat written;     /* of a copy */
+    const struct rc_error *err; /* NULL: it went well */
+};
+
+/* Numbers so far. */
+struct rc_transferred {
+    int64_t objects, bytes; /* copied */
+    int64_t skipped, removed, failed;
+    int64_t found, found_bytes; /* of the source, as yet */
+};
+
+struct rc_transfer {
+    size_t struct_bytes; /* sizeof(struct rc_transfer): it may grow */
+    unsigned flags;
+
+    /* What: a tree, all objects whose URI begins with 'source', named alike behind 'target' ... */
+    const char *source, *target;
+    enum rc_transfer_when when;
+    bool (*wants)(void *context, const struct rc_object *object); /* of the source; NULL: all */
+
+    /* ... or a list: gives items until *more is false. Borrowed until the next call. */
+    enum rc_code (*next)(void *context, struct rc_transfer_item *item, bool *more,
+                         struct rc_error *err);
+
+    /* How. What is 0 or NULL is left to the host. */
+    unsigned width;                         /* most objects and ranges at once */
+    int64_t memory_bytes;                   /* most for buffers */
+    int64_t bytes_per_s;                    /* most over all */
+    int64_t max_failures;                   /* with KEEP_GOING; then it stops */
+    const struct rc_attributes *attributes; /* of the copies; NULL: those of the sources */
+    const char *resume; /* the token of an earlier transfer of the same tree or list */
+
+    /* Told in one thread at a time. */
+    void (*report)(void *context, const struct rc_transfer_report *report);
+    void (*progress)(void *context, const struct rc_transferred *so_far);
+    /* Every few seconds and at the end: with this token a later transfer begins where this one was.
+     */
+    enum rc_code (*checkpoint)(void *context, const char *token, struct rc_error *err);
+    void *context;
+};
+
+struct rc_transfer_api {
+    enum rc_code (*run)(struct rc_job *job, const struct rc_transfer *transfer,
+                        struct rc_transferred *out, struct rc_error *err);
+};
+
+#endif

@@ -1,0 +1,37 @@
+/*
+ * What the object stores of a run share: for each named store an HTTP client and credentials,
+ * and what was learnt of buckets on the way. Made when first wanted; thread-safe.
+ */
+#ifndef CORE_STORAGE_REMOTE_H
+#define CORE_STORAGE_REMOTE_H
+
+#include <cloud/aws_credentials.h>
+#include <cloud/google_credentials.h>
+#include <config/config.h>
+
+struct core_remote;
+
+/* 'settings' (may be NULL) and 'record' (as that of an HTTP client) outlive it. */
+struct core_remote *core_remote_new(const struct core_settings *settings,
+                                    void (*record)(void *context,
+                                                   const struct core_http_record *record),
+                                    void *record_context);
+void core_remote_free(struct core_remote *remote);
+
+/*
+ * Those of a named store, or of all that are not named (NULL). They belong to 'remote'. A store is
+ * known by its address, so its settings must not move.
+ */
+struct core_http_client *core_remote_http(struct core_remote *remote,
+                                          const struct core_store_settings *store);
+struct core_aws_credentials *core_remote_aws(struct core_remote *remote,
+                                             const struct core_store_settings *store);
+struct core_google_credentials *core_remote_google(struct core_remote *remote,
+                                                   const struct core_store_settings *store);
+
+/* A short text about a bucket, such as its region. The caller frees it; NULL: not known yet. */
+char *core_remote_recall(struct core_remote *remote, const char *endpoint, const char *bucket);
+void core_remote_note(struct core_remote *remote, const char *endpoint, const char *bucket,
+                      const char *text);
+
+#endif
