@@ -13,12 +13,16 @@
 
 #include <run-core/db.h>
 #include <run-core/exchange.h>
+#include <run-core/http.h>
 #include <run-core/job.h>
 #include <run-core/lock.h>
 #include <run-core/log.h>
 #include <run-core/parallel.h>
 #include <run-core/sql.h>
 #include <run-core/storage.h>
+#include <run-core/transfer.h>
+
+#include <string.h>
 
 struct rc_host {
     uint32_t abi_major, abi_minor;
@@ -30,6 +34,8 @@ struct rc_host {
     const struct rc_lock_api *lock;
     const struct rc_parallel_api *parallel;
     const struct rc_exchange_api *exchange; /* since 1.1 */
+    const struct rc_http_api *http;         /* since 1.2 */
+    const struct rc_transfer_api *transfer; /* since 1.2 */
 };
 
 /* ---- job ---------------------------------------------------------------------------------- */
@@ -191,6 +197,17 @@ static inline RC_MUST_CHECK enum rc_code rc_storage_create(struct rc_job *job, c
     return job->host->storage->create(job, uri, if_match, out, err);
 }
 
+/*
+ * The same with content type, metadata and the like. A size that is given has to be the one that
+ * is written: RC_INVALID otherwise. RC_UNSUPPORTED: the store cannot keep one of the attributes.
+ */
+static inline RC_MUST_CHECK enum rc_code
+rc_storage_create_with(struct rc_job *job, const char *uri, const struct rc_put_options *options,
+                       struct rc_writer **out, struct rc_error *err)
+{
+    return job->host->storage->create_with(job, uri, options, out, err);
+}
+
 static inline RC_MUST_CHECK enum rc_code rc_storage_write(struct rc_job *job,
                                                           struct rc_writer *writer,
                                                           const void *data, size_t len,
@@ -269,7 +286,12 @@ static inline RC_MUST_CHECK enum rc_code rc_sql_query(struct rc_job *job, struct
     return job->host->sql->query(sql, statement, params, param_count, out, err);
 }
 
-/* Makes a table of the files below some locations. */
+/*
+ * Makes a table of the files below some locations. The embedded engine fetches what lies in an
+ * object store, within the budget that its settings give to such copies (RC_TOO_LARGE: it takes
+ * more), and keeps a copy until no table of the session needs it; the table stays what it was when
+ * it was attached.
+ */
 static inline RC_MUST_CHECK enum rc_code rc_sql_attach(struct rc_job *job, struct rc_sql *sql,
                                                        const struct rc_sql_table *table,
                                                        struct rc_error *err)
@@ -284,6 +306,13 @@ static inline RC_MUST_CHECK enum rc_code rc_sql_attach(struct rc_job *job, struc
  * What a run that was killed left behind is removed by the next write to the same location. A
  * query without rows leaves an empty location (a folder), or a file with no rows (a single
  * object).
+ *
+ * In an object store a folder cannot be replaced in one step. The new objects are put there first,
+ * under names that no earlier write has used, then the old ones are removed. Who lists the location
+ * meanwhile may find the old set, both, or of both a part: so a marker, written once this has
+ * returned, should tell readers that it is whole. When this fails, the old set is there unharmed,
+ * possibly with objects of the new one beside it, which the next write removes. A single object is
+ * replaced in one step everywhere.
  */
 static inline RC_MUST_CHECK enum rc_code rc_sql_write(struct rc_job *job, struct rc_sql *sql,
                                                       const struct rc_sql_output *output,
@@ -329,6 +358,85 @@ static inline void rc_sql_add_try_cast(struct rc_job *job, struct rc_sql *sql, s
                                        const char *expression, const char *type)
 {
     job->host->sql->add_try_cast(sql, out, expression, type);
+}
+
+/* ---- http --------------------------------------------------------------------------------- */
+
+/*
+ * Makes a request and waits for its answer. RC_OK: one came, whatever its status says. The request
+ * is borrowed for the call; what the answer held before is dropped.
+ *
+ * RC_UNAVAILABLE: no connection, or it broke, at each attempt. RC_TIMEOUT: a limit of time was
+ * reached; of a request that changes something it is then not known whether it did. RC_INVALID: the
+ * URL, or a certificate that does not prove the server. RC_TOO_LARGE: the answer. Messages name the
+ * request by its name, never by its URL.
+ */
+static inline RC_MUST_CHECK enum rc_code rc_http_call(struct rc_job *job,
+                                                      const struct rc_http_request *request,
+                                                      struct rc_http_answer *answer,
+                                                      struct rc_error *err)
+{
+    return job->host->http->call(job, request, answer, err);
+}
+
+/*
+ * The same up to the head of the answer. A body that comes with a status of 2xx is then read from
+ * *out, at the reader's pace; with another status, and under --dry-run of a request that is not
+ * made, *out is NULL and what body there is is in the answer.
+ */
+static inline RC_MUST_CHECK enum rc_code
+rc_http_open(struct rc_job *job, const struct rc_http_request *request,
+             struct rc_http_answer *answer, struct rc_http_stream **out, struct rc_error *err)
+{
+    return job->host->http->open(job, request, answer, out, err);
+}
+
+/* *len is 0 only at the end. RC_UNAVAILABLE: the body was cut short; it is not asked for again. */
+static inline RC_MUST_CHECK enum rc_code rc_http_read(struct rc_job *job,
+                                                      struct rc_http_stream *stream, void *data,
+                                                      size_t capacity, size_t *len,
+                                                      struct rc_error *err)
+{
+    return job->host->http->read(stream, data, capacity, len, err);
+}
+
+static inline void rc_http_close(struct rc_job *job, struct rc_http_stream *stream)
+{
+    if (stream)
+        job->host->http->close(stream);
+}
+
+/* The first header of that name, which is in lower case; NULL: there is none. Borrowed. */
+static inline const char *rc_http_answer_header(const struct rc_http_answer *answer,
+                                                const char *name)
+{
+    const char *at = answer->headers.data, *end = at + answer->headers.len;
+
+    while (at < end) {
+        const char *value = at + strlen(at) + 1;
+
+        if (strcmp(at, name) == 0)
+            return value;
+        at = value + strlen(value) + 1;
+    }
+    return NULL;
+}
+
+/* ---- transfer ----------------------------------------------------------------------------- */
+
+/*
+ * Copies, moves or removes many objects, as the request says; *out (may be NULL) counts what was
+ * done either way. The first failure is the error, and with RC_TRANSFER_KEEP_GOING it comes once
+ * all else is done.
+ *
+ * RC_INVALID: the request makes no sense. RC_CONFLICT: a source was replaced meanwhile.
+ */
+static inline RC_MUST_CHECK enum rc_code rc_transfer_run(struct rc_job *job,
+                                                         const struct rc_transfer *transfer,
+                                                         struct rc_transferred *out,
+                                                         struct rc_error *err)
+{
+    return job->host->transfer->run(job, transfer, out, err);
 }
 
 /* ---- db ----------------------------------------------------------------------------------- */

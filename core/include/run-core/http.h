@@ -1,7 +1,10 @@
 /*
- * HTTP requests of a plugin. The host keeps connections, verifies certificates, repeats what
- * failed and is safe to repeat, with growing pauses, and masks secrets in what it logs. Under --dry-
- * run only GET, HEAD and OPTIONS are made; of others the answer has the status 0.
+ * HTTP requests. The host keeps connections, verifies certificates, repeats what failed and is
+ * safe to repeat, with growing pauses, and masks secrets in what it logs. Under --dry-run only
+ * GET, HEAD and OPTIONS are made; others are logged and counted, and their answer has the status 0.
+ *
+ * Safe to repeat are GET, HEAD, PUT, DELETE and OPTIONS. What is repeated: no connection or a broken
+ * one, and the statuses 408, 429, 500, 502, 503 and 504, later if the server asks for it.
  */
 #ifndef RUN_CORE_HTTP_H
 #define RUN_CORE_HTTP_H
@@ -41,12 +44,34 @@ struct rc_http_request {
     int64_t total_ms;            /* of one attempt; no limit */
 };
 
+/* To be made by RC_HTTP_ANSWER_AUTO or _INIT, with the most that its body may have. */
 struct rc_http_answer {
-    unsigned status;
-    unsigned attempts;
+    unsigned status;       /* 0: there is none, as the request was not made */
+    unsigned attempts;     /* made */
     struct rc_buf headers; /* "name\0value\0" one after the other, names in lower case */
-    struct rc_buf body;
+    struct rc_buf body;    /* beyond its limit the request is RC_TOO_LARGE */
 };
+
+enum { RC_HTTP_HEADER_BYTES = 64 * 1024 };
+
+/* clang-format off */
+#define RC_HTTP_ANSWER_INIT(body_limit_bytes)                                                      \
+    { 0, 0, RC_BUF_INIT(RC_HTTP_HEADER_BYTES), RC_BUF_INIT(body_limit_bytes) }
+/* clang-format on */
+
+/* A local answer that frees itself. */
+#define RC_HTTP_ANSWER_AUTO(name, body_limit_bytes)                                                \
+    RC_CLEANUP(rc_http_answer_clear)                                                               \
+    struct rc_http_answer name = RC_HTTP_ANSWER_INIT(body_limit_bytes)
+
+/* Frees the memory; the answer is empty and may be used again. */
+static inline void rc_http_answer_clear(struct rc_http_answer *answer)
+{
+    answer->status = 0;
+    answer->attempts = 0;
+    rc_buf_clear(&answer->headers);
+    rc_buf_clear(&answer->body);
+}
 
 struct rc_http_api {
     enum rc_code (*call)(struct rc_job *job, const struct rc_http_request *request,
