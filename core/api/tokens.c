@@ -1,52 +1,32 @@
 /*
  * Reads tokens and compares what clients present with them. The hash and the comparison are
- * libcrypto's, which is loaded only where there is a tokens_file.
+ * digest.h's, whose library is loaded only where there is a tokens_file.
  */
 #include <api/tokens.h>
 
+#include <os/digest.h>
 #include <os/file.h>
-#include <os/library.h>
 
 #include <run-core/buf.h>
 #include <run-core/str.h>
 
 #include <errno.h>
-#include <openssl/crypto.h>
-#include <openssl/sha.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/random.h>
 
 enum { FILE_BYTES = 1024 * 1024, MOST_TOKENS = 1000, RANDOM_BYTES = 24, NAME_BYTES = 64 };
 
-struct crypto {
-    __typeof__(&SHA256) sha256;
-    __typeof__(&CRYPTO_memcmp) compare;
-};
-
-static const struct core_library_symbol symbols[] = {
-    { "SHA256", offsetof(struct crypto, sha256) },
-    { "CRYPTO_memcmp", offsetof(struct crypto, compare) },
-};
-
 struct token {
     char name[NAME_BYTES];
     enum core_scope scope;
-    unsigned char hash[SHA256_DIGEST_LENGTH];
+    unsigned char hash[CORE_DIGEST_BYTES];
 };
 
 struct core_tokens {
-    struct crypto crypto;
     struct token *items;
     size_t count;
 };
-
-static enum rc_code load_crypto(struct crypto *crypto, struct rc_error *err)
-{
-    if (core_library_load("libcrypto.so.3", symbols, RC_ARRAY_LEN(symbols), crypto, err))
-        return rc_context(err, "load the library that hashes tokens (Debian: libssl3)");
-    return RC_OK;
-}
 
 /* ---- reading --------------------------------------------------------------------------------- */
 
@@ -59,11 +39,11 @@ static int digit_of(char c)
     return c >= 'A' && c <= 'F' ? c - 'A' + 10 : -1;
 }
 
-static bool parse_hash(const char *hex, size_t len, unsigned char hash[SHA256_DIGEST_LENGTH])
+static bool parse_hash(const char *hex, size_t len, unsigned char hash[CORE_DIGEST_BYTES])
 {
     if (len != CORE_TOKEN_HASH_HEX)
         return false;
-    for (size_t i = 0; i < SHA256_DIGEST_LENGTH; i++) {
+    for (size_t i = 0; i < CORE_DIGEST_BYTES; i++) {
         int high = digit_of(hex[2 * i]), low = digit_of(hex[2 * i + 1]);
 
         if (high < 0 || low < 0)
@@ -167,7 +147,7 @@ struct core_tokens *core_tokens_read(const char *path, struct core_problems *pro
     size_t before = problems->count;
 
     if (core_file_check_trusted(path, &err) || core_file_read(path, &text, &err) ||
-        load_crypto(&tokens->crypto, &err))
+        core_digest_load(&err))
         core_problem_add(problems, &(struct core_place){ .file = path },
                          "the tokens cannot be read: %s%s%s", err.context,
                          err.context[0] ? ": " : "", err.cause);
@@ -196,45 +176,39 @@ size_t core_tokens_count(const struct core_tokens *tokens)
 enum core_scope core_tokens_find(const struct core_tokens *tokens, const char *token,
                                  const char **name)
 {
-    unsigned char hash[SHA256_DIGEST_LENGTH];
+    unsigned char hash[CORE_DIGEST_BYTES];
     enum core_scope scope = CORE_SCOPE_NONE;
 
     *name = NULL;
-    if (!tokens->crypto.sha256((const unsigned char *)token, strlen(token), hash))
-        return CORE_SCOPE_NONE;
+    core_digest(CORE_SHA256, token, strlen(token), hash);
     /* All of them, so that the time says nothing of which is near. */
     for (size_t i = 0; i < tokens->count; i++)
-        if (tokens->crypto.compare(hash, tokens->items[i].hash, sizeof(hash)) == 0) {
+        if (core_digest_equal(hash, tokens->items[i].hash, sizeof(hash))) {
             scope = tokens->items[i].scope;
             *name = tokens->items[i].name;
         }
     return scope;
 }
 
-static void add_hex(char *out, const unsigned char *bytes, size_t len)
+static void write_hex(char *out, const unsigned char *bytes, size_t len)
 {
-    static const char digits[] = "0123456789abcdef";
+    RC_BUF_AUTO(hex, 2 * len);
 
-    for (size_t i = 0; i < len; i++) {
-        *out++ = digits[bytes[i] >> 4];
-        *out++ = digits[bytes[i] & 15];
-    }
-    *out = '\0';
+    core_add_hex(&hex, bytes, len);
+    memcpy(out, hex.data, hex.len + 1);
 }
 
 enum rc_code core_token_make(char token[CORE_TOKEN_TEXT], char hash_hex[CORE_TOKEN_HASH_HEX + 1],
                              struct rc_error *err)
 {
-    unsigned char random[RANDOM_BYTES], hash[SHA256_DIGEST_LENGTH];
-    struct crypto crypto;
+    unsigned char random[RANDOM_BYTES], hash[CORE_DIGEST_BYTES];
 
-    if (load_crypto(&crypto, err))
+    if (core_digest_load(err))
         return err->code;
     if (getrandom(random, sizeof(random), 0) != (ssize_t)sizeof(random))
         return rc_fail_errno(err, errno, "get random bytes");
-    add_hex(token, random, sizeof(random));
-    if (!crypto.sha256((const unsigned char *)token, strlen(token), hash))
-        return rc_fail(err, RC_FAILED, "libcrypto cannot make a SHA-256");
-    add_hex(hash_hex, hash, sizeof(hash));
+    write_hex(token, random, sizeof(random));
+    core_digest(CORE_SHA256, token, strlen(token), hash);
+    write_hex(hash_hex, hash, sizeof(hash));
     return RC_OK;
 }

@@ -7,6 +7,7 @@
 
 #include <run-core/buf.h>
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -34,6 +35,8 @@ void core_running_digest_free(struct core_running_digest *digest);
 
 /* CRC-32C (Castagnoli) going on from 'crc', 0 at the begin. Needs no library. */
 uint32_t core_crc32c(uint32_t crc, const void *data, size_t len);
+/* The same as a processor without an instruction for it does it, for tests. */
+uint32_t core_crc32c_by_tables(uint32_t crc, const void *data, size_t len);
 
 void core_add_hex(struct rc_buf *out, const void *data, size_t len);
 void core_add_base64(struct rc_buf *out, const void *data, size_t len);
