@@ -85,6 +85,19 @@ enum rc_code fake_call(struct fake_job *job, const char *service, const char *su
     return RC_OK;
 }
 
+enum rc_code fake_rule(struct rc_fake_host *fake, const char *service, const char *subject,
+                       struct rc_error *err)
+{
+    pthread_mutex_lock(&fake->mutex);
+    enum rc_code code = match_rule(fake, service, subject);
+    bool cancelled = fake->cancelled;
+    pthread_mutex_unlock(&fake->mutex);
+
+    if (code)
+        return rc_fail(err, code, "injected fault in %s of '%s'", service, subject);
+    return cancelled ? rc_fail(err, RC_CANCELLED, "the run was asked to stop") : RC_OK;
+}
+
 void rc_fake_host_fail_at(struct rc_fake_host *host, int n, enum rc_code code)
 {
     RC_ASSERT(n == 0 || code != RC_OK);
@@ -330,6 +343,8 @@ struct rc_fake_host *rc_fake_host_new(struct rc_job *base)
         .lock = &fake_lock_api,
         .parallel = &fake_parallel_api,
         .exchange = &fake_exchange_api,
+        .http = &fake_http_api,
+        .transfer = &fake_transfer_api,
     };
     fake->main.fake = fake;
     fake->main.base = base;
@@ -373,6 +388,7 @@ void rc_fake_host_free(struct rc_fake_host *host)
         return;
     fake_storage_clear(host);
     fake_sql_clear(host);
+    fake_http_clear(host);
     fake_db_clear(host);
     fake_lock_clear(host);
     if (host->temp_dir)

@@ -18,6 +18,22 @@ struct fake_object {
     char *data; /* followed by a NUL */
     size_t len;
     struct rc_stat stat;
+    char *attributes; /* as rc_fake_host_attributes() gives them */
+};
+
+struct fake_http_answer {
+    char *text; /* NULL fits all */
+    int times;
+    unsigned status;
+    struct rc_buf headers; /* as those of struct rc_http_answer */
+    char *body;
+    size_t body_len;
+};
+
+struct fake_http_request {
+    char *name, *method, *url, *headers, *body;
+    size_t body_len;
+    unsigned flags;
 };
 
 struct fake_answer {
@@ -91,6 +107,11 @@ struct rc_fake_host {
     struct fake_statement *statements;
     size_t statement_count;
 
+    struct fake_http_answer *http_answers;
+    size_t http_answer_count;
+    struct fake_http_request *http_requests;
+    size_t http_request_count;
+
     sqlite3 *db;
 
     struct fake_lock_name *locks;
@@ -116,6 +137,10 @@ static inline struct fake_job *fake_job_of(struct rc_job *job)
 RC_MUST_CHECK enum rc_code fake_call(struct fake_job *job, const char *service, const char *subject,
                                      struct rc_error *err);
 
+/* The fault that a rule wants here, where no host call begins; or that of a wish to stop. */
+RC_MUST_CHECK enum rc_code fake_rule(struct rc_fake_host *fake, const char *service,
+                                     const char *subject, struct rc_error *err);
+
 /* Whether --dry-run holds the change back, which is then logged and counted. */
 bool fake_held_back(struct fake_job *job, const char *what, const char *subject);
 
@@ -134,14 +159,27 @@ extern const struct rc_db_api fake_db_api;
 extern const struct rc_lock_api fake_lock_api;
 extern const struct rc_parallel_api fake_parallel_api;
 extern const struct rc_exchange_api fake_exchange_api;
+extern const struct rc_http_api fake_http_api;
+extern const struct rc_transfer_api fake_transfer_api;
 
 void fake_storage_clear(struct rc_fake_host *fake);
 void fake_sql_clear(struct rc_fake_host *fake);
+void fake_http_clear(struct rc_fake_host *fake);
 void fake_db_clear(struct rc_fake_host *fake);
 void fake_lock_clear(struct rc_fake_host *fake);
 
 /* Puts the base's rows behind fault injection. Takes 'rows'. */
 struct rc_rows *fake_rows_wrap(struct fake_job *job, struct rc_rows *rows);
+
+/* Whether there is an object of that name; 'out' (may be NULL) then says what is known of it. */
+bool fake_storage_find(struct rc_fake_host *fake, const char *uri, struct rc_stat *out);
+/* Of one that is there. With 'attributes' (may be NULL) in place of the source's. */
+void fake_storage_copy(struct rc_fake_host *fake, const char *source, const char *target,
+                       const struct rc_attributes *attributes);
+bool fake_storage_same(struct rc_fake_host *fake, const char *a, const char *b);
+void fake_storage_drop(struct rc_fake_host *fake, const char *uri);
+/* The URIs that begin with 'prefix', in the order of bytes; the texts and the array are freed. */
+char **fake_storage_uris(struct rc_fake_host *fake, const char *prefix, size_t *count);
 
 /* Removes all objects that begin with 'prefix', and puts one; for written SQL results. */
 void fake_storage_replace(struct rc_fake_host *fake, const char *prefix, const char *uri,

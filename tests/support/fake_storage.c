@@ -33,7 +33,8 @@ struct rc_reader {
 struct rc_writer {
     struct fake_job *job;
     struct rc_writer *base;
-    char *uri, *if_match;
+    char *uri, *if_match, *attributes;
+    int64_t size_bytes; /* that were announced; -1: none */
     struct rc_buf body;
     bool committed;
 };
@@ -67,7 +68,8 @@ static struct fake_object *lookup(const struct rc_fake_host *fake, const char *u
     return found ? &fake->objects[at] : NULL;
 }
 
-static void store(struct rc_fake_host *fake, const char *uri, const char *data, size_t len)
+static void store(struct rc_fake_host *fake, const char *uri, const char *data, size_t len,
+                  const char *attributes)
 {
     bool found;
     size_t at = find(fake, uri, &found);
@@ -83,8 +85,11 @@ static void store(struct rc_fake_host *fake, const char *uri, const char *data, 
         fake->objects[at] = (struct fake_object){ .uri = rc_strdup(uri) };
     }
     struct fake_object *object = &fake->objects[at];
+    char *kept = rc_strdup(attributes ? attributes : "");
     free(object->data);
+    free(object->attributes);
     object->data = copy;
+    object->attributes = kept;
     object->len = len;
     object->stat.size_bytes = (int64_t)len;
     object->stat.modified_unix_ms = fake->main.job.now_unix_ms + fake->writes;
@@ -100,6 +105,7 @@ static void drop(struct rc_fake_host *fake, const char *uri)
         return;
     free(fake->objects[at].uri);
     free(fake->objects[at].data);
+    free(fake->objects[at].attributes);
     fake->object_count--;
     memmove(fake->objects + at, fake->objects + at + 1,
             (fake->object_count - at) * sizeof *fake->objects);
@@ -344,8 +350,35 @@ static void read_close(struct rc_reader *reader)
 
 /* ---- writing -------------------------------------------------------------------------------- */
 
+static void add_attribute(struct rc_buf *out, const char *kind, const char *name, const char *value)
+{
+    if (value && *value)
+        rc_buf_addf(out, "%s%s: %s\n", kind, name, value);
+}
+
+/* As rc_fake_host_attributes() gives them; freed with free(). */
+static char *describe(const struct rc_attributes *attributes)
+{
+    struct rc_buf out = RC_BUF_INIT(FAKE_TEXT_LIMIT);
+
+    if (!attributes)
+        return NULL;
+    add_attribute(&out, "", "content-type", attributes->content_type);
+    add_attribute(&out, "", "content-encoding", attributes->content_encoding);
+    add_attribute(&out, "", "content-disposition", attributes->content_disposition);
+    add_attribute(&out, "", "content-language", attributes->content_language);
+    add_attribute(&out, "", "cache-control", attributes->cache_control);
+    add_attribute(&out, "", "storage-class", attributes->storage_class);
+    for (size_t i = 0; i < attributes->metadata.len; i++)
+        add_attribute(&out, "metadata ", attributes->metadata.items[i].key,
+                      attributes->metadata.items[i].value);
+    for (size_t i = 0; i < attributes->tags.len; i++)
+        add_attribute(&out, "tag ", attributes->tags.items[i].key, attributes->tags.items[i].value);
+    return rc_buf_take(&out);
+}
+
 static enum rc_code publish(struct fake_job *job, const char *uri, const void *data, size_t len,
-                            const char *if_match, struct rc_error *err)
+                            const char *if_match, const char *attributes, struct rc_error *err)
 {
     struct rc_fake_host *fake = job->fake;
     if (fake_held_back(job, "write", uri))
@@ -353,7 +386,7 @@ static enum rc_code publish(struct fake_job *job, const char *uri, const void *d
     pthread_mutex_lock(&fake->mutex);
     enum rc_code code = check_condition(fake, uri, if_match, err);
     if (!code)
-        store(fake, uri, data, len);
+        store(fake, uri, data, len, attributes);
     pthread_mutex_unlock(&fake->mutex);
     return code;
 }
@@ -367,28 +400,42 @@ static enum rc_code put(struct rc_job *job, const char *uri, const void *data, s
         return code;
     if (FAKE_BASE(self, storage))
         return self->base->host->storage->put(self->base, uri, data, len, if_match, err);
-    return publish(self, uri, data, len, if_match, err);
+    return publish(self, uri, data, len, if_match, NULL, err);
 }
 
-static enum rc_code create(struct rc_job *job, const char *uri, const char *if_match,
-                           struct rc_writer **out, struct rc_error *err)
+static enum rc_code create_with(struct rc_job *job, const char *uri,
+                                const struct rc_put_options *options, struct rc_writer **out,
+                                struct rc_error *err)
 {
     struct fake_job *self = fake_job_of(job);
     struct rc_writer *base = NULL;
+    RC_ASSERT(options->struct_bytes > 0);
     enum rc_code code = begin(self, "storage.create", uri, err);
     if (!code && FAKE_BASE(self, storage))
-        code = self->base->host->storage->create(self->base, uri, if_match, &base, err);
+        code = self->base->host->storage->create_with(self->base, uri, options, &base, err);
     if (code)
         return code;
     struct rc_writer *writer = rc_calloc(1, sizeof *writer);
     writer->job = self;
     writer->base = base;
     writer->uri = rc_strdup(uri);
-    writer->if_match = rc_strdup(if_match);
+    writer->if_match = rc_strdup(options->if_match);
+    writer->attributes = describe(options->attributes);
+    writer->size_bytes = options->size_bytes;
     rc_buf_init(&writer->body, FAKE_TEXT_LIMIT);
     fake_opened(self->fake);
     *out = writer;
     return RC_OK;
+}
+
+static enum rc_code create(struct rc_job *job, const char *uri, const char *if_match,
+                           struct rc_writer **out, struct rc_error *err)
+{
+    const struct rc_put_options options = { .struct_bytes = sizeof(options),
+                                            .if_match = if_match,
+                                            .size_bytes = -1 };
+
+    return create_with(job, uri, &options, out, err);
 }
 
 static enum rc_code write_some(struct rc_writer *writer, const void *data, size_t len,
@@ -413,8 +460,11 @@ static enum rc_code commit(struct rc_writer *writer, struct rc_error *err)
         return writer->job->base->host->storage->commit(writer->base, err);
     RC_ASSERT(!writer->committed);
     writer->committed = true;
+    if (writer->size_bytes >= 0 && (size_t)writer->size_bytes != writer->body.len)
+        return rc_fail(err, RC_INVALID, "'%s': %lld bytes were announced, %zu were written",
+                       writer->uri, (long long)writer->size_bytes, writer->body.len);
     return publish(writer->job, writer->uri, writer->body.data, writer->body.len, writer->if_match,
-                   err);
+                   writer->attributes, err);
 }
 
 static void write_close(struct rc_writer *writer)
@@ -424,6 +474,7 @@ static void write_close(struct rc_writer *writer)
         writer->job->base->host->storage->write_close(writer->base);
     free(writer->uri);
     free(writer->if_match);
+    free(writer->attributes);
     rc_buf_clear(&writer->body);
     free(writer);
 }
@@ -444,7 +495,7 @@ static enum rc_code transfer(struct fake_job *job, const char *source, const cha
         code = no_object(err, source);
     } else if (!held_back && strcmp(source, target) != 0) {
         /* store() may move the array, but not the content that 'object' names. */
-        store(fake, target, object->data, object->len);
+        store(fake, target, object->data, object->len, object->attributes);
         if (remove_source)
             drop(fake, source);
     }
@@ -516,14 +567,72 @@ const struct rc_storage_api fake_storage_api = {
     .copy = copy,
     .move = move,
     .remove = remove_objects,
+    .create_with = create_with,
 };
+
+/* ---- for the transfer ----------------------------------------------------------------------- */
+
+bool fake_storage_find(struct rc_fake_host *fake, const char *uri, struct rc_stat *out)
+{
+    pthread_mutex_lock(&fake->mutex);
+    const struct fake_object *object = lookup(fake, uri);
+    if (object && out)
+        *out = object->stat;
+    pthread_mutex_unlock(&fake->mutex);
+    return object != NULL;
+}
+
+void fake_storage_copy(struct rc_fake_host *fake, const char *source, const char *target,
+                       const struct rc_attributes *attributes)
+{
+    RC_STR_AUTO described = describe(attributes);
+
+    pthread_mutex_lock(&fake->mutex);
+    const struct fake_object *object = lookup(fake, source);
+    if (object && strcmp(source, target) != 0)
+        store(fake, target, object->data, object->len, described ? described : object->attributes);
+    pthread_mutex_unlock(&fake->mutex);
+}
+
+bool fake_storage_same(struct rc_fake_host *fake, const char *a, const char *b)
+{
+    pthread_mutex_lock(&fake->mutex);
+    const struct fake_object *one = lookup(fake, a), *other = lookup(fake, b);
+    bool same =
+        one && other && one->len == other->len && memcmp(one->data, other->data, one->len) == 0;
+    pthread_mutex_unlock(&fake->mutex);
+    return same;
+}
+
+void fake_storage_drop(struct rc_fake_host *fake, const char *uri)
+{
+    pthread_mutex_lock(&fake->mutex);
+    drop(fake, uri);
+    pthread_mutex_unlock(&fake->mutex);
+}
+
+char **fake_storage_uris(struct rc_fake_host *fake, const char *prefix, size_t *count)
+{
+    char **uris = NULL;
+
+    *count = 0;
+    pthread_mutex_lock(&fake->mutex);
+    for (size_t i = 0; i < fake->object_count; i++) {
+        if (!rc_str_starts(fake->objects[i].uri, prefix))
+            continue;
+        uris = fake_grow(uris, count, sizeof *uris);
+        uris[*count - 1] = rc_strdup(fake->objects[i].uri);
+    }
+    pthread_mutex_unlock(&fake->mutex);
+    return uris;
+}
 
 /* ---- for the test --------------------------------------------------------------------------- */
 
 void rc_fake_host_put(struct rc_fake_host *host, const char *uri, const void *data, size_t len)
 {
     pthread_mutex_lock(&host->mutex);
-    store(host, uri, data, len);
+    store(host, uri, data, len, NULL);
     pthread_mutex_unlock(&host->mutex);
 }
 
@@ -533,6 +642,12 @@ const char *rc_fake_host_object(const struct rc_fake_host *host, const char *uri
     if (object && len)
         *len = object->len;
     return object ? object->data : NULL;
+}
+
+const char *rc_fake_host_attributes(const struct rc_fake_host *host, const char *uri)
+{
+    const struct fake_object *object = lookup(host, uri);
+    return object ? object->attributes : NULL;
 }
 
 const char *rc_fake_host_objects(struct rc_fake_host *host, const char *prefix)
@@ -552,7 +667,7 @@ void fake_storage_replace(struct rc_fake_host *fake, const char *prefix, const c
         if (rc_str_starts(fake->objects[i].uri, prefix))
             drop(fake, fake->objects[i].uri);
     if (uri)
-        store(fake, uri, data, len);
+        store(fake, uri, data, len, NULL);
     pthread_mutex_unlock(&fake->mutex);
 }
 
@@ -561,6 +676,7 @@ void fake_storage_clear(struct rc_fake_host *fake)
     for (size_t i = 0; i < fake->object_count; i++) {
         free(fake->objects[i].uri);
         free(fake->objects[i].data);
+        free(fake->objects[i].attributes);
     }
     free(fake->objects);
 }

@@ -11,8 +11,8 @@
  *
  * Storage has the semantics of the real one: listings in the order of bytes, conditional
  * writes, writers of which nothing is seen before the commit. The state database is SQLite in
- * memory. SQL statements are recorded and answered by what the test has put up. With a base,
- * each service that the base has is the base's instead, still counted and failed here.
+ * memory. SQL statements and HTTP requests are recorded and answered by what the test has put up;
+ * a transfer works on the storage, one object after the other. With a base, each service that the base has is the base's instead, still counted and failed here.
  *
  * Results that are borrowed live until the host is freed or, for objects, replaced. The functions
  * below may be called from one thread at a time; the services, as ever, from any. What a
@@ -84,6 +84,8 @@ void rc_fake_host_fail_at(struct rc_fake_host *host, int n, enum rc_code code);
 /*
  * The next 'times' calls of a service such as "storage.put" whose subject (URI, statement, name)
  * contains 'subject' fail. NULL fits all. -1 times: always. Calls may be told apart up to 16 rules.
+ * Of a transfer, "transfer.run" fails as a whole; "transfer.copy" and "transfer.remove" are one
+ * object of it, and not among the calls that are counted.
  */
 void rc_fake_host_fail_on(struct rc_fake_host *host, const char *service, const char *subject,
                           int times, enum rc_code code);
@@ -122,7 +124,12 @@ void rc_fake_host_put(struct rc_fake_host *host, const char *uri, const void *da
 const char *rc_fake_host_object(const struct rc_fake_host *host, const char *uri, size_t *len);
 /* The URIs of all objects that begin with 'prefix', a line each in the order of bytes. */
 const char *rc_fake_host_objects(struct rc_fake_host *host, const char *prefix);
-/* Handles (listings, readers, writers, sessions, rows, locks) not closed yet. */
+/*
+ * What the object was written with beside its content: a line "content-type: text/plain" each,
+ * then "metadata NAME: value" and "tag NAME: value". "": nothing. NULL: no such object.
+ */
+const char *rc_fake_host_attributes(const struct rc_fake_host *host, const char *uri);
+/* Handles (listings, readers, writers, sessions, rows, locks, streams) not closed yet. */
 int rc_fake_host_open_handles(const struct rc_fake_host *host);
 
 /* ---- sql ------------------------------------------------------------------------------------ */
@@ -149,6 +156,38 @@ struct rc_fake_statement {
 };
 size_t rc_fake_host_statements(const struct rc_fake_host *host);
 struct rc_fake_statement rc_fake_host_statement(const struct rc_fake_host *host, size_t index);
+
+/* ---- http ----------------------------------------------------------------------------------- */
+
+/* Texts are copied. */
+struct rc_fake_http_answer {
+    unsigned status;
+    const char *const *headers; /* "Name: value", ending with NULL; or NULL */
+    const char *body;           /* or NULL */
+    size_t body_len;            /* 0: the length of the text */
+};
+
+/*
+ * Answers the next 'times' (-1: all) requests whose "METHOD URL" contains 'text' (NULL fits all),
+ * as the host would after its own retries. What is put up first is given first, so that a series
+ * of answers is put up in its order; a request that none is left for is RC_UNAVAILABLE. Requests
+ * that fail are those of rc_fake_host_fail_on(): "http.call", "http.open" and "http.read" with
+ * "METHOD URL" as their subject.
+ */
+void rc_fake_host_answer_http(struct rc_fake_host *host, const char *text, int times,
+                              const struct rc_fake_http_answer *answer);
+
+/* A request that was made. */
+struct rc_fake_http_request {
+    const char *name, *method, *url;
+    const char *headers; /* "Name: value", a line each */
+    const char *body;    /* ends with a NUL that 'body_len' does not count */
+    size_t body_len;
+    unsigned flags;
+};
+size_t rc_fake_host_http_requests(const struct rc_fake_host *host);
+struct rc_fake_http_request rc_fake_host_http_request(const struct rc_fake_host *host,
+                                                      size_t index);
 
 /* ---- routes --------------------------------------------------------------------------------- */
 
