@@ -9,6 +9,8 @@
 #include <cloud/google_credentials.h>
 #include <config/config.h>
 
+#include <stdatomic.h>
+
 struct core_remote;
 
 /* 'settings' (may be NULL) and 'record' (as that of an HTTP client) outlive it. */
@@ -28,6 +30,18 @@ struct core_aws_credentials *core_remote_aws(struct core_remote *remote,
                                              const struct core_store_settings *store);
 struct core_google_credentials *core_remote_google(struct core_remote *remote,
                                                    const struct core_store_settings *store);
+
+/* Where the S3 requests of a store go. */
+struct core_remote_s3 {
+    char *endpoint; /* as the environment and the profile say; NULL: AWS's own */
+    char *region;   /* as the settings, the environment and the profile say; NULL: none does */
+    _Atomic int64_t clock_ahead_ms; /* of the server's clock, as far as known */
+};
+
+/* RC_INVALID: a profile file makes no sense. */
+RC_MUST_CHECK enum rc_code core_remote_s3(struct core_remote *remote,
+                                          const struct core_store_settings *store,
+                                          struct core_remote_s3 **out, struct rc_error *err);
 
 /* A short text about a bucket, such as its region. The caller frees it; NULL: not known yet. */
 char *core_remote_recall(struct core_remote *remote, const char *endpoint, const char *bucket);
