@@ -1,6 +1,7 @@
 /*
  * A set of AWS credentials, and the signature that is made with them: Signature Version 4
  * (docs.aws.amazon.com/IAM/latest/UserGuide/reference_sigv.html). Pure functions, thread-safe.
+ * Signing needs core_digest_load() to be OK, which core_aws_credentials_get() sees to.
  */
 #ifndef CORE_CLOUD_AWS_KEYS_H
 #define CORE_CLOUD_AWS_KEYS_H

@@ -14,7 +14,7 @@
 enum core_digest_kind { CORE_MD5, CORE_SHA1, CORE_SHA256 };
 enum { CORE_DIGEST_BYTES = 32, CORE_DIGEST_HEX = 2 * CORE_DIGEST_BYTES + 1 };
 
-/* RC_NOT_FOUND, RC_UNSUPPORTED: libcrypto is not installed. The other functions need it to be OK. */
+/* RC_NOT_FOUND, RC_UNSUPPORTED: no libcrypto. Those below need it to be OK. */
 RC_MUST_CHECK enum rc_code core_digest_load(struct rc_error *err);
 
 size_t core_digest_len(enum core_digest_kind kind);
