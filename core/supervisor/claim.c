@@ -25,10 +25,23 @@ void core_supervisor_make_run_id(struct core_supervisor *supervisor, char id[COR
                    (supervisor->run_number++ * UINT64_C(0x9e3779b97f4a7c15)) & mask);
 }
 
+void core_plan_begin_step(struct core_plan *plan)
+{
+    plan->step.began_mono_ms = core_clock_mono_ms();
+    plan->step.rows = plan->step.starting = 0;
+}
+
 bool core_plan_has_room(const struct core_plan *plan)
 {
-    return plan->rows == 0 || (plan->rows < CORE_TURN_ROWS && plan->starting < CORE_TURN_STARTS &&
-                               core_clock_mono_ms() - plan->began_mono_ms < CORE_TURN_MS);
+    return plan->step.rows == 0 ||
+           (plan->step.rows < CORE_STEP_ROWS && plan->step.starting < CORE_STEP_STARTS &&
+            core_clock_mono_ms() - plan->step.began_mono_ms < CORE_STEP_MS);
+}
+
+void core_plan_count_start(struct core_plan *plan)
+{
+    plan->starting++;
+    plan->step.starting++;
 }
 
 void core_plan_add(struct core_plan *plan, struct core_active *active, enum core_planned what)
@@ -95,7 +108,7 @@ static void take_claim(struct core_plan *plan, const struct core_claim *claim,
 {
     struct core_active *active;
 
-    plan->rows++;
+    plan->step.rows++;
     if (claimed == CORE_CLAIM_SKIPPED && touched)
         touched->skipped++;
     if (claimed != CORE_CLAIM_STARTED && claimed != CORE_CLAIM_WAITS)
@@ -113,7 +126,7 @@ static void take_claim(struct core_plan *plan, const struct core_claim *claim,
     if (claimed == CORE_CLAIM_STARTED) {
         active->state = CORE_ACTIVE_CLAIMED;
         active->attempt = 1;
-        plan->starting++;
+        core_plan_count_start(plan);
     }
     core_plan_add(plan, active, CORE_PLAN_ADD);
 }
@@ -257,6 +270,7 @@ enum rc_code core_supervisor_claim_job(struct core_supervisor *supervisor, struc
         if (claim_slot(supervisor, plan, &claiming, slot_unix_ms,
                        core_slot_judge(&rule, slot_unix_ms, next_unix_ms), err))
             return err->code;
+    core_plan_begin_step(plan);
         waiting += claiming.waits;
         job->cursor_unix_ms = slot_unix_ms;
         job->next_unix_ms = next_unix_ms;

@@ -22,14 +22,17 @@
 
 #include <dirent.h>
 
-/* What a turn writes at most, and how long it takes for that, so that the loop is never held for
- * long. */
-enum { CORE_TURN_ROWS = 1000, CORE_TURN_MS = 20 };
 /*
- * What a turn starts at most: what it claims is forked at once, ends and requests are heard in
+ * A turn has three steps: ends, starts of what waits, claims of what is due. This is what each
+ * writes at most, and how long it takes for that, so that the loop is never held for long. Each has
+ * it for itself: however much ends and waits, what is due is recorded.
+ */
+enum { CORE_STEP_ROWS = 1000, CORE_STEP_MS = 20 };
+/*
+ * What a step starts at most: what it claims is forked at once, ends and requests are heard in
  * between, and several daemons share a burst instead of leaving it to the first.
  */
-enum { CORE_TURN_STARTS = 8 };
+enum { CORE_STEP_STARTS = 8 };
 /* Waiting runs of one job beyond which no more of its slots are claimed for now. */
 enum { CORE_JOB_WAITING_MAX = 1000 };
 
@@ -151,11 +154,10 @@ struct core_touched {
 
 /* What becomes true in memory when the turn's transaction is committed. */
 struct core_plan {
-    int64_t now_unix_ms, began_mono_ms;
+    int64_t now_unix_ms;
     struct core_active *first, **last;
     struct core_touched *touched;
     size_t touched_count, touched_capacity;
-    int64_t rows;     /* written so far */
     int64_t starting; /* runs that begin with it */
     bool has_notices; /* something was put into the outbox */
 };
@@ -165,19 +167,26 @@ struct core_plan {
  * they begin at random, hardly one of another.
  */
 void core_supervisor_make_run_id(struct core_supervisor *supervisor, char id[CORE_RUN_ID_TEXT],
+    struct {
+        int64_t began_mono_ms, rows, starting;
+    } step;           /* of the present step */
                                  int64_t unix_ms);
 
-/* Whether the turn may write more; it writes something in any case. */
+/* The turn's next step begins. */
+void core_plan_begin_step(struct core_plan *plan);
+/* Whether the step may write more; it writes something in any case. */
 bool core_plan_has_room(const struct core_plan *plan);
 void core_plan_add(struct core_plan *plan, struct core_active *active, enum core_planned what);
 
-/* In a transaction: claims what is due, within the turn's measure. */
+/* In a transaction: claims what is due, within a step's measure. */
 RC_MUST_CHECK enum rc_code core_supervisor_claim_due(struct core_supervisor *supervisor,
                                                      struct core_plan *plan, struct rc_error *err);
 /* In a transaction: claims the slots of one job up to now. */
 RC_MUST_CHECK enum rc_code core_supervisor_claim_job(struct core_supervisor *supervisor,
                                                      struct core_plan *plan,
                                                      struct core_job_state *job,
+/* One more run begins. */
+void core_plan_count_start(struct core_plan *plan);
                                                      struct rc_error *err);
 /* In a transaction: claims a run by hand. */
 RC_MUST_CHECK enum rc_code
@@ -209,10 +218,10 @@ void core_supervisor_take_attempt(struct core_supervisor *supervisor, struct cor
 /* Asks a run to end, whatever it is doing. 'reason' is a constant. */
 void core_supervisor_stop_run(struct core_supervisor *supervisor, struct core_active *active,
                               const char *reason);
-/* In a transaction: writes how runs ended, within the turn's measure. */
+/* In a transaction: writes how runs ended, within a step's measure. */
 RC_MUST_CHECK enum rc_code core_supervisor_write_ends(struct core_supervisor *supervisor,
                                                       struct core_plan *plan, struct rc_error *err);
-/* In a transaction: lets those begin whose turn it is. */
+/* In a transaction: lets those begin whose turn it is, within a step's measure. */
 RC_MUST_CHECK enum rc_code core_supervisor_start_waiting(struct core_supervisor *supervisor,
                                                          struct core_plan *plan,
                                                          struct rc_error *err);

@@ -176,11 +176,11 @@ void core_supervisor_fork_again(void *context)
 static enum rc_code start_one(struct core_supervisor *supervisor, struct core_plan *plan,
                               struct core_active *active, struct rc_error *err)
 {
-    plan->rows++;
+    plan->step.rows++;
     switch (core_ledger_start(supervisor->ledger, active->id, active->overlap, active->attempt + 1,
                               plan->now_unix_ms, err)) {
     case RC_OK:
-        plan->starting++;
+        core_plan_count_start(plan);
         core_plan_add(plan, active, CORE_PLAN_START);
         return RC_OK;
     case RC_SKIPPED: /* another daemon has a run of the job */
@@ -204,6 +204,7 @@ enum rc_code core_supervisor_start_waiting(struct core_supervisor *supervisor,
 {
     struct core_heap_item *first;
 
+    core_plan_begin_step(plan);
     while (core_plan_has_room(plan) && core_supervisor_may_start(supervisor, plan) &&
            (first = core_heap_first(&supervisor->runs.ready))) {
         core_heap_take(first);
@@ -378,13 +379,14 @@ static enum rc_code settle_refused(struct core_supervisor *supervisor, struct co
 enum rc_code core_supervisor_write_ends(struct core_supervisor *supervisor, struct core_plan *plan,
                                         struct rc_error *err)
 {
+    core_plan_begin_step(plan);
     while (core_plan_has_room(plan)) {
         struct core_active *active = core_runs_unlist(&supervisor->runs);
         enum rc_code code;
 
         if (!active)
             return RC_OK;
-        plan->rows++;
+        plan->step.rows++;
         code = write_end(supervisor, plan, active, err);
         if (code == RC_OK)
             core_plan_add(plan, active, CORE_PLAN_END);

@@ -186,7 +186,6 @@ enum rc_code core_supervisor_write(struct core_supervisor *supervisor, core_plan
 
     plan.last = &plan.first;
     code = core_supervisor_begin(supervisor, err);
-    plan.began_mono_ms = core_clock_mono_ms();
     if (code == RC_OK) {
         code = fn(supervisor, &plan, context, err);
         if (code == RC_OK)

@@ -2,12 +2,14 @@
 turn takes, with files in its spool that nobody of ours has written."""
 
 import json
+import os
+import signal
 import sqlite3
 import sys
 from pathlib import Path
 
 from daemon import Daemon
-from test_daemon import ALL_HISTORY, HOUR, clock, configure, make
+from test_daemon import ALL_HISTORY, HOUR, clock, configure, make, witnessed
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "support"))
 
@@ -56,6 +58,30 @@ again: {plugin: garbage, retry: {attempts: 1000, backoff: 100ms, max_backoff: 10
     attempts = daemon.rows("SELECT count(*) FROM attempts")[0][0]
     assert len(others) >= 2 and attempts >= 3
     assert max(started - slot for slot, started in others) < 5000
+
+
+def test_a_burst_keeps_no_slot_from_its_row(make, clock):
+    """What has waited begins in small bites; each of them also records some of what is due."""
+    daemon = make("""
+busy: {plugin: witness, concurrency: allow, config: {file: $WITNESS, take: 600s}}
+waits: {plugin: witness, concurrency: allow, config: {file: $WITNESS, take: 600s}}
+missed: {plugin: noop, schedule: "* * * * * *", misfire: skip}
+""", ALL_HISTORY + ", max_workers: 48", clock)
+    assert daemon.ask("POST", "/api/v1/jobs/missed/pause")[0] == 200
+    for job in ("busy", "waits"):
+        for _ in range(48):
+            assert daemon.ask("POST", f"/api/v1/jobs/{job}/trigger", {})[0] == 202
+    daemon.wait_for(lambda: len(witnessed(daemon)) == 48, seconds=60)
+    assert not daemon.runs("waits", status="started")
+    daemon.process.send_signal(signal.SIGSTOP)
+    for pid in [*sum(daemon.family(), [])]:
+        os.kill(pid, signal.SIGKILL)
+    clock.set(clock.now() + 4 * HOUR)
+    daemon.process.send_signal(signal.SIGCONT)
+    daemon.wait_for(lambda: len(daemon.runs("waits", status="started")) == 48, seconds=60)
+    turns = {row["started_unix_ms"] for row in daemon.runs("waits")}
+    assert len(turns) >= 48 // 8
+    assert turns <= {row["due_unix_ms"] for row in daemon.runs("missed")}
 
 
 # ---- logs --------------------------------------------------------------------------------------
