@@ -141,6 +141,12 @@ RC_MUST_CHECK enum rc_code core_ledger_put_job(struct core_ledger *ledger, const
 RC_MUST_CHECK enum rc_code core_ledger_settle(struct core_ledger *ledger, const char *job,
                                               int64_t settled_unix_ms, struct rc_error *err);
 /*
+ * In a transaction: what was settled from 'from' on was so by a clock that has been set back since,
+ * and is settled up to 'to' only. Slots that have a row keep it.
+ */
+RC_MUST_CHECK enum rc_code core_ledger_rewind(struct core_ledger *ledger, int64_t from_unix_ms,
+                                              int64_t to_unix_ms, struct rc_error *err);
+/*
  * 'by' names who asked. Pausing a paused job changes nothing; *changed may be NULL. A job that was
  * never put gets a row, without a fingerprint and settled up to now.
  */

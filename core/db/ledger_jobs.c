@@ -60,6 +60,17 @@ enum rc_code core_ledger_settle(struct core_ledger *ledger, const char *job,
                             params, RC_ARRAY_LEN(params), NULL, err);
 }
 
+enum rc_code core_ledger_rewind(struct core_ledger *ledger, int64_t from_unix_ms,
+                                int64_t to_unix_ms, struct rc_error *err)
+{
+    const struct rc_value params[] = { rc_value_int(from_unix_ms), rc_value_int(to_unix_ms) };
+
+    if (core_ledger_exec(ledger, "UPDATE jobs SET settled_unix_ms = $2 WHERE settled_unix_ms >= $1",
+                         params, RC_ARRAY_LEN(params), NULL, err))
+        return rc_context(err, "record that the clock was set back");
+    return RC_OK;
+}
+
 enum rc_code core_ledger_pause(struct core_ledger *ledger, const char *job, int64_t now_unix_ms,
                                const char *by, bool *changed, struct rc_error *err)
 {

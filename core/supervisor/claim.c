@@ -88,7 +88,6 @@ static struct core_touched *touch(struct core_plan *plan, struct core_job_state 
         .cursor_unix_ms = job->cursor_unix_ms,
         .next_unix_ms = job->next_unix_ms,
         .startup_due = job->startup_due,
-        .rewound = job->rewound,
     };
     return &plan->touched[plan->touched_count++];
 }
@@ -224,20 +223,6 @@ static enum rc_code claim_slot(struct core_supervisor *supervisor, struct core_p
     return RC_OK;
 }
 
-/* The cursor has moved: so the ledger knows. Only put_job lets it go back. */
-static enum rc_code settle(struct core_supervisor *supervisor, struct core_job_state *job,
-                           struct rc_error *err)
-{
-    char fingerprint[CORE_FINGERPRINT_TEXT];
-
-    if (!job->rewound)
-        return core_ledger_settle(supervisor->ledger, job->settings->name, job->cursor_unix_ms,
-                                  err);
-    job->rewound = false;
-    return core_ledger_put_job(supervisor->ledger, job->settings->name,
-                               core_job_fingerprint(job, fingerprint), job->cursor_unix_ms, err);
-}
-
 static enum rc_code claim_startup(struct core_supervisor *supervisor, struct core_plan *plan,
                                   struct claiming *claiming, struct rc_error *err)
 {
@@ -270,14 +255,13 @@ enum rc_code core_supervisor_claim_job(struct core_supervisor *supervisor, struc
         if (claim_slot(supervisor, plan, &claiming, slot_unix_ms,
                        core_slot_judge(&rule, slot_unix_ms, next_unix_ms), err))
             return err->code;
-    core_plan_begin_step(plan);
         waiting += claiming.waits;
         job->cursor_unix_ms = slot_unix_ms;
         job->next_unix_ms = next_unix_ms;
     }
     if (tell_of_skips(supervisor, plan, &claiming, err))
         return err->code;
-    return settle(supervisor, job, err);
+    return core_ledger_settle(supervisor->ledger, job->settings->name, job->cursor_unix_ms, err);
 }
 
 enum rc_code core_supervisor_claim_due(struct core_supervisor *supervisor, struct core_plan *plan,
@@ -286,6 +270,7 @@ enum rc_code core_supervisor_claim_due(struct core_supervisor *supervisor, struc
     struct core_heap *due = &supervisor->jobs->due;
     struct core_heap_item *first;
 
+    core_plan_begin_step(plan);
     while (core_plan_has_room(plan) && (first = core_heap_first(due)) &&
            first->key <= plan->now_unix_ms) {
         struct core_job_state *job =

@@ -20,6 +20,19 @@ void core_supervisor_wake_up(struct core_supervisor *supervisor, int64_t now_uni
     core_supervisor_schedule_all(supervisor);
 }
 
+void core_supervisor_note_rewind(struct core_supervisor *supervisor, int64_t from_unix_ms,
+                                 int64_t to_unix_ms)
+{
+    bool first = !supervisor->rewind.is_unwritten;
+
+    /* Of two that the ledger does not know both hold: what is settled too early costs a look. */
+    supervisor->rewind.is_unwritten = true;
+    if (first || from_unix_ms < supervisor->rewind.from_unix_ms)
+        supervisor->rewind.from_unix_ms = from_unix_ms;
+    if (first || to_unix_ms < supervisor->rewind.to_unix_ms)
+        supervisor->rewind.to_unix_ms = to_unix_ms;
+}
+
 /*
  * The clock went back: slots are again those of the time that it shows. Those that have a row will
  * not run again; those that have none, since the clock had been wrong, will. If it had been wrong
@@ -35,11 +48,10 @@ static void rewind_to(struct core_supervisor *supervisor, int64_t now_unix_ms)
     for (size_t i = 0; i < supervisor->jobs->count; i++) {
         struct core_job_state *job = &supervisor->jobs->items[i];
 
-        if (job->schedule && job->cursor_unix_ms >= now_unix_ms) {
+        if (job->schedule && job->cursor_unix_ms >= now_unix_ms)
             core_job_set_cursor(job, cursor_unix_ms);
-            job->rewound = true;
-        }
     }
+    core_supervisor_note_rewind(supervisor, now_unix_ms, cursor_unix_ms);
     if (supervisor->awake_since_unix_ms > now_unix_ms)
         supervisor->awake_since_unix_ms = now_unix_ms;
     core_supervisor_schedule_all(supervisor);

@@ -63,6 +63,11 @@ struct core_supervisor {
     int64_t trusted_unix_ms;  /* before it was set forward beyond all history; 0: it was not */
     int64_t expected_unix_ms; /* for when the slot timer was set; 0: it was not */
     int64_t hold_mono_ms;     /* until then missed slots are left to other daemons; 0: not */
+    /* Cursors from 'from' on went back to 'to', which the ledger does not know yet. */
+    struct {
+        bool is_unwritten;
+        int64_t from_unix_ms, to_unix_ms;
+    } rewind;
 
     /* Turns (turn.c). */
     struct core_timer slot_timer, turn_timer, fork_timer, hold_timer;
@@ -114,6 +119,9 @@ int64_t core_random_below(int64_t limit);
 
 /* The wall clock's time. Notes on the way whether it was set, or the daemon was not awake. */
 int64_t core_supervisor_look_at_clock(struct core_supervisor *supervisor);
+/* The ledger is to be told, by the next turn, that cursors from 'from' on went back to 'to'. */
+void core_supervisor_note_rewind(struct core_supervisor *supervisor, int64_t from_unix_ms,
+                                 int64_t to_unix_ms);
 /* From now on slots are punctual; those before that have no row yet were missed. */
 void core_supervisor_wake_up(struct core_supervisor *supervisor, int64_t now_unix_ms);
 /* What the job's slots are judged by. */
@@ -149,7 +157,7 @@ struct core_touched {
     struct core_job_state *job;
     int64_t cursor_unix_ms, next_unix_ms;
     int64_t skipped; /* rows written as skipped */
-    bool startup_due, rewound;
+    bool startup_due;
 };
 
 /* What becomes true in memory when the turn's transaction is committed. */
@@ -159,6 +167,9 @@ struct core_plan {
     struct core_touched *touched;
     size_t touched_count, touched_capacity;
     int64_t starting; /* runs that begin with it */
+    struct {
+        int64_t began_mono_ms, rows, starting;
+    } step;           /* of the present step */
     bool has_notices; /* something was put into the outbox */
 };
 
@@ -167,9 +178,6 @@ struct core_plan {
  * they begin at random, hardly one of another.
  */
 void core_supervisor_make_run_id(struct core_supervisor *supervisor, char id[CORE_RUN_ID_TEXT],
-    struct {
-        int64_t began_mono_ms, rows, starting;
-    } step;           /* of the present step */
                                  int64_t unix_ms);
 
 /* The turn's next step begins. */
@@ -177,6 +185,8 @@ void core_plan_begin_step(struct core_plan *plan);
 /* Whether the step may write more; it writes something in any case. */
 bool core_plan_has_room(const struct core_plan *plan);
 void core_plan_add(struct core_plan *plan, struct core_active *active, enum core_planned what);
+/* One more run begins. */
+void core_plan_count_start(struct core_plan *plan);
 
 /* In a transaction: claims what is due, within a step's measure. */
 RC_MUST_CHECK enum rc_code core_supervisor_claim_due(struct core_supervisor *supervisor,
@@ -185,8 +195,6 @@ RC_MUST_CHECK enum rc_code core_supervisor_claim_due(struct core_supervisor *sup
 RC_MUST_CHECK enum rc_code core_supervisor_claim_job(struct core_supervisor *supervisor,
                                                      struct core_plan *plan,
                                                      struct core_job_state *job,
-/* One more run begins. */
-void core_plan_count_start(struct core_plan *plan);
                                                      struct rc_error *err);
 /* In a transaction: claims a run by hand. */
 RC_MUST_CHECK enum rc_code

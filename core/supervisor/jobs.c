@@ -161,8 +161,6 @@ void core_job_inherit(struct core_job_state *job, struct core_job_state *former)
     former->first = former->last = NULL;
     for (struct core_active *active = job->first; active; active = active->later)
         active->job = job;
-    if (job->fingerprint != former->fingerprint)
-        return;
-    job->rewound = former->rewound;
-    core_job_set_cursor(job, former->cursor_unix_ms);
+    if (job->fingerprint == former->fingerprint)
+        core_job_set_cursor(job, former->cursor_unix_ms);
 }

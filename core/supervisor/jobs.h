@@ -35,7 +35,6 @@ struct core_job_state {
     uint64_t fingerprint;             /* of what decides its slots */
     uint32_t busy, waiting;           /* its runs that were begun, and those that wait */
     bool startup_due;                 /* @startup: the slot of this start has no row yet */
-    bool rewound;                     /* the cursor went back, which the ledger does not know */
 };
 
 struct core_jobs {

@@ -24,6 +24,7 @@ enum { SETTLE_TURNS = 100 };
 
 /* What the ledger knows of the jobs, against the table that is to take effect. */
 struct comparison {
+    struct core_supervisor *supervisor;
     struct core_jobs *jobs;
     int64_t now_unix_ms;
     bool *is_known; /* of each job: the ledger has it with the same fingerprint */
@@ -61,9 +62,11 @@ static void compare(void *context, const struct core_job_record *record)
     if (comparison->keep_cursors)
         return;
     /* What is settled beyond now was so by a clock that has been set back since. */
-    job->rewound = same && record->settled_unix_ms > comparison->now_unix_ms;
-    core_job_set_cursor(job,
-                        same && !job->rewound ? record->settled_unix_ms : comparison->now_unix_ms);
+    if (same && record->settled_unix_ms > comparison->now_unix_ms)
+        core_supervisor_note_rewind(comparison->supervisor, comparison->now_unix_ms,
+                                    comparison->now_unix_ms);
+    else if (same)
+        core_job_set_cursor(job, record->settled_unix_ms);
 }
 
 /* In a transaction: jobs that are new or were edited begin now; those that are gone, if they ever
@@ -110,6 +113,7 @@ static enum rc_code settle_jobs(struct core_supervisor *supervisor, struct core_
                                 bool at_start, struct rc_error *err)
 {
     struct comparison comparison = {
+        .supervisor = supervisor,
         .jobs = jobs,
         .now_unix_ms = supervisor->seen_unix_ms,
         .is_known = rc_calloc(jobs->count + 1, sizeof(bool)),

@@ -34,7 +34,7 @@ static bool has_work(const struct core_supervisor *supervisor, int64_t now_unix_
     const struct core_plan none = { .starting = 0 };
     const struct core_heap_item *due = core_heap_first(&supervisor->jobs->due);
 
-    if (supervisor->runs.to_write)
+    if (supervisor->runs.to_write || supervisor->rewind.is_unwritten)
         return true;
     if (supervisor->stop_calls)
         return false;
@@ -173,9 +173,17 @@ static void undo(struct core_supervisor *supervisor, struct core_plan *plan)
         touched->job->cursor_unix_ms = touched->cursor_unix_ms;
         touched->job->next_unix_ms = touched->next_unix_ms;
         touched->job->startup_due = touched->startup_due;
-        touched->job->rewound = touched->rewound;
         core_supervisor_schedule_job(supervisor, touched->job);
     }
+}
+
+/* Before all else: what else is written is of the time that the clock shows now. */
+static enum rc_code write_rewind(struct core_supervisor *supervisor, struct rc_error *err)
+{
+    if (!supervisor->rewind.is_unwritten)
+        return RC_OK;
+    return core_ledger_rewind(supervisor->ledger, supervisor->rewind.from_unix_ms,
+                              supervisor->rewind.to_unix_ms, err);
 }
 
 enum rc_code core_supervisor_write(struct core_supervisor *supervisor, core_plan_fn *fn,
@@ -187,7 +195,9 @@ enum rc_code core_supervisor_write(struct core_supervisor *supervisor, core_plan
     plan.last = &plan.first;
     code = core_supervisor_begin(supervisor, err);
     if (code == RC_OK) {
-        code = fn(supervisor, &plan, context, err);
+        code = write_rewind(supervisor, err);
+        if (code == RC_OK)
+            code = fn(supervisor, &plan, context, err);
         if (code == RC_OK)
             code = core_ledger_commit(supervisor->ledger, err);
         else
@@ -195,6 +205,7 @@ enum rc_code core_supervisor_write(struct core_supervisor *supervisor, core_plan
     }
     if (code == RC_OK) {
         supervisor->away_backoff.pause_ms = 0;
+        supervisor->rewind.is_unwritten = false;
         apply(supervisor, &plan);
     } else {
         undo(supervisor, &plan);

@@ -176,6 +176,21 @@ def test_a_clock_that_was_wrong_and_is_set_back(make, clock):
                                         slot_unix_ms=(START + 31 * MINUTE) // five * five))
 
 
+def test_a_slot_is_not_lost_with_the_memory_of_a_clock_set_back(make, clock):
+    """A job that was new by a clock that ran ahead has its slots from when that was set right: also
+    if the daemon that saw it set right dies, and nobody is there when the slot comes."""
+    clock.set(START + 2 * HOUR)
+    daemon = make('a: {plugin: noop, schedule: "0 * * * *"}', clock=clock)
+    clock.set(START)  # so that its first slot is at 15:00
+    daemon.wait_for(lambda: "clock went back" in daemon.text())
+    assert daemon.ask("GET", "/healthcheck/is-ready")[0] == 200  # behind the turn in which it saw
+    daemon.kill()
+    clock.set(START + HOUR)
+    daemon.start()
+    slots = [START // HOUR * HOUR + HOUR]
+    daemon.wait_for(lambda: [r["slot_unix_ms"] for r in daemon.runs("a")] == slots)
+
+
 def test_per_second_for_a_day(make, clock):
     daemon = make('a: {plugin: noop, schedule: "* * * * * *", misfire: skip}', ALL_HISTORY, clock)
     daemon.wait_for(lambda: daemon.runs("a", status="succeeded"))

@@ -297,6 +297,10 @@ static void jobs_are_settled_and_paused(void **state)
     expect_ok(core_ledger_pause(ledger, "a", 130, "you", &changed, &err));
     assert_false(changed);
     assert_string_equal(jobs(ledger), "a:f1:110:120:me ");
+    expect_ok(core_ledger_rewind(ledger, 111, 105, &err));
+    assert_string_equal(jobs(ledger), "a:f1:110:120:me ");
+    expect_ok(core_ledger_rewind(ledger, 110, 105, &err));
+    assert_string_equal(jobs(ledger), "a:f1:105:120:me ");
     expect_ok(core_ledger_put_job(ledger, "a", "f2", 50, &err));
     assert_string_equal(jobs(ledger), "a:f2:50:120:me ");
     expect_ok(core_ledger_resume(ledger, "a", &changed, &err));
