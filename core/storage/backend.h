@@ -26,7 +26,10 @@ struct core_place_in_store {
     const char *bucket;                         /* NUL-terminated, empty for file */
     const char *key;
     const char *version; /* one version of a versioned object; NULL: the current one */
-    size_t root_len;     /* bytes of 'key' put in front by a mapping, with the slash; 0: none */
+    /* Of a removal: only while it has this entity tag, else RC_CONFLICT; a store that cannot look
+       at it removes regardless. NULL: regardless. */
+    const char *remove_if_match;
+    size_t root_len; /* bytes of 'key' put in front by a mapping, with the slash; 0: none */
     const struct core_cancel *cancel;
 };
 
@@ -93,6 +96,8 @@ struct core_listing_ops {
 struct core_reader_ops {
     enum rc_code (*read)(struct rc_reader *, void *, size_t, size_t *, struct rc_error *);
     void (*close)(struct rc_reader *);
+    /* Optional: what the answer said of the whole object. NULL: stat() has to be asked. */
+    enum rc_code (*detail)(struct rc_reader *, struct core_object_detail *, struct rc_error *);
 };
 struct core_writer_ops {
     enum rc_code (*write)(struct rc_writer *, const void *, size_t, struct rc_error *);

@@ -1,6 +1,7 @@
 /*
  * The file backend: its table, and how an object is looked at, read and written. What a
- * change of the tree needs is in file_publish.c, listings in file_list.c, copies in file_copy.c.
+ * change of the tree needs is in file_publish.c, listings in file_list.c, copies in file_copy.c,
+ * writes in parts in file_parts.c.
  */
 #include <storage/file.h>
 
@@ -124,13 +125,16 @@ static const struct core_reader_ops reader_ops = {
     .close = reader_close,
 };
 
-static enum rc_code check_match(const char *path, const struct rc_stat *found, const char *if_match,
-                                struct rc_error *err)
+enum rc_code core_file_check_match(const char *path, const struct stat *st, const char *if_match,
+                                   struct rc_error *err)
 {
-    if (!if_match || rc_str_eq(found->etag, if_match))
+    struct rc_stat found;
+
+    core_file_describe(st, &found);
+    if (!if_match || rc_str_eq(found.etag, if_match))
         return RC_OK;
     return rc_fail(err, RC_CONFLICT, "'%s' was replaced meanwhile (entity tag %s, not %s)", path,
-                   found->etag, if_match);
+                   found.etag, if_match);
 }
 
 static enum rc_code file_open(const struct core_place_in_store *place,
@@ -139,7 +143,6 @@ static enum rc_code file_open(const struct core_place_in_store *place,
 {
     RC_CLEANUP(core_fd_close) int fd = -1;
     struct file_reader *reader;
-    struct rc_stat found;
     struct stat st;
 
     if (check_version(place, err))
@@ -150,21 +153,20 @@ static enum rc_code file_open(const struct core_place_in_store *place,
         return look_failed(place->key, errno, err);
     if (fstat(fd, &st) != 0)
         return rc_fail_errno(err, errno, "'%s'", place->key);
-    if (check_object(place->key, &st, err))
-        return err->code;
-    core_file_describe(&st, &found);
-    if (check_match(place->key, &found, range->if_match, err))
+    if (check_object(place->key, &st, err) ||
+        core_file_check_match(place->key, &st, range->if_match, err))
         return err->code;
 
     reader = rc_malloc(sizeof(*reader));
     *reader = (struct file_reader){
-        .base = { .ops = &reader_ops, .stat = found },
+        .base = { .ops = &reader_ops },
         .cancel = place->cancel,
         .path = rc_strdup(place->key),
         .fd = fd,
         .offset_bytes = range->offset_bytes,
         .left_bytes = range->len_bytes < 0 ? INT64_MAX : range->len_bytes,
     };
+    core_file_describe(&st, &reader->base.stat);
     fd = -1; /* the reader's now */
     *out = &reader->base;
     return RC_OK;
@@ -237,8 +239,8 @@ static enum rc_code writer_commit(struct rc_writer *base, struct rc_error *err)
 
     if (writer_check(writer, err) || writer_flush(writer, err))
         return err->code;
-    writer->committed =
-        core_file_publish(&writer->place, &writer->temp, writer->if_match, err) == RC_OK;
+    writer->committed = core_file_publish(&writer->place, &writer->temp, writer->if_match,
+                                          &base->stat, err) == RC_OK;
     writer->failed = !writer->committed;
     return writer->committed ? RC_OK : err->code;
 }
@@ -298,6 +300,8 @@ static enum rc_code remove_object(const struct core_place_in_store *place, bool 
         return err->code;
     if (held.kind != CORE_FILE_OBJECT)
         return RC_OK; /* there is no object of that name, as was wanted */
+    if (core_file_check_match(place->key, &held.st, place->remove_if_match, err))
+        return err->code;
     if (unlink(place->key) != 0 && errno != ENOENT)
         return rc_fail_errno(err, errno, "remove '%s'", place->key);
     *removed = true;
@@ -350,6 +354,7 @@ const struct core_storage_ops core_storage_file = {
     .open = file_open,
     .create = file_create,
     .remove = core_file_remove,
+    .begin_parts = core_file_begin_parts,
     .copy = core_file_copy,
     .move = core_file_move,
 };

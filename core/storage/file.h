@@ -39,6 +39,9 @@ RC_MUST_CHECK enum rc_code core_file_hold(const char *path, const struct core_ca
 void core_file_release(struct core_file_held *held);
 
 void core_file_describe(const struct stat *st, struct rc_stat *out);
+/* RC_CONFLICT: the object at 'path' was replaced. 'if_match' may be NULL. */
+RC_MUST_CHECK enum rc_code core_file_check_match(const char *path, const struct stat *st,
+                                                 const char *if_match, struct rc_error *err);
 
 /* Whether the system call failed because nothing is, or can be, at the path. */
 bool core_file_is_missing(int error_number);
@@ -55,10 +58,10 @@ RC_MUST_CHECK enum rc_code core_file_check_key(const char *key, struct rc_error 
 /* A temporary for the object at 'place', in directories that are made if they are missing. */
 RC_MUST_CHECK enum rc_code core_file_open_temp(const struct core_place_in_store *place,
                                                struct core_temp_file *out, struct rc_error *err);
-/* Publishes it under the condition 'if_match', as rc_storage_put(). */
+/* Publishes it under the condition 'if_match', as rc_storage_put(). 'written' may be NULL. */
 RC_MUST_CHECK enum rc_code core_file_publish(const struct core_place_in_store *place,
                                              struct core_temp_file *temp, const char *if_match,
-                                             struct rc_error *err);
+                                             struct rc_stat *written, struct rc_error *err);
 /*
  * Makes way for an object where, inside a mapped bucket, only empty directories are; else
  * RC_INVALID.
@@ -77,6 +80,9 @@ RC_MUST_CHECK enum rc_code core_file_make_parent(const char *path, struct rc_err
 RC_MUST_CHECK enum rc_code core_file_list(const struct core_place_in_store *prefix,
                                           const struct core_list_options *options,
                                           struct rc_listing **out, struct rc_error *err);
+RC_MUST_CHECK enum rc_code core_file_begin_parts(const struct core_place_in_store *place,
+                                                 const struct rc_put_options *options,
+                                                 struct core_parts **out, struct rc_error *err);
 RC_MUST_CHECK enum rc_code core_file_remove(const struct core_place_in_store *places, size_t count,
                                             const struct core_remove_report *report,
                                             struct rc_error *err);

@@ -86,18 +86,13 @@ static enum rc_code copy_content(int source, struct core_temp_file *target,
 static enum rc_code check_source(const char *path, int fd, const char *if_match,
                                  struct rc_error *err)
 {
-    struct rc_stat found;
     struct stat st;
 
     if (!if_match)
         return RC_OK;
     if (fstat(fd, &st) != 0)
         return rc_fail_errno(err, errno, "'%s'", path);
-    core_file_describe(&st, &found);
-    if (rc_str_eq(found.etag, if_match))
-        return RC_OK;
-    return rc_fail(err, RC_CONFLICT, "'%s' was replaced meanwhile (entity tag %s, not %s)", path,
-                   found.etag, if_match);
+    return core_file_check_match(path, &st, if_match, err);
 }
 
 enum rc_code core_file_copy(const struct core_place_in_store *source,
@@ -107,16 +102,13 @@ enum rc_code core_file_copy(const struct core_place_in_store *source,
 {
     RC_CLEANUP(core_fd_close) int fd = -1;
     RC_CLEANUP(core_temp_file_close) struct core_temp_file temp = CORE_TEMP_FILE_INIT;
-    struct stat st;
 
     if (open_source(source->key, &fd, err) ||
         check_source(source->key, fd, options->source_if_match, err) ||
         core_file_open_temp(target, &temp, err) || copy_content(fd, &temp, target->cancel, err) ||
         check_source(source->key, fd, options->source_if_match, err) ||
-        core_file_publish(target, &temp, options->if_match, err))
+        core_file_publish(target, &temp, options->if_match, written, err))
         return err->code;
-    if (written && fstat(temp.fd, &st) == 0)
-        core_file_describe(&st, written);
     return RC_OK;
 }
 

@@ -164,12 +164,17 @@ enum rc_code core_file_open_temp(const struct core_place_in_store *place,
  * The kernel's own time stamps may stand still for milliseconds, in which a file could be replaced
  * twice and get its inode number back: the entity tag needs a finer clock.
  */
-static enum rc_code stamp(const struct core_temp_file *temp, struct rc_error *err)
+static enum rc_code stamp(const struct core_temp_file *temp, struct rc_stat *written,
+                          struct rc_error *err)
 {
     struct timespec times[2] = { { .tv_nsec = UTIME_OMIT } };
+    struct stat st;
 
-    if (clock_gettime(CLOCK_REALTIME, &times[1]) != 0 || futimens(temp->fd, times) != 0)
+    if (clock_gettime(CLOCK_REALTIME, &times[1]) != 0 || futimens(temp->fd, times) != 0 ||
+        fstat(temp->fd, &st) != 0)
         return rc_fail_errno(err, errno, "set the time of '%s'", temp->target);
+    if (written)
+        core_file_describe(&st, written);
     return RC_OK;
 }
 
@@ -265,11 +270,11 @@ static enum rc_code publish_absent(const struct core_place_in_store *place,
 }
 
 enum rc_code core_file_publish(const struct core_place_in_store *place, struct core_temp_file *temp,
-                               const char *if_match, struct rc_error *err)
+                               const char *if_match, struct rc_stat *written, struct rc_error *err)
 {
     bool again = true;
 
-    if (stamp(temp, err))
+    if (stamp(temp, written, err))
         return err->code;
     /* The slow part comes before the lock is taken. */
     if (fsync(temp->fd) != 0)

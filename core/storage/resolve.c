@@ -21,10 +21,15 @@ static bool has_scheme(const struct rc_uri *uri, const char *scheme)
     return strlen(scheme) == uri->scheme_len && memcmp(scheme, uri->scheme, uri->scheme_len) == 0;
 }
 
-static const struct core_storage_ops *find_backend(const struct rc_uri *uri)
+/* With an HMAC key Google's buckets are reached as Amazon's are. */
+static const struct core_storage_ops *find_backend(const struct rc_uri *uri,
+                                                   const struct core_store_settings *settings)
 {
+    bool interoperable = settings && settings->access_key_id && has_scheme(uri, "gs");
+
     for (size_t i = 0; i < RC_ARRAY_LEN(backends); i++)
-        if (has_scheme(uri, backends[i]->scheme))
+        if (interoperable ? rc_str_eq(backends[i]->scheme, "s3")
+                          : has_scheme(uri, backends[i]->scheme))
             return backends[i];
     return NULL;
 }
@@ -150,9 +155,15 @@ enum rc_code core_resolve(const struct core_storage *storage, const char *uri,
     out->uri = rc_strdup(uri);
     if (follow(storage, uri, out, &parts, &mapped, err))
         return err->code;
-    out->ops = find_backend(&parts);
+    out->ops = find_backend(&parts, out->place.settings);
     if (!out->ops)
         return unsupported(&parts, out->uri, err);
+    if (!storage->remote && !(out->ops->capabilities & CORE_STORAGE_LOCAL))
+        return rc_fail(
+            err, RC_UNSUPPORTED,
+            "'%s' lies in a remote store, and only this machine is reached here; map the "
+            "bucket '%.*s' to another place under 'storage:' (bucket, url)",
+            out->uri, (int)parts.bucket_len, parts.bucket);
 
     out->bucket = rc_strndup(parts.bucket, parts.bucket_len);
     out->place.uri = out->uri;

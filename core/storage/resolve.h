@@ -37,4 +37,22 @@ RC_MUST_CHECK enum rc_code core_resolve(const struct core_storage *storage, cons
                                         struct core_resolved *out, struct rc_error *err);
 void core_resolved_clear(struct core_resolved *resolved);
 
+/* ---- the defaults for what backends leave out, of storage.c ---------------------------------- */
+
+/* Whether the backend's own copy() reaches both. */
+bool core_place_is_same_store(const struct core_resolved *source,
+                              const struct core_resolved *target);
+/*
+ * The attributes of an object of which 'reader' (may be NULL) is reading; asks the store if the
+ * reader does not know. There are none on this machine.
+ */
+RC_MUST_CHECK enum rc_code core_place_read_attributes(const struct core_resolved *source,
+                                                      struct rc_reader *reader,
+                                                      struct core_object_detail *detail,
+                                                      struct rc_error *err);
+/* 'written' may be NULL. */
+RC_MUST_CHECK enum rc_code core_place_put(const struct core_resolved *at, const void *data,
+                                          size_t len, const struct rc_put_options *options,
+                                          struct rc_stat *written, struct rc_error *err);
+
 #endif

@@ -93,9 +93,9 @@ static const struct core_listing_ops named_listing_ops = {
     .close = named_close,
 };
 
-enum rc_code core_storage_list(struct core_storage *storage, const char *prefix,
-                               const struct rc_list_options *options, struct rc_listing **out,
-                               struct rc_error *err)
+enum rc_code core_storage_list_with(struct core_storage *storage, const char *prefix,
+                                    const struct core_list_options *options,
+                                    struct rc_listing **out, struct rc_error *err)
 {
     CORE_RESOLVED_AUTO(at);
     struct rc_listing *inner;
@@ -105,9 +105,7 @@ enum rc_code core_storage_list(struct core_storage *storage, const char *prefix,
     *out = NULL;
     if (resolve(storage, prefix, &at, err) || rc_uri_split(prefix, &parts, err))
         return err->code;
-    const struct core_list_options all = { .plain =
-                                               options ? *options : (struct rc_list_options){ 0 } };
-    if (at.ops->list(&at.place, &all, &inner, err))
+    if (at.ops->list(&at.place, options, &inner, err))
         return err->code;
 
     listing = rc_malloc(sizeof(*listing));
@@ -125,13 +123,31 @@ enum rc_code core_storage_list(struct core_storage *storage, const char *prefix,
     return RC_OK;
 }
 
+enum rc_code core_storage_list(struct core_storage *storage, const char *prefix,
+                               const struct rc_list_options *options, struct rc_listing **out,
+                               struct rc_error *err)
+{
+    struct core_list_options all = { 0 };
+
+    if (options)
+        all.plain = *options;
+    return core_storage_list_with(storage, prefix, &all, out, err);
+}
+
+enum rc_code core_listing_next_listed(struct rc_listing *listing, const struct core_listed **listed,
+                                      struct rc_error *err)
+{
+    *listed = NULL;
+    return listing->ops->next(listing, listed, err);
+}
+
 enum rc_code core_listing_next(struct rc_listing *listing, const struct rc_object **object,
                                struct rc_error *err)
 {
     const struct core_listed *listed;
 
     *object = NULL;
-    if (listing->ops->next(listing, &listed, err))
+    if (core_listing_next_listed(listing, &listed, err))
         return err->code;
     if (listed)
         *object = &listed->object;
@@ -146,36 +162,57 @@ void core_listing_close(struct rc_listing *listing)
 
 /* ---- reading ------------------------------------------------------------------------------ */
 
-enum rc_code core_storage_stat(struct core_storage *storage, const char *uri, struct rc_stat *out,
-                               struct rc_error *err)
+void core_object_detail_clear(struct core_object_detail *detail)
+{
+    core_arena_clear(&detail->arena);
+    *detail = (struct core_object_detail)CORE_OBJECT_DETAIL_INIT;
+}
+
+enum rc_code core_storage_stat_with(struct core_storage *storage, const char *uri,
+                                    const char *version, struct rc_stat *out,
+                                    struct core_object_detail *detail, struct rc_error *err)
 {
     CORE_RESOLVED_AUTO(at);
 
     if (resolve(storage, uri, &at, err))
         return err->code;
-    return at.ops->stat(&at.place, out, NULL, err);
+    at.place.version = version;
+    return at.ops->stat(&at.place, out, detail, err);
 }
 
-static enum rc_code open_place(const struct core_resolved *at, int64_t offset_bytes,
-                               int64_t len_bytes, struct rc_reader **out, struct rc_error *err)
+enum rc_code core_storage_stat(struct core_storage *storage, const char *uri, struct rc_stat *out,
+                               struct rc_error *err)
 {
-    if (offset_bytes < 0 || len_bytes < -1)
-        return rc_fail(err, RC_INVALID, "'%s' has no range of %lld bytes from %lld on", at->uri,
-                       (long long)len_bytes, (long long)offset_bytes);
-    return at->ops->open(
-        &at->place, &(struct core_range){ .offset_bytes = offset_bytes, .len_bytes = len_bytes },
-        out, err);
+    return core_storage_stat_with(storage, uri, NULL, out, NULL, err);
 }
 
-enum rc_code core_storage_open(struct core_storage *storage, const char *uri, int64_t offset_bytes,
-                               int64_t len_bytes, struct rc_reader **out, struct rc_error *err)
+enum rc_code core_storage_open_with(struct core_storage *storage, const char *uri,
+                                    const char *version, const struct core_range *range,
+                                    struct rc_reader **out, struct rc_error *err)
 {
     CORE_RESOLVED_AUTO(at);
 
     *out = NULL;
     if (resolve(storage, uri, &at, err))
         return err->code;
-    return open_place(&at, offset_bytes, len_bytes, out, err);
+    if (range->offset_bytes < 0 || range->len_bytes < -1)
+        return rc_fail(err, RC_INVALID, "'%s' has no range of %lld bytes from %lld on", at.uri,
+                       (long long)range->len_bytes, (long long)range->offset_bytes);
+    at.place.version = version;
+    return at.ops->open(&at.place, range, out, err);
+}
+
+enum rc_code core_storage_open(struct core_storage *storage, const char *uri, int64_t offset_bytes,
+                               int64_t len_bytes, struct rc_reader **out, struct rc_error *err)
+{
+    const struct core_range range = { .offset_bytes = offset_bytes, .len_bytes = len_bytes };
+
+    return core_storage_open_with(storage, uri, NULL, &range, out, err);
+}
+
+const struct rc_stat *core_reader_stat(const struct rc_reader *reader)
+{
+    return &reader->stat;
 }
 
 enum rc_code core_reader_read(struct rc_reader *reader, void *data, size_t capacity, size_t *len,
@@ -246,21 +283,57 @@ enum rc_code core_storage_get(struct core_storage *storage, const char *uri, str
 
 /* ---- writing ------------------------------------------------------------------------------ */
 
+/* What the caller knows of the options, which may have been compiled when there were fewer. */
+static struct rc_put_options known_options(const struct rc_put_options *given)
+{
+    struct rc_put_options all = { .size_bytes = -1 };
+
+    if (given)
+        memcpy(&all, given, given->struct_bytes < sizeof(all) ? given->struct_bytes : sizeof(all));
+    all.struct_bytes = sizeof(all);
+    return all;
+}
+
+/* The way to a write: the place, and whether its store can hold the condition. */
+static enum rc_code resolve_target(struct core_storage *storage, const char *uri,
+                                   const char *if_match, struct core_resolved *at,
+                                   struct rc_error *err)
+{
+    if (resolve(storage, uri, at, err))
+        return err->code;
+    if (if_match && !(at->ops->capabilities & CORE_STORAGE_CONDITIONAL_PUT))
+        return rc_fail(err, RC_UNSUPPORTED, "'%s' lies in a store without conditional writes", uri);
+    return RC_OK;
+}
+
+enum rc_code core_storage_create_with(struct core_storage *storage, const char *uri,
+                                      const struct rc_put_options *options, struct rc_writer **out,
+                                      struct rc_error *err)
+{
+    CORE_RESOLVED_AUTO(at);
+    const struct rc_put_options all = known_options(options);
+
+    *out = NULL;
+    if (resolve_target(storage, uri, all.if_match, &at, err))
+        return err->code;
+    return at.ops->create(&at.place, &all, out, err);
+}
+
 enum rc_code core_storage_create(struct core_storage *storage, const char *uri,
                                  const char *if_match, struct rc_writer **out, struct rc_error *err)
 {
-    CORE_RESOLVED_AUTO(at);
+    const struct rc_put_options options = {
+        .struct_bytes = sizeof(options),
+        .if_match = if_match,
+        .size_bytes = -1,
+    };
 
-    *out = NULL;
-    if (resolve(storage, uri, &at, err))
-        return err->code;
-    if (if_match && !(at.ops->capabilities & CORE_STORAGE_CONDITIONAL_PUT))
-        return rc_fail(err, RC_UNSUPPORTED, "'%s' lies in a store without conditional writes", uri);
-    return at.ops->create(&at.place,
-                          &(struct rc_put_options){ .struct_bytes = sizeof(struct rc_put_options),
-                                                    .if_match = if_match,
-                                                    .size_bytes = -1 },
-                          out, err);
+    return core_storage_create_with(storage, uri, &options, out, err);
+}
+
+const struct rc_stat *core_writer_stat(const struct rc_writer *writer)
+{
+    return &writer->stat;
 }
 
 enum rc_code core_writer_write(struct rc_writer *writer, const void *data, size_t len,
@@ -280,57 +353,142 @@ void core_writer_close(struct rc_writer *writer)
         writer->ops->close(writer);
 }
 
-enum rc_code core_storage_put(struct core_storage *storage, const char *uri, const void *data,
-                              size_t len, const char *if_match, struct rc_error *err)
+enum rc_code core_place_put(const struct core_resolved *at, const void *data, size_t len,
+                            const struct rc_put_options *options, struct rc_stat *written,
+                            struct rc_error *err)
 {
     RC_CLEANUP(close_writer) struct rc_writer *writer = NULL;
 
-    if (core_storage_create(storage, uri, if_match, &writer, err) ||
-        core_writer_write(writer, data, len, err))
+    if (at->ops->put)
+        return at->ops->put(&at->place, data, len, options, written, err);
+    if (at->ops->create(&at->place, options, &writer, err) ||
+        core_writer_write(writer, data, len, err) || core_writer_commit(writer, err))
         return err->code;
-    return core_writer_commit(writer, err);
+    if (written)
+        *written = writer->stat;
+    return RC_OK;
+}
+
+enum rc_code core_storage_put_with(struct core_storage *storage, const char *uri, const void *data,
+                                   size_t len, const struct rc_put_options *options,
+                                   struct rc_stat *written, struct rc_error *err)
+{
+    CORE_RESOLVED_AUTO(at);
+    struct rc_put_options all = known_options(options);
+
+    if (resolve_target(storage, uri, all.if_match, &at, err))
+        return err->code;
+    all.size_bytes = (int64_t)len;
+    return core_place_put(&at, data, len, &all, written, err);
+}
+
+enum rc_code core_storage_put(struct core_storage *storage, const char *uri, const void *data,
+                              size_t len, const char *if_match, struct rc_error *err)
+{
+    const struct rc_put_options options = { .struct_bytes = sizeof(options), .if_match = if_match };
+
+    return core_storage_put_with(storage, uri, data, len, &options, NULL, err);
 }
 
 /* ---- copy, move, remove ------------------------------------------------------------------- */
 
+bool core_place_is_same_store(const struct core_resolved *source,
+                              const struct core_resolved *target)
+{
+    return source->ops == target->ops &&
+           (!source->ops->is_same_store ||
+            source->ops->is_same_store(&source->place, &target->place));
+}
+
+enum rc_code core_place_read_attributes(const struct core_resolved *source,
+                                        struct rc_reader *reader, struct core_object_detail *detail,
+                                        struct rc_error *err)
+{
+    struct rc_stat ignored;
+
+    if (source->ops->capabilities & CORE_STORAGE_LOCAL)
+        return RC_OK;
+    if (reader && reader->ops->detail)
+        return reader->ops->detail(reader, detail, err);
+    return source->ops->stat(&source->place, &ignored, detail, err);
+}
+
+/*
+ * Reads and writes. The attributes of the source go along; those of a place on this machine are
+ * none, and there they are not kept.
+ */
 static enum rc_code copy_stream(const struct core_resolved *source,
-                                const struct core_resolved *target, struct rc_error *err)
+                                const struct core_resolved *target,
+                                const struct core_copy_options *options, struct rc_stat *written,
+                                struct rc_error *err)
 {
     RC_CLEANUP(close_reader) struct rc_reader *reader = NULL;
     RC_CLEANUP(close_writer) struct rc_writer *writer = NULL;
+    CORE_OBJECT_DETAIL_AUTO(detail);
     RC_STR_AUTO chunk = rc_malloc(COPY_CHUNK);
-    const struct rc_put_options plain = { .struct_bytes = sizeof(plain), .size_bytes = -1 };
+    const struct core_range whole = { .len_bytes = -1, .if_match = options->source_if_match };
+    struct rc_put_options put = {
+        .struct_bytes = sizeof(put),
+        .if_match = options->if_match,
+        .attributes = options->attributes,
+    };
     size_t len;
 
-    if (open_place(source, 0, /* len_bytes = */ -1, &reader, err) ||
-        target->ops->create(&target->place, &plain, &writer, err))
+    if (source->ops->open(&source->place, &whole, &reader, err))
+        return err->code;
+    if (!put.attributes && !(target->ops->capabilities & CORE_STORAGE_LOCAL)) {
+        if (core_place_read_attributes(source, reader, &detail, err))
+            return err->code;
+        /* The classes of one store mean nothing to another. */
+        detail.attributes.storage_class = NULL;
+        put.attributes = &detail.attributes;
+    }
+    put.size_bytes = reader->stat.size_bytes;
+    if (target->ops->create(&target->place, &put, &writer, err))
         return err->code;
     do {
         if (core_reader_read(reader, chunk, COPY_CHUNK, &len, err) ||
             core_writer_write(writer, chunk, len, err))
             return err->code;
     } while (len > 0);
-    return core_writer_commit(writer, err);
+    if (core_writer_commit(writer, err))
+        return err->code;
+    if (written)
+        *written = writer->stat;
+    return RC_OK;
 }
 
 static enum rc_code copy_place(const struct core_resolved *source,
-                               const struct core_resolved *target, struct rc_error *err)
+                               const struct core_resolved *target,
+                               const struct core_copy_options *options, struct rc_stat *written,
+                               struct rc_error *err)
 {
-    if (source->ops == target->ops && source->ops->copy)
-        return source->ops->copy(&source->place, &target->place,
-                                 &(struct core_copy_options){ .size_bytes = -1 }, NULL, err);
-    return copy_stream(source, target, err);
+    if (source->ops->copy && core_place_is_same_store(source, target))
+        return source->ops->copy(&source->place, &target->place, options, written, err);
+    return copy_stream(source, target, options, written, err);
+}
+
+enum rc_code core_storage_copy_with(struct core_storage *storage, const char *source,
+                                    const char *version, const char *target,
+                                    const struct core_copy_options *options,
+                                    struct rc_stat *written, struct rc_error *err)
+{
+    CORE_RESOLVED_AUTO(from);
+    CORE_RESOLVED_AUTO(to);
+
+    if (resolve(storage, source, &from, err) ||
+        resolve_target(storage, target, options->if_match, &to, err))
+        return err->code;
+    from.place.version = version;
+    return copy_place(&from, &to, options, written, err);
 }
 
 enum rc_code core_storage_copy(struct core_storage *storage, const char *source, const char *target,
                                struct rc_error *err)
 {
-    CORE_RESOLVED_AUTO(from);
-    CORE_RESOLVED_AUTO(to);
+    const struct core_copy_options plain = { .size_bytes = -1 };
 
-    if (resolve(storage, source, &from, err) || resolve(storage, target, &to, err))
-        return err->code;
-    return copy_place(&from, &to, err);
+    return core_storage_copy_with(storage, source, NULL, target, &plain, NULL, err);
 }
 
 enum rc_code core_storage_move(struct core_storage *storage, const char *source, const char *target,
@@ -338,6 +496,7 @@ enum rc_code core_storage_move(struct core_storage *storage, const char *source,
 {
     CORE_RESOLVED_AUTO(from);
     CORE_RESOLVED_AUTO(to);
+    struct core_copy_options options = { .size_bytes = -1 };
     struct rc_stat stat;
 
     if (resolve(storage, source, &from, err) || resolve(storage, target, &to, err))
@@ -345,56 +504,108 @@ enum rc_code core_storage_move(struct core_storage *storage, const char *source,
     /* To copy an object onto itself and then remove it would lose it. */
     if (rc_str_eq(from.uri, to.uri))
         return from.ops->stat(&from.place, &stat, NULL, err);
-    if (from.ops == to.ops && from.ops->move)
+    if (from.ops->move && core_place_is_same_store(&from, &to))
         return from.ops->move(&from.place, &to.place, err);
-    if (copy_place(&from, &to, err))
+
+    /* What is removed has to be what was copied. */
+    if (from.ops->stat(&from.place, &stat, NULL, err))
         return err->code;
+    options.source_if_match = stat.etag;
+    options.size_bytes = stat.size_bytes;
+    if (copy_place(&from, &to, &options, NULL, err))
+        return err->code;
+    from.place.remove_if_match = stat.etag;
     if (from.ops->remove(&from.place, 1, NULL, err))
         return rc_context(err, "copied, but the source stays");
     return RC_OK;
 }
 
-/* The longest run of URIs from 'uris' on that one backend can remove at once; clears them all. */
-static enum rc_code remove_batch(struct core_storage *storage, const char *const *uris,
-                                 size_t count, size_t *removed, struct core_resolved *at,
-                                 struct core_place_in_store *places, struct rc_error *err)
+/* A removal of many, in batches of what one backend takes at once. */
+struct removal {
+    struct core_storage *storage;
+    const char *const *uris;
+    const char *const *versions;
+    size_t first; /* of the batch */
+    const struct core_remove_report *report;
+    struct core_resolved *at;
+    struct core_place_in_store *places;
+};
+
+/* A batch counts from its own begin, the caller from that of the whole. */
+static void tell_failed(void *context, size_t index, const struct rc_error *err)
 {
+    const struct removal *removal = context;
+
+    removal->report->failed(removal->report->context, removal->first + index, err);
+}
+
+/* The longest run of at most 'count' places that one backend removes at once; clears them all. */
+static enum rc_code remove_batch(struct removal *removal, size_t count, size_t *removed,
+                                 struct rc_error *err)
+{
+    const struct core_remove_report report = { .failed = tell_failed, .context = removal };
+    struct core_resolved *at = removal->at;
     size_t found = 0;
     enum rc_code code = RC_OK;
 
     while (found < count && !code) {
-        code = resolve(storage, uris[found], &at[found], err);
+        code = resolve(removal->storage, removal->uris[removal->first + found], &at[found], err);
         if (code || at[found].ops != at[0].ops)
             break;
-        places[found] = at[found].place;
+        if (removal->versions)
+            at[found].place.version = removal->versions[removal->first + found];
+        removal->places[found] = at[found].place;
         found++;
     }
     if (!code)
-        code = at[0].ops->remove(places, found, NULL, err);
+        code = at[0].ops->remove(removal->places, found, removal->report ? &report : NULL, err);
     *removed = found;
     for (size_t i = 0; i < count; i++)
         core_resolved_clear(&at[i]);
     return code;
 }
 
+enum rc_code core_storage_remove_with(struct core_storage *storage, const char *const *uris,
+                                      const char *const *versions, size_t count,
+                                      const struct core_remove_report *report, struct rc_error *err)
+{
+    size_t batch = count < REMOVE_BATCH ? count : REMOVE_BATCH;
+    struct removal removal = {
+        .storage = storage,
+        .uris = uris,
+        .versions = versions,
+        .report = report,
+        .at = rc_calloc(batch + 1, sizeof(*removal.at)),
+        .places = rc_calloc(batch + 1, sizeof(*removal.places)),
+    };
+    enum rc_code code = RC_OK;
+
+    while (removal.first < count && !code) {
+        size_t left = count - removal.first, removed;
+
+        code = remove_batch(&removal, left < batch ? left : batch, &removed, err);
+        removal.first += removed;
+    }
+    free(removal.places);
+    free(removal.at);
+    return code;
+}
+
 enum rc_code core_storage_remove(struct core_storage *storage, const char *const *uris,
                                  size_t count, struct rc_error *err)
 {
-    size_t batch = count < REMOVE_BATCH ? count : REMOVE_BATCH;
-    struct core_resolved *at = rc_calloc(batch + 1, sizeof(*at));
-    struct core_place_in_store *places = rc_calloc(batch + 1, sizeof(*places));
-    enum rc_code code = RC_OK;
-    size_t removed;
+    return core_storage_remove_with(storage, uris, NULL, count, NULL, err);
+}
 
-    for (size_t done = 0; done < count && !code; done += removed) {
-        size_t left = count - done;
+enum rc_code core_storage_sweep(struct core_storage *storage, const char *prefix,
+                                int64_t before_unix_ms, int64_t *swept, struct rc_error *err)
+{
+    CORE_RESOLVED_AUTO(at);
 
-        code = remove_batch(storage, uris + done, left < batch ? left : batch, &removed, at, places,
-                            err);
-    }
-    free(places);
-    free(at);
-    return code;
+    *swept = 0;
+    if (resolve(storage, prefix, &at, err))
+        return err->code;
+    return at.ops->sweep ? at.ops->sweep(&at.place, before_unix_ms, swept, err) : RC_OK;
 }
 
 enum rc_code core_storage_local_path(struct core_storage *storage, const char *uri,

@@ -19,6 +19,14 @@
 struct core_remote;
 struct core_storage;
 
+/* What the functions below with more options take and give; see storage/backend.h. */
+struct core_list_options;
+struct core_listed;
+struct core_range;
+struct core_object_detail;
+struct core_copy_options;
+struct core_remove_report;
+
 /*
  * The settings, 'remote' (NULL: only what lies on this machine is reached) and 'cancel' (may be
  * NULL) are borrowed and outlive the storage.
@@ -65,6 +73,57 @@ RC_MUST_CHECK enum rc_code core_storage_move(struct core_storage *storage, const
 RC_MUST_CHECK enum rc_code core_storage_remove(struct core_storage *storage,
                                                const char *const *uris, size_t count,
                                                struct rc_error *err);
+
+/* ---- the same with all that a store can do --------------------------------------------------- */
+
+/* 'version' names one of a versioned object; NULL: the current one. */
+RC_MUST_CHECK enum rc_code core_storage_list_with(struct core_storage *storage, const char *prefix,
+                                                  const struct core_list_options *options,
+                                                  struct rc_listing **out, struct rc_error *err);
+RC_MUST_CHECK enum rc_code core_listing_next_listed(struct rc_listing *listing,
+                                                    const struct core_listed **listed,
+                                                    struct rc_error *err);
+/* 'detail' may be NULL. */
+RC_MUST_CHECK enum rc_code core_storage_stat_with(struct core_storage *storage, const char *uri,
+                                                  const char *version, struct rc_stat *out,
+                                                  struct core_object_detail *detail,
+                                                  struct rc_error *err);
+RC_MUST_CHECK enum rc_code core_storage_open_with(struct core_storage *storage, const char *uri,
+                                                  const char *version,
+                                                  const struct core_range *range,
+                                                  struct rc_reader **out, struct rc_error *err);
+/* Of the whole object that is read. */
+const struct rc_stat *core_reader_stat(const struct rc_reader *reader);
+
+/* 'options' may be NULL. Attributes are lost where the store has none, as on files. */
+RC_MUST_CHECK enum rc_code core_storage_create_with(struct core_storage *storage, const char *uri,
+                                                    const struct rc_put_options *options,
+                                                    struct rc_writer **out, struct rc_error *err);
+/* Of the object that was committed; an entity tag that the store did not say is empty. */
+const struct rc_stat *core_writer_stat(const struct rc_writer *writer);
+/* 'options' and 'written' may be NULL. */
+RC_MUST_CHECK enum rc_code core_storage_put_with(struct core_storage *storage, const char *uri,
+                                                 const void *data, size_t len,
+                                                 const struct rc_put_options *options,
+                                                 struct rc_stat *written, struct rc_error *err);
+/* 'version' is of the source; 'written' may be NULL. */
+RC_MUST_CHECK enum rc_code core_storage_copy_with(struct core_storage *storage, const char *source,
+                                                  const char *version, const char *target,
+                                                  const struct core_copy_options *options,
+                                                  struct rc_stat *written, struct rc_error *err);
+/*
+ * 'versions' (NULL, or one for each URI, each may be NULL). With a report every one that stays is
+ * told and the others are removed; the result is then of what ended the call.
+ */
+RC_MUST_CHECK enum rc_code core_storage_remove_with(struct core_storage *storage,
+                                                    const char *const *uris,
+                                                    const char *const *versions, size_t count,
+                                                    const struct core_remove_report *report,
+                                                    struct rc_error *err);
+/* Gives up uploads below the prefix that were begun before then and never finished. */
+RC_MUST_CHECK enum rc_code core_storage_sweep(struct core_storage *storage, const char *prefix,
+                                              int64_t before_unix_ms, int64_t *swept,
+                                              struct rc_error *err);
 
 /*
  * The local path behind a URI (a trailing slash stays), appended to 'out', after the mapping of
