@@ -1,11 +1,13 @@
 """The world of the soak: a daemon under a clock that jumps, and what disturbs it; and the checker,
 which works out by itself what had to become of every slot."""
 
+import json
 import os
 import random
 import signal
 import sqlite3
 import time
+from datetime import datetime, timezone
 
 from daemon import Clock, Daemon
 
@@ -94,8 +96,9 @@ class Soak:
         self.former = []  # versions of jobs that are no longer in effect
         self.pauses = {}  # name: [surely since, perhaps since, surely until, perhaps until]
         self.done_pauses = []
-        self.asleep = []  # (from, to): slots there may have been missed
+        self.asleep = []  # (from, to): since some time in between the daemon is awake again
         self.guards_killed = self.workers_killed = 0
+        self.diary = []  # what was done, by the daemon's clock
         self.number = 0
         for kind, share in (("second", 0.0002), ("every", 0.0005), ("minutes", 0.002),
                             ("hour", 0.01), ("day", 0.08)):
@@ -145,11 +148,50 @@ class Soak:
         self.write()
 
     def take_effect(self, perhaps_from, surely_by):
+        self.diary.append(f"until {perhaps_from}: {' '.join(job.name for job, _ in self.edited)}")
         for job, new in self.edited:
             job.until = perhaps_from
             self.former.append(job)
             new.since = surely_by
         self.edited = []
+
+    # -- the daemon
+
+    def insist(self, path):
+        """Asks for it until slots that were missed are no longer in the way."""
+        deadline = time.monotonic() + 120
+        while True:
+            before = self.clock.now()
+            status, body = self.daemon.ask("POST", path)
+            if status == 200:
+                return before
+            assert status == 503 and b"still being recorded" in body, (status, body)
+            assert time.monotonic() < deadline, body
+            time.sleep(0.1)
+
+    def next_slots(self):
+        """When each job is due next, as the daemon says."""
+        found = []
+        while len(found) < len(self.jobs):
+            status, body = self.daemon.ask("GET", f"/api/v1/jobs?limit=1000&offset={len(found)}")
+            assert status == 200, body
+            page = json.loads(body)["jobs"]
+            assert page, f"{len(found)} jobs of {len(self.jobs)}"
+            found += [job["next"] for job in page]
+        return found
+
+    def catch_up(self, seconds=180):
+        """Waits until the daemon says that it is through with all that is due by now, however slow
+        the machine; returns that time."""
+        now = self.clock.now()
+        text = datetime.fromtimestamp(now // 1000, timezone.utc).strftime("%Y-%m-%dT%H:%M:%S")
+        deadline = time.monotonic() + seconds
+        while time.monotonic() < deadline:
+            behind = sum(slot[:19] <= text for slot in self.next_slots())
+            if not behind:
+                return now
+            time.sleep(0.1)
+        raise AssertionError(f"slots up to {now} of {behind} jobs are still to be recorded")
 
     # -- what happens
 
@@ -158,25 +200,30 @@ class Soak:
         self.daemon.start()
         for job in self.jobs.values():
             job.since = self.clock.now()
-        self.asleep.append((since, self.clock.now() + 1000))
+        self.asleep.append((since, self.clock.now()))
 
     def jump(self, by):
         before = self.clock.now()
         self.clock.set(before + by)
+        jumped = self.clock.now()
         time.sleep(0.3)
+        for _ in range(2):  # between two replies it has looked at the clock
+            self.daemon.wait_until_ready()
         after = self.clock.now()
-        self.asleep.append((before - 1000 if by > 0 else after - 2000, after + 1000))
+        self.asleep.append((min(before, jumped) - 1000, after))
+        if by < 0:  # what was new by the former time is due from this one on
+            for job in self.jobs.values():
+                job.since = min(job.since, after)
 
     def reload(self):
         self.edit()
-        before = self.clock.now()
-        status, body = self.daemon.ask("POST", "/api/v1/reload")
-        assert status == 200, body
+        before = self.insist("/api/v1/reload")
         self.take_effect(before, self.clock.now())
 
     def crash(self, editing=False, jump=0):
         if editing:
-            time.sleep(1)  # so that what was due is recorded, before it is the past of another job
+            # What was due is recorded first: nobody can once it is the past of another job.
+            recorded = self.catch_up()
             self.edit()
         before = self.clock.now()
         self.daemon.kill()
@@ -184,8 +231,8 @@ class Soak:
         time.sleep(self.rng.random() * 0.5)
         self.daemon.start()
         if editing:
-            self.take_effect(before - 1000, self.clock.now())
-        self.asleep.append((before - 1000, self.clock.now() + 1000))
+            self.take_effect(recorded, self.clock.now())
+        self.asleep.append((before - 1000, self.clock.now()))
 
     def kill_some(self, which):
         guards, workers = self.daemon.family()
@@ -209,13 +256,11 @@ class Soak:
             time.sleep(6)
             held.execute("ROLLBACK")
         self.daemon.wait_until_ready()
-        self.asleep.append((before - 1000, self.clock.now() + 1000))
+        self.asleep.append((before - 1000, self.clock.now()))
 
     def pause(self):
         name = self.rng.choice(sorted(n for n in self.jobs if n not in self.pauses))
-        perhaps = self.clock.now()
-        status, body = self.daemon.ask("POST", f"/api/v1/jobs/{name}/pause")
-        assert status == 200, body
+        perhaps = self.insist(f"/api/v1/jobs/{name}/pause")
         self.pauses[name] = [self.clock.now(), perhaps, None, None]
 
     def resume(self):
@@ -223,45 +268,52 @@ class Soak:
             return
         name = self.rng.choice(sorted(self.pauses))
         pause = self.pauses.pop(name)
-        pause[2] = self.clock.now()
-        status, body = self.daemon.ask("POST", f"/api/v1/jobs/{name}/resume")
-        assert status == 200, body
+        pause[2] = self.insist(f"/api/v1/jobs/{name}/resume")
         pause[3] = self.clock.now()
         self.done_pauses.append((name, pause))
+
+    def do(self, what, *parameters, **named):
+        """Does it, and notes when that began and ended."""
+        before = self.clock.now()
+        what(*parameters, **named)
+        said = ", ".join([*map(str, parameters), *(f"{k}={v}" for k, v in named.items())])
+        self.diary.append(f"{before} to {self.clock.now()}: {what.__name__}({said})")
 
     def step(self):
         choice = self.rng.random()
         if choice < 0.35:
-            self.jump(self.rng.randrange(1, 40) * MINUTE)
+            self.do(self.jump, self.rng.randrange(1, 40) * MINUTE)
         elif choice < 0.42:
-            self.jump(-self.rng.randrange(1, 20) * MINUTE)
+            self.do(self.jump, -self.rng.randrange(1, 20) * MINUTE)
         elif choice < 0.52:
-            self.crash(jump=self.rng.choice([0, 0, 20 * MINUTE, 2 * HOUR]))
+            self.do(self.crash, jump=self.rng.choice([0, 0, 20 * MINUTE, 2 * HOUR]))
         elif choice < 0.56:
-            self.crash(editing=True)
+            self.do(self.crash, editing=True)
         elif choice < 0.64:
-            self.reload()
+            self.do(self.reload)
         elif choice < 0.74:
-            self.kill_some("guards")
+            self.do(self.kill_some, "guards")
         elif choice < 0.84:
-            self.kill_some("workers")
+            self.do(self.kill_some, "workers")
         elif choice < 0.92:
-            self.pause()
+            self.do(self.pause)
         elif choice < 0.94:
-            self.hold_database()
+            self.do(self.hold_database)
         else:
-            self.resume()
+            self.do(self.resume)
         time.sleep(self.rng.random() * 0.4)
 
     def settle(self, seconds=180):
-        """Waits until nothing waits and nothing runs but what comes each second."""
+        """Waits until nothing is due, waits or runs but what comes each second; returns the time
+        up to which that is so."""
+        end = self.catch_up(seconds)
         deadline = time.monotonic() + seconds
         while time.monotonic() < deadline:
             left = self.daemon.rows(
                 "SELECT count(*) FROM runs WHERE status IN ('due', 'started') "
                 "AND job NOT LIKE '%-second'")[0][0]
             if not left:
-                return
+                return end
             time.sleep(0.5)
         raise AssertionError(f"{left} runs are still to come: " + str(self.daemon.rows(
             "SELECT job, slot_unix_ms, status, attempt, reason FROM runs "
@@ -279,7 +331,8 @@ class Checker:
         self.soak, self.end = soak, end
         self.mistakes = []
         self.rows = soak.daemon.rows(
-            "SELECT id, job, slot_unix_ms, status, reason, attempt, attempts FROM runs")
+            "SELECT id, job, slot_unix_ms, status, reason, attempt, attempts, finished_unix_ms "
+            "FROM runs")
         if change:
             self.rows = change(self.rows)
         self.slots = {}
@@ -293,15 +346,20 @@ class Checker:
         yield from self.soak.former
         yield from self.soak.jobs.values()
 
-    def check_every_slot_has_its_row(self):
-        checked = 0
+    def needed(self):
+        """Every job and slot that has to have its row."""
         for job in self.versions():
             until = self.end if job.until is None else job.until
             for slot in job.schedule.slots(job.since, until):
-                checked += 1
-                count = len(self.slots.get((job.name, slot), []))
-                if count != 1:
-                    self.wrong(f"{job.name} ({job.schedule.text}) has {count} rows for {slot}")
+                yield job, slot
+
+    def check_every_slot_has_its_row(self):
+        checked = 0
+        for job, slot in self.needed():
+            checked += 1
+            count = len(self.slots.get((job.name, slot), []))
+            if count != 1:
+                self.wrong(f"{job.name} ({job.schedule.text}) has {count} rows for {slot}")
         return checked
 
     def check_every_row_is_a_slot(self):
@@ -314,7 +372,7 @@ class Checker:
 
     def check_every_row_has_its_end_and_reason(self):
         for row in self.rows:
-            run, job, slot, status, reason, attempt, attempts = row
+            run, job, slot, status, reason, attempt, attempts, _ = row
             if status in ("due", "started"):
                 if not job.endswith("-second"):
                     self.wrong(f"{run} of {job} has not ended: {row}")
@@ -376,16 +434,13 @@ class Checker:
             self.wrong(f"{torn} attempts were done, but are not recorded as succeeded")
 
     def check_punctual_slots_are_not_missed(self):
-        """A slot in a time in which the daemon was awake is no misfire, unless it had waited for
-        longer than its window when a daemon took it over."""
-        latest = max(to for _, to in self.soak.asleep)
-        windows = {job.name: job.options["window"] for job in self.versions()}
-        for (name, slot), rows in self.slots.items():
-            if rows[0][3] != "skipped" or rows[0][4] != "misfire":
-                continue
-            if slot + windows[name] > latest and not any(
-                    since <= slot <= to for since, to in self.soak.asleep):
-                self.wrong(f"{rows[0]}: the daemon was awake, but this is recorded as a misfire")
+        """A slot is a misfire only if the daemon was not awake some time between the slot and the
+        moment in which that was decided."""
+        for row in self.rows:
+            slot, status, reason, decided = row[2], row[3], row[4], row[7]
+            if status == "skipped" and reason == "misfire" and not any(
+                    since <= decided and slot <= to for since, to in self.soak.asleep):
+                self.wrong(f"{row}: the daemon was awake, but this is recorded as a misfire")
 
     def check_pauses(self):
         paused = {}
