@@ -41,7 +41,7 @@ struct core_http_record {
 /* What is 0 or NULL gets the default that is named with it. */
 struct core_http_client_settings {
     const char *ca_file;         /* PEM; the system's certificates */
-    const char *proxy;           /* URL; what http_proxy, https_proxy and no_proxy say */
+    const char *proxy;           /* URL, "" for none; what http_proxy, https_proxy, no_proxy say */
     unsigned connections;        /* at once to one host: 64; further requests wait for their turn */
     double requests_per_s;       /* to one host; no limit */
     unsigned attempts;           /* of one request: 5 */
@@ -53,7 +53,10 @@ struct core_http_client_settings {
     void *record_context;
 };
 
-/* The settings' texts are copied. */
+/* "GET https://host/path: 200 after 12ms, 4096 bytes received"; for every log the same. */
+void core_http_record_text(const struct core_http_record *record, struct rc_buf *out);
+
+/* The settings' texts are copied. A forked child does not use its parent's client. */
 struct core_http_client *core_http_client_new(const struct core_http_client_settings *settings);
 /* All its requests have ended. */
 void core_http_client_free(struct core_http_client *client);
@@ -89,7 +92,7 @@ struct core_http_content {
 /* What 'prepare' may change for one attempt; its additions last as long as the attempt. */
 struct core_http_draft {
     unsigned attempt;      /* from 1 */
-    const char *url;       /* borrowed from the preparer until the request ends */
+    const char *url;       /* where it goes; another is borrowed until the request ends */
     struct rc_buf headers; /* to add: "name\0value\0" one after the other */
 };
 
@@ -116,8 +119,11 @@ struct core_http_call {
     struct core_http_client *client; /* NULL: one attempt on a connection of its own */
     enum core_http_repeat repeat;
     unsigned attempts; /* the client's */
+    bool ask_first;    /* whether the server wants the body at all, before it is sent: it may
+                          redirect or refuse (Expect: 100-continue; its word is awaited for 1 s) */
 
-    /* Before each attempt: signs it. NULL: nothing to add. */
+    /* Before each attempt: signs it. Not where another server was redirected to, which gets only
+       headers that are no secret. NULL: nothing to add. */
     enum rc_code (*prepare)(void *context, struct core_http_draft *draft, struct rc_error *err);
     /*
      * What an answer means, with its headers and body (of a stream: the body of a status that is
@@ -125,9 +131,9 @@ struct core_http_call {
      */
     enum core_http_verdict (*judge)(void *context, const struct core_http_answer *answer);
     /*
-     * Takes the body in pieces as they come, in place of the answer's body; the answer has its
-     * status and headers by then. A code other than RC_OK ends the call with it and what is in
-     * 'err'. No attempt is repeated that has handed over a piece.
+     * Takes the body of a status of 2xx in pieces as they come, in place of the answer's body; the
+     * answer has its status and headers by then. A code other than RC_OK ends the call with it and
+     * what is in 'err'. No attempt is repeated that has handed over a piece.
      */
     enum rc_code (*on_body)(void *context, const char *data, size_t len, struct rc_error *err);
     void *context; /* of the three */
@@ -137,7 +143,8 @@ struct core_http_answer {
     unsigned status;
     struct rc_buf headers; /* of the last head: "name\0value\0" one after the other, names in lower
                               case */
-    struct rc_buf body;    /* its limit is the caller's choice; beyond it RC_TOO_LARGE */
+    struct rc_buf body;    /* its limit is the caller's choice; beyond it RC_TOO_LARGE, but with
+                              another status than 2xx it is cut */
     unsigned attempts;     /* made */
 };
 
@@ -171,7 +178,8 @@ RC_MUST_CHECK enum rc_code core_http_call(const struct core_http_call *call,
  * The same up to the head of the answer. A body that comes with a status of 2xx is then read from
  * *out, at the reader's pace: what is not read is not asked of the server. With another status
  * *out is NULL and the body is in the answer, at most to its limit. 'call' may go away afterwards,
- * its client, 'cancel' and texts of 'name' may not. For one thread at a time.
+ * its client, 'cancel' and the text of 'name' may not. For one thread at a time. Until it is closed
+ * it has one of the host's connections, so who opens many at once may wait for ever.
  */
 RC_MUST_CHECK enum rc_code core_http_open(const struct core_http_call *call,
                                           struct core_http_answer *answer,

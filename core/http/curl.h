@@ -26,8 +26,16 @@ struct core_curl {
     __typeof__(&curl_multi_poll) multi_poll;
     __typeof__(&curl_multi_socket_action) multi_socket_action;
     __typeof__(&curl_multi_info_read) multi_info_read;
+    __typeof__(&curl_share_init) share_init;
+    __typeof__(&curl_share_setopt) share_setopt;
+    __typeof__(&curl_share_cleanup) share_cleanup;
     __typeof__(&curl_slist_append) slist_append;
     __typeof__(&curl_slist_free_all) slist_free_all;
+    __typeof__(&curl_url) url;
+    __typeof__(&curl_url_cleanup) url_cleanup;
+    __typeof__(&curl_url_set) url_set;
+    __typeof__(&curl_url_get) url_get;
+    __typeof__(&curl_free) free;
     __typeof__(&curl_getdate) getdate;
 };
 

@@ -1,0 +1,150 @@
+/*
+ * A lane: a libcurl handle in a multi handle of its own, which keeps the connection from one
+ * request to the next. What is the same for all requests of a lane is set here, once.
+ */
+#include <http/client_internal.h>
+
+#include <stdlib.h>
+
+enum {
+    RECEIVE_BYTES = 256 * 1024,
+    SEND_BYTES = 256 * 1024,
+    KEEPALIVE_S = 30,
+    CONNECTION_S = 60, /* idle; servers commonly close theirs about then */
+};
+
+/* ---- what lanes share ------------------------------------------------------------------------ */
+
+static void lock_share(CURL *easy, curl_lock_data data, curl_lock_access access, void *client)
+{
+    (void)easy;
+    (void)access;
+    (void)pthread_mutex_lock(&((struct core_http_client *)client)->share_mutexes[data]);
+}
+
+static void unlock_share(CURL *easy, curl_lock_data data, void *client)
+{
+    (void)easy;
+    (void)pthread_mutex_unlock(&((struct core_http_client *)client)->share_mutexes[data]);
+}
+
+/* The addresses of names, and TLS sessions, which save half a handshake. */
+static CURLSH *share_of(struct core_http_client *client, const struct core_curl *curl)
+{
+    CURLSH *share;
+
+    (void)pthread_mutex_lock(&client->mutex);
+    if (!client->share) {
+        client->share = curl->share_init();
+        if (!client->share)
+            rc_out_of_memory(sizeof(*client));
+        (void)curl->share_setopt(client->share, CURLSHOPT_LOCKFUNC, lock_share);
+        (void)curl->share_setopt(client->share, CURLSHOPT_UNLOCKFUNC, unlock_share);
+        (void)curl->share_setopt(client->share, CURLSHOPT_USERDATA, client);
+        (void)curl->share_setopt(client->share, CURLSHOPT_SHARE, CURL_LOCK_DATA_DNS);
+        (void)curl->share_setopt(client->share, CURLSHOPT_SHARE, CURL_LOCK_DATA_SSL_SESSION);
+    }
+    share = client->share;
+    (void)pthread_mutex_unlock(&client->mutex);
+    return share;
+}
+
+/* ---- options --------------------------------------------------------------------------------- */
+
+/*
+ * Certificates that somebody names are trusted in place of the system's, so libcurl's own folder of
+ * them must not stay.
+ */
+static void set_certificates(const struct lane *lane, const struct core_http_client *client,
+                             const struct core_http_call *call)
+{
+    const char *file = call->ca_file ? call->ca_file : client ? client->settings.ca_file : NULL;
+    const char *folder = NULL;
+
+    if (!file) {
+        file = getenv("CURL_CA_BUNDLE");
+        folder = getenv("SSL_CERT_DIR");
+        if (!file || !*file)
+            file = getenv("SSL_CERT_FILE");
+        file = file && *file ? file : NULL;
+        folder = folder && *folder ? folder : NULL;
+    }
+    if (!file && !folder)
+        return;
+    (void)lane->curl->easy_setopt(lane->easy, CURLOPT_CAINFO, file);
+    (void)lane->curl->easy_setopt(lane->easy, CURLOPT_CAPATH, folder);
+}
+
+static void set_way(const struct lane *lane, const struct core_http_client *client,
+                    const struct core_http_call *call)
+{
+    const struct core_curl *curl = lane->curl;
+    CURL *easy = lane->easy;
+
+    if (call->socket_path) {
+        (void)curl->easy_setopt(easy, CURLOPT_UNIX_SOCKET_PATH, call->socket_path);
+        (void)curl->easy_setopt(easy, CURLOPT_PROXY, "");
+    } else if (client && client->settings.proxy) {
+        (void)curl->easy_setopt(easy, CURLOPT_PROXY, client->settings.proxy);
+    }
+    (void)curl->easy_setopt(easy, CURLOPT_SUPPRESS_CONNECT_HEADERS, 1L);
+    (void)curl->easy_setopt(easy, CURLOPT_HTTP_VERSION, (long)CURL_HTTP_VERSION_2TLS);
+    (void)curl->easy_setopt(easy, CURLOPT_TCP_NODELAY, 1L);
+    (void)curl->easy_setopt(easy, CURLOPT_TCP_KEEPALIVE, 1L);
+    (void)curl->easy_setopt(easy, CURLOPT_TCP_KEEPIDLE, (long)KEEPALIVE_S);
+    (void)curl->easy_setopt(easy, CURLOPT_TCP_KEEPINTVL, (long)KEEPALIVE_S);
+    (void)curl->easy_setopt(easy, CURLOPT_MAXAGE_CONN, (long)CONNECTION_S);
+    if (client)
+        (void)curl->easy_setopt(easy, CURLOPT_BUFFERSIZE, (long)RECEIVE_BYTES);
+    (void)curl->easy_setopt(easy, CURLOPT_UPLOAD_BUFFERSIZE, (long)SEND_BYTES);
+}
+
+static void set_rules(const struct lane *lane)
+{
+    const struct core_curl *curl = lane->curl;
+    CURL *easy = lane->easy;
+
+    (void)curl->easy_setopt(easy, CURLOPT_PROTOCOLS_STR, "http,https");
+    (void)curl->easy_setopt(easy, CURLOPT_FOLLOWLOCATION, 0L);
+    (void)curl->easy_setopt(easy, CURLOPT_PATH_AS_IS, 1L); /* "a/../b" may be an object's key */
+    (void)curl->easy_setopt(easy, CURLOPT_USERAGENT, "run-core");
+    (void)curl->easy_setopt(easy, CURLOPT_NOSIGNAL, 1L);
+    (void)curl->easy_setopt(easy, CURLOPT_NOPROGRESS, 1L);
+    /* A name that takes long to resolve does not hold up who was asked to stop. */
+    (void)curl->easy_setopt(easy, CURLOPT_QUICK_EXIT, 1L);
+}
+
+/* ---- lanes ----------------------------------------------------------------------------------- */
+
+enum rc_code core_http_lane_new(struct core_http_client *client, const struct core_http_call *call,
+                                struct lane **out, struct rc_error *err)
+{
+    const struct core_curl *curl;
+    struct lane *lane;
+
+    *out = NULL;
+    if (core_curl_load(&curl, err))
+        return err->code;
+    lane = rc_calloc(1, sizeof(*lane));
+    lane->curl = curl;
+    lane->easy = curl->easy_init();
+    lane->multi = curl->multi_init();
+    if (!lane->easy || !lane->multi)
+        rc_out_of_memory(sizeof(*lane));
+    if (client)
+        (void)curl->easy_setopt(lane->easy, CURLOPT_SHARE, share_of(client, curl));
+    set_certificates(lane, client, call);
+    set_way(lane, client, call);
+    set_rules(lane);
+    *out = lane;
+    return RC_OK;
+}
+
+void core_http_lane_free(struct lane *lane)
+{
+    if (!lane)
+        return;
+    lane->curl->easy_cleanup(lane->easy);
+    (void)lane->curl->multi_cleanup(lane->multi);
+    free(lane);
+}

@@ -1,0 +1,186 @@
+/*
+ * An answer that is read piece by piece. The connection is only looked at while the reader waits,
+ * so what is not read stays at the server.
+ */
+#include <http/client_internal.h>
+
+#include <http/sigpipe.h>
+#include <os/clock.h>
+
+#include <run-core/str.h>
+
+#include <stdlib.h>
+#include <string.h>
+
+enum {
+    REST_BYTES = 64 * 1024, /* read, to keep the connection, when the reader has had enough */
+    REST_MS = 1000,         /* and no longer waited for */
+};
+
+struct core_http_stream {
+    struct core_http_call call;
+    struct request request;
+    struct transfer transfer;
+    struct place place;
+    char *method, *url; /* of the log */
+    struct rc_error failed;
+};
+
+static void free_stream(struct core_http_stream *stream)
+{
+    core_http_transfer_end(&stream->transfer);
+    core_http_place_leave(&stream->place);
+    core_http_request_clear(&stream->request);
+    free(stream->method);
+    free(stream->url);
+    free(stream);
+}
+
+/* The caller's texts may go away now. */
+static void keep_texts(struct core_http_stream *stream)
+{
+    struct request *request = &stream->request;
+
+    stream->method = rc_strdup(request->method);
+    stream->url = rc_strdup(request->asked_url);
+    request->method = stream->method;
+    request->asked_url = request->url = stream->url;
+    stream->transfer.answer = NULL;
+}
+
+enum rc_code core_http_open(const struct core_http_call *call, struct core_http_answer *answer,
+                            struct core_http_stream **out, struct rc_error *err)
+{
+    struct core_http_stream *stream = rc_calloc(1, sizeof(*stream));
+    struct core_sigpipe guard;
+    enum rc_code code;
+
+    *out = NULL;
+    core_sigpipe_hold(&guard);
+    stream->call = *call;
+    stream->call.on_body = NULL;
+    code = core_http_request_init(&stream->request, &stream->call, answer, err);
+    stream->request.streaming = true;
+    if (!code)
+        code = core_http_request_run(&stream->request, &stream->transfer, &stream->place, err);
+    if (code == RC_OK && core_http_is_success(answer->status)) {
+        keep_texts(stream);
+        *out = stream;
+    } else {
+        free_stream(stream);
+    }
+    core_sigpipe_release(&guard);
+    return code;
+}
+
+/* ---- reading --------------------------------------------------------------------------------- */
+
+static bool has_piece(const struct transfer *transfer)
+{
+    return transfer->target_len > 0;
+}
+
+static size_t take_spare(struct transfer *transfer, void *data, size_t capacity)
+{
+    size_t len = transfer->spare.len - transfer->spare_at;
+
+    len = len < capacity ? len : capacity;
+    memcpy(data, transfer->spare.data + transfer->spare_at, len);
+    transfer->spare_at += len;
+    if (transfer->spare_at == transfer->spare.len) {
+        rc_buf_reset(&transfer->spare);
+        transfer->spare_at = 0;
+    }
+    return len;
+}
+
+static enum rc_code await_piece(struct transfer *transfer, struct rc_error *err)
+{
+    transfer->active_mono_ms = core_clock_mono_ms(); /* what went before was the reader's time */
+    if (transfer->paused) {
+        transfer->paused = false;
+        if (transfer->curl->easy_pause(transfer->lane->easy, CURLPAUSE_CONT) != CURLE_OK)
+            return rc_fail(err, RC_FAILED, "%s: libcurl does not go on", transfer->name);
+    }
+    return has_piece(transfer) ? RC_OK : core_http_transfer_drive(transfer, has_piece, err);
+}
+
+static enum rc_code read_piece(struct core_http_stream *stream, void *data, size_t capacity,
+                               size_t *len, struct rc_error *err)
+{
+    struct transfer *transfer = &stream->transfer;
+
+    *len = 0;
+    if (stream->failed.code) {
+        *err = stream->failed;
+        return err->code;
+    }
+    if (transfer->spare.len > 0) {
+        *len = take_spare(transfer, data, capacity);
+        return RC_OK;
+    }
+    if (transfer->ended)
+        return RC_OK;
+    transfer->err = err;
+    transfer->target = data;
+    transfer->target_room = capacity;
+    transfer->target_len = 0;
+    if (await_piece(transfer, err))
+        stream->failed = *err;
+    *len = transfer->target_len;
+    transfer->target_room = transfer->target_len = 0;
+    return stream->failed.code;
+}
+
+enum rc_code core_http_read(struct core_http_stream *stream, void *data, size_t capacity,
+                            size_t *len, struct rc_error *err)
+{
+    struct core_sigpipe guard;
+    enum rc_code code;
+
+    RC_ASSERT(capacity > 0);
+    core_sigpipe_hold(&guard);
+    code = read_piece(stream, data, capacity, len, err);
+    core_sigpipe_release(&guard);
+    return code;
+}
+
+/* ---- the end --------------------------------------------------------------------------------- */
+
+/* A connection of which little is left to read is worth more than a new one. */
+static void read_rest(struct core_http_stream *stream)
+{
+    struct transfer *transfer = &stream->transfer;
+    struct rc_error err = RC_ERROR_INIT;
+    curl_off_t whole = -1;
+    char piece[4096];
+    size_t len = 1;
+
+    if (transfer->ended || stream->failed.code)
+        return;
+    (void)transfer->curl->easy_getinfo(transfer->lane->easy, CURLINFO_CONTENT_LENGTH_DOWNLOAD_T,
+                                       &whole);
+    if (whole < 0 || whole - transfer->received > REST_BYTES)
+        return;
+    transfer->idle_ms = REST_MS;
+    while (len > 0)
+        if (read_piece(stream, piece, sizeof(piece), &len, &err))
+            return;
+}
+
+void core_http_close(struct core_http_stream *stream)
+{
+    struct core_sigpipe guard;
+
+    if (!stream)
+        return;
+    core_sigpipe_hold(&guard);
+    if (stream->failed.code) {
+        core_http_log(&stream->request, &stream->transfer, stream->failed.cause, -1);
+    } else {
+        read_rest(stream);
+        core_http_log(&stream->request, &stream->transfer, NULL, -1);
+    }
+    free_stream(stream);
+    core_sigpipe_release(&guard);
+}
