@@ -50,8 +50,9 @@ class Key:
 
 
 def decode(text):
+    text = text.rstrip("=")  # which should not be there, but Google takes it
     if not re.fullmatch(r"[A-Za-z0-9_-]+", text):
-        raise ValueError("not base64url without padding")
+        raise ValueError("not base64url")
     return base64.urlsafe_b64decode(text + "=" * (-len(text) % 4))
 
 
@@ -174,12 +175,13 @@ class Tokens:
                 request.headers:
             return text_reply("Missing Metadata-Flavor:Google header.\n", 403)
         flavor = {"Metadata-Flavor": "Google"}
+        in_json = {**flavor, "Content-Type": "application/json"}
         account = "/computeMetadata/v1/instance/service-accounts/"
         path = request.raw_path
         for name in ("default", self.EMAIL):
             path = path.replace(account + name, account + "default")
         if path == account + "default/token":
-            return json_reply(self.reply(), **flavor)
+            return json_reply(self.reply(), **in_json)
         known = {
             account + "default/email": self.EMAIL,
             account + "default/scopes": "https://www.googleapis.com/auth/cloud-platform\n",
@@ -190,7 +192,7 @@ class Tokens:
         }
         if path == account + "default/" and request.parameter("recursive") == "true":
             return json_reply({"aliases": ["default"], "email": self.EMAIL, "scopes": [
-                "https://www.googleapis.com/auth/cloud-platform"]}, **flavor)
+                "https://www.googleapis.com/auth/cloud-platform"]}, **in_json)
         if path not in known:
             return text_reply("not found\n", 404, **flavor)
         return text_reply(known[path], **flavor)

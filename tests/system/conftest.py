@@ -13,6 +13,8 @@ import pytest
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "support"))
 import ceph as ceph_server  # noqa: E402
 import postgres as postgres_server  # noqa: E402
+from fault_proxy import FaultProxy  # noqa: E402
+from gcs import Gcs  # noqa: E402
 
 SOURCE = Path(os.environ.get("RUN_CORE_SOURCE", Path(__file__).resolve().parents[2]))
 BUILD = Path(os.environ.get("RUN_CORE_BUILD", SOURCE / "build" / "dev"))
@@ -153,6 +155,22 @@ def bucket(ceph):
     yield name
     ceph_server.empty(ceph.s3(), name)
     ceph.s3().delete_bucket(Bucket=name)
+
+
+@pytest.fixture
+def proxy(ceph):
+    """A proxy in front of that server, which breaks what it is told to, see support/faults.py."""
+    with FaultProxy(ceph.endpoint) as server:
+        yield server
+
+
+@pytest.fixture
+def gcs():
+    """A stand-in for Google Cloud Storage, see support/gcs.py. A request that Google's description
+    of its API does not allow fails the test."""
+    with Gcs() as server:
+        yield server
+        assert server.mistakes == []
 
 
 @pytest.fixture
