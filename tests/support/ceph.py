@@ -11,12 +11,12 @@ import json
 import os
 import shutil
 import signal
-import subprocess
 import sys
 import uuid
 from pathlib import Path
 
 import processes
+from s3_server import Running, S3Server
 
 USERS = {  # name: (access key, secret key)
     "first": ("FIRSTUSERACCESSKEY01", "secret/of+the/first=user"),
@@ -84,10 +84,8 @@ rgw_crypt_s3_kms_encryption_keys = testkey-1=YmluCmJvb3N0CmJvb3N0LWJ1aWxkCmNlcGg
 """
 
 
-class Ceph:
+class Ceph(S3Server):
     """The server in a folder, which is made by the first start and is lost with the processes."""
-
-    region = "us-east-1"
 
     def __init__(self, folder, limit_bytes=8 << 30, day_s=-1, storage_classes=()):
         """'limit_bytes' is the store's size, of which memory is used as objects come, twice.
@@ -165,16 +163,8 @@ class Ceph:
                 process.wait()
 
     def run(self, words):
-        options = {}
-        if self.user:
-            options = {"user": self.user.pw_uid, "group": self.user.pw_gid, "extra_groups": []}
-        words = [*map(str, words), "-c", str(self.folder / "ceph.conf")]
-        done = subprocess.run(words, cwd=self.folder, stdin=subprocess.DEVNULL,
-                              capture_output=True, check=False, timeout=60, **options)
-        if done.returncode:
-            raise RuntimeError(f"{' '.join(words)}: status {done.returncode}\n"
-                               + done.stderr.decode("utf-8", "replace"))
-        return done.stdout
+        return processes.run([*words, "-c", self.folder / "ceph.conf"], self.user,
+                             cwd=self.folder)
 
     def tool(self, *words):
         self.run(words)
@@ -202,60 +192,6 @@ class Ceph:
             self.admin(scope, "placement", "add", f"--rgw-{scope}=default",
                        "--placement-id=default-placement", f"--storage-class={name}")
 
-    def environment(self):
-        """What tests find the server by."""
-        return {
-            "RUN_CORE_TEST_S3_ENDPOINT": self.endpoint,
-            "RUN_CORE_TEST_S3_REGION": self.region,
-            "RUN_CORE_TEST_S3_ACCESS_KEY": self.access_key,
-            "RUN_CORE_TEST_S3_SECRET_KEY": self.secret_key,
-            "RUN_CORE_TEST_S3_OTHER_ACCESS_KEY": self.second[0],
-            "RUN_CORE_TEST_S3_OTHER_SECRET_KEY": self.second[1],
-        }
-
-    def s3(self, user=None, **options):
-        return s3_client(self, *(user or (self.access_key, self.secret_key)), **options)
-
-
-class Running:
-    """A server that somebody else has started, known by the environment."""
-
-    def __init__(self, environment):
-        def known(name):
-            return environment[f"RUN_CORE_TEST_S3_{name}"]
-        self.endpoint, self.region = known("ENDPOINT"), known("REGION")
-        self.access_key, self.secret_key = known("ACCESS_KEY"), known("SECRET_KEY")
-        self.second = (known("OTHER_ACCESS_KEY"), known("OTHER_SECRET_KEY"))
-
-    s3 = Ceph.s3
-    environment = Ceph.environment
-
-
-def s3_client(server, access_key, secret_key, endpoint=None, session_token=None, **config):
-    """Amazon's own client, without its retries, so that a test sees each answer. 'endpoint' is
-    another way to the server, say through a proxy."""
-    import boto3  # which takes longer to load than the rest together
-    from botocore.config import Config
-    config.setdefault("retries", {"max_attempts": 0})
-    config.setdefault("s3", {"addressing_style": "path"})
-    return boto3.session.Session(
-        aws_access_key_id=access_key, aws_secret_access_key=secret_key,
-        aws_session_token=session_token, region_name=server.region,
-    ).client("s3", endpoint_url=endpoint or server.endpoint,
-             config=Config(signature_version="s3v4", **config))
-
-
-def empty(client, bucket):
-    """Removes what is in a bucket: all versions of all objects, and uploads that were begun."""
-    for page in client.get_paginator("list_object_versions").paginate(Bucket=bucket):
-        found = page.get("Versions", []) + page.get("DeleteMarkers", [])
-        if found:
-            client.delete_objects(Bucket=bucket, Delete={"Quiet": True, "Objects": [
-                {"Key": one["Key"], "VersionId": one["VersionId"]} for one in found]})
-    for page in client.get_paginator("list_multipart_uploads").paginate(Bucket=bucket):
-        for one in page.get("Uploads", []):
-            client.abort_multipart_upload(Bucket=bucket, Key=one["Key"], UploadId=one["UploadId"])
-
 
 def temporary(**options):
     """A started server in a new folder; the one that is there already, within with-ceph."""
@@ -270,17 +206,5 @@ def remove(server):
         shutil.rmtree(server.folder, ignore_errors=True)
 
 
-def main(words):
-    if words != ["run"]:
-        raise SystemExit(__doc__)
-    server = temporary()
-    try:
-        for name, value in server.environment().items():
-            print(f"{name}={value}", flush=True)
-        sys.stdin.read()
-    finally:
-        remove(server)
-
-
 if __name__ == "__main__":
-    main(sys.argv[1:])
+    processes.serve_server(sys.modules[__name__], sys.argv[1:])

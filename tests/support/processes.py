@@ -9,6 +9,7 @@ import shutil
 import signal
 import socket
 import subprocess
+import sys
 import tempfile
 import time
 from pathlib import Path
@@ -36,10 +37,11 @@ def account(*names):
     raise SystemExit(f"there is no user {' or '.join(names)} to run the server as")
 
 
-def temporary_folder(prefix):
+def temporary_folder(prefix, place=None):
     """A new folder that other users may see, in memory where there is memory to be had as files.
     It is locked while this process lives; what others left behind when they were killed goes."""
-    place = "/dev/shm" if os.access("/dev/shm", os.W_OK) else tempfile.gettempdir()
+    if place is None:
+        place = "/dev/shm" if os.access("/dev/shm", os.W_OK) else tempfile.gettempdir()
     for other in Path(place).glob(prefix + "*"):
         with contextlib.suppress(OSError):
             # One that is younger may not be locked yet.
@@ -78,6 +80,19 @@ def spawn(words, user=None, **options):
     return subprocess.Popen([str(word) for word in words], preexec_fn=dies_with_parent, **options)
 
 
+def run(words, user=None, timeout_s=60, **options):
+    """Runs a program to its end and returns what it printed; says what it complained of."""
+    if user:
+        options.update(user=user.pw_uid, group=user.pw_gid, extra_groups=[])
+    words = [str(word) for word in words]
+    done = subprocess.run(words, stdin=subprocess.DEVNULL, capture_output=True, check=False,
+                          timeout=timeout_s, **options)
+    if done.returncode:
+        raise RuntimeError(f"{' '.join(words)}: status {done.returncode}\n"
+                           + done.stderr.decode("utf-8", "replace"))
+    return done.stdout
+
+
 def wait_for_port(port, process, timeout_s=30):
     """Returns when somebody listens; fails when the process that should has ended."""
     end = time.monotonic() + timeout_s
@@ -92,3 +107,33 @@ def wait_for_port(port, process, timeout_s=30):
         if time.monotonic() > end:
             raise TimeoutError(f"'{process.args[0]}' does not listen on {port}")
         time.sleep(0.01)
+
+
+def serve_server(module, words):
+    """The main program of a server's module: starts one, prints how tests find it, and waits."""
+    if words != ["run"]:
+        raise SystemExit(module.__doc__)
+    server = module.temporary()
+    try:
+        for name, value in server.environment().items():
+            print(f"{name}={value}", flush=True)
+        sys.stdin.read()
+    finally:
+        module.remove(server)
+
+
+def run_with_server(module, command):
+    """Runs a command that finds a new server of a module by its environment; returns its status."""
+    if not command:
+        raise SystemExit(sys.modules["__main__"].__doc__)
+    if "RUN_CORE_TEST_S3_ENDPOINT" in os.environ:
+        os.execvp(command[0], command)
+    # As an exception, so that the server's folder is removed.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
+    server = module.temporary()
+    try:
+        environment = dict(os.environ, **server.environment())
+        status = subprocess.run(command, env=environment, check=False).returncode
+    finally:
+        module.remove(server)
+    return status if status >= 0 else 128 - status

@@ -13,6 +13,8 @@ import pytest
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "support"))
 import ceph as ceph_server  # noqa: E402
 import postgres as postgres_server  # noqa: E402
+import s3_server  # noqa: E402
+import swift as swift_server  # noqa: E402
 from fault_proxy import FaultProxy  # noqa: E402
 from gcs import Gcs  # noqa: E402
 
@@ -153,8 +155,18 @@ def bucket(ceph):
     name = f"bucket-{os.urandom(6).hex()}"
     ceph.s3().create_bucket(Bucket=name)
     yield name
-    ceph_server.empty(ceph.s3(), name)
+    s3_server.empty(ceph.s3(), name)
     ceph.s3().delete_bucket(Bucket=name)
+
+
+@pytest.fixture(scope="session")
+def swift():
+    """Another S3 server, where it is installed, see support/swift.py; leave it running."""
+    if not swift_server.is_installed():
+        pytest.skip("OpenStack Swift is not installed")
+    server = swift_server.temporary()
+    yield server
+    swift_server.remove(server)
 
 
 @pytest.fixture

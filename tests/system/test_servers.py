@@ -16,6 +16,8 @@ from botocore.exceptions import ClientError, ConnectionClosedError, ResponseStre
 
 import ceph as ceph_server
 import faults
+import processes
+import s3_server
 from aws_doubles import Aws
 from crc32c import crc32c
 from postgres import is_alive
@@ -92,8 +94,20 @@ def test_ceph_dies_with_who_started_it():
         time.sleep(0.01)
     old = time.time() - 3600
     os.utime(folder, (old, old))
-    ceph_server.processes.temporary_folder("run-core-ceph-")
+    processes.temporary_folder("run-core-ceph-")
     assert not os.path.exists(folder)
+
+
+def test_swift_is_another_s3_server(swift):
+    s3, data = swift.s3(), some_bytes(100000)
+    s3.create_bucket(Bucket="bucket")
+    s3.put_object(Bucket="bucket", Key="a b/ü%&+", Body=data)
+    assert s3.get_object(Bucket="bucket", Key="a b/ü%&+")["Body"].read() == data
+    assert error_of(swift.s3((swift.access_key, "guessed")).list_objects_v2, Bucket="bucket") == (
+        "SignatureDoesNotMatch", 403)
+    assert error_of(swift.s3(swift.second).list_objects_v2, Bucket="bucket")[1] == 404
+    s3_server.empty(s3, "bucket")
+    s3.delete_bucket(Bucket="bucket")
 
 
 # The proxy
