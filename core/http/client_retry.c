@@ -179,6 +179,7 @@ static int64_t after_failure(struct request *request, const struct transfer *tra
         return -1;
     if (failure->stale && !request->stale_before) {
         request->stale_before = true;
+        request->answer->attempts--; /* it was none */
         return 0;
     }
     if (!has_attempts_left(request) ||

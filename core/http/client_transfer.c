@@ -378,6 +378,17 @@ static enum rc_code check_idle(struct transfer *transfer, struct rc_error *err)
     return core_http_transfer_silent(transfer, err);
 }
 
+/* As long as there is nothing to look at but what may come. */
+static int wait_ms(const struct transfer *transfer)
+{
+    int64_t most_ms = transfer->cancel ? CANCEL_POLL_MS : POLL_MS;
+    int64_t left_ms = transfer->active_mono_ms + transfer->idle_ms - core_clock_mono_ms();
+
+    if (transfer->idle_ms >= 0 && left_ms < most_ms)
+        most_ms = left_ms > 0 ? left_ms : 1;
+    return (int)most_ms;
+}
+
 static enum rc_code finish(struct transfer *transfer, struct rc_error *err)
 {
     CURLMsg *message;
@@ -394,9 +405,10 @@ static enum rc_code finish(struct transfer *transfer, struct rc_error *err)
     if (result != CURLE_OK && transfer->head_done && !core_http_is_success(transfer->status) &&
         (transfer->answered_early || result == CURLE_SEND_ERROR))
         return RC_OK;
-    if (result != CURLE_OK)
-        return core_http_transfer_failed(transfer, result, err);
-    return RC_OK;
+    /* To libcurl the end of a connection is also the end of a head. */
+    if (result == CURLE_OK && !transfer->head_done)
+        result = CURLE_RECV_ERROR;
+    return result == CURLE_OK ? RC_OK : core_http_transfer_failed(transfer, result, err);
 }
 
 enum rc_code core_http_transfer_drive(struct transfer *transfer,
@@ -404,7 +416,6 @@ enum rc_code core_http_transfer_drive(struct transfer *transfer,
                                       struct rc_error *err)
 {
     const struct core_curl *curl = transfer->curl;
-    int wait_ms = transfer->cancel ? CANCEL_POLL_MS : POLL_MS;
     int running = 1;
 
     while (running) {
@@ -417,7 +428,7 @@ enum rc_code core_http_transfer_drive(struct transfer *transfer,
                 return rc_context(err, "%s", transfer->name);
             if (check_idle(transfer, err))
                 return err->code;
-            result = curl->multi_poll(transfer->lane->multi, NULL, 0, wait_ms, NULL);
+            result = curl->multi_poll(transfer->lane->multi, NULL, 0, wait_ms(transfer), NULL);
         }
         if (result != CURLM_OK)
             return rc_fail(err, RC_FAILED, "%s: libcurl gave up (%d)", transfer->name, (int)result);
