@@ -178,6 +178,24 @@ const struct core_plugin_settings *core_config_plugin(const struct core_config *
  */
 const struct core_option_table *core_settings_table(const char *section);
 
+/* What stands at a config_url, fetched by a layer that can. */
+struct core_config_text {
+    const char *url;
+    const char *text;
+    size_t len;
+};
+struct core_config_texts {
+    const struct core_config_text *items;
+    size_t count;
+};
+
+enum { CORE_CONFIG_URLS = 3 };
+
+/* The config_urls of a run, the strongest first; how many. Arguments as of core_config_layers(). */
+size_t core_config_urls(const struct core_node *set, const struct core_job_settings *job,
+                        const struct core_plugin_settings *plugin,
+                        const char *out[CORE_CONFIG_URLS]);
+
 /* What a plugin's options for one run are bound from, the strongest first. */
 struct core_layers {
     const struct core_node *nodes[10]; /* a broken one stands for a source that could not be read */
@@ -185,14 +203,16 @@ struct core_layers {
 };
 
 /*
- * The layers for a run: 'set' (a map from core_config_parse_set(), or NULL), the job's config and
- * config_file, the plugin's config and config_file; 'job' and 'plugin' may be NULL. config_file
- * and config_url given in 'set' come in too, behind it, and are taken out of the layer that 'set'
- * becomes. A config_url is reported as not supported yet in 'problems'.
+ * The layers for a run: 'set' (a map from core_config_parse_set(), or NULL), then config,
+ * config_file and config_url of the job, and those of the plugin; 'job' and 'plugin' may be NULL.
+ * config_file and config_url given in 'set' come in too, behind it, and are taken out of the layer
+ * that 'set' becomes. A config_url that is not among 'texts' (may be NULL) becomes a broken layer,
+ * which is no mistake.
  */
 void core_config_layers(struct core_arena *arena, const struct core_node *set,
                         const struct core_job_settings *job,
-                        const struct core_plugin_settings *plugin, struct core_layers *out,
+                        const struct core_plugin_settings *plugin,
+                        const struct core_config_texts *texts, struct core_layers *out,
                         struct core_problems *problems);
 
 /*

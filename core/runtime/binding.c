@@ -102,12 +102,15 @@ bool core_binding_make(const struct core_plugin *plugin, const struct core_actio
     struct core_layers layers = { .count = 0 };
     size_t problems_before = problems->count;
     struct rc_error err = RC_ERROR_INIT;
+    bool complete = true;
     void *config, *params;
 
-    core_config_layers(arena, source->set, source->job, source->plugin, &layers, problems);
-    for (size_t i = 0; i < layers.count; i++)
-        if (layers.nodes[i])
-            check_keys(plugin, action, layers.nodes[i], i == 0 && source->set, arena, problems);
+    core_config_layers(arena, source->set, source->job, source->plugin, source->texts, &layers,
+                       problems);
+    for (size_t i = 0; i < layers.count; i++) {
+        check_keys(plugin, action, layers.nodes[i], i == 0 && source->set, arena, problems);
+        complete &= !layers.nodes[i]->broken;
+    }
 
     config = core_arena_alloc(arena, plugin->config_size);
     params = core_arena_alloc(arena, action->params_size);
@@ -117,7 +120,7 @@ bool core_binding_make(const struct core_plugin *plugin, const struct core_actio
     out->config = plugin->config_size ? config : NULL;
     out->params = action->params_size ? params : NULL;
 
-    if (problems->count == problems_before && plugin->check &&
+    if (problems->count == problems_before && complete && plugin->check &&
         plugin->check(out->config, &err) != RC_OK)
         core_problem_add(problems, &place, "plugin '%s': %s%s%s", plugin->name, err.context,
                          err.context[0] ? ": " : "", err.cause);

@@ -7,6 +7,8 @@
 
 #include <run-core/plugin.h>
 
+#include <string.h>
+
 const struct rc_host core_host = {
     .abi_major = RC_ABI_MAJOR,
     .abi_minor = RC_ABI_MINOR,
@@ -18,6 +20,7 @@ const struct rc_host core_host = {
     .lock = &core_host_lock,
     .parallel = &core_host_parallel,
     .exchange = &core_host_exchange,
+    .http = &core_host_http,
 };
 
 enum { WOULD_BYTES = 32 * 1024 };
@@ -37,6 +40,20 @@ void core_host_closed(void)
 int core_host_open_handles(void)
 {
     return atomic_load(&open_handles);
+}
+
+enum rc_code core_host_take(void *out, size_t size, const void *given, struct rc_error *err)
+{
+    size_t given_bytes;
+
+    memcpy(&given_bytes, given, sizeof(given_bytes));
+    if (given_bytes < sizeof(given_bytes))
+        return rc_fail(err, RC_INVALID,
+                       "the plugin did not set 'struct_bytes' of what it asks for, which is a "
+                       "mistake in it");
+    memset(out, 0, size);
+    memcpy(out, given, given_bytes < size ? given_bytes : size);
+    return RC_OK;
 }
 
 enum rc_code core_host_would(struct core_job *job, struct rc_error *err, const char *format, ...)

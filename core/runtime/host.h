@@ -6,6 +6,7 @@
 #ifndef CORE_RUNTIME_HOST_H
 #define CORE_RUNTIME_HOST_H
 
+#include <http/client.h>
 #include <runtime/run.h>
 
 extern const struct rc_host core_host;
@@ -18,6 +19,7 @@ extern const struct rc_db_api core_host_db;
 extern const struct rc_lock_api core_host_lock;
 extern const struct rc_parallel_api core_host_parallel;
 extern const struct rc_exchange_api core_host_exchange;
+extern const struct rc_http_api core_host_http;
 
 /*
  * Handles that the plugin was given and has not closed: a process has one run, so one
@@ -33,6 +35,16 @@ int core_host_open_handles(void);
  */
 RC_MUST_CHECK enum rc_code core_host_would(struct core_job *job, struct rc_error *err,
                                            const char *format, ...) RC_PRINTF(3, 4);
+
+/*
+ * Copies as much of a struct as the plugin knows of, into one of 'size' bytes; the rest is zero.
+ * Such a struct begins with its own size.
+ */
+RC_MUST_CHECK enum rc_code core_host_take(void *out, size_t size, const void *given,
+                                          struct rc_error *err);
+
+/* For an HTTP client of the run, which is 'context': logs and counts what is done. */
+void core_host_record(void *context, const struct core_http_record *record);
 
 /* The run's temporary directory, made on first use. */
 RC_MUST_CHECK enum rc_code core_host_temp_dir(struct core_run *run, const char **path,

@@ -109,7 +109,9 @@ static struct rc_writer *dry_writer_new(struct core_job *job, const char *uri)
 {
     struct dry_writer *dry = rc_calloc(1, sizeof(*dry));
 
-    *dry = (struct dry_writer){ .writer = { &dry_writer_ops }, .job = job, .uri = rc_strdup(uri) };
+    *dry = (struct dry_writer){ .writer = { .ops = &dry_writer_ops },
+                                .job = job,
+                                .uri = rc_strdup(uri) };
     return &dry->writer;
 }
 
@@ -121,6 +123,22 @@ static enum rc_code storage_create(struct rc_job *job, const char *uri, const ch
         return opened(RC_OK);
     }
     return opened(core_storage_create(storage_of(job), uri, if_match, out, err));
+}
+
+static enum rc_code storage_create_with(struct rc_job *job, const char *uri,
+                                        const struct rc_put_options *given, struct rc_writer **out,
+                                        struct rc_error *err)
+{
+    struct rc_put_options options;
+
+    *out = NULL;
+    if (core_host_take(&options, sizeof(options), given, err))
+        return err->code;
+    if (job->dry_run) {
+        *out = dry_writer_new(core_job_of(job), uri);
+        return opened(RC_OK);
+    }
+    return opened(core_storage_create_with(storage_of(job), uri, &options, out, err));
 }
 
 static void storage_write_close(struct rc_writer *writer)
@@ -174,4 +192,5 @@ const struct rc_storage_api core_host_storage = {
     .copy = storage_copy,
     .move = storage_move,
     .remove = storage_remove,
+    .create_with = storage_create_with,
 };

@@ -45,6 +45,7 @@ struct core_run {
     pthread_mutex_t opening; /* held while one of the following is made */
     struct core_time_zone *zone;
     struct core_db *db;
+    struct core_http_client *http;
     char *temp_dir;
 };
 
@@ -70,6 +71,9 @@ void core_run_make_id(char id[CORE_RUN_ID_TEXT], int64_t unix_ms);
 /* The opened state database, made on first use. */
 RC_MUST_CHECK enum rc_code core_run_db(struct core_run *run, struct core_db **out,
                                        struct rc_error *err);
+
+/* The client of all requests that are not those of a store, made on first use. */
+struct core_http_client *core_run_http(struct core_run *run);
 
 /* The URL or folder of the state: core.state, RUN_CORE_STATE, /var/lib/run-core if it can be
  * written, else $XDG_STATE_HOME/run-core. Freed with free(). RC_INVALID: none of them. */

@@ -8,7 +8,7 @@
 #include <os/clock.h>
 #include <os/loop.h>
 #include <os/path.h>
-#include <runtime/binding.h>
+#include <runtime/config_fetch.h>
 #include <runtime/exchange.h>
 #include <runtime/exit.h>
 #include <runtime/host.h>
@@ -309,12 +309,17 @@ static enum rc_code bind(struct server *server, struct rc_error *err)
 {
     static const struct core_action action = { .name = "serve" };
     const struct core_serve_request *request = server->request;
+    RC_CLEANUP(core_fetched_clear) struct core_fetched fetched = { .texts = { NULL, 0 } };
     const struct core_binding_source source = {
         .set = request->set,
         .plugin = request->config ? core_config_plugin(request->config, request->plugin) : NULL,
+        .texts = &fetched.texts,
     };
     CORE_PROBLEMS_AUTO(problems);
 
+    if (core_config_fetch(&source, core_run_http(&server->run), &server->run.status->cancel,
+                          &fetched, err))
+        return err->code;
     if (core_binding_make(server->plugin, &action, &source, &server->arena, &server->binding,
                           &problems))
         return RC_OK;
@@ -383,6 +388,7 @@ static void finish(struct server *server)
     leave_if_stuck(server);
     core_http_server_close(server->http);
     core_loop_free(server->loop);
+    core_http_client_free(server->run.http);
     core_db_close(server->run.db);
     core_time_zone_free(server->run.zone);
     if (server->run.temp_dir)

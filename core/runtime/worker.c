@@ -9,7 +9,7 @@
 #include <db/ledger.h>
 #include <os/clock.h>
 #include <runtime/attempt.h>
-#include <runtime/binding.h>
+#include <runtime/config_fetch.h>
 #include <runtime/exit.h>
 #include <runtime/host.h>
 #include <runtime/output.h>
@@ -90,14 +90,19 @@ static enum rc_code report_problems(struct core_problems *problems, struct rc_er
 static enum rc_code bind(struct worker *worker, struct rc_error *err)
 {
     const struct core_request *request = worker->run->request;
+    RC_CLEANUP(core_fetched_clear) struct core_fetched fetched = { .texts = { NULL, 0 } };
     const struct core_binding_source source = {
         .set = request->set,
         .job = request->job,
         .plugin = request->config ? core_config_plugin(request->config, request->plugin) : NULL,
+        .texts = &fetched.texts,
     };
     struct core_problems problems;
     enum rc_code code = RC_OK;
 
+    if (core_config_fetch(&source, core_run_http(worker->run), &worker->run->status->cancel,
+                          &fetched, err))
+        return err->code;
     core_problems_init(&problems);
     if (!core_binding_make(worker->plugin, worker->action, &source, &worker->arena,
                            &worker->binding, &problems))
@@ -254,6 +259,7 @@ static enum rc_code act(struct worker *worker, struct rc_error *err)
 static void finish(struct worker *worker)
 {
     core_lock_release(worker->lock);
+    core_http_client_free(worker->run->http);
     core_db_close(worker->run->db);
     core_time_zone_free(worker->run->zone);
     free(worker->run->temp_dir);

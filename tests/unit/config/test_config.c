@@ -235,7 +235,7 @@ static void layers_come_in_the_order_of_precedence(void **state)
     write_file(f, "j.yaml", "note: job-file\n");
     load(f, "sub");
     set = core_config_parse_set(&f->arena, set_words, 2, &f->problems);
-    core_config_layers(&f->arena, set, &f->config->jobs[0], &f->config->plugins[0], &layers,
+    core_config_layers(&f->arena, set, &f->config->jobs[0], &f->config->plugins[0], NULL, &layers,
                        &f->problems);
     assert_int_equal(f->problems.count, 0);
     assert_int_equal(layers.count, RC_ARRAY_LEN(notes));
@@ -243,8 +243,51 @@ static void layers_come_in_the_order_of_precedence(void **state)
         assert_string_equal(core_node_get(layers.nodes[i], "note")->text, notes[i]);
         assert_null(core_node_get(layers.nodes[i], "config_file"));
     }
-    core_config_layers(&f->arena, NULL, NULL, NULL, &layers, &f->problems);
+    core_config_layers(&f->arena, NULL, NULL, NULL, NULL, &layers, &f->problems);
     assert_int_equal(layers.count, 0);
+}
+
+/* Behind the file of the same level, as what stands there changes most by itself. */
+static void urls_give_layers_once_they_are_fetched(void **state)
+{
+    static const char *const words[] = { "config_url=https://a.example/set" };
+    static const char *const notes[] = { "set", "job", "plugin" };
+    static const char yaml[] = "note: set\n", json[] = "{\"note\": \"job\"}", empty[] = "";
+    const struct core_config_text items[] = {
+        { "https://a.example/set", yaml, strlen(yaml) },
+        { "http://u:word@a.example/job?key=1", json, strlen(json) },
+        { "https://a.example/plugin", empty, 0 },
+    };
+    const struct core_config_texts all = { items, 3 }, some = { items, 2 };
+    struct fixture *f = *state;
+    const char *urls[CORE_CONFIG_URLS];
+    const struct core_node *set;
+    struct core_layers layers;
+
+    write_file(f, "a.yaml",
+               "plugins:\n  sample: {config: {note: plugin}, config_url: "
+               "'https://a.example/plugin'}\n"
+               "jobs:\n  j: {plugin: sample, config_url: 'http://u:word@a.example/job?key=1'}\n");
+    load(f, "a.yaml");
+    set = core_config_parse_set(&f->arena, words, 1, &f->problems);
+    assert_int_equal(core_config_urls(set, &f->config->jobs[0], &f->config->plugins[0], urls), 3);
+    for (size_t i = 0; i < RC_ARRAY_LEN(items); i++)
+        assert_string_equal(urls[i], items[i].url);
+    assert_int_equal(core_config_urls(NULL, NULL, NULL, urls), 0);
+
+    core_config_layers(&f->arena, set, &f->config->jobs[0], &f->config->plugins[0], &all, &layers,
+                       &f->problems);
+    assert_int_equal(layers.count, 4); /* the first is what is left of --set */
+    for (size_t i = 0; i < RC_ARRAY_LEN(notes); i++)
+        assert_string_equal(core_node_get(layers.nodes[i + 1], "note")->text, notes[i]);
+    assert_string_equal(core_node_get(layers.nodes[2], "note")->place.file,
+                        "http://a.example/job?...");
+
+    core_config_layers(&f->arena, set, &f->config->jobs[0], &f->config->plugins[0], &some, &layers,
+                       &f->problems);
+    assert_int_equal(layers.count, 5);
+    assert_true(layers.nodes[4]->broken);
+    assert_int_equal(f->problems.count, 0);
 }
 
 static void a_seeds_json_stands_as_it_is(void **state)
@@ -354,6 +397,7 @@ int main(void)
         TEST(a_missing_path_is_a_mistake),
         TEST(jobs_share_settings_through_anchors),
         TEST(layers_come_in_the_order_of_precedence),
+        TEST(urls_give_layers_once_they_are_fetched),
         TEST(a_seeds_json_stands_as_it_is),
         TEST(the_tables_of_all_sections_are_sound),
         cmocka_unit_test(problems_are_sorted_told_once_and_limited),

@@ -1,0 +1,148 @@
+/*
+ * Makes a request as it is told to, and says what came back.
+ */
+#include <run-core/plugin.h>
+
+struct config {
+    const char *url, *method, *body, *secret;
+    int64_t limit_bytes, count, redirects;
+    bool repeat, secret_url, reads_only;
+};
+
+static const struct rc_option options[] = {
+    { RC_STR("url", struct config, url), .flags = RC_OPT_REQUIRED, .help = "What is asked for." },
+    { RC_STR("method", struct config, method), .help = "How." },
+    { RC_STR("body", struct config, body), .help = "What is sent." },
+    { RC_STR("secret", struct config, secret), .flags = RC_OPT_SECRET,
+      .help = "Sent in the header X-Secret." },
+    { RC_BYTES("limit", struct config, limit_bytes), .def = "1MiB", .help = "Longest answer." },
+    { RC_INT("count", struct config, count), .def = "1", .help = "How often." },
+    { RC_INT("redirects", struct config, redirects), .def = "0", .help = "At most." },
+    { RC_BOOL("repeat", struct config, repeat), .def = "false", .help = "Safe to repeat." },
+    { RC_BOOL("secret_url", struct config, secret_url), .def = "false", .help = "Hide the path." },
+    { RC_BOOL("reads_only", struct config, reads_only), .def = "false",
+      .help = "Changes nothing." },
+    { 0 },
+};
+
+static struct rc_http_request request_of(const struct config *cfg,
+                                         const struct rc_http_header *header)
+{
+    return (struct rc_http_request){
+        .struct_bytes = sizeof(struct rc_http_request),
+        .name = "the test's request",
+        .method = cfg->method,
+        .url = cfg->url,
+        .headers = header,
+        .header_count = cfg->secret ? 1 : 0,
+        .body = cfg->body,
+        .body_len = cfg->body ? strlen(cfg->body) : 0,
+        .redirects = (unsigned)cfg->redirects,
+        .flags = (cfg->repeat ? RC_HTTP_SAFE_TO_REPEAT : 0u) |
+                 (cfg->secret_url ? RC_HTTP_SECRET_URL : 0u) |
+                 (cfg->reads_only ? RC_HTTP_READS_ONLY : 0u),
+    };
+}
+
+static void say(struct rc_job *job, const struct rc_http_answer *answer)
+{
+    const char *type = rc_http_answer_header(answer, "content-type");
+    RC_STR_AUTO text =
+        rc_strf("status=%u attempts=%u type=%s length=%zu body=%.100s", answer->status,
+                answer->attempts, type ? type : "none", answer->body.len, answer->body.data);
+
+    rc_job_say(job, text);
+}
+
+static enum rc_code call_once(struct rc_job *job, void *context, size_t index, struct rc_error *err)
+{
+    const struct config *cfg = context;
+    const struct rc_http_header header = { "X-Secret", cfg->secret };
+    const struct rc_http_request request = request_of(cfg, &header);
+    RC_HTTP_ANSWER_AUTO(answer, (size_t)cfg->limit_bytes);
+
+    (void)index;
+    if (rc_http_call(job, &request, &answer, err))
+        return rc_context(err, "ask");
+    say(job, &answer);
+    return RC_OK;
+}
+
+static enum rc_code call(struct rc_job *job, const void *config, struct rc_error *err)
+{
+    struct config cfg = *(const struct config *)config;
+
+    return rc_parallel(job, 4, (size_t)cfg.count, call_once, &cfg, err);
+}
+
+static enum rc_code read_all(struct rc_job *job, struct rc_http_stream *stream,
+                             struct rc_error *err)
+{
+    char data[5000];
+    int64_t bytes = 0;
+    size_t len;
+
+    do {
+        if (rc_http_read(job, stream, data, sizeof(data), &len, err))
+            return rc_context(err, "read on after %lld bytes", (long long)bytes);
+        bytes += (int64_t)len;
+    } while (len > 0);
+    RC_STR_AUTO text = rc_strf("streamed=%lld", (long long)bytes);
+    rc_job_say(job, text);
+    return RC_OK;
+}
+
+static enum rc_code open_stream(struct rc_job *job, const struct config *cfg,
+                                struct rc_http_stream **out, struct rc_error *err)
+{
+    const struct rc_http_header header = { "X-Secret", cfg->secret };
+    const struct rc_http_request request = request_of(cfg, &header);
+    RC_HTTP_ANSWER_AUTO(answer, (size_t)cfg->limit_bytes);
+
+    if (rc_http_open(job, &request, &answer, out, err))
+        return rc_context(err, "ask");
+    say(job, &answer);
+    return RC_OK;
+}
+
+static enum rc_code stream(struct rc_job *job, const void *config, struct rc_error *err)
+{
+    struct rc_http_stream *opened = NULL;
+    enum rc_code code = open_stream(job, config, &opened, err);
+
+    if (!code && opened)
+        code = read_all(job, opened, err);
+    rc_http_close(job, opened);
+    return code;
+}
+
+static enum rc_code leak(struct rc_job *job, const void *config, struct rc_error *err)
+{
+    static struct rc_http_stream *opened;
+
+    return open_stream(job, config, &opened, err);
+}
+
+static enum rc_code careless(struct rc_job *job, const void *config, struct rc_error *err)
+{
+    const struct rc_http_request request = { .url = ((const struct config *)config)->url };
+    RC_HTTP_ANSWER_AUTO(answer, 100);
+
+    return rc_http_call(job, &request, &answer, err);
+}
+
+static const struct rc_action actions[] = {
+    { .name = "call", .summary = "Asks, and says the answer.", .run = call },
+    { .name = "stream", .summary = "The same, reading piece by piece.", .run = stream },
+    { .name = "leak", .summary = "Forgets to close the stream.", .run = leak },
+    { .name = "careless", .summary = "Forgets the size of its request.", .run = careless },
+    { 0 },
+};
+
+static const struct rc_plugin web = {
+    RC_PLUGIN_HEAD,     .name = "web",
+    .version = "1.0",   .summary = "Makes a request.",
+    .options = options, .config_size = sizeof(struct config),
+    .actions = actions,
+};
+RC_PLUGIN_EXPORT(web)

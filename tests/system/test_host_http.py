@@ -1,0 +1,193 @@
+"""HTTP for plugins: what goes out, what comes back, what is logged and counted, and what a dry run
+leaves undone."""
+
+import json
+import re
+import signal
+import threading
+import time
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+
+import pytest
+
+
+class Handler(BaseHTTPRequestHandler):
+    protocol_version = "HTTP/1.1"
+
+    def answer(self):
+        body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
+        self.server.requests.append((self.command, self.path, dict(self.headers), body))
+        self.server.connections.add(self.client_address)
+        name = self.path.split("?")[0]
+        if name == "/wait":
+            time.sleep(30)
+        if name == "/flaky" and len(self.server.requests) % 3:
+            return self.reply(503, b"not now")
+        if name == "/cut":
+            self.send_response(200)
+            self.send_header("Content-Length", "9000000")
+            self.end_headers()
+            self.wfile.write(b"x" * 6000000)
+            self.close_connection = True
+            return None
+        if name == "/moved":
+            return self.reply(302, b"", {"Location": "/"})
+        if name == "/none":
+            return self.reply(404, b"none")
+        if name == "/large":
+            return self.reply(200, b"x" * 3_000_000)
+        return self.reply(200, b"hello")
+
+    def reply(self, status, body, headers=None):
+        self.send_response(status)
+        for header, value in {"Content-Type": "text/x-test", **(headers or {})}.items():
+            self.send_header(header, value)
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        if self.command != "HEAD":
+            self.wfile.write(body)
+
+    do_GET = do_POST = do_PUT = do_DELETE = do_HEAD = answer
+
+    def log_message(self, *_):
+        pass
+
+
+class Server(ThreadingHTTPServer):
+    daemon_threads = True
+    block_on_close = False
+
+    def __init__(self):
+        super().__init__(("127.0.0.1", 0), Handler)
+        self.requests, self.connections = [], set()
+        threading.Thread(target=self.serve_forever, daemon=True).start()
+
+    def url(self, path, user=""):
+        return f"http://{user}127.0.0.1:{self.server_port}{path}"
+
+
+@pytest.fixture
+def server():
+    with Server() as server:
+        yield server
+        server.shutdown()
+
+
+def web(world, action, url, *words, **settings):
+    given = [word for name, value in {"url": url, **settings}.items()
+             for word in ("--set", f"{name}={value}")]
+    return world.run("web", action, *given, *words)
+
+
+def test_an_answer(world, server):
+    result = web(world, "call", server.url("/x?y=1"), "--json", secret="hunter2")
+    assert result.status == 0, result.stderr
+    final = result.final
+    assert "status=200 attempts=1 type=text/x-test length=5 body=hello" in json.dumps(final)
+    assert final["counters"]["http_requests"] == 1
+    method, path, headers, body = server.requests[0]
+    assert (method, path, body) == ("GET", "/x?y=1", b"")
+    assert headers["X-Secret"] == "hunter2"
+
+
+def test_a_body_makes_a_post(world, server):
+    assert web(world, "call", server.url("/"), body="data").status == 0
+    method, _, _, body = server.requests[0]
+    assert (method, body) == ("POST", b"data")
+
+
+def test_any_status_is_an_answer(world, server):
+    assert "status=404" in web(world, "call", server.url("/none")).stdout
+    assert "status=302" in web(world, "call", server.url("/moved")).stdout
+    assert "status=200" in web(world, "call", server.url("/moved"), redirects=1).stdout
+
+
+def test_what_may_pass_is_repeated_if_it_is_safe(world, server):
+    result = web(world, "call", server.url("/flaky"), "--json")
+    assert "status=200 attempts=3" in result.stdout
+    assert result.final["counters"]["http_requests"] == 3
+    assert result.final["counters"]["http_retries"] == 2
+    assert "status=503 attempts=1" in web(world, "call", server.url("/flaky"), body="x").stdout
+    server.requests.clear()
+    assert "status=200 attempts=3" in web(world, "call", server.url("/flaky"), body="x",
+                                          repeat="true").stdout
+
+
+def test_no_server(world):
+    result = web(world, "call", "http://127.0.0.1:1/", "--json")
+    assert result.status == 1
+    assert "ask: the test's request: cannot connect" in result.final["error"]
+
+
+def test_an_answer_that_is_too_long(world, server):
+    result = web(world, "call", server.url("/large"), limit="1MiB")
+    assert result.status == 1
+    assert "more than 1048576 bytes" in result.text
+
+
+def test_a_stream(world, server):
+    result = web(world, "stream", server.url("/large"), limit="10")
+    assert result.status == 0, result.stderr
+    assert "status=200 attempts=1 type=text/x-test length=0" in result.stdout
+    assert "streamed=3000000" in result.stdout
+    assert "status=404 attempts=1 type=text/x-test length=4 body=none" in \
+        web(world, "stream", server.url("/none")).stdout
+
+
+def test_a_stream_that_is_cut_short(world, server):
+    result = web(world, "stream", server.url("/cut"), "--json")
+    assert result.status == 1
+    assert re.search(r"read on after \d+ bytes: the test's request: .* after 6000000 bytes",
+                     result.final["error"])
+
+
+def test_a_stream_that_is_not_closed_is_a_leak(world, server):
+    assert "without closing 1 of the handles" in web(world, "leak", server.url("/large")).text
+
+
+def test_the_log_shows_requests_but_no_secrets(world, server):
+    url = server.url("/path?token=hunter3", "user:hunter4@")
+    result = web(world, "call", url, "--log-level", "debug", secret="hunter2")
+    assert result.status == 0
+    assert f"the test's request: GET {server.url('/path')}: 200 after " in result.text
+    assert "hunter" not in result.stderr + result.stdout
+    assert "/path" not in web(world, "call", url, "--log-level", "debug", secret_url="true").text
+    assert "GET " not in web(world, "call", url).text
+
+
+def test_a_dry_run_sends_only_what_reads(world, server):
+    url = server.url("/path?token=hunter3")
+    result = web(world, "call", url, "--dry-run", "--json", method="DELETE")
+    assert result.status == 0
+    assert server.requests == []
+    assert "status=0 attempts=0" in result.stdout
+    assert result.final["counters"] == {"dry_run_changes": 1}
+    assert f"dry run: would send the test's request (DELETE {server.url('/path?...')})" \
+        in result.text
+    hidden = web(world, "stream", url, "--dry-run", body="x", secret_url="true")
+    assert "would send the test's request (POST)" in hidden.text and "/path" not in hidden.text
+    for settings in ({}, {"method": "HEAD"}, {"body": "query", "reads_only": "true"}):
+        assert "status=200" in web(world, "call", url, "--dry-run", **settings).stdout
+    assert [request[0] for request in server.requests] == ["GET", "HEAD", "POST"]
+
+
+def test_connections_are_kept_and_shared(world, server):
+    assert web(world, "call", server.url("/"), count=40).status == 0
+    assert len(server.requests) == 40 and len(server.connections) <= 4
+
+
+def test_a_wish_to_stop_ends_a_request(world, server):
+    process = world.start("web", "call", "--set", f"url={server.url('/wait')}")
+    while not server.requests:
+        time.sleep(0.05)
+    process.send_signal(signal.SIGTERM)
+    began = time.monotonic()
+    process.communicate(timeout=20)
+    assert time.monotonic() - began < 10
+    assert process.returncode == 143
+
+
+def test_a_request_without_its_size_is_the_plugins_mistake(world, server):
+    result = web(world, "careless", server.url("/"))
+    assert result.status != 0
+    assert "did not set 'struct_bytes'" in result.text
