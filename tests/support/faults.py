@@ -65,6 +65,19 @@ def slow_down(**which):
                      "<Message>Please reduce your request rate.</Message></Error>", **which)
 
 
+def truncated_pages(**which):
+    """A page of a listing of Google's that is taken for the last one."""
+    return Rule(method="GET", target=r"/b/[^/]+/o(\?|$)",
+                replace=[[',"nextPageToken":"[^"]*"', ""]], **which)
+
+
+def wrong_checksums(**which):
+    """Google's word on an object, in a header or in JSON, is not what was stored."""
+    return Rule(set_headers={"X-Goog-Hash": "crc32c=AAAAAA==,md5=1B2M2Y8AsgTpgAmY7PhCfg=="},
+                replace=[['"crc32c":"[^"]*"', '"crc32c":"AAAAAA=="'],
+                         ['"md5Hash":"[^"]*"', '"md5Hash":"1B2M2Y8AsgTpgAmY7PhCfg=="']], **which)
+
+
 class Rules:
     """The rules in force, for threads that ask at once."""
 

@@ -15,8 +15,11 @@ import json
 import re
 import signal
 import socket
+import ssl
 import struct
+import subprocess
 import sys
+import tempfile
 import threading
 import time
 from dataclasses import asdict, dataclass, field
@@ -345,6 +348,19 @@ class Connection:
         self.server.connections.discard(self)
 
 
+def self_signed(file):
+    """What makes a server speak https as 127.0.0.1 and localhost. The certificate, by which a client
+    may know it, is written to 'file'."""
+    with tempfile.NamedTemporaryFile() as key:
+        subprocess.run(["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt",
+                        "ec_paramgen_curve:prime256v1", "-nodes", "-days", "2", "-subj",
+                        "/CN=localhost", "-addext", "subjectAltName=IP:127.0.0.1,DNS:localhost",
+                        "-keyout", key.name, "-out", str(file)], check=True, capture_output=True)
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        context.load_cert_chain(str(file), key.name)
+    return context
+
+
 def flip_at(body, at):
     return flipped(body, at) if at is not None and at < len(body) else body
 
@@ -457,8 +473,12 @@ def serve_until_stopped(server, argument_parser=None, prepare=None):
     parser = argument_parser or argparse.ArgumentParser()
     parser.add_argument("--port", type=int, default=0, help="0, the default, picks a free one")
     parser.add_argument("--until-eof", action="store_true", help="end when stdin is closed")
+    parser.add_argument("--tls", metavar="FILE", help="speak https; its certificate is written "
+                        "to FILE")
     arguments = parser.parse_args()
     server = server(arguments)
+    if arguments.tls:
+        server.tls = self_signed(arguments.tls)
     server.start(arguments.port)
     if prepare:
         prepare(server, arguments)

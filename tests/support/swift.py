@@ -8,6 +8,7 @@ It is another code with other habits: buckets belong to one account, there are n
 no tags, no chunks with signatures and no rules of a bucket's life.
 """
 import os
+import pwd
 import shutil
 import sys
 import tempfile
@@ -110,7 +111,8 @@ class Swift(S3Server):
         return self
 
     def names(self):
-        return {"folder": self.folder, "user": self.user.pw_name if self.user else os.getlogin()}
+        user = self.user or pwd.getpwuid(os.getuid())
+        return {"folder": self.folder, "user": user.pw_name}
 
     def make_stores(self):
         stores = [(kind, processes.free_port()) for kind in ("account", "container", "object")]

@@ -8,12 +8,15 @@ import http.client
 import json
 import os
 import subprocess
+import threading
 import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from urllib.parse import quote
 
 import pytest
 
+import faults
 from conftest import SOURCE
 from crc32c import crc32c
 
@@ -352,6 +355,43 @@ def test_batches(gcs, bucket, call):
     assert [f"Content-ID: <response-{number}>" in part for number, part in enumerate(parts)] == [
         True] * 3
     assert bucket.names == ["b"]
+
+
+def test_faults(gcs, bucket, call):
+    for name in ("a", "b", "c"):
+        call.put(name, b"text")
+    place = "/storage/v1/b/bucket-1/o"
+    gcs.rules.add(faults.truncated_pages())
+    listed = call.json("GET", f"{place}?maxResults=2")
+    assert len(listed["items"]) == 2 and "nextPageToken" not in listed
+    assert "nextPageToken" in call.json("GET", f"{place}?maxResults=2")
+    gcs.rules.add(faults.wrong_checksums(times=2))
+    assert call("GET", f"{place}/a?alt=media").getheader("x-goog-hash").startswith("crc32c=AAAAAA")
+    assert call.json("GET", f"{place}/a")["crc32c"] == "AAAAAA=="
+    assert call.json("GET", f"{place}/a")["crc32c"] != "AAAAAA=="
+    gcs.rules.add(status=429, headers={"Retry-After": "7"})
+    reply = call("GET", place)
+    assert (reply.status, reply.getheader("Retry-After")) == (429, "7")
+
+
+def test_many_at_once(gcs, bucket):
+    """Writers of one object with a condition: each generation is replaced by exactly one of them."""
+    def write(number):
+        call, won = Caller(gcs), 0
+        for turn in range(20):
+            reply = call("POST", "/upload/storage/v1/b/bucket-1/o?uploadType=media&name=x"
+                         f"&ifGenerationMatch={generations[turn]}", f"{number}".encode())
+            if reply.status == 200:
+                generations[turn + 1] = json.loads(reply.content)["generation"]
+                won += 1
+            barrier.wait()
+        return won
+
+    generations, writers = {0: 0}, 8
+    barrier = threading.Barrier(writers, timeout=30)
+    with ThreadPoolExecutor(writers) as pool:
+        assert sum(pool.map(write, range(writers))) == 20
+    assert len({call.connection for call in gcs.calls}) == writers
 
 
 def test_mistakes_are_kept(gcs, bucket, call):

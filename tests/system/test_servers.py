@@ -5,6 +5,7 @@ import json
 import os
 import random
 import signal
+import ssl
 import subprocess
 import sys
 import time
@@ -21,6 +22,7 @@ import s3_server
 from aws_doubles import Aws
 from crc32c import crc32c
 from postgres import is_alive
+from stand_in import self_signed
 
 
 def error_of(call, *words, **options):
@@ -202,6 +204,19 @@ def test_proxy_is_worked_from_outside(ceph, bucket, proxy):
     ask(proxy.endpoint + "/_control", {"clear": True})
     s3.list_objects_v2(Bucket=bucket)
     assert [call["status"] for call in ask(proxy.endpoint + "/_calls")] == [200]
+
+
+def test_stand_ins_speak_https(tmp_path):
+    certificate = tmp_path / "certificate.pem"
+    with Aws(tls=self_signed(certificate)) as server:
+        url = f"{server.endpoint}/latest/meta-data/placement/region"
+        with pytest.raises(urllib.error.URLError, match="CERTIFICATE_VERIFY_FAILED"):
+            ask(url)
+        server.imds = "optional"
+        trusting = ssl.create_default_context(cafile=certificate)
+        for _ in range(2):
+            with urllib.request.urlopen(url, context=trusting) as reply:
+                assert reply.read() == b"eu-test-1"
 
 
 # What hands out credentials for AWS
