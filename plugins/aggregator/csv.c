@@ -51,6 +51,28 @@ static void parts_clear(struct parts *parts)
     free(parts->suffixes);
 }
 
+void agg_csv_columns(const struct agg_run *run, int32_t day,
+                     void (*add)(void *context, const char *name), void *context)
+{
+    struct parts parts;
+
+    parts_make(run, day, &parts);
+    add(context, "shard");
+    for (size_t i = 0; i < run->model.key_count; i++)
+        add(context, run->model.keys[i].column);
+    for (size_t part = 0; part < parts.count; part++) {
+        for (size_t i = 0; i < run->model.measure_count; i++) {
+            RC_STR_AUTO name = rc_strf("%s%s", run->model.measures[i].column, parts.suffixes[part]);
+
+            add(context, name);
+        }
+        RC_STR_AUTO count = rc_strf("cnt%s", parts.suffixes[part]);
+
+        add(context, count);
+    }
+    parts_clear(&parts);
+}
+
 /*
  * Digest of what the file is made of: its name, its columns, the day and the windows as they
  * are now.

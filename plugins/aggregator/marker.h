@@ -33,8 +33,11 @@ RC_MUST_CHECK enum rc_code agg_manifest_add(struct rc_job *job, const char *loca
                                             const char *prefix, struct agg_manifest *out,
                                             struct rc_error *err);
 
+#define AGG_IMPORT_BEGUN "import begun"
+#define AGG_IMPORT_DONE "import"
+
 struct agg_marker {
-    const char *step; /* "daily", "window", "csv", "import" */
+    const char *step; /* "daily", "window", "csv", AGG_IMPORT_... */
     int32_t day;
     uint64_t definition; /* of the options that decide the output */
     uint64_t inputs; /* of what was read; 0 for a daily step, whose source is not looked at again */

@@ -82,6 +82,10 @@ RC_MUST_CHECK enum rc_code agg_csv_current(struct agg_run *run, int32_t day, boo
 RC_MUST_CHECK enum rc_code agg_import_current(struct agg_run *run, int32_t day, bool *current,
                                               struct rc_error *err);
 
+/* csv.c: tells each column of the day's CSV file but the user's, in order. */
+void agg_csv_columns(const struct agg_run *run, int32_t day,
+                     void (*add)(void *context, const char *name), void *context);
+
 /* window.c: makes a table of daily or window files at the given places. */
 RC_MUST_CHECK enum rc_code agg_attach_output(struct agg_run *run, const char *name,
                                              const char *const *locations, size_t count,

@@ -1,10 +1,11 @@
 /*
  * HTTP requests. The host keeps connections, verifies certificates, repeats what failed and is
  * safe to repeat, with growing pauses, and masks secrets in what it logs. Under --dry-run only
- * GET, HEAD and OPTIONS are made; others are logged and counted, and their answer has the status 0.
+ * GET, HEAD and OPTIONS are made; others are logged and counted, and their answer has the status
+ * 0.
  *
- * Safe to repeat are GET, HEAD, PUT, DELETE and OPTIONS. What is repeated: no connection or a broken
- * one, and the statuses 408, 429, 500, 502, 503 and 504, later if the server asks for it.
+ * Safe to repeat are GET, HEAD, PUT, DELETE and OPTIONS. What is repeated: no connection or a
+ * broken one, and the statuses 408, 429, 500, 502, 503 and 504, later if the server asks for it.
  */
 #ifndef RUN_CORE_HTTP_H
 #define RUN_CORE_HTTP_H

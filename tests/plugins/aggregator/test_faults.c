@@ -35,9 +35,6 @@ static const char *const distinct_settings[] = { COMMON,
                                                  "values[1].column=mean",
                                                  "values[1].aggregate=avg",
                                                  NULL };
-static const char *const import_settings[] = { COMMON, "airlockApiBaseUrl=http://airlock",
-                                               "airlockProductId=1", "importTargetTable=ads",
-                                               NULL };
 
 static int load(void **state)
 {
@@ -168,24 +165,6 @@ static void test_a_lost_lease_publishes_nothing_more(void **state)
     assert_string_equal(rc_fake_host_objects(host, "s3://out/"), "");
 }
 
-static void test_the_hand_off_stays_open(void **state)
-{
-    (void)state;
-    RC_CLEANUP(rc_fake_host_clear) struct rc_fake_host *host = rc_fake_host_new(NULL);
-    struct rc_error err = RC_ERROR_INIT;
-
-    prepare(host, NULL);
-    assert_int_equal(rc_fake_host_run(host, aggregator, NULL, import_settings, &err),
-                     RC_UNSUPPORTED);
-    assert_non_null(strstr(err.cause, "no HTTP client yet"));
-    assert_non_null(strstr(err.cause, "'s3://csv/ads/ads_20260114/ads_20260114.csv.gz'"));
-    assert_int_equal(rc_fake_host_counter(host, "steps"), 7);
-    size_t statements = rc_fake_host_statements(host);
-    assert_int_equal(rc_fake_host_run(host, aggregator, NULL, import_settings, &err),
-                     RC_UNSUPPORTED);
-    assert_int_equal(rc_fake_host_statements(host), statements);
-}
-
 static void test_a_dry_run_shows_its_plan_and_changes_nothing(void **state)
 {
     (void)state;
@@ -214,7 +193,6 @@ int main(void)
         cmocka_unit_test(test_a_second_run_has_nothing_to_do),
         cmocka_unit_test(test_another_run_at_work_skips),
         cmocka_unit_test(test_a_lost_lease_publishes_nothing_more),
-        cmocka_unit_test(test_the_hand_off_stays_open),
         cmocka_unit_test(test_a_dry_run_shows_its_plan_and_changes_nothing),
     };
     return cmocka_run_group_tests(tests, load, NULL);
