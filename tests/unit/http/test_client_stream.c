@@ -33,7 +33,7 @@ struct play {
     int pauses_after; /* chunks; then nothing comes for PAUSE; -1: never */
     int pause_ms;
     bool chunked;
-    unsigned status;
+    atomic_uint status;
     atomic_int sent; /* chunks */
     atomic_bool gone;
 };
@@ -68,16 +68,17 @@ static bool perform(const struct scene *scene, void *context)
     struct play *play = context;
     RC_STR_AUTO head =
         play->chunked
-            ? rc_strf("HTTP/1.1 %u Said\r\nTransfer-Encoding: chunked\r\n\r\n", play->status)
-            : rc_strf("HTTP/1.1 %u Said\r\nContent-Length: %lld\r\n\r\n", play->status,
-                      (long long)play->chunks * CHUNK);
+            ? rc_strf("HTTP/1.1 %u Said\r\nTransfer-Encoding: chunked\r\n\r\n",
+                      atomic_load(&play->status))
+            : rc_strf("HTTP/1.1 %u Said\r\nContent-Length: %lld\r\n\r\n",
+                      atomic_load(&play->status), (long long)atomic_load(&play->chunks) * CHUNK);
     static char chunk[CHUNK];
 
     for (size_t i = 0; i < CHUNK; i++)
         chunk[i] = (char)('a' + i % 16);
     if (!send_all(scene, head, strlen(head)))
         return false;
-    for (int i = 0; i < play->chunks; i++) {
+    for (int i = 0; i < atomic_load(&play->chunks); i++) {
         if (i == play->breaks_after)
             return false;
         if (i == play->pauses_after)
@@ -285,13 +286,13 @@ static void hands_over_no_stream_of_a_failure(void **state)
     assert_int_equal(theatre.answer.status, 404);
     assert_int_equal(theatre.answer.body.len, CHUNK); /* its limit */
     core_http_close(NULL);
-    theatre.play.status = 503;
+    atomic_store(&theatre.play.status, 503);
     assert_int_equal(enter(&theatre, (struct core_http_call){ .method = "GET" }), RC_OK);
     assert_null(theatre.stream);
     assert_int_equal(theatre.answer.attempts, 5);
     assert_int_equal(atomic_load(&theatre.stage.connections), 1);
-    theatre.play.status = 204;
-    theatre.play.chunks = 0;
+    atomic_store(&theatre.play.status, 204);
+    atomic_store(&theatre.play.chunks, 0);
     assert_int_equal(enter(&theatre, (struct core_http_call){ .method = "HEAD" }), RC_OK);
     assert_non_null(theatre.stream);
     close_theatre(&theatre);
