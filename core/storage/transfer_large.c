@@ -1,0 +1,483 @@
+/*
+ * Large objects by ranges: many workers each read one range of a source that is pinned by its
+ * entity tag and put it as a part of the target. Nothing of the target is seen before all parts are
+ * there and their content is what the source's store says of it.
+ *
+ * A checksum that can be joined (CRC-32C) lets ranges pass in any order, as streams. For one that
+ * cannot (MD5) a range is read into memory and waits there for its turn to be hashed; ranges are
+ * given out in order and with their memory, so that the one whose turn it is can always go on.
+ */
+#include <storage/transfer_internal.h>
+
+#include <run-core/str.h>
+
+#include <inttypes.h>
+#include <stdlib.h>
+#include <string.h>
+#include <strings.h>
+
+struct transfer_large {
+    struct transfer_large *next;
+    struct core_transfer *t;
+    struct transfer_item *item;
+    struct core_resolved from, to;
+    struct core_object_detail detail;
+    struct rc_stat source;
+    struct core_parts *parts;
+
+    /* Under the transfer's lock. */
+    int64_t next_bytes, done_bytes; /* given out; put */
+    unsigned busy;                  /* ranges under way */
+    enum rc_code code;              /* of the first range that failed */
+    struct rc_error err;
+
+    struct core_running_digest *md5; /* NULL: not compared */
+    int64_t hashed_bytes;
+    uint32_t *crcs; /* of each part; NULL: not compared */
+};
+
+/* ---- the begin ---------------------------------------------------------------------------- */
+
+static enum rc_code look(struct transfer_large *large, struct rc_error *err)
+{
+    struct transfer_item *item = large->item;
+    struct core_object_detail *detail = &large->detail;
+    bool is_local = large->from.ops->capabilities & CORE_STORAGE_LOCAL;
+
+    if (large->from.ops->stat(&large->from.place, &large->source, is_local ? NULL : detail, err))
+        return err->code;
+    if (item->is_etag_given && !rc_str_eq(item->etag, large->source.etag))
+        return rc_fail(err, RC_CONFLICT, "'%s' was replaced: its entity tag is %s, not %s",
+                       item->source, large->source.etag, item->etag);
+    free(item->etag);
+    item->etag = rc_strdup(large->source.etag);
+    item->size_bytes = large->source.size_bytes;
+    return RC_OK;
+}
+
+/* What the content is compared by: what the source's store is sure of, the cheaper first. */
+static enum rc_code prepare_checks(struct transfer_large *large, struct rc_error *err)
+{
+    int64_t part = large->parts->part_bytes;
+
+    if (large->detail.crc32c) {
+        large->crcs =
+            rc_calloc((size_t)((large->source.size_bytes + part - 1) / part), sizeof(*large->crcs));
+    } else if (large->detail.md5_hex && part <= large->t->memory_bytes) {
+        if (core_digest_load(err))
+            return err->code;
+        large->md5 = core_running_digest_new(CORE_MD5);
+    }
+    return RC_OK;
+}
+
+static enum rc_code begin(struct transfer_large *large, struct rc_error *err)
+{
+    struct core_transfer *t = large->t;
+    struct rc_put_options options = { .struct_bytes = sizeof(options) };
+
+    if (core_resolve(&t->storage, large->item->source, &large->from, err) ||
+        core_resolve(&t->storage, large->item->target, &large->to, err) || look(large, err))
+        return err->code;
+    options.size_bytes = large->source.size_bytes;
+    options.attributes = t->request.attributes;
+    if (!options.attributes && !(large->to.ops->capabilities & CORE_STORAGE_LOCAL)) {
+        large->detail.attributes.storage_class = NULL; /* of one store, nothing to another */
+        options.attributes = &large->detail.attributes;
+    }
+    if (large->to.ops->begin_parts(&large->to.place, &options, &large->parts, err))
+        return err->code;
+    return prepare_checks(large, err);
+}
+
+static void large_free(struct transfer_large *large)
+{
+    if (large->parts)
+        large->parts->ops->close(large->parts);
+    core_running_digest_free(large->md5);
+    free(large->crcs);
+    core_object_detail_clear(&large->detail);
+    core_resolved_clear(&large->from);
+    core_resolved_clear(&large->to);
+    free(large);
+}
+
+/* With the lock held: no longer one of those whose ranges are given out. */
+static void unlink_large(struct core_transfer *t, struct transfer_large *large)
+{
+    struct transfer_large **at = &t->large;
+
+    while (*at && *at != large)
+        at = &(*at)->next;
+    if (*at)
+        *at = large->next;
+    t->large_count--;
+    pthread_cond_broadcast(&t->work);
+}
+
+/* Of a tree: a source that is gone is looked at anew, like a small one. */
+static bool was_there(struct core_transfer *t, struct transfer_item *item, enum rc_code code)
+{
+    if (code != RC_NOT_FOUND || t->request.next || ++item->attempt >= TRANSFER_ATTEMPTS)
+        return false;
+    rc_str_free(&item->etag);
+    item->size_bytes = -1;
+    return true;
+}
+
+/* Frees it, and ends its item or lets it begin anew. */
+static void end(struct transfer_large *large)
+{
+    struct core_transfer *t = large->t;
+    struct transfer_item *item = large->item;
+    struct rc_error err = large->err;
+    enum rc_code code = large->code;
+
+    if (!code)
+        item->written = large->parts->stat;
+    core_transfer_moving(t, -large->done_bytes);
+    /* Its parts are given up before it is said that it ended. */
+    large_free(large);
+    if (!code)
+        core_transfer_copied(t, item);
+    else if (core_transfer_again(t, item, &err) || was_there(t, item, code))
+        core_transfer_queue(t, &t->ready, item);
+    else
+        core_transfer_finish(t, item, &err);
+}
+
+void core_transfer_large_begin(struct core_transfer *t, struct transfer_item *item)
+{
+    struct transfer_large *large = rc_malloc(sizeof(*large)), **at;
+
+    *large = (struct transfer_large){
+        .t = t,
+        .item = item,
+        .detail = CORE_OBJECT_DETAIL_INIT,
+        .err = RC_ERROR_INIT,
+    };
+    large->code = begin(large, &large->err);
+
+    pthread_mutex_lock(&t->lock);
+    /* It may have become small meanwhile, which is for others. */
+    if (!large->code && large->source.size_bytes == 0)
+        large->code = rc_fail(&large->err, RC_CONFLICT, "'%s' is empty now", item->source);
+    if (large->code) {
+        unlink_large(t, large);
+        pthread_mutex_unlock(&t->lock);
+        end(large);
+        return;
+    }
+    for (at = &t->large; *at;)
+        at = &(*at)->next;
+    *at = large;
+    pthread_cond_broadcast(&t->work);
+    pthread_mutex_unlock(&t->lock);
+}
+
+void core_transfer_large_abandon(struct core_transfer *t)
+{
+    while (t->large) {
+        struct transfer_large *large = t->large;
+
+        t->large = large->next;
+        core_transfer_item_free(large->item);
+        large_free(large);
+    }
+}
+
+/* ---- ranges ------------------------------------------------------------------------------- */
+
+bool core_transfer_large_take(struct core_transfer *t, struct transfer_range *out)
+{
+    for (struct transfer_large *large = t->large; large; large = large->next) {
+        int64_t left = large->source.size_bytes - large->next_bytes;
+        int64_t len = left < large->parts->part_bytes ? left : large->parts->part_bytes;
+
+        if (large->code || left <= 0)
+            continue;
+        /* One byte more than it has, so that the end is seen when it is read. */
+        if (large->md5 && !core_transfer_claim(t, (size_t)len + 1))
+            continue;
+        *out = (struct transfer_range){
+            .large = large,
+            .offset_bytes = large->next_bytes,
+            .len_bytes = len,
+            .is_buffered = large->md5 != NULL,
+        };
+        large->next_bytes += len;
+        large->busy++;
+        return true;
+    }
+    return false;
+}
+
+/* A range as the content of a part: read as it goes, or from memory. */
+struct range_content {
+    const struct transfer_range *range;
+    struct rc_reader *reader;
+    const char *buffer;
+    int64_t done_bytes;
+    uint32_t crc;
+};
+
+static enum rc_code open_range(struct range_content *content, struct rc_error *err)
+{
+    struct transfer_large *large = content->range->large;
+    const struct core_range range = {
+        .offset_bytes = content->range->offset_bytes,
+        .len_bytes = content->range->len_bytes,
+        .if_match = large->source.etag[0] != '\0' ? large->source.etag : NULL,
+    };
+
+    core_reader_close(content->reader);
+    content->reader = NULL;
+    content->done_bytes = 0;
+    content->crc = 0;
+    return large->from.ops->open(&large->from.place, &range, &content->reader, err);
+}
+
+static enum rc_code read_on(struct range_content *content, char *data, size_t capacity, size_t *len,
+                            struct rc_error *err)
+{
+    const struct transfer_range *range = content->range;
+    struct transfer_large *large = range->large;
+
+    if (core_reader_read(content->reader, data, capacity, len, err))
+        return err->code;
+    if (*len == 0 && content->done_bytes != range->len_bytes)
+        return rc_fail(err, RC_UNAVAILABLE,
+                       "of the %" PRId64 " bytes of '%s' from %" PRId64 " on %" PRId64 " came",
+                       range->len_bytes, large->item->source, range->offset_bytes,
+                       content->done_bytes);
+    if (large->crcs)
+        content->crc = core_crc32c(content->crc, data, *len);
+    content->done_bytes += (int64_t)*len;
+    return core_transfer_limit(large->t, *len, err);
+}
+
+/* As content of a part: again from its begin whenever the part is put again. */
+static enum rc_code give(void *context, int64_t offset_bytes, char *data, size_t capacity,
+                         size_t *len, struct rc_error *err)
+{
+    struct range_content *content = context;
+    int64_t left = content->range->len_bytes - offset_bytes;
+
+    if (content->buffer) {
+        *len = (uint64_t)left < capacity ? (size_t)left : capacity;
+        memcpy(data, content->buffer + offset_bytes, *len);
+        return RC_OK;
+    }
+    if ((!content->reader || offset_bytes != content->done_bytes) && open_range(content, err))
+        return err->code;
+    return read_on(content, data, capacity, len, err);
+}
+
+static enum rc_code read_range(struct range_content *content, char *buffer, struct rc_error *err)
+{
+    size_t len;
+
+    if (open_range(content, err))
+        return err->code;
+    do {
+        size_t done = (size_t)content->done_bytes;
+
+        if (read_on(content, buffer + done, (size_t)content->range->len_bytes + 1 - done, &len,
+                    err))
+            return err->code;
+    } while (len > 0 && content->done_bytes <= content->range->len_bytes);
+    core_reader_close(content->reader);
+    content->reader = NULL;
+    return RC_OK;
+}
+
+/* Waits for the turn of the range and hashes it. */
+static enum rc_code hash_range(const struct transfer_range *range, const char *buffer,
+                               struct rc_error *err)
+{
+    struct transfer_large *large = range->large;
+    struct core_transfer *t = large->t;
+    bool is_turn;
+
+    pthread_mutex_lock(&t->lock);
+    while (!(is_turn = large->hashed_bytes == range->offset_bytes) && !large->code && !t->stopping)
+        pthread_cond_wait(&t->room, &t->lock);
+    pthread_mutex_unlock(&t->lock);
+    if (!is_turn)
+        return rc_fail(err, RC_CANCELLED, "another range has failed");
+    core_running_digest_add(large->md5, buffer, (size_t)range->len_bytes);
+    pthread_mutex_lock(&t->lock);
+    large->hashed_bytes += range->len_bytes;
+    pthread_cond_broadcast(&t->room);
+    pthread_mutex_unlock(&t->lock);
+    return RC_OK;
+}
+
+static enum rc_code put_range(struct range_content *content, struct rc_error *err)
+{
+    const struct transfer_range *range = content->range;
+    struct transfer_large *large = range->large;
+    const struct core_http_content part = {
+        .len_bytes = range->len_bytes,
+        .read = give,
+        .context = content,
+    };
+
+    if (large->parts->ops->put(large->parts, range->offset_bytes, &part, err))
+        return err->code;
+    if (large->crcs)
+        large->crcs[range->offset_bytes / large->parts->part_bytes] = content->crc;
+    return RC_OK;
+}
+
+static enum rc_code copy_range(const struct transfer_range *range, char *buffer,
+                               struct rc_error *err)
+{
+    struct range_content content = { .range = range };
+    struct transfer_item tries = { .attempt = 0 };
+    struct core_transfer *t = range->large->t;
+    enum rc_code code = RC_OK;
+
+    if (buffer) {
+        do
+            code = read_range(&content, buffer, err);
+        while (code && core_transfer_again(t, &tries, err));
+        content.buffer = buffer;
+        if (!code)
+            code = hash_range(range, buffer, err);
+        tries.attempt = 0;
+    }
+    if (!code) {
+        do
+            code = put_range(&content, err);
+        while (code && core_transfer_again(t, &tries, err));
+    }
+    core_reader_close(content.reader);
+    return code;
+}
+
+/* ---- the end ------------------------------------------------------------------------------ */
+
+static enum rc_code differs(const struct transfer_large *large, const char *kind, const char *found,
+                            const char *expected, struct rc_error *err)
+{
+    return rc_fail(err, RC_CORRUPT, "what was read of '%s' has %s %s, its store says %s",
+                   large->item->source, kind, found, expected);
+}
+
+static enum rc_code check_md5(struct transfer_large *large, struct rc_error *err)
+{
+    unsigned char digest[CORE_DIGEST_BYTES];
+    RC_BUF_AUTO(hex, CORE_DIGEST_HEX);
+
+    core_running_digest_end(large->md5, digest);
+    core_add_hex(&hex, digest, core_digest_len(CORE_MD5));
+    if (strcasecmp(hex.data, large->detail.md5_hex) == 0)
+        return RC_OK;
+    return differs(large, "the MD5", hex.data, large->detail.md5_hex, err);
+}
+
+static enum rc_code check_crc(const struct transfer_large *large, struct rc_error *err)
+{
+    int64_t part = large->parts->part_bytes, size = large->source.size_bytes;
+    RC_BUF_AUTO(text, 16);
+    unsigned char bytes[4];
+    uint32_t crc = 0;
+
+    for (int64_t at = 0; at < size; at += part)
+        crc = core_transfer_crc_join(crc, large->crcs[at / part],
+                                     size - at < part ? size - at : part);
+    for (int i = 0; i < 4; i++)
+        bytes[i] = (unsigned char)(crc >> (24 - 8 * i));
+    core_add_base64(&text, bytes, sizeof(bytes));
+    if (rc_str_eq(text.data, large->detail.crc32c))
+        return RC_OK;
+    return differs(large, "the CRC-32C", text.data, large->detail.crc32c, err);
+}
+
+static enum rc_code complete(struct transfer_large *large, struct rc_error *err)
+{
+    const struct rc_stat *written = &large->parts->stat;
+
+    if ((large->md5 && check_md5(large, err)) || (large->crcs && check_crc(large, err)) ||
+        large->parts->ops->commit(large->parts, err))
+        return err->code;
+    if (written->size_bytes == large->source.size_bytes)
+        return RC_OK;
+    return rc_fail(err, RC_CORRUPT, "'%s' has %" PRId64 " bytes after it was written, not %" PRId64,
+                   large->item->target, written->size_bytes, large->source.size_bytes);
+}
+
+void core_transfer_large_copy(struct core_transfer *t, const struct transfer_range *range)
+{
+    struct transfer_large *large = range->large;
+    struct rc_error err = RC_ERROR_INIT;
+    size_t capacity = (size_t)range->len_bytes + 1;
+    char *buffer = range->is_buffered ? core_transfer_map(capacity) : NULL;
+    enum rc_code code = copy_range(range, buffer, &err);
+    bool is_last;
+
+    if (buffer)
+        core_transfer_buffer_free(t, buffer, capacity);
+    if (!code)
+        core_transfer_moving(t, range->len_bytes);
+    pthread_mutex_lock(&t->lock);
+    large->busy--;
+    if (code && (!large->code || large->code == RC_CANCELLED)) {
+        large->code = code;
+        large->err = err;
+        pthread_cond_broadcast(&t->room); /* for those who wait for their turn in it */
+    }
+    if (!code)
+        large->done_bytes += range->len_bytes;
+    is_last = large->busy == 0 && (large->code || large->done_bytes == large->source.size_bytes);
+    if (is_last)
+        unlink_large(t, large);
+    pthread_mutex_unlock(&t->lock);
+    if (!is_last)
+        return;
+    if (!large->code)
+        large->code = complete(large, &large->err);
+    end(large);
+}
+
+/* ---- joining checksums -------------------------------------------------------------------- */
+
+/*
+ * A CRC followed by n zero bytes is a linear map of its 32 bits; such maps are made for one bit,
+ * and squared for twice as many. A map is kept as what it makes of each single bit.
+ */
+static uint32_t apply(const uint32_t map[32], uint32_t bits)
+{
+    uint32_t sum = 0;
+
+    for (int i = 0; bits; i++, bits >>= 1)
+        if (bits & 1)
+            sum ^= map[i];
+    return sum;
+}
+
+static void square(uint32_t map[32])
+{
+    uint32_t twice[32];
+
+    for (int i = 0; i < 32; i++)
+        twice[i] = apply(map, map[i]);
+    memcpy(map, twice, sizeof(twice));
+}
+
+uint32_t core_transfer_crc_join(uint32_t first, uint32_t second, int64_t second_len)
+{
+    uint32_t map[32] = { UINT32_C(0x82f63b78) }; /* one zero bit: the polynomial, or a shift */
+
+    for (int i = 1; i < 32; i++)
+        map[i] = UINT32_C(1) << (i - 1);
+    for (int i = 0; i < 3; i++)
+        square(map);
+    for (uint64_t len = (uint64_t)second_len; len; len >>= 1) {
+        if (len & 1)
+            first = apply(map, first);
+        square(map);
+    }
+    return first ^ second;
+}
