@@ -1,6 +1,7 @@
 /*
  * JSON web tokens that are signed with an RSA key (RS256: RFC 7515, RFC 7518 section 3.3), as
- * service accounts prove themselves by. On libcrypto, which is loaded at the first use. Thread-safe.
+ * service accounts prove themselves by. On libcrypto, which is loaded at the first use.
+ * Thread-safe.
  */
 #ifndef CORE_CLOUD_JWT_H
 #define CORE_CLOUD_JWT_H

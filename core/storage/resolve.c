@@ -14,7 +14,8 @@ enum {
     MAPPINGS = 2, /* the bucket named, and once more where its URL leads */
 };
 
-static const struct core_storage_ops *const backends[] = { &core_storage_file };
+static const struct core_storage_ops *const backends[] = { &core_storage_file, &core_storage_s3,
+                                                           &core_storage_gcs };
 
 static bool has_scheme(const struct rc_uri *uri, const char *scheme)
 {
