@@ -57,6 +57,7 @@ static void free_member(struct member *member)
     core_http_client_free(member->http);
     free(member->s3.endpoint);
     free(member->s3.region);
+    free(member->s3.name);
     free(member);
 }
 
@@ -184,6 +185,7 @@ static enum rc_code find_s3(struct member *member, struct rc_error *err)
 {
     const struct core_store_settings *store = member->store;
     const char *profile = store ? store->profile : NULL;
+    const char *endpoint;
 
     if (member->has_s3)
         return RC_OK;
@@ -197,6 +199,9 @@ static enum rc_code find_s3(struct member *member, struct rc_error *err)
         member->s3.region = rc_strdup(store->region);
     else if (core_aws_region(profile, &member->s3.region, err))
         return rc_context(err, "find the region");
+    endpoint = store && store->endpoint ? store->endpoint : member->s3.endpoint;
+    member->s3.name =
+        endpoint ? rc_strf("the S3 server '%s'", endpoint) : rc_strdup("the S3 server of AWS");
     member->has_s3 = true;
     return RC_OK;
 }

@@ -35,6 +35,7 @@ struct core_google_credentials *core_remote_google(struct core_remote *remote,
 struct core_remote_s3 {
     char *endpoint; /* as the environment and the profile say; NULL: AWS's own */
     char *region;   /* as the settings, the environment and the profile say; NULL: none does */
+    char *name;     /* for errors */
     _Atomic int64_t clock_ahead_ms; /* of the server's clock, as far as known */
 };
 

@@ -1,0 +1,19 @@
+/*
+ * The S3 backend: AWS, Ceph, MinIO, Google's interoperable interface and what else speaks S3.
+ */
+#include <storage/s3.h>
+
+const struct core_storage_ops core_storage_s3 = {
+    .scheme = "s3",
+    .capabilities = CORE_STORAGE_CONDITIONAL_PUT,
+    .list = core_s3_list,
+    .stat = core_s3_stat,
+    .open = core_s3_read,
+    .create = core_s3_create,
+    .remove = core_s3_remove,
+    .put = core_s3_put,
+    .begin_parts = core_s3_begin_parts,
+    .is_same_store = core_s3_is_same_store,
+    .copy = core_s3_copy,
+    .sweep = core_s3_sweep,
+};

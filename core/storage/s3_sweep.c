@@ -1,0 +1,149 @@
+/*
+ * Uploads in parts that were begun and never finished: found, and given up. Servers keep their
+ * parts, and charge for them, until somebody does.
+ */
+#include <storage/s3.h>
+
+#include <cloud/xml.h>
+
+#include <run-core/str.h>
+#include <run-core/time.h>
+
+#include <stdlib.h>
+#include <string.h>
+
+/* A page of pending uploads. */
+struct page {
+    struct core_arena arena;
+    struct core_s3_pending *items;
+    size_t count, capacity;
+    struct core_s3_pending row; /* that is being read */
+    bool is_truncated;
+    const char *next_key, *next_id;
+};
+
+static enum rc_code on_element(void *context, const char *path, const char *text, size_t len,
+                               struct rc_error *err)
+{
+    struct page *page = context;
+    const char *name = strchr(path, '/');
+
+    (void)len;
+    (void)err;
+    if (!name)
+        return RC_OK;
+    name++;
+    if (rc_str_eq(name, "Upload/Key")) {
+        page->row.key = core_arena_strdup(&page->arena, text);
+    } else if (rc_str_eq(name, "Upload/UploadId")) {
+        page->row.upload_id = core_arena_strdup(&page->arena, text);
+    } else if (rc_str_eq(name, "Upload/Initiated")) {
+        if (!rc_parse_time(text, &page->row.begun_unix_ms))
+            page->row.begun_unix_ms = INT64_MAX; /* who knows: it may be a new one */
+    } else if (rc_str_eq(name, "Upload") && page->row.key && page->row.upload_id) {
+        if (page->count == page->capacity) {
+            page->capacity = page->capacity ? page->capacity * 2 : 16;
+            page->items = rc_realloc(page->items, page->capacity * sizeof(*page->items));
+        }
+        page->items[page->count++] = page->row;
+        page->row = (struct core_s3_pending){ .begun_unix_ms = INT64_MAX };
+    } else if (rc_str_eq(name, "IsTruncated")) {
+        page->is_truncated = rc_str_eq(text, "true");
+    } else if (rc_str_eq(name, "NextKeyMarker")) {
+        page->next_key = core_arena_strdup(&page->arena, text);
+    } else if (rc_str_eq(name, "NextUploadIdMarker")) {
+        page->next_id = core_arena_strdup(&page->arena, text);
+    }
+    return RC_OK;
+}
+
+/* Keys as they are, since what XML cannot hold no other request of ours can either. */
+static enum rc_code fetch_page(const struct core_place_in_store *prefix, bool ignore_cancel,
+                               const char *key, const char *upload_id, struct page *out,
+                               struct rc_error *err)
+{
+    CORE_S3_REQUEST_AUTO(request, prefix, "list uploads to", "GET");
+    CORE_S3_ANSWER_AUTO(answer);
+    const struct core_xml_events events = { .end = on_element, .context = out };
+
+    core_s3_add_query(&request.query, "uploads", NULL);
+    core_s3_add_query(&request.query, "prefix", prefix->key);
+    if (key)
+        core_s3_add_query(&request.query, "key-marker", key);
+    if (upload_id)
+        core_s3_add_query(&request.query, "upload-id-marker", upload_id);
+    request.of_bucket = true;
+    request.answers_xml = true;
+    request.ignore_cancel = ignore_cancel;
+    out->row.begun_unix_ms = INT64_MAX;
+    if (core_s3_send(&request, &answer, err))
+        return err->code;
+    if (core_xml_read(answer.body.data, answer.body.len, &events, err))
+        return rc_context(err, "list uploads to '%s'", prefix->uri);
+    if (out->is_truncated &&
+        (!out->next_key || (rc_str_eq(out->next_key, key) && rc_str_eq(out->next_id, upload_id))))
+        return rc_fail(err, RC_CORRUPT, "list uploads to '%s': the listing goes in a circle",
+                       prefix->uri);
+    return RC_OK;
+}
+
+enum rc_code core_s3_each_pending(const struct core_place_in_store *prefix, bool ignore_cancel,
+                                  enum rc_code (*tell)(void *context,
+                                                       const struct core_s3_pending *pending,
+                                                       struct rc_error *err),
+                                  void *context, struct rc_error *err)
+{
+    char *key = NULL, *upload_id = NULL;
+    enum rc_code code = RC_OK;
+    bool goes_on = true;
+
+    while (goes_on && !code) {
+        struct page page = { .arena = CORE_ARENA_INIT };
+
+        code = fetch_page(prefix, ignore_cancel, key, upload_id, &page, err);
+        for (size_t i = 0; i < page.count && !code; i++)
+            code = tell(context, &page.items[i], err);
+        free(key);
+        free(upload_id);
+        key = rc_strdup(page.next_key);
+        upload_id = rc_strdup(page.next_id);
+        goes_on = page.is_truncated;
+        free(page.items);
+        core_arena_clear(&page.arena);
+    }
+    free(key);
+    free(upload_id);
+    return code;
+}
+
+struct sweep {
+    const struct core_place_in_store *prefix;
+    int64_t before_unix_ms;
+    int64_t *swept;
+};
+
+static enum rc_code sweep_one(void *context, const struct core_s3_pending *pending,
+                              struct rc_error *err)
+{
+    const struct sweep *sweep = context;
+    struct core_place_in_store place = *sweep->prefix;
+
+    if (pending->begun_unix_ms >= sweep->before_unix_ms)
+        return RC_OK;
+    RC_STR_AUTO uri = rc_strf("s3://%s/%s", place.bucket, pending->key);
+    place.key = pending->key;
+    place.uri = rc_str_starts(place.uri, "s3://") ? uri : place.uri;
+    if (core_s3_abort(&place, pending->upload_id, /* ignore_cancel = */ false, err))
+        return err->code;
+    (*sweep->swept)++;
+    return RC_OK;
+}
+
+enum rc_code core_s3_sweep(const struct core_place_in_store *prefix, int64_t before_unix_ms,
+                           int64_t *swept, struct rc_error *err)
+{
+    struct sweep sweep = { prefix, before_unix_ms, swept };
+
+    *swept = 0;
+    return core_s3_each_pending(prefix, /* ignore_cancel = */ false, sweep_one, &sweep, err);
+}

@@ -1,0 +1,418 @@
+/*
+ * Writing S3 objects: at once, as a stream that becomes an upload in parts when it is long, and in
+ * parts by many threads. A stream's parts are sent in the background while the next one fills, a
+ * few at a time.
+ */
+#include <storage/s3.h>
+
+#include <run-core/str.h>
+
+#include <pthread.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum {
+    IN_FLIGHT = 3,                    /* parts of a stream on their way at once ... */
+    BUFFERED_LIMIT = 64 * 1024 * 1024 /* ... and fewer if they have more bytes than this */
+};
+
+/* ---- at once --------------------------------------------------------------------------------- */
+
+enum rc_code core_s3_check_condition(const struct core_place_in_store *place, const char *if_match,
+                                     struct rc_error *err)
+{
+    struct rc_stat stat;
+    bool honours;
+
+    if (!if_match)
+        return RC_OK;
+    if (core_s3_honours(place, &honours, err))
+        return err->code;
+    if (honours)
+        return RC_OK;
+    if (core_s3_stat(place, &stat, NULL, err)) {
+        if (err->code != RC_NOT_FOUND)
+            return err->code;
+        stat.etag[0] = '\0'; /* which no object has, but RC_IF_ABSENT is */
+    } else if (*if_match == '\0') {
+        return rc_fail(err, RC_CONFLICT, "write '%s': there is one already", place->uri);
+    }
+    if (!rc_str_eq(stat.etag, if_match))
+        return rc_fail(err, RC_CONFLICT, "write '%s': its entity tag is '%s', not '%s'", place->uri,
+                       stat.etag, if_match);
+    return RC_OK;
+}
+
+/* Whether the object is what was just sent: by an attempt whose answer was lost. */
+static bool is_written(const struct core_place_in_store *place, const void *data, size_t len,
+                       struct rc_stat *stat)
+{
+    CORE_OBJECT_DETAIL_AUTO(detail);
+    RC_BUF_AUTO(hex, CORE_DIGEST_HEX);
+    unsigned char md5[CORE_DIGEST_BYTES];
+    struct rc_error ignored = RC_ERROR_INIT;
+
+    if (core_s3_stat(place, stat, &detail, &ignored) || stat->size_bytes != (int64_t)len)
+        return false;
+    core_digest(CORE_MD5, data, len, md5);
+    core_add_hex(&hex, md5, core_digest_len(CORE_MD5));
+    return rc_str_eq(detail.md5_hex, hex.data);
+}
+
+enum rc_code core_s3_put(const struct core_place_in_store *place, const void *data, size_t len,
+                         const struct rc_put_options *options, struct rc_stat *written,
+                         struct rc_error *err)
+{
+    CORE_S3_REQUEST_AUTO(request, place, "write", "PUT");
+    CORE_S3_ANSWER_AUTO(answer);
+    struct rc_stat stat = { .size_bytes = (int64_t)len };
+    const char *date;
+
+    if (core_s3_check_condition(place, options->if_match, err) ||
+        core_s3_add_attributes(&request, options->attributes, err))
+        return err->code;
+    core_s3_add_condition(&request, options->if_match);
+    request.body = data;
+    request.body_len = len;
+    if (core_s3_send(&request, &answer, err)) {
+        /* An entity tag is wanted, and there is no object. */
+        if (options->if_match && rc_str_eq(request.refusal.code, "NoSuchKey"))
+            err->code = RC_CONFLICT;
+        if (err->code != RC_CONFLICT || answer.attempts < 2 || !is_written(place, data, len, &stat))
+            return err->code;
+    } else {
+        date = core_http_answer_header(&answer, "date");
+        stat.modified_unix_ms = date ? core_s3_date_unix_ms(date) : 0;
+        core_s3_set_etag(&stat, core_http_answer_header(&answer, "etag"));
+    }
+    if (written)
+        *written = stat;
+    return RC_OK;
+}
+
+/* ---- a stream -------------------------------------------------------------------------------- */
+
+struct s3_writer {
+    struct rc_writer base;
+    struct core_s3_place place;
+    struct rc_put_options options; /* with texts of its own */
+    struct rc_attributes attributes;
+    struct core_arena arena;
+    struct core_cancel stop; /* ends what is on its way */
+    bool is_committed;
+
+    char *data; /* the part that fills; NULL: none has begun */
+    size_t len, capacity;
+    int64_t sent_bytes; /* in the parts before */
+    int number;         /* of the last of them */
+    struct core_s3_upload *upload;
+
+    pthread_mutex_t mutex; /* over what follows */
+    pthread_cond_t ended;
+    int running;
+    struct rc_error err; /* the first of a part; RC_OK: none */
+};
+
+struct sent_part {
+    struct s3_writer *writer;
+    int number;
+    char *data;
+    size_t len;
+};
+
+static void *send_in_background(void *context)
+{
+    struct sent_part *part = context;
+    struct s3_writer *writer = part->writer;
+    struct rc_error err = RC_ERROR_INIT;
+    enum rc_code code =
+        core_s3_upload_put_data(writer->upload, part->number, part->data, part->len, &err);
+
+    free(part->data);
+    free(part);
+    (void)pthread_mutex_lock(&writer->mutex);
+    if (code && !writer->err.code) {
+        writer->err = err;
+        core_cancel_request(&writer->stop, RC_CANCELLED);
+    }
+    writer->running--;
+    (void)pthread_cond_signal(&writer->ended);
+    (void)pthread_mutex_unlock(&writer->mutex);
+    return NULL;
+}
+
+/* Waits until fewer than 'limit' parts are on their way. */
+static enum rc_code wait_for_parts(struct s3_writer *writer, int limit, struct rc_error *err)
+{
+    (void)pthread_mutex_lock(&writer->mutex);
+    while (writer->running >= limit)
+        (void)pthread_cond_wait(&writer->ended, &writer->mutex);
+    *err = writer->err;
+    (void)pthread_mutex_unlock(&writer->mutex);
+    return err->code;
+}
+
+static enum rc_code begin_data(struct s3_writer *writer, struct rc_error *err)
+{
+    const struct core_store_settings *settings = writer->place.at.settings;
+    int64_t bytes = core_s3_part_bytes(settings ? settings->part_bytes : 0,
+                                       writer->options.size_bytes, writer->sent_bytes);
+
+    writer->capacity = (size_t)bytes;
+    writer->len = 0;
+    writer->data = malloc(writer->capacity);
+    if (!writer->data)
+        return rc_fail(err, RC_FAILED,
+                       "write '%s': there is no memory for a part of %zu MiB: say the size of the "
+                       "object beforehand, or write several",
+                       writer->place.uri, writer->capacity >> 20);
+    return RC_OK;
+}
+
+static enum rc_code send_data(struct s3_writer *writer, struct rc_error *err)
+{
+    size_t in_flight = IN_FLIGHT * writer->capacity <= BUFFERED_LIMIT ? IN_FLIGHT : 1;
+    struct sent_part *part;
+    pthread_attr_t attributes;
+    pthread_t thread;
+    int failure;
+
+    if (!writer->upload &&
+        core_s3_upload_begin(&writer->place.at, &writer->options, &writer->upload, err))
+        return err->code;
+    if (wait_for_parts(writer, (int)in_flight, err))
+        return err->code;
+    part = rc_malloc(sizeof(*part));
+    *part = (struct sent_part){ writer, ++writer->number, writer->data, writer->len };
+    writer->sent_bytes += (int64_t)writer->len;
+    writer->data = NULL;
+    writer->running++;
+    (void)pthread_attr_init(&attributes);
+    (void)pthread_attr_setdetachstate(&attributes, PTHREAD_CREATE_DETACHED);
+    failure = pthread_create(&thread, &attributes, send_in_background, part);
+    (void)pthread_attr_destroy(&attributes);
+    if (failure)
+        (void)send_in_background(part);
+    return RC_OK;
+}
+
+static enum rc_code writer_write(struct rc_writer *base, const void *data, size_t len,
+                                 struct rc_error *err)
+{
+    struct s3_writer *writer = (struct s3_writer *)base;
+    const char *from = data;
+
+    if (writer->is_committed)
+        return rc_fail(err, RC_INVALID, "write '%s': it is committed already", writer->place.uri);
+    while (len > 0) {
+        size_t piece;
+
+        /* A full part waits for a byte behind it: one that is all of the object is no part. */
+        if (writer->data && writer->len == writer->capacity && send_data(writer, err))
+            return err->code;
+        if (!writer->data && begin_data(writer, err))
+            return err->code;
+        piece = writer->capacity - writer->len < len ? writer->capacity - writer->len : len;
+        memcpy(writer->data + writer->len, from, piece);
+        writer->len += piece;
+        from += piece;
+        len -= piece;
+    }
+    return RC_OK;
+}
+
+static enum rc_code writer_commit(struct rc_writer *base, struct rc_error *err)
+{
+    struct s3_writer *writer = (struct s3_writer *)base;
+
+    if (writer->is_committed)
+        return rc_fail(err, RC_INVALID, "write '%s': it is committed already", writer->place.uri);
+    writer->is_committed = true;
+    if (!writer->upload)
+        return core_s3_put(&writer->place.at, writer->data ? writer->data : "", writer->len,
+                           &writer->options, &base->stat, err);
+    if ((writer->data && send_data(writer, err)) || wait_for_parts(writer, 1, err))
+        return err->code;
+    return core_s3_upload_complete(writer->upload, &base->stat, err);
+}
+
+static void writer_close(struct rc_writer *base)
+{
+    struct s3_writer *writer = (struct s3_writer *)base;
+    struct rc_error ignored = RC_ERROR_INIT;
+
+    core_cancel_request(&writer->stop, RC_CANCELLED);
+    (void)!wait_for_parts(writer, 1, &ignored);
+    core_s3_upload_free(writer->upload);
+    free(writer->data);
+    core_arena_clear(&writer->arena);
+    core_s3_place_clear(&writer->place);
+    (void)pthread_cond_destroy(&writer->ended);
+    (void)pthread_mutex_destroy(&writer->mutex);
+    free(writer);
+}
+
+static const struct core_writer_ops writer_ops = {
+    .write = writer_write,
+    .commit = writer_commit,
+    .close = writer_close,
+};
+
+static struct rc_map copy_map(struct core_arena *arena, const struct rc_map *map)
+{
+    struct rc_pair *pairs = core_arena_alloc(arena, map->len * sizeof(*pairs));
+
+    for (size_t i = 0; i < map->len; i++) {
+        pairs[i].key = core_arena_strdup(arena, map->items[i].key);
+        pairs[i].value = core_arena_strdup(arena, map->items[i].value);
+    }
+    return (struct rc_map){ .len = map->len, .items = pairs };
+}
+
+static void copy_attributes(struct core_arena *arena, const struct rc_attributes *from,
+                            struct rc_attributes *out)
+{
+    *out = (struct rc_attributes){
+        .content_type = core_arena_strdup(arena, from->content_type),
+        .content_encoding = core_arena_strdup(arena, from->content_encoding),
+        .content_disposition = core_arena_strdup(arena, from->content_disposition),
+        .content_language = core_arena_strdup(arena, from->content_language),
+        .cache_control = core_arena_strdup(arena, from->cache_control),
+        .storage_class = core_arena_strdup(arena, from->storage_class),
+        .metadata = copy_map(arena, &from->metadata),
+        .tags = copy_map(arena, &from->tags),
+    };
+}
+
+/* Before anything is sent: what no request can say, and a name that no object has. */
+static enum rc_code check_options(const struct core_place_in_store *place,
+                                  const struct rc_put_options *options, struct rc_error *err)
+{
+    CORE_S3_REQUEST_AUTO(request, place, "write", "PUT");
+
+    if (place->key[0] == '\0')
+        return rc_fail(err, RC_INVALID, "write '%s': the URI names a bucket, not an object in it",
+                       place->uri);
+    return core_s3_add_attributes(&request, options->attributes, err);
+}
+
+enum rc_code core_s3_create(const struct core_place_in_store *place,
+                            const struct rc_put_options *options, struct rc_writer **out,
+                            struct rc_error *err)
+{
+    struct s3_writer *writer;
+
+    *out = NULL;
+    if (check_options(place, options, err))
+        return err->code;
+    writer = rc_malloc(sizeof(*writer));
+    *writer = (struct s3_writer){
+        .base = { .ops = &writer_ops },
+        .arena = CORE_ARENA_INIT,
+        .stop = { .parent = place->cancel },
+        .err = RC_ERROR_INIT,
+    };
+    core_s3_place_copy(&writer->place, place);
+    writer->place.at.cancel = &writer->stop;
+    writer->options = (struct rc_put_options){
+        .struct_bytes = sizeof(writer->options),
+        .if_match = core_arena_strdup(&writer->arena, options->if_match),
+        .size_bytes = options->size_bytes,
+    };
+    if (options->attributes) {
+        copy_attributes(&writer->arena, options->attributes, &writer->attributes);
+        writer->options.attributes = &writer->attributes;
+    }
+    (void)pthread_mutex_init(&writer->mutex, NULL);
+    (void)pthread_cond_init(&writer->ended, NULL);
+    *out = &writer->base;
+    return RC_OK;
+}
+
+/* ---- by many threads ------------------------------------------------------------------------- */
+
+struct s3_parts {
+    struct core_parts base;
+    struct core_s3_upload *upload;
+};
+
+static enum rc_code number_of(const struct core_parts *parts, int64_t offset_bytes, int *out,
+                              struct rc_error *err)
+{
+    int64_t index = offset_bytes / parts->part_bytes;
+
+    if (offset_bytes < 0 || offset_bytes % parts->part_bytes != 0 || index >= CORE_S3_PARTS)
+        return rc_fail(err, RC_INVALID, "there is no part at byte %lld, with parts of %lld",
+                       (long long)offset_bytes, (long long)parts->part_bytes);
+    *out = (int)index + 1;
+    return RC_OK;
+}
+
+static enum rc_code parts_put(struct core_parts *base, int64_t offset_bytes,
+                              const struct core_http_content *content, struct rc_error *err)
+{
+    struct s3_parts *parts = (struct s3_parts *)base;
+    int number;
+
+    if (number_of(base, offset_bytes, &number, err))
+        return err->code;
+    return core_s3_upload_put(parts->upload, number, content, err);
+}
+
+static enum rc_code parts_copy(struct core_parts *base, int64_t offset_bytes,
+                               const struct core_place_in_store *source,
+                               const char *source_if_match, int64_t len_bytes, struct rc_error *err)
+{
+    struct s3_parts *parts = (struct s3_parts *)base;
+    int number;
+
+    if (number_of(base, offset_bytes, &number, err))
+        return err->code;
+    return core_s3_upload_copy(parts->upload, number, source, source_if_match, offset_bytes,
+                               len_bytes, err);
+}
+
+static enum rc_code parts_commit(struct core_parts *base, struct rc_error *err)
+{
+    struct s3_parts *parts = (struct s3_parts *)base;
+
+    return core_s3_upload_complete(parts->upload, &base->stat, err);
+}
+
+static void parts_close(struct core_parts *base)
+{
+    struct s3_parts *parts = (struct s3_parts *)base;
+
+    core_s3_upload_free(parts->upload);
+    free(parts);
+}
+
+static const struct core_parts_ops parts_ops = {
+    .put = parts_put,
+    .copy = parts_copy,
+    .commit = parts_commit,
+    .close = parts_close,
+};
+
+enum rc_code core_s3_begin_parts(const struct core_place_in_store *place,
+                                 const struct rc_put_options *options, struct core_parts **out,
+                                 struct rc_error *err)
+{
+    const struct core_store_settings *settings = place->settings;
+    struct core_s3_upload *upload;
+    struct s3_parts *parts;
+
+    *out = NULL;
+    if (core_s3_upload_begin(place, options, &upload, err))
+        return err->code;
+    parts = rc_malloc(sizeof(*parts));
+    *parts = (struct s3_parts){
+        .base = { .ops = &parts_ops,
+                  .part_bytes =
+                      core_s3_part_bytes(settings ? settings->part_bytes : 0,
+                                         options->size_bytes > 0 ? options->size_bytes : 0, 0) },
+        .upload = upload,
+    };
+    *out = &parts->base;
+    return RC_OK;
+}
