@@ -1,5 +1,6 @@
 """Google's ways to a bearer token, as a stand-in: the token endpoint, which takes a service account's
-signed assertion or a user's refresh token, and the metadata server of a machine."""
+signed assertion or a user's refresh token; the exchange of another party's token; impersonation of a
+service account; and the metadata server of a machine."""
 import base64
 import hashlib
 import json
@@ -8,10 +9,15 @@ import secrets
 import subprocess
 import threading
 import time
+from datetime import datetime, timedelta, timezone
 from urllib.parse import parse_qs
 
 from stand_in import json_reply, text_reply
 
+EXCHANGE_GRANT = "urn:ietf:params:oauth:grant-type:token-exchange"
+ACCESS_TOKEN_TYPE = "urn:ietf:params:oauth:token-type:access_token"
+JWT_TYPE = "urn:ietf:params:oauth:token-type:jwt"
+SCOPE = "https://www.googleapis.com/auth/"
 ASSERTION_GRANT = "urn:ietf:params:oauth:grant-type:jwt-bearer"
 REAL_TOKEN_URI = "https://oauth2.googleapis.com/token"
 # What is before the digest in a signature by RSA and SHA-256 (RFC 8017, section 9.2).
@@ -62,6 +68,12 @@ class Refusal(Exception):
         self.reply = json_reply({"error": error, "error_description": description}, status)
 
 
+def read_form(request):
+    if not request.headers.get("content-type", "").startswith("application/x-www-form-urlencoded"):
+        raise Refusal("invalid_request", "the body is not a form")
+    return {name: values[0] for name, values in parse_qs(request.body().decode()).items()}
+
+
 class Tokens:
     """Who may do what: tokens with the time of their end."""
 
@@ -69,6 +81,9 @@ class Tokens:
     CLIENT_ID, CLIENT_SECRET = "client-1.apps.googleusercontent.com", "client secret/1"
     REFRESH_TOKEN = "1//refresh-token"
     PROJECT = "project-1"
+    AUDIENCE = ("//iam.googleapis.com/projects/1/locations/global/workloadIdentityPools/pool/"
+                "providers/provider")
+    SUBJECT_TOKEN = "header.claims.signature"
 
     def __init__(self, server):
         self.server = server
@@ -107,13 +122,36 @@ class Tokens:
                 "client_secret": self.CLIENT_SECRET, "refresh_token": self.REFRESH_TOKEN,
                 "token_uri": self.uri, **changed}
 
+    def external_account(self, source, impersonated=False, **changed):
+        """Of another party, whose token, SUBJECT_TOKEN, is to be had from 'source': {"file": ...}."""
+        account = {"type": "external_account", "audience": self.AUDIENCE,
+                   "subject_token_type": JWT_TYPE, "credential_source": source,
+                   "token_url": f"{self.server.endpoint}/v1/token"}
+        if impersonated:
+            account["service_account_impersonation_url"] = self.impersonation_url
+        return {**account, **changed}
+
+    def impersonated(self, source, **changed):
+        """Another account's key, with which the service account may be impersonated."""
+        return {"type": "impersonated_service_account", "source_credentials": source,
+                "service_account_impersonation_url": self.impersonation_url, "delegates": [],
+                **changed}
+
+    @property
+    def impersonation_url(self):
+        return (f"{self.server.endpoint}/v1/projects/-/serviceAccounts/{self.EMAIL}"
+                ":generateAccessToken")
+
     def answer(self, request):
         """The reply for a path of tokens, None for others."""
-        if request.raw_path == "/token" and request.method == "POST":
+        ways = {"/token": self.grant, "/v1/token": self.exchange}
+        if request.method == "POST" and request.raw_path in ways:
             try:
-                return self.grant(request)
+                return ways[request.raw_path](request)
             except Refusal as refusal:
                 return refusal.reply
+        if request.method == "POST" and request.raw_path.endswith(":generateAccessToken"):
+            return self.impersonate(request)
         if request.raw_path.startswith("/computeMetadata/") or request.raw_path == "/":
             return self.metadata(request)
         return None
@@ -121,11 +159,44 @@ class Tokens:
     def reply(self):
         return {"access_token": self.issue(), "expires_in": self.lifetime_s, "token_type": "Bearer"}
 
+    def exchange(self, request):
+        form = read_form(request)
+        wanted = {"grant_type": EXCHANGE_GRANT, "audience": self.AUDIENCE,
+                  "requested_token_type": ACCESS_TOKEN_TYPE, "subject_token_type": JWT_TYPE}
+        for name, value in wanted.items():
+            if form.get(name) != value:
+                raise Refusal("invalid_request", f"Invalid value for \"{name}\".")
+        if not form.get("scope", "").startswith(SCOPE):
+            raise Refusal("invalid_request", "Invalid value for \"scope\".")
+        if form.get("subject_token") != self.SUBJECT_TOKEN:
+            raise Refusal("invalid_grant", "The given credential is rejected by the attribute "
+                          "condition.")
+        return json_reply({**self.reply(), "issued_token_type": ACCESS_TOKEN_TYPE})
+
+    def impersonate(self, request):
+        """Errors are as those of Google's newer services."""
+        def refuse(status, word, message):
+            return json_reply({"error": {"code": status, "status": word, "message": message}},
+                              status)
+        if not self.takes(request.headers.get("authorization", "")):
+            return refuse(401, "UNAUTHENTICATED", "Request had invalid authentication credentials.")
+        if not request.target.endswith(f"/{self.EMAIL}:generateAccessToken"):
+            return refuse(404, "NOT_FOUND", "Not found; Gaia id not found for email")
+        try:
+            asked = json.loads(request.body())
+            lifetime_s = float(re.fullmatch(r"([0-9.]+)s", asked.get("lifetime", "3600s"))[1])
+            fine = asked["scope"] and all(scope.startswith(SCOPE) for scope in asked["scope"])
+        except (ValueError, TypeError, KeyError):
+            fine = False
+        if not fine or not 0 < lifetime_s <= 3600:
+            return refuse(400, "INVALID_ARGUMENT", "Request contains an invalid argument.")
+        lifetime_s = min(lifetime_s, self.lifetime_s)
+        end = datetime.now(timezone.utc) + timedelta(seconds=lifetime_s)
+        return json_reply({"accessToken": self.issue(lifetime_s),
+                           "expireTime": end.strftime("%Y-%m-%dT%H:%M:%SZ")})
+
     def grant(self, request):
-        if not request.headers.get("content-type", "").startswith(
-                "application/x-www-form-urlencoded"):
-            raise Refusal("invalid_request", "the body is not a form")
-        form = {name: values[0] for name, values in parse_qs(request.body().decode()).items()}
+        form = read_form(request)
         kind = form.get("grant_type")
         if kind == ASSERTION_GRANT:
             self.check_assertion(form.get("assertion", ""))
@@ -166,8 +237,7 @@ class Tokens:
                           "minutes) and in a reasonable timeframe. Check your iat and exp values "
                           "in the JWT claim.")
         scopes = claims.get("scope", "").split()
-        if not scopes or not all(scope.startswith("https://www.googleapis.com/auth/")
-                                 for scope in scopes):
+        if not scopes or not all(scope.startswith(SCOPE) for scope in scopes):
             raise Refusal("invalid_scope", "Invalid OAuth scope or ID token audience provided.")
 
     def metadata(self, request):

@@ -8,15 +8,15 @@ socket, without a wait for the disk.
 """
 import glob
 import os
-import pwd
 import shutil
 import signal
-import socket
 import subprocess
 import sys
 import tempfile
 import time
 from pathlib import Path
+
+import processes
 
 PASSWORD = "a secret: p@ss/word"
 URL_PASSWORD = "a%20secret%3A%20p%40ss%2Fword"
@@ -42,24 +42,6 @@ def programs():
     return Path(newest).parent
 
 
-def account():
-    """PostgreSQL refuses to run as root."""
-    if os.getuid() != 0:
-        return None
-    for name in ("postgres", "nobody"):
-        try:
-            return pwd.getpwnam(name)
-        except KeyError:
-            pass
-    raise SystemExit("PostgreSQL does not run as root, and there is no user 'postgres' or 'nobody'")
-
-
-def free_port():
-    with socket.socket() as listener:
-        listener.bind(("127.0.0.1", 0))
-        return listener.getsockname()[1]
-
-
 class Postgres:
     """The server in a folder, which is made by the first start."""
 
@@ -67,7 +49,7 @@ class Postgres:
         self.folder = Path(folder)
         self.data = self.folder / "data"
         self.bin = programs()
-        self.user = account()
+        self.user = processes.account("postgres")  # it refuses to run as root
 
     def run(self, *words, **options):
         user = {}
@@ -86,7 +68,7 @@ class Postgres:
         self.run(self.bin / "initdb", "-D", self.data, "-U", "postgres", "-A", "scram-sha-256",
                  f"--pwfile={secret}", "-E", "UTF8", "--locale=C.UTF-8", "--no-sync",
                  stdout=subprocess.DEVNULL)
-        self.port = free_port()
+        self.port = processes.free_port()
 
     @property
     def port(self):
@@ -124,7 +106,7 @@ class Postgres:
                 os.kill(one, signal.SIGKILL)
             except ProcessLookupError:
                 pass
-        while any(is_alive(one) for one in pids):
+        while any(processes.is_alive(one) for one in pids):
             time.sleep(0.01)
         # Where nobody waits for processes that have ended, the next start would take it for alive.
         (self.data / "postmaster.pid").unlink()
@@ -147,13 +129,6 @@ class Postgres:
     def make_database(self, name):
         self.sql(f'CREATE DATABASE "{name}"')
         return self.url(name)
-
-
-def is_alive(pid):
-    try:
-        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] not in "ZX"
-    except OSError:
-        return False
 
 
 def temporary():

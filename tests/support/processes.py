@@ -93,6 +93,13 @@ def run(words, user=None, timeout_s=60, **options):
     return done.stdout
 
 
+def is_alive(pid):
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] not in "ZX"
+    except OSError:
+        return False
+
+
 def wait_for_port(port, process, timeout_s=30):
     """Returns when somebody listens; fails when the process that should has ended."""
     end = time.monotonic() + timeout_s

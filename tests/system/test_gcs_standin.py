@@ -211,6 +211,31 @@ def test_assertions_are_checked(gcs, tmp_path):
         forger.refresh(requests.Request())
 
 
+@needs_node
+def test_exchange_and_impersonation(gcs, tmp_path, call):
+    subject = tmp_path / "token"
+    subject.write_text(gcs.tokens.SUBJECT_TOKEN)
+    source = {"file": str(subject)}
+    keys = {"bare": gcs.tokens.external_account(source),
+            "as_account": gcs.tokens.external_account(source, impersonated=True)}
+    told = node(gcs, f"""
+        const tokens = {{}};
+        for (const [name, key] of Object.entries({json.dumps(keys)})) {{
+          const client = auth.ExternalAccountClient.fromJSON(key);
+          client.scopes = ['https://www.googleapis.com/auth/cloud-platform'];
+          tokens[name] = (await client.getAccessToken()).token;
+        }}
+        return tokens;
+    """)
+    for call.token in told.values():
+        assert call("GET", "/storage/v1/b/bucket-1").status == 200
+    assert told["bare"] != told["as_account"]
+    assert gcs.count("POST", ":generateAccessToken$") == 1
+    path = gcs.tokens.impersonation_url.removeprefix(gcs.endpoint)
+    assert call("POST", path, value={"scope": []}).status == 400
+    assert call("POST", path, Authorization="Bearer stale").status == 401
+
+
 def test_metadata_server(gcs, call, monkeypatch):
     requests = pytest.importorskip("google.auth.transport.requests")
     monkeypatch.setenv("GCE_METADATA_ROOT", f"127.0.0.1:{gcs.port}")

@@ -21,7 +21,6 @@ import processes
 import s3_server
 from aws_doubles import Aws
 from crc32c import crc32c
-from postgres import is_alive
 from stand_in import self_signed
 
 
@@ -87,11 +86,11 @@ def test_ceph_dies_with_who_started_it():
                                 os.path.dirname(ceph_server.__file__)],
                                stdout=subprocess.PIPE, text=True)
     folder, *pids = process.stdout.readline().split()
-    assert len(pids) == 3 and all(is_alive(int(pid)) for pid in pids)
+    assert len(pids) == 3 and all(processes.is_alive(int(pid)) for pid in pids)
     process.send_signal(signal.SIGKILL)
     process.communicate()
     end = time.monotonic() + 20
-    while any(is_alive(int(pid)) for pid in pids):
+    while any(processes.is_alive(int(pid)) for pid in pids):
         assert time.monotonic() < end
         time.sleep(0.01)
     old = time.time() - 3600
