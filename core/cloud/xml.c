@@ -78,9 +78,10 @@ struct reader {
     enum rc_code stopped; /* why a handler ended the reading */
 };
 
-static void stop(struct reader *reader, enum rc_code code)
+/* What a handler came to: all but RC_OK ends the reading. */
+static void conclude(struct reader *reader, enum rc_code code)
 {
-    if (reader->stopped)
+    if (code == RC_OK || reader->stopped)
         return;
     reader->stopped = code;
     (void)loaded.stop(reader->parser, XML_FALSE);
@@ -101,11 +102,11 @@ static void on_begin(void *context, const char *name, const char **attributes)
     rc_buf_reset(&reader->text);
     reader->depth++;
     if (reader->depth > DEPTH_LIMIT || reader->path.overflow)
-        stop(reader, rc_fail(reader->err, RC_CORRUPT, "the XML has elements more than %d deep",
-                             DEPTH_LIMIT));
+        conclude(reader, rc_fail(reader->err, RC_CORRUPT, "the XML has elements more than %d deep",
+                                 DEPTH_LIMIT));
     else if (reader->events->begin)
-        stop(reader,
-             reader->events->begin(reader->events->context, reader->path.data, reader->err));
+        conclude(reader,
+                 reader->events->begin(reader->events->context, reader->path.data, reader->err));
 }
 
 static void on_end(void *context, const char *name)
@@ -116,8 +117,8 @@ static void on_end(void *context, const char *name)
     (void)name;
     if (reader->stopped)
         return;
-    stop(reader, reader->events->end(reader->events->context, reader->path.data, reader->text.data,
-                                     reader->text.len, reader->err));
+    conclude(reader, reader->events->end(reader->events->context, reader->path.data,
+                                         reader->text.data, reader->text.len, reader->err));
     slash = strrchr(reader->path.data, '/');
     rc_buf_truncate(&reader->path, slash ? (size_t)(slash - reader->path.data) : 0);
     rc_buf_reset(&reader->text);
@@ -130,9 +131,9 @@ static void on_text(void *context, const char *text, int len)
 
     rc_buf_add(&reader->text, text, (size_t)len);
     if (reader->text.overflow)
-        stop(reader, rc_fail(reader->err, RC_CORRUPT,
-                             "the XML's element '%.100s' has a text of more than %d bytes",
-                             reader->path.data, TEXT_LIMIT));
+        conclude(reader, rc_fail(reader->err, RC_CORRUPT,
+                                 "the XML's element '%.100s' has a text of more than %d bytes",
+                                 reader->path.data, TEXT_LIMIT));
 }
 
 static void on_doctype(void *context, const char *name, const char *system_id,
@@ -143,9 +144,9 @@ static void on_doctype(void *context, const char *name, const char *system_id,
     (void)system_id;
     (void)public_id;
     (void)has_internal_subset;
-    stop(reader,
-         rc_fail(reader->err, RC_CORRUPT,
-                 "the XML declares the document type '%.60s', which no answer should", name));
+    conclude(reader,
+             rc_fail(reader->err, RC_CORRUPT,
+                     "the XML declares the document type '%.60s', which no answer should", name));
 }
 
 static enum rc_code parse(struct reader *reader, const char *data, size_t len)
