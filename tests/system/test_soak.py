@@ -8,6 +8,7 @@ import signal
 import threading
 import time
 
+import pytest
 from soak import HOUR, Checker, Soak
 
 SECONDS = float(os.environ.get("RUN_CORE_SOAK_SECONDS", "45"))
@@ -56,8 +57,23 @@ def check(soak):
     return end, slots, runs, {(job.name, slot) for job, slot in checker.needed()}
 
 
-def test_every_slot_is_accounted_for(world_in_memory):
-    soak = Soak(world_in_memory, SEED, JOBS, START)
+@pytest.fixture
+def make(world_in_memory):
+    """Makes a soak; its daemon does not outlive the test."""
+    made = []
+
+    def make_one(seed, jobs):
+        made.append(Soak(world_in_memory, seed, jobs, START))
+        return made[-1]
+
+    yield make_one
+    for soak in made:
+        if soak.daemon.process:
+            soak.daemon.kill()
+
+
+def test_every_slot_is_accounted_for(make):
+    soak = make(SEED, JOBS)
     soak.begin()
     deadline = time.monotonic() + SECONDS
     steps = 0
@@ -74,9 +90,9 @@ def test_every_slot_is_accounted_for(world_in_memory):
         assert checker.mistakes, f"the checker does not find the fault {i}"
 
 
-def test_a_slow_machine_is_no_mistake(world_in_memory):
+def test_a_slow_machine_is_no_mistake(make):
     """What a daemon that hardly gets to run has not recorded yet is not missing."""
-    soak = Soak(world_in_memory, seed=1, jobs=100, start=START)
+    soak = make(seed=1, jobs=100)
     soak.begin()
     for then in (lambda: soak.crash(editing=True), soak.settle):
         before = soak.clock.now()
