@@ -43,8 +43,8 @@ RC_MUST_CHECK enum rc_code core_host_would(struct core_job *job, struct rc_error
 RC_MUST_CHECK enum rc_code core_host_take(void *out, size_t size, const void *given,
                                           struct rc_error *err);
 
-/* For an HTTP client of the run, which is 'context': logs and counts what is done. */
-void core_host_record(void *context, const struct core_http_record *record);
+/* What the requests and the object stores of a run share; they log and count what they do. */
+struct core_remote *core_host_remote_new(struct core_run *run);
 
 /* The run's temporary directory, made on first use. */
 RC_MUST_CHECK enum rc_code core_host_temp_dir(struct core_run *run, const char **path,

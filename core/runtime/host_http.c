@@ -1,10 +1,9 @@
 /*
- * The service 'http' of the host, on the client of the run.
+ * The service 'http' of the host, on the client that the run has for all but its named stores.
  */
 #include <runtime/host.h>
 
 #include <base/url.h>
-#include <http/client.h>
 #include <runtime/output.h>
 
 #include <run-core/str.h>
@@ -24,40 +23,25 @@ struct made {
     struct core_http_call call;
 };
 
-void core_host_record(void *context, const struct core_http_record *record)
+static void record(void *context, const struct core_http_record *attempt)
 {
     const struct core_run *run = context;
     RC_BUF_AUTO(text, 64 * 1024);
 
     core_status_count(run->status, "http_requests", 1);
-    if (record->attempt > 1)
+    if (attempt->attempt > 1)
         core_status_count(run->status, "http_retries", 1);
     if (run->request->log_level < RC_LOG_DEBUG)
         return;
-    core_http_record_text(record, &text);
-    core_output_log(RC_LOG_DEBUG, NULL, 0, "%s: %s", record->name, text.data);
+    core_http_record_text(attempt, &text);
+    core_output_log(RC_LOG_DEBUG, NULL, 0, "%s: %s", attempt->name, text.data);
 }
 
-struct core_http_client *core_run_http(struct core_run *run)
+struct core_remote *core_host_remote_new(struct core_run *run)
 {
     const struct core_config *config = run->request->config;
-    struct core_http_client_settings settings = { .record = core_host_record,
-                                                  .record_context = run };
 
-    if (config) {
-        settings.ca_file = config->settings.http.ca_file;
-        settings.proxy = config->settings.http.proxy;
-        settings.connect_ms = config->settings.http.connect_ms;
-        settings.idle_ms = config->settings.http.idle_ms;
-        settings.attempts = (unsigned)config->settings.http.attempts;
-        settings.backoff_ms = config->settings.http.backoff_ms;
-        settings.max_backoff_ms = config->settings.http.max_backoff_ms;
-    }
-    pthread_mutex_lock(&run->opening);
-    if (!run->http)
-        run->http = core_http_client_new(&settings);
-    pthread_mutex_unlock(&run->opening);
-    return run->http;
+    return core_remote_new(config ? &config->settings : NULL, record, run);
 }
 
 static const char *method_of(const struct rc_http_request *request)
@@ -131,7 +115,7 @@ static enum rc_code make(struct rc_job *job, const struct rc_http_request *given
                                                             : CORE_HTTP_REPEAT_BY_METHOD,
         .secret_url = (request->flags & RC_HTTP_SECRET_URL) != 0,
         .cancel = core->cancel,
-        .client = core_run_http(core->run),
+        .client = core_remote_http(core->run->remote, NULL),
     };
     *wanted = true;
     return RC_OK;

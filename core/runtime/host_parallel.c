@@ -73,7 +73,6 @@ static enum rc_code parallel_run(struct rc_job *job, size_t width, size_t count,
                                  rc_parallel_fn *function, void *context, struct rc_error *err)
 {
     struct core_job *parent = core_job_of(job);
-    const struct core_config *config = parent->run->request->config;
     pthread_t threads[MAX_WIDTH];
     size_t started;
     struct group group = {
@@ -92,8 +91,7 @@ static enum rc_code parallel_run(struct rc_job *job, size_t width, size_t count,
     width = width > count ? count : width;
 
     group.job.cancel = &group.cancel;
-    group.job.storage = core_storage_new(config ? config->stores : NULL,
-                                         config ? config->store_count : 0, NULL, &group.cancel);
+    group.job.storage = core_run_storage(parent->run, &group.cancel);
     started = start(&group, threads, width - 1);
     work(&group);
     for (size_t i = 0; i < started; i++)

@@ -81,6 +81,14 @@ enum rc_code core_state_url(const struct core_config *config, char **out, struct
     return RC_OK;
 }
 
+struct core_storage *core_run_storage(struct core_run *run, const struct core_cancel *cancel)
+{
+    const struct core_config *config = run->request->config;
+
+    return core_storage_new(config ? config->stores : NULL, config ? config->store_count : 0,
+                            run->remote, cancel);
+}
+
 enum rc_code core_run_db(struct core_run *run, struct core_db **out, struct rc_error *err)
 {
     RC_STR_AUTO url = NULL;

@@ -9,6 +9,7 @@
 #include <db/db.h>
 #include <runtime/status.h>
 #include <schedule/time_zone.h>
+#include <storage/remote.h>
 #include <storage/storage.h>
 
 #include <run-core/host.h>
@@ -45,7 +46,7 @@ struct core_run {
     pthread_mutex_t opening; /* held while one of the following is made */
     struct core_time_zone *zone;
     struct core_db *db;
-    struct core_http_client *http;
+    struct core_remote *remote; /* from the beginning */
     char *temp_dir;
 };
 
@@ -68,12 +69,15 @@ static inline struct core_job *core_job_of(struct rc_job *job)
 /* Fills a run's id: its start in UTC and eight random digits. */
 void core_run_make_id(char id[CORE_RUN_ID_TEXT], int64_t unix_ms);
 
+/*
+ * A storage for one scope of cancellation; freed by core_storage_free(). What all of them share,
+ * run->remote, has to be there.
+ */
+struct core_storage *core_run_storage(struct core_run *run, const struct core_cancel *cancel);
+
 /* The opened state database, made on first use. */
 RC_MUST_CHECK enum rc_code core_run_db(struct core_run *run, struct core_db **out,
                                        struct rc_error *err);
-
-/* The client of all requests that are not those of a store, made on first use. */
-struct core_http_client *core_run_http(struct core_run *run);
 
 /* The URL or folder of the state: core.state, RUN_CORE_STATE, /var/lib/run-core if it can be
  * written, else $XDG_STATE_HOME/run-core. Freed with free(). RC_INVALID: none of them. */

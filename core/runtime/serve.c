@@ -173,7 +173,6 @@ static void own_values(struct rc_exchange *exchange)
 static void call_route(struct server *server, const struct rc_route *route,
                        const struct core_path_values *values, struct core_http_exchange *http)
 {
-    const struct core_config *config = server->request->config;
     struct core_cancel cancel = { .parent = &server->run.status->cancel };
     int64_t now_unix_ms = core_clock_now_unix_ms();
     struct core_job job = {
@@ -190,8 +189,7 @@ static void call_route(struct server *server, const struct rc_route *route,
                  .working_dir = server->working_dir },
         .run = &server->run,
         .cancel = &cancel,
-        .storage = core_storage_new(config ? config->stores : NULL,
-                                    config ? config->store_count : 0, NULL, &cancel),
+        .storage = core_run_storage(&server->run, &cancel),
     };
     struct rc_exchange exchange = {
         .http = http, .job = &job, .arena = CORE_ARENA_INIT, .values = *values
@@ -317,8 +315,8 @@ static enum rc_code bind(struct server *server, struct rc_error *err)
     };
     CORE_PROBLEMS_AUTO(problems);
 
-    if (core_config_fetch(&source, core_run_http(&server->run), &server->run.status->cancel,
-                          &fetched, err))
+    if (core_config_fetch(&source, core_remote_http(server->run.remote, NULL),
+                          &server->run.status->cancel, &fetched, err))
         return err->code;
     if (core_binding_make(server->plugin, &action, &source, &server->arena, &server->binding,
                           &problems))
@@ -388,7 +386,7 @@ static void finish(struct server *server)
     leave_if_stuck(server);
     core_http_server_close(server->http);
     core_loop_free(server->loop);
-    core_http_client_free(server->run.http);
+    core_remote_free(server->run.remote);
     core_db_close(server->run.db);
     core_time_zone_free(server->run.zone);
     if (server->run.temp_dir)
@@ -419,6 +417,7 @@ int core_serve_main(const struct core_serve_request *request)
         .result_fd = STDERR_FILENO,
         .opening = PTHREAD_MUTEX_INITIALIZER,
     };
+    server.run.remote = core_host_remote_new(&server.run);
     core_run_make_id(server.run.id, server.run_request.now_unix_ms);
     core_output_init(&labels);
     server.working_dir = getcwd(NULL, 0);

@@ -100,8 +100,8 @@ static enum rc_code bind(struct worker *worker, struct rc_error *err)
     struct core_problems problems;
     enum rc_code code = RC_OK;
 
-    if (core_config_fetch(&source, core_run_http(worker->run), &worker->run->status->cancel,
-                          &fetched, err))
+    if (core_config_fetch(&source, core_remote_http(worker->run->remote, NULL),
+                          &worker->run->status->cancel, &fetched, err))
         return err->code;
     core_problems_init(&problems);
     if (!core_binding_make(worker->plugin, worker->action, &source, &worker->arena,
@@ -199,7 +199,6 @@ static void make_job(struct worker *worker, const char *working_dir)
 {
     struct core_run *run = worker->run;
     const struct core_request *request = run->request;
-    const struct core_config *config = request->config;
 
     worker->job = (struct core_job){
         .job = {
@@ -214,8 +213,7 @@ static void make_job(struct worker *worker, const char *working_dir)
         },
         .run = run,
         .cancel = &run->status->cancel,
-        .storage = core_storage_new(config ? config->stores : NULL,
-                                    config ? config->store_count : 0, NULL, &run->status->cancel),
+        .storage = core_run_storage(run, &run->status->cancel),
     };
 }
 
@@ -259,7 +257,7 @@ static enum rc_code act(struct worker *worker, struct rc_error *err)
 static void finish(struct worker *worker)
 {
     core_lock_release(worker->lock);
-    core_http_client_free(worker->run->http);
+    core_remote_free(worker->run->remote);
     core_db_close(worker->run->db);
     core_time_zone_free(worker->run->zone);
     free(worker->run->temp_dir);
@@ -274,6 +272,8 @@ int core_worker_main(struct core_run *run)
     struct rc_error err = RC_ERROR_INIT;
     enum rc_code code;
 
+    /* Only here: connections are not for a process that forks. */
+    run->remote = core_host_remote_new(run);
     code = load(&worker, &err);
     if (code == RC_OK)
         code = bind(&worker, &err);
