@@ -34,7 +34,8 @@ class Rule:
     cut_reply_body_bytes: int | None = None
     reset: bool = False
 
-    # The reply is late, slow, or nothing follows after so many bytes of it.
+    # The request is read slowly. The reply is late, slow, or nothing follows after so many bytes of it.
+    request_bytes_per_s: int = 0
     delay_ms: int = 0
     bytes_per_s: int = 0
     stall_reply_bytes: int | None = None

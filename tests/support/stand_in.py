@@ -30,6 +30,7 @@ from faults import Rule, Rules
 PIECE_BYTES = 64 << 10
 HEAD_LIMIT_BYTES = 64 << 10
 IDLE_LIMIT_S = 120
+STOP_SIGNALS = {signal.SIGINT, signal.SIGTERM}
 
 
 class Cut(Exception):
@@ -112,6 +113,8 @@ class Request:
             done += len(piece)
             if self.call:
                 self.call.request_bytes = done
+            if rule.request_bytes_per_s:
+                time.sleep(len(piece) / rule.request_bytes_per_s)
             yield piece
 
     def raw_pieces(self):
@@ -479,14 +482,17 @@ def serve_until_stopped(server, argument_parser=None, prepare=None):
     server = server(arguments)
     if arguments.tls:
         server.tls = self_signed(arguments.tls)
+    # Before there are threads, which would have it else.
+    signal.pthread_sigmask(signal.SIG_BLOCK, STOP_SIGNALS)
     server.start(arguments.port)
     if prepare:
         prepare(server, arguments)
     print(server.endpoint, flush=True)
     try:
         if arguments.until_eof:
+            signal.pthread_sigmask(signal.SIG_UNBLOCK, STOP_SIGNALS)
             sys.stdin.read()
         else:
-            signal.sigwait({signal.SIGINT, signal.SIGTERM})
+            signal.sigwait(STOP_SIGNALS)
     finally:
         server.stop()

@@ -194,6 +194,10 @@ def test_proxy_is_late_and_slow(ceph, bucket, proxy):
         begin = time.monotonic()
         assert s3.get_object(Bucket=bucket, Key="a")["Body"].read() == bytes(20000)
         assert time.monotonic() - begin > 0.25
+    proxy.rules.add(request_bytes_per_s=60000)
+    begin = time.monotonic()
+    s3.put_object(Bucket=bucket, Key="a", Body=bytes(20000))
+    assert time.monotonic() - begin > 0.25
 
 
 def test_proxy_is_worked_from_outside(ceph, bucket, proxy):
