@@ -21,6 +21,7 @@ const struct rc_host core_host = {
     .parallel = &core_host_parallel,
     .exchange = &core_host_exchange,
     .http = &core_host_http,
+    .transfer = &core_host_transfer,
 };
 
 enum { WOULD_BYTES = 32 * 1024 };
