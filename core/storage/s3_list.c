@@ -6,6 +6,7 @@
  */
 #include <storage/s3.h>
 
+#include <base/utf8.h>
 #include <cloud/xml.h>
 
 #include <run-core/str.h>
@@ -513,6 +514,27 @@ static const struct core_listing_ops listing_ops = {
     .close = listing_close,
 };
 
+/*
+ * Where to begin, as far as an answer can repeat it: XML holds neither control characters nor what
+ * is no UTF-8. What comes too early for that is not given to the caller.
+ */
+static char *sendable(const char *prefix, const char *start_after)
+{
+    char *key = rc_strf("%s%s", prefix, start_after);
+    size_t len = strlen(key), at = 0;
+    bool valid = true;
+
+    while (at < len && valid) {
+        size_t step = core_utf8_next(key + at, len - at, &valid);
+
+        if ((unsigned char)key[at] < ' ')
+            valid = false;
+        at += valid ? step : 0;
+    }
+    key[at] = '\0';
+    return key;
+}
+
 enum rc_code core_s3_list(const struct core_place_in_store *prefix,
                           const struct core_list_options *options, struct rc_listing **out,
                           struct rc_error *err)
@@ -530,7 +552,7 @@ enum rc_code core_s3_list(const struct core_place_in_store *prefix,
     };
     core_s3_place_copy(&listing->prefix, prefix);
     if (listing->start_after)
-        begin.start_after = rc_strf("%s%s", prefix->key, listing->start_after);
+        begin.start_after = sendable(prefix->key, listing->start_after);
     if (fetch(listing, options->versions ? BY_VERSION : BY_TOKEN, &begin, &listing->page, err))
         listing_close(&listing->base);
     else

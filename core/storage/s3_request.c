@@ -43,8 +43,9 @@ void core_s3_add_condition(struct core_s3_request *request, const char *if_match
 {
     if (if_match && *if_match == '\0')
         core_s3_add_header(request, "if-none-match", "*");
-    else
-        core_s3_add_etag(request, "if-match", if_match);
+    else if (if_match)
+        /* AWS takes it with quotes or without, Ceph compares it byte by byte as it stands. */
+        core_s3_add_header(request, "if-match", if_match);
 }
 
 void core_s3_add_source(struct core_s3_request *request, const struct core_place_in_store *source,
@@ -62,6 +63,8 @@ void core_s3_add_source(struct core_s3_request *request, const struct core_place
     }
     core_s3_add_header(request, "x-amz-copy-source", path.data);
     core_s3_add_etag(request, "x-amz-copy-source-if-match", if_match);
+    /* Ceph reads this name, and no condition at all where a part is copied. */
+    core_s3_add_etag(request, "x-amz-copy-if-match", if_match);
 }
 
 /* ---- which server ---------------------------------------------------------------------------- */

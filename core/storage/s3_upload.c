@@ -36,8 +36,10 @@ struct core_s3_upload {
     bool is_complete, may_have_strays;
     int64_t asked_unix_ms, answered_unix_ms; /* by the server's clock: while it was begun */
 
-    pthread_mutex_t mutex; /* over the parts */
-    struct part *parts;    /* that of number 1 is the first */
+    pthread_mutex_t mutex;       /* over what follows */
+    struct core_s3_place source; /* of parts that were copied; without a URI: of none */
+    char *source_if_match;
+    struct part *parts; /* that of number 1 is the first */
     size_t count;
 };
 
@@ -274,6 +276,35 @@ static enum rc_code on_copied(void *context, const char *path, const char *text,
     return RC_OK;
 }
 
+static void note_source(struct core_s3_upload *upload, const struct core_place_in_store *source,
+                        const char *if_match)
+{
+    (void)pthread_mutex_lock(&upload->mutex);
+    if (!upload->source.uri) {
+        core_s3_place_copy(&upload->source, source);
+        upload->source_if_match = rc_strdup(if_match);
+    }
+    (void)pthread_mutex_unlock(&upload->mutex);
+}
+
+/* Some servers copy parts without a look at the condition; so the source is looked at again. */
+static enum rc_code check_source(const struct core_s3_upload *upload, struct rc_error *err)
+{
+    struct rc_stat stat;
+    bool honours;
+
+    if (!upload->source.uri)
+        return RC_OK;
+    if (core_s3_honours(&upload->source.at, &honours, err) ||
+        (!honours && core_s3_stat(&upload->source.at, &stat, NULL, err)))
+        return err->code;
+    if (honours || rc_str_eq(stat.etag, upload->source_if_match))
+        return RC_OK;
+    return rc_fail(err, RC_CONFLICT,
+                   "copy '%s': it was replaced meanwhile: its entity tag is '%s', not '%s'",
+                   upload->source.uri, stat.etag, upload->source_if_match);
+}
+
 enum rc_code core_s3_upload_copy(struct core_s3_upload *upload, int number,
                                  const struct core_place_in_store *source,
                                  const char *source_if_match, int64_t offset_bytes,
@@ -296,6 +327,8 @@ enum rc_code core_s3_upload_copy(struct core_s3_upload *upload, int number,
         return rc_context(err, "from '%s'", source->uri);
     if (core_xml_read(answer.body.data, answer.body.len, &events, err))
         return rc_context(err, "copy to '%s'", upload->place.uri);
+    if (source_if_match)
+        note_source(upload, source, source_if_match);
     memcpy(part.etag, stat.etag, sizeof(part.etag));
     if (check_part(upload, number, &answer, &part, err))
         return err->code;
@@ -408,7 +441,7 @@ enum rc_code core_s3_upload_complete(struct core_s3_upload *upload, struct rc_st
     /* There is no upload without a part, but one of nothing is one. */
     if (!upload->parts && core_s3_upload_put_data(upload, 1, "", 0, err))
         return err->code;
-    if (add_parts(upload, &xml, &size_bytes, err) ||
+    if (add_parts(upload, &xml, &size_bytes, err) || check_source(upload, err) ||
         core_s3_check_condition(&upload->place.at, upload->if_match, err))
         return err->code;
     core_s3_add_query(&request.query, "uploadId", upload->id);
@@ -508,6 +541,8 @@ void core_s3_upload_free(struct core_s3_upload *upload)
                                     upload, &ignored);
     }
     core_s3_place_clear(&upload->place);
+    core_s3_place_clear(&upload->source);
+    free(upload->source_if_match);
     (void)pthread_mutex_destroy(&upload->mutex);
     free(upload->if_match);
     free(upload->id);
