@@ -206,12 +206,22 @@ static enum rc_code do_each(struct work *work, const char *prefix,
 
 static enum rc_code do_tree(struct work *work, struct rc_error *err)
 {
-    if (!work->request->source || !work->request->target)
-        return rc_fail(err, RC_INVALID, "a transfer needs a source and a target, or a list");
     if (do_each(work, work->request->source, do_source, err))
         return err->code;
     if (work->request->flags & RC_TRANSFER_REMOVE_EXTRA)
         return do_each(work, work->request->target, do_extra, err);
+    return RC_OK;
+}
+
+static enum rc_code check(const struct rc_transfer *request, struct rc_error *err)
+{
+    if (request->next ? request->source || request->target : !request->source || !request->target)
+        return rc_fail(err, RC_INVALID, "a transfer has a source and a target, or a list");
+    if (request->next && (request->when != RC_TRANSFER_ALWAYS || request->wants ||
+                          (request->flags & RC_TRANSFER_REMOVE_EXTRA)))
+        return rc_fail(err, RC_INVALID, "'when', 'wants' and REMOVE_EXTRA are of a tree");
+    if ((request->flags & RC_TRANSFER_MOVE) && (request->flags & RC_TRANSFER_REMOVE_EXTRA))
+        return rc_fail(err, RC_INVALID, "after a move everything at the target would be extra");
     return RC_OK;
 }
 
@@ -230,6 +240,8 @@ static enum rc_code run(struct rc_job *job, const struct rc_transfer *request,
         return err->code;
     if (FAKE_BASE(self, transfer))
         return self->base->host->transfer->run(self->base, request, out, err);
+    if (check(request, err))
+        return err->code;
     if (request->resume)
         work.skip = strtoll(request->resume, NULL, 10);
     code = request->next ? do_list(&work, err) : do_tree(&work, err);

@@ -313,6 +313,10 @@ static void test_list(void **state)
     assert_int_equal(done.failed, 3);
     assert_string_equal(rc_fake_host_objects(host, "s3://"), "s3://a/3\ns3://b/1\n");
 
+    struct rc_transfer both = transfer;
+    both.source = "s3://a/";
+    assert_int_equal(rc_transfer_run(job, &both, &done, &err), RC_INVALID);
+
     job->dry_run = true;
     list.next = items + 3;
     assert_int_equal(rc_transfer_run(job, &transfer, &done, &err), RC_OK);

@@ -82,7 +82,7 @@ static enum rc_code run(struct rc_job *job, const void *config, struct rc_error 
         .source = cfg->source,
         .target = cfg->target,
         .when = (enum rc_transfer_when)cfg->when,
-        .wants = wants,
+        .wants = cfg->remove.len ? NULL : wants,
         .next = cfg->remove.len ? next : NULL,
         .report = report,
         .checkpoint = checkpoint,
