@@ -458,8 +458,10 @@ enum rc_code core_google_fetch_from_machine(const struct core_google_fetch *fetc
                                             struct core_google_token *out, struct rc_error *err)
 {
     static const struct core_http_header flavor = { "Metadata-Flavor", "Google" };
+    static const char name[] = "ask the metadata server for an access token";
     const char *host = getenv("GCE_METADATA_HOST");
     RC_BUF_AUTO(url, 8 * 1024);
+    struct core_http_client *direct;
     struct core_http_answer answer;
     enum rc_code code;
 
@@ -471,27 +473,32 @@ enum rc_code core_google_fetch_from_machine(const struct core_google_fetch *fetc
     if (rc_buf_check(&url, err))
         return err->code;
 
+    /* Next door: never through a proxy, which would give the token of its own machine. */
+    direct = core_http_client_new(&(const struct core_http_client_settings){
+        .proxy = "",
+        .attempts = is_at_home() ? PROBES_AT_HOME : 1,
+    });
     core_http_answer_init(&answer, REPLY_BYTES);
     code = core_http_call(
         &(const struct core_http_call){
-            .name = "ask the metadata server for an access token",
+            .name = name,
             .url = url.data,
             .headers = &flavor,
             .header_count = 1,
             .connect_ms = PROBE_MS,
             .total_ms = PROBE_TOTAL_MS,
             .cancel = fetch->cancel,
-            .client = fetch->http,
-            .attempts = is_at_home() ? PROBES_AT_HOME : 1,
+            .client = direct,
         },
         &answer, err);
     if (!code && check_server(&answer, err))
         code = err->code;
     else if (!code)
-        code = take_token("ask the metadata server for an access token", &answer, out, err);
+        code = take_token(name, &answer, out, err);
     else if (code == RC_UNAVAILABLE && !is_at_home())
         err->code = code = RC_NOT_FOUND;
     wipe(&answer.body);
     core_http_answer_clear(&answer);
+    core_http_client_free(direct);
     return code;
 }
