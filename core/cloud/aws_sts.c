@@ -39,9 +39,10 @@ static void request_clear(struct request *request)
 {
     rc_str_free(&request->url);
     rc_str_free(&request->host);
-    if (request->body.len > 0)
+    if (request->body.len > 0) {
         explicit_bzero(request->body.data, request->body.len);
-    rc_buf_clear(&request->body);
+        rc_buf_clear(&request->body);
+    }
 }
 
 static enum rc_code sign(void *context, struct core_http_draft *draft, struct rc_error *err)
@@ -169,7 +170,7 @@ enum rc_code core_aws_assume_role(struct core_aws_lookup *lookup, const struct c
                                   const struct core_aws_keys *source, struct core_aws_keys *out,
                                   struct rc_error *err)
 {
-    RC_CLEANUP(request_clear) struct request request;
+    RC_CLEANUP(request_clear) struct request request = { .url = NULL };
     char shown[CORE_SHOWN_TEXT];
 
     begin(lookup, "AssumeRole", role, session_name_of(role), &request);
@@ -184,7 +185,7 @@ enum rc_code core_aws_assume_role_with_token(struct core_aws_lookup *lookup,
                                              const char *token_file, struct core_aws_keys *out,
                                              struct rc_error *err)
 {
-    RC_CLEANUP(request_clear) struct request request;
+    RC_CLEANUP(request_clear) struct request request = { .url = NULL };
     RC_BUF_AUTO(token, TOKEN_BYTES);
     char shown[CORE_SHOWN_TEXT];
     enum rc_code code = core_file_read(token_file, &token, err);
