@@ -17,7 +17,7 @@ enum {
     TICK_MS = 100,
     PROGRESS_MS = 250,
     CHECKPOINT_MS = 5000,
-    FIRST_PAUSE_MS = 200,
+    FIRST_PAUSE_MS = 100,
 };
 
 /* ---- items -------------------------------------------------------------------------------- */
@@ -221,7 +221,7 @@ bool core_transfer_again(struct core_transfer *t, struct transfer_item *item,
     if (is_replaced) {
         rc_str_free(&item->etag);
         item->size_bytes = -1;
-    } else {
+    } else if (err->code != RC_CORRUPT) {
         pause_ms(t, (int64_t)FIRST_PAUSE_MS << (2 * (item->attempt - 1)));
     }
     return !core_cancel_code(&t->cancel);

@@ -177,6 +177,9 @@ struct transfer_worker {
 };
 
 void core_transfer_copy(struct core_transfer *t, struct transfer_item *item);
+/* Leaves out what means nothing in another store: its storage class; tags, which not all have. */
+void core_transfer_translate(const struct core_resolved *from, const struct core_resolved *to,
+                             struct rc_attributes *attributes);
 
 /* Begins a large object: its ranges are to be had then, or the item ended. Takes 'item'. */
 void core_transfer_large_begin(struct core_transfer *t, struct transfer_item *item);

@@ -82,7 +82,7 @@ static enum rc_code begin(struct transfer_large *large, struct rc_error *err)
     options.size_bytes = large->source.size_bytes;
     options.attributes = t->request.attributes;
     if (!options.attributes && !(large->to.ops->capabilities & CORE_STORAGE_LOCAL)) {
-        large->detail.attributes.storage_class = NULL; /* of one store, nothing to another */
+        core_transfer_translate(&large->from, &large->to, &large->detail.attributes);
         options.attributes = &large->detail.attributes;
     }
     if (large->to.ops->begin_parts(&large->to.place, &options, &large->parts, err))
@@ -138,6 +138,9 @@ static void end(struct transfer_large *large)
     core_transfer_moving(t, -large->done_bytes);
     /* Its parts are given up before it is said that it ended. */
     large_free(large);
+    /* Each range was tried several times, so all of it is only tried once more. */
+    if (rc_retryable(code))
+        item->attempt += TRANSFER_ATTEMPTS / 2;
     if (!code)
         core_transfer_copied(t, item);
     else if (core_transfer_again(t, item, &err) || was_there(t, item, code))
@@ -334,7 +337,7 @@ static enum rc_code copy_range(const struct transfer_range *range, char *buffer,
                                struct rc_error *err)
 {
     struct range_content content = { .range = range };
-    struct transfer_item tries = { .attempt = 0 };
+    struct transfer_item tries = { .is_etag_given = true };
     struct core_transfer *t = range->large->t;
     enum rc_code code = RC_OK;
 
