@@ -4,9 +4,9 @@
 #include <run-core/plugin.h>
 
 struct config {
-    const char *source, *target, *skip;
+    const char *source, *target, *skip, *token;
     struct rc_strs remove;
-    bool move, extra, old;
+    bool move, extra, old, quiet, going;
     int when;
 };
 
@@ -16,6 +16,10 @@ static const struct rc_option options[] = {
     { RC_STR("source", struct config, source), .help = "A prefix." },
     { RC_STR("target", struct config, target), .help = "Another." },
     { RC_STR("skip", struct config, skip), .help = "A name that is left out." },
+    { RC_STR("token", struct config, token),
+      .help = "Where the token of a resumption is kept: a URI." },
+    { RC_BOOL("quiet", struct config, quiet), .def = "false", .help = "Says no reports." },
+    { RC_BOOL("going", struct config, going), .def = "false", .help = "Goes on after a failure." },
     { RC_LIST("remove", struct config, remove), .help = "URIs, in place of a tree." },
     { RC_BOOL("move", struct config, move), .def = "false", .help = "Removes the sources." },
     { RC_BOOL("extra", struct config, extra), .def = "false", .help = "Removes other targets." },
@@ -65,26 +69,47 @@ static void report(void *context, const struct rc_transfer_report *told)
 static enum rc_code checkpoint(void *context, const char *token, struct rc_error *err)
 {
     struct work *work = context;
+    const char *uri = work->config->token;
 
-    (void)token;
-    (void)err;
     work->tokens++;
-    return RC_OK;
+    if (!uri)
+        return RC_OK;
+    return rc_storage_put(work->job, uri, token, strlen(token), /* if_match = */ NULL, err);
+}
+
+/* The token that is kept, if there is one. */
+static enum rc_code read_token(struct rc_job *job, const char *uri, struct rc_buf *out,
+                               struct rc_error *err)
+{
+    enum rc_code code = uri ? rc_storage_get(job, uri, out, err) : RC_OK;
+
+    return code == RC_NOT_FOUND ? RC_OK : code;
+}
+
+static unsigned flags_of(const struct config *cfg)
+{
+    return (cfg->move ? RC_TRANSFER_MOVE : 0u) | (cfg->extra ? RC_TRANSFER_REMOVE_EXTRA : 0u) |
+           (cfg->going ? RC_TRANSFER_KEEP_GOING : 0u);
 }
 
 static enum rc_code run(struct rc_job *job, const void *config, struct rc_error *err)
 {
     const struct config *cfg = config;
     struct work work = { .job = job, .config = cfg };
+    RC_BUF_AUTO(token, 1 << 16);
+
+    if (read_token(job, cfg->token, &token, err))
+        return rc_context(err, "token");
     const struct rc_transfer transfer = {
         .struct_bytes = cfg->old ? offsetof(struct rc_transfer, source) : sizeof(transfer),
-        .flags = (cfg->move ? RC_TRANSFER_MOVE : 0u) | (cfg->extra ? RC_TRANSFER_REMOVE_EXTRA : 0u),
+        .flags = flags_of(cfg),
         .source = cfg->source,
         .target = cfg->target,
         .when = (enum rc_transfer_when)cfg->when,
         .wants = cfg->remove.len ? NULL : wants,
         .next = cfg->remove.len ? next : NULL,
-        .report = report,
+        .resume = token.len > 0 ? token.data : NULL,
+        .report = cfg->quiet ? NULL : report,
         .checkpoint = checkpoint,
         .context = &work,
     };
