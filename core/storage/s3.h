@@ -147,7 +147,8 @@ void core_s3_place_clear(struct core_s3_place *place);
 RC_MUST_CHECK enum rc_code core_s3_add_attributes(struct core_s3_request *request,
                                                   const struct rc_attributes *attributes,
                                                   struct rc_error *err);
-void core_s3_add_tags(struct rc_buf *out, const struct rc_map *tags);
+/* An element of XML, escaped. NULL adds nothing. */
+void core_s3_add_element(struct rc_buf *xml, const char *name, const char *text);
 /* The customer's key, where the settings have one; 'prefix' is "x-amz-" or that of a source. */
 RC_MUST_CHECK enum rc_code core_s3_add_customer_key(struct core_s3_request *request,
                                                     const struct core_store_settings *settings,

@@ -144,7 +144,8 @@ static enum rc_code add_metadata(struct core_s3_request *request, const struct r
     return RC_OK;
 }
 
-void core_s3_add_tags(struct rc_buf *out, const struct rc_map *tags)
+/* As a query has them. */
+static void add_tags(struct rc_buf *out, const struct rc_map *tags)
 {
     for (size_t i = 0; i < tags->len; i++) {
         if (i > 0)
@@ -189,7 +190,7 @@ enum rc_code core_s3_add_attributes(struct core_s3_request *request,
     if (given->tags.len > 0) {
         RC_BUF_AUTO(tags, TEXT_LIMIT);
 
-        core_s3_add_tags(&tags, &given->tags);
+        add_tags(&tags, &given->tags);
         core_s3_add_header(request, "x-amz-tagging", tags.data);
     }
     add_encryption(request, settings);
@@ -227,6 +228,29 @@ enum rc_code core_s3_add_customer_key(struct core_s3_request *request,
     core_s3_add_header(request, key_name, settings->sse_customer_key);
     core_s3_add_header(request, md5_name, md5_text.data);
     return RC_OK;
+}
+
+void core_s3_add_element(struct rc_buf *xml, const char *name, const char *text)
+{
+    if (!text)
+        return;
+    rc_buf_addf(xml, "<%s>", name);
+    for (; *text; text++) {
+        switch (*text) {
+        case '&':
+            rc_buf_adds(xml, "&amp;");
+            break;
+        case '<':
+            rc_buf_adds(xml, "&lt;");
+            break;
+        case '>':
+            rc_buf_adds(xml, "&gt;");
+            break;
+        default:
+            rc_buf_addc(xml, *text);
+        }
+    }
+    rc_buf_addf(xml, "</%s>", name);
 }
 
 /* ---- of an answer ---------------------------------------------------------------------------- */

@@ -111,34 +111,6 @@ static bool fits_xml(const char *key)
     return core_utf8_is_valid(key);
 }
 
-static void add_escaped(struct rc_buf *out, const char *text)
-{
-    for (; *text; text++) {
-        switch (*text) {
-        case '&':
-            rc_buf_adds(out, "&amp;");
-            break;
-        case '<':
-            rc_buf_adds(out, "&lt;");
-            break;
-        case '>':
-            rc_buf_adds(out, "&gt;");
-            break;
-        default:
-            rc_buf_addc(out, *text);
-        }
-    }
-}
-
-static void add_element(struct rc_buf *out, const char *name, const char *text)
-{
-    if (!text)
-        return;
-    rc_buf_addf(out, "<%s>", name);
-    add_escaped(out, text);
-    rc_buf_addf(out, "</%s>", name);
-}
-
 static void add_batch(const struct batch *batch, struct rc_buf *xml)
 {
     rc_buf_adds(xml, "<Delete xmlns=\"http://s3.amazonaws.com/doc/2006-03-01/\">"
@@ -147,9 +119,9 @@ static void add_batch(const struct batch *batch, struct rc_buf *xml)
         const struct core_place_in_store *place = &batch->places[batch->indexes[i]];
 
         rc_buf_adds(xml, "<Object>");
-        add_element(xml, "Key", place->key);
-        add_element(xml, "VersionId", place->version);
-        add_element(xml, "ETag", batch->plain ? NULL : place->remove_if_match);
+        core_s3_add_element(xml, "Key", place->key);
+        core_s3_add_element(xml, "VersionId", place->version);
+        core_s3_add_element(xml, "ETag", batch->plain ? NULL : place->remove_if_match);
         rc_buf_adds(xml, "</Object>");
     }
     rc_buf_adds(xml, "</Delete>");

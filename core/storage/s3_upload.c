@@ -20,6 +20,7 @@ enum {
     PART_ROUNDS = 3,       /* for one that arrives damaged */
     STRAY_SLACK_MS = 2000, /* servers tell when an upload was begun by seconds or milliseconds */
     XML_LIMIT = 4 << 20,   /* of 10,000 parts some 100 bytes each */
+    TAGS_LIMIT = 1 << 16,
 };
 
 struct part {
@@ -33,6 +34,7 @@ struct core_s3_upload {
     struct core_s3_place place;
     char *if_match; /* or NULL */
     char *id;
+    struct rc_buf tagging; /* XML, for servers that forget the tags of uploads; or empty */
     bool is_complete, may_have_strays;
     int64_t asked_unix_ms, answered_unix_ms; /* by the server's clock: while it was begun */
 
@@ -100,6 +102,18 @@ static enum rc_code initiate(struct core_s3_upload *upload, const struct rc_put_
     return RC_OK;
 }
 
+static void add_tagging(struct rc_buf *xml, const struct rc_map *tags)
+{
+    rc_buf_adds(xml, "<Tagging xmlns=\"http://s3.amazonaws.com/doc/2006-03-01/\"><TagSet>");
+    for (size_t i = 0; i < tags->len; i++) {
+        rc_buf_adds(xml, "<Tag>");
+        core_s3_add_element(xml, "Key", tags->items[i].key);
+        core_s3_add_element(xml, "Value", tags->items[i].value);
+        rc_buf_adds(xml, "</Tag>");
+    }
+    rc_buf_adds(xml, "</TagSet></Tagging>");
+}
+
 enum rc_code core_s3_upload_begin(const struct core_place_in_store *place,
                                   const struct rc_put_options *options, struct core_s3_upload **out,
                                   struct rc_error *err)
@@ -107,7 +121,12 @@ enum rc_code core_s3_upload_begin(const struct core_place_in_store *place,
     struct core_s3_upload *upload = rc_malloc(sizeof(*upload));
 
     *out = NULL;
-    *upload = (struct core_s3_upload){ .if_match = rc_strdup(options->if_match) };
+    *upload = (struct core_s3_upload){
+        .if_match = rc_strdup(options->if_match),
+        .tagging = RC_BUF_INIT(TAGS_LIMIT),
+    };
+    if (options->attributes && options->attributes->tags.len > 0)
+        add_tagging(&upload->tagging, &options->attributes->tags);
     core_s3_place_copy(&upload->place, place);
     (void)pthread_mutex_init(&upload->mutex, NULL);
     if (initiate(upload, options, err)) {
@@ -429,6 +448,26 @@ static enum rc_code read_completion(const struct core_s3_upload *upload,
     return RC_OK;
 }
 
+/* Ceph takes no tags for an upload, and tells nobody. */
+static enum rc_code put_tags(const struct core_s3_upload *upload, struct rc_error *err)
+{
+    CORE_S3_REQUEST_AUTO(request, &upload->place.at, "tag", "PUT");
+    CORE_S3_ANSWER_AUTO(answer);
+    bool honours;
+
+    if (upload->tagging.len == 0)
+        return RC_OK;
+    if (rc_buf_check(&upload->tagging, err) || core_s3_honours(&upload->place.at, &honours, err))
+        return rc_context(err, "tag '%s'", upload->place.uri);
+    if (honours)
+        return RC_OK;
+    core_s3_add_query(&request.query, "tagging", NULL);
+    core_s3_add_header(&request, "content-type", "application/xml");
+    request.body = upload->tagging.data;
+    request.body_len = upload->tagging.len;
+    return core_s3_send(&request, &answer, err);
+}
+
 enum rc_code core_s3_upload_complete(struct core_s3_upload *upload, struct rc_stat *out,
                                      struct rc_error *err)
 {
@@ -462,7 +501,7 @@ enum rc_code core_s3_upload_complete(struct core_s3_upload *upload, struct rc_st
     upload->is_complete = true;
     if (out)
         *out = stat;
-    return RC_OK;
+    return put_tags(upload, err);
 }
 
 /* ---- giving up ------------------------------------------------------------------------------- */
@@ -543,6 +582,7 @@ void core_s3_upload_free(struct core_s3_upload *upload)
     core_s3_place_clear(&upload->place);
     core_s3_place_clear(&upload->source);
     free(upload->source_if_match);
+    rc_buf_clear(&upload->tagging);
     (void)pthread_mutex_destroy(&upload->mutex);
     free(upload->if_match);
     free(upload->id);
