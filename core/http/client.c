@@ -23,6 +23,8 @@ struct core_http_client *core_http_client_new(const struct core_http_client_sett
     own->max_backoff_ms = own->max_backoff_ms > 0 ? own->max_backoff_ms : MAX_BACKOFF_MS;
     own->connect_ms = own->connect_ms > 0 ? own->connect_ms : CONNECT_MS;
     own->idle_ms = own->idle_ms ? own->idle_ms : IDLE_MS;
+    client->has_proxy =
+        own->proxy || getenv("http_proxy") || getenv("all_proxy") || getenv("ALL_PROXY");
     /* Clients that differ in nothing else do not wait for the same moments. */
     if (getrandom(&seed, sizeof(seed), GRND_NONBLOCK) != (ssize_t)sizeof(seed))
         seed = (uint64_t)(uintptr_t)client;

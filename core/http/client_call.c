@@ -4,7 +4,6 @@
  */
 #include <http/client_internal.h>
 
-#include <http/sigpipe.h>
 #include <os/clock.h>
 
 #include <run-core/str.h>
@@ -146,18 +145,15 @@ enum rc_code core_http_request_run(struct request *request, struct transfer *tra
 enum rc_code core_http_call(const struct core_http_call *call, struct core_http_answer *answer,
                             struct rc_error *err)
 {
-    struct core_sigpipe guard;
     struct request request;
     struct transfer transfer = { .lane = NULL };
     struct place place = { .lane = NULL };
     enum rc_code code;
 
-    core_sigpipe_hold(&guard);
     code = core_http_request_init(&request, call, answer, err);
     if (!code)
         code = core_http_request_run(&request, &transfer, &place, err);
     leave(&transfer, &place);
     core_http_request_clear(&request);
-    core_sigpipe_release(&guard);
     return code;
 }

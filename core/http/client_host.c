@@ -83,15 +83,17 @@ bool core_http_same_origin(const char *a, const char *b)
 
 static char *key_of(const struct core_http_call *call, const char *url)
 {
-    RC_STR_AUTO origin = origin_of(url);
+    char *origin = origin_of(url), *key;
 
     for (char *at = origin; *at; at++)
         if (*at >= 'A' && *at <= 'Z')
             *at = (char)(*at - 'A' + 'a');
     if (!call->socket_path && !call->ca_file)
-        return rc_strdup(origin);
-    return rc_strf("%s %s %s", origin, call->socket_path ? call->socket_path : "",
-                   call->ca_file ? call->ca_file : "");
+        return origin;
+    key = rc_strf("%s %s %s", origin, call->socket_path ? call->socket_path : "",
+                  call->ca_file ? call->ca_file : "");
+    free(origin);
+    return key;
 }
 
 /* ---- the list -------------------------------------------------------------------------------- */

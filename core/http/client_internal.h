@@ -76,6 +76,7 @@ struct host {
 
 struct core_http_client {
     struct core_http_client_settings settings; /* without zeros; its texts are ours */
+    bool has_proxy;                            /* for http, by settings or environment */
     _Atomic uint64_t random;
     CURLSH *share; /* names and TLS sessions */
     pthread_mutex_t share_mutexes[CURL_LOCK_DATA_LAST];
@@ -134,6 +135,8 @@ struct transfer {
     int64_t began_mono_ms;
     int64_t active_mono_ms; /* when a byte came or went, or the connection was made */
     bool added;             /* to the lane's multi handle */
+    bool may_raise;         /* SIGPIPE */
+    bool heard;             /* something came or went since then */
     bool connected, head_done, ended;
     unsigned status;
     curl_off_t received; /* bytes of the body, taken in */
@@ -160,6 +163,8 @@ RC_MUST_CHECK enum rc_code core_http_transfer_begin(struct transfer *transfer,
 RC_MUST_CHECK enum rc_code core_http_transfer_drive(struct transfer *transfer,
                                                     bool (*enough)(const struct transfer *transfer),
                                                     struct rc_error *err);
+/* After a pause that the reader of a stream has made. False: libcurl does not go on. */
+bool core_http_transfer_resume(struct transfer *transfer);
 /* Leaves nothing in the lane but its connection, if all was read from it. */
 void core_http_transfer_end(struct transfer *transfer);
 bool core_http_is_success(unsigned status);

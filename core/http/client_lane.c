@@ -4,12 +4,15 @@
  */
 #include <http/client_internal.h>
 
+#include <http/sigpipe.h>
+
 #include <stdlib.h>
 
 enum {
     RECEIVE_BYTES = 256 * 1024,
     SEND_BYTES = 256 * 1024,
     KEEPALIVE_S = 30,
+    EXPECT_MS = 1000,  /* for a "100 Continue" from a server that knows it */
     CONNECTION_S = 60, /* idle; servers commonly close theirs about then */
 };
 
@@ -110,6 +113,7 @@ static void set_rules(const struct lane *lane)
     (void)curl->easy_setopt(easy, CURLOPT_USERAGENT, "run-core");
     (void)curl->easy_setopt(easy, CURLOPT_NOSIGNAL, 1L);
     (void)curl->easy_setopt(easy, CURLOPT_NOPROGRESS, 1L);
+    (void)curl->easy_setopt(easy, CURLOPT_EXPECT_100_TIMEOUT_MS, (long)EXPECT_MS);
     /* A name that takes long to resolve does not hold up who was asked to stop. */
     (void)curl->easy_setopt(easy, CURLOPT_QUICK_EXIT, 1L);
 }
@@ -142,9 +146,13 @@ enum rc_code core_http_lane_new(struct core_http_client *client, const struct co
 
 void core_http_lane_free(struct lane *lane)
 {
+    struct core_sigpipe guard;
+
     if (!lane)
         return;
+    core_sigpipe_hold(&guard, true); /* TLS takes leave of the server */
     lane->curl->easy_cleanup(lane->easy);
     (void)lane->curl->multi_cleanup(lane->multi);
+    core_sigpipe_release(&guard);
     free(lane);
 }

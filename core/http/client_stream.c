@@ -4,7 +4,6 @@
  */
 #include <http/client_internal.h>
 
-#include <http/sigpipe.h>
 #include <os/clock.h>
 
 #include <run-core/str.h>
@@ -52,11 +51,9 @@ enum rc_code core_http_open(const struct core_http_call *call, struct core_http_
                             struct core_http_stream **out, struct rc_error *err)
 {
     struct core_http_stream *stream = rc_calloc(1, sizeof(*stream));
-    struct core_sigpipe guard;
     enum rc_code code;
 
     *out = NULL;
-    core_sigpipe_hold(&guard);
     stream->call = *call;
     stream->call.on_body = NULL;
     code = core_http_request_init(&stream->request, &stream->call, answer, err);
@@ -69,7 +66,6 @@ enum rc_code core_http_open(const struct core_http_call *call, struct core_http_
     } else {
         free_stream(stream);
     }
-    core_sigpipe_release(&guard);
     return code;
 }
 
@@ -98,18 +94,18 @@ static enum rc_code await_piece(struct transfer *transfer, struct rc_error *err)
 {
     transfer->active_mono_ms = core_clock_mono_ms(); /* what went before was the reader's time */
     if (transfer->paused) {
-        transfer->paused = false;
-        if (transfer->curl->easy_pause(transfer->lane->easy, CURLPAUSE_CONT) != CURLE_OK)
+        if (!core_http_transfer_resume(transfer))
             return rc_fail(err, RC_FAILED, "%s: libcurl does not go on", transfer->name);
     }
     return has_piece(transfer) ? RC_OK : core_http_transfer_drive(transfer, has_piece, err);
 }
 
-static enum rc_code read_piece(struct core_http_stream *stream, void *data, size_t capacity,
-                               size_t *len, struct rc_error *err)
+enum rc_code core_http_read(struct core_http_stream *stream, void *data, size_t capacity,
+                            size_t *len, struct rc_error *err)
 {
     struct transfer *transfer = &stream->transfer;
 
+    RC_ASSERT(capacity > 0);
     *len = 0;
     if (stream->failed.code) {
         *err = stream->failed;
@@ -132,19 +128,6 @@ static enum rc_code read_piece(struct core_http_stream *stream, void *data, size
     return stream->failed.code;
 }
 
-enum rc_code core_http_read(struct core_http_stream *stream, void *data, size_t capacity,
-                            size_t *len, struct rc_error *err)
-{
-    struct core_sigpipe guard;
-    enum rc_code code;
-
-    RC_ASSERT(capacity > 0);
-    core_sigpipe_hold(&guard);
-    code = read_piece(stream, data, capacity, len, err);
-    core_sigpipe_release(&guard);
-    return code;
-}
-
 /* ---- the end --------------------------------------------------------------------------------- */
 
 /* A connection of which little is left to read is worth more than a new one. */
@@ -164,17 +147,14 @@ static void read_rest(struct core_http_stream *stream)
         return;
     transfer->idle_ms = REST_MS;
     while (len > 0)
-        if (read_piece(stream, piece, sizeof(piece), &len, &err))
+        if (core_http_read(stream, piece, sizeof(piece), &len, &err))
             return;
 }
 
 void core_http_close(struct core_http_stream *stream)
 {
-    struct core_sigpipe guard;
-
     if (!stream)
         return;
-    core_sigpipe_hold(&guard);
     if (stream->failed.code) {
         core_http_log(&stream->request, &stream->transfer, stream->failed.cause, -1);
     } else {
@@ -182,5 +162,4 @@ void core_http_close(struct core_http_stream *stream)
         core_http_log(&stream->request, &stream->transfer, NULL, -1);
     }
     free_stream(stream);
-    core_sigpipe_release(&guard);
 }

@@ -4,6 +4,7 @@
  */
 #include <http/client_internal.h>
 
+#include <http/sigpipe.h>
 #include <os/clock.h>
 
 #include <string.h>
@@ -14,7 +15,6 @@ enum {
     SPARE_BYTES = 256 * 1024,  /* of a stream: what may come before it is asked for */
     PIECE_BYTES = 16 * 1024,   /* libcurl hands over no more at a time */
     AT_ONCE_BYTES = 60 * 1024, /* a body that goes out with its head */
-    EXPECT_MS = 1000,          /* for a "100 Continue" from a server that knows it */
 };
 
 bool core_http_is_success(unsigned status)
@@ -51,7 +51,7 @@ static size_t on_header(char *line, size_t size, size_t count, void *context)
     struct rc_buf *out;
     const char *value;
 
-    transfer->active_mono_ms = core_clock_mono_ms();
+    transfer->heard = true;
     if (!transfer->answer)
         return len; /* a trailer of a stream that is being read */
     out = &transfer->answer->headers;
@@ -118,7 +118,7 @@ static size_t on_body(char *data, size_t size, size_t count, void *context)
     const struct core_http_call *call;
     size_t len = size * count;
 
-    transfer->active_mono_ms = core_clock_mono_ms();
+    transfer->heard = true;
     if (transfer->streaming && core_http_is_success(transfer->status))
         return pass_on(transfer, data, len);
     transfer->received += (curl_off_t)len;
@@ -151,7 +151,7 @@ static size_t on_read(char *data, size_t size, size_t count, void *context)
     struct transfer *transfer = context;
     size_t len = size * count;
 
-    transfer->active_mono_ms = core_clock_mono_ms();
+    transfer->heard = true;
     /* A redirection or a refusal does not want the rest. */
     if (transfer->head_done) {
         transfer->answered_early = true;
@@ -295,6 +295,13 @@ static void set_method(struct transfer *transfer)
                             (long)(!transfer->is_safe && !transfer->sending));
 }
 
+/* Whether TLS may be on the way. Without a client nobody minds what it costs to be sure. */
+static bool may_raise_sigpipe(const struct request *request)
+{
+    return !request->client || request->client->has_proxy ||
+           strncasecmp(request->asked_url, "http:", strlen("http:")) != 0;
+}
+
 static void set_limits(struct transfer *transfer)
 {
     const struct core_http_call *call = transfer->request->call;
@@ -310,7 +317,6 @@ static void set_limits(struct transfer *transfer)
     transfer->total_ms = call->total_ms > 0 ? call->total_ms : 0;
     (void)transfer->curl->easy_setopt(easy, CURLOPT_CONNECTTIMEOUT_MS, (long)transfer->connect_ms);
     (void)transfer->curl->easy_setopt(easy, CURLOPT_TIMEOUT_MS, (long)transfer->total_ms);
-    (void)transfer->curl->easy_setopt(easy, CURLOPT_EXPECT_100_TIMEOUT_MS, (long)EXPECT_MS);
 }
 
 enum rc_code core_http_transfer_begin(struct transfer *transfer, const struct request *request,
@@ -330,6 +336,7 @@ enum rc_code core_http_transfer_begin(struct transfer *transfer, const struct re
         .cancel = request->call->cancel,
         .began_mono_ms = now_mono_ms,
         .active_mono_ms = now_mono_ms,
+        .may_raise = may_raise_sigpipe(request),
         .is_safe = core_http_is_safe(request),
         .streaming = request->streaming,
         .spare = RC_BUF_INIT(SPARE_BYTES + PIECE_BYTES),
@@ -351,7 +358,7 @@ enum rc_code core_http_transfer_begin(struct transfer *transfer, const struct re
 
 /* ---- until its end --------------------------------------------------------------------------- */
 
-static void look_for_life(struct transfer *transfer)
+static void look_for_life(struct transfer *transfer, int64_t now_mono_ms)
 {
     const struct core_curl *curl = transfer->curl;
     CURL *easy = transfer->lane->easy;
@@ -360,33 +367,32 @@ static void look_for_life(struct transfer *transfer)
     if (!transfer->connected) {
         (void)curl->easy_getinfo(easy, CURLINFO_PRETRANSFER_TIME_T, &value);
         transfer->connected = value > 0;
-        transfer->active_mono_ms = core_clock_mono_ms();
+        transfer->heard = true;
     } else if (transfer->sending) {
         (void)curl->easy_getinfo(easy, CURLINFO_SIZE_UPLOAD_T, &value);
-        if (value != transfer->sent)
-            transfer->active_mono_ms = core_clock_mono_ms();
+        transfer->heard = transfer->heard || value != transfer->sent;
         transfer->sent = value;
     }
+    if (transfer->heard)
+        transfer->active_mono_ms = now_mono_ms;
+    transfer->heard = false;
 }
 
-static enum rc_code check_idle(struct transfer *transfer, struct rc_error *err)
+/* How long to look at nothing but what may come; *wait_ms is at most that of the limits. */
+static enum rc_code check_idle(struct transfer *transfer, int *wait_ms, struct rc_error *err)
 {
-    look_for_life(transfer);
-    if (transfer->idle_ms < 0 || !transfer->connected ||
-        core_clock_mono_ms() - transfer->active_mono_ms < transfer->idle_ms)
+    int64_t now_mono_ms = core_clock_mono_ms(), left_ms;
+
+    look_for_life(transfer, now_mono_ms);
+    *wait_ms = transfer->cancel ? CANCEL_POLL_MS : POLL_MS;
+    if (transfer->idle_ms < 0)
         return RC_OK;
-    return core_http_transfer_silent(transfer, err);
-}
-
-/* As long as there is nothing to look at but what may come. */
-static int wait_ms(const struct transfer *transfer)
-{
-    int64_t most_ms = transfer->cancel ? CANCEL_POLL_MS : POLL_MS;
-    int64_t left_ms = transfer->active_mono_ms + transfer->idle_ms - core_clock_mono_ms();
-
-    if (transfer->idle_ms >= 0 && left_ms < most_ms)
-        most_ms = left_ms > 0 ? left_ms : 1;
-    return (int)most_ms;
+    left_ms = transfer->active_mono_ms + transfer->idle_ms - now_mono_ms;
+    if (transfer->connected && left_ms <= 0)
+        return core_http_transfer_silent(transfer, err);
+    if (left_ms > 0 && left_ms < *wait_ms)
+        *wait_ms = (int)left_ms;
+    return RC_OK;
 }
 
 static enum rc_code finish(struct transfer *transfer, struct rc_error *err)
@@ -411,12 +417,11 @@ static enum rc_code finish(struct transfer *transfer, struct rc_error *err)
     return result == CURLE_OK ? RC_OK : core_http_transfer_failed(transfer, result, err);
 }
 
-enum rc_code core_http_transfer_drive(struct transfer *transfer,
-                                      bool (*enough)(const struct transfer *transfer),
-                                      struct rc_error *err)
+static enum rc_code drive(struct transfer *transfer,
+                          bool (*enough)(const struct transfer *transfer), struct rc_error *err)
 {
     const struct core_curl *curl = transfer->curl;
-    int running = 1;
+    int running = 1, wait_ms;
 
     while (running) {
         CURLMcode result = curl->multi_perform(transfer->lane->multi, &running);
@@ -426,9 +431,9 @@ enum rc_code core_http_transfer_drive(struct transfer *transfer,
                 return RC_OK;
             if (core_cancel_check(transfer->cancel, err))
                 return rc_context(err, "%s", transfer->name);
-            if (check_idle(transfer, err))
+            if (check_idle(transfer, &wait_ms, err))
                 return err->code;
-            result = curl->multi_poll(transfer->lane->multi, NULL, 0, wait_ms(transfer), NULL);
+            result = curl->multi_poll(transfer->lane->multi, NULL, 0, wait_ms, NULL);
         }
         if (result != CURLM_OK)
             return rc_fail(err, RC_FAILED, "%s: libcurl gave up (%d)", transfer->name, (int)result);
@@ -436,14 +441,42 @@ enum rc_code core_http_transfer_drive(struct transfer *transfer,
     return finish(transfer, err);
 }
 
+enum rc_code core_http_transfer_drive(struct transfer *transfer,
+                                      bool (*enough)(const struct transfer *transfer),
+                                      struct rc_error *err)
+{
+    struct core_sigpipe guard;
+    enum rc_code code;
+
+    core_sigpipe_hold(&guard, transfer->may_raise);
+    code = drive(transfer, enough, err);
+    core_sigpipe_release(&guard);
+    return code;
+}
+
+bool core_http_transfer_resume(struct transfer *transfer)
+{
+    struct core_sigpipe guard;
+    CURLcode result;
+
+    transfer->paused = false;
+    core_sigpipe_hold(&guard, transfer->may_raise);
+    result = transfer->curl->easy_pause(transfer->lane->easy, CURLPAUSE_CONT);
+    core_sigpipe_release(&guard);
+    return result == CURLE_OK;
+}
+
 void core_http_transfer_end(struct transfer *transfer)
 {
     const struct core_curl *curl = transfer->curl;
+    struct core_sigpipe guard;
 
     if (!transfer->lane)
         return;
+    core_sigpipe_hold(&guard, transfer->may_raise);
     if (transfer->added)
         (void)curl->multi_remove_handle(transfer->lane->multi, transfer->lane->easy);
+    core_sigpipe_release(&guard);
     /* The lane outlives them. */
     (void)curl->easy_setopt(transfer->lane->easy, CURLOPT_HTTPHEADER, NULL);
     curl->slist_free_all(transfer->headers);

@@ -23,12 +23,16 @@ static bool is_pending(void)
     return sigismember(&pending, SIGPIPE) == 1;
 }
 
-void core_sigpipe_hold(struct core_sigpipe *guard)
+void core_sigpipe_hold(struct core_sigpipe *guard, bool needed)
 {
     sigset_t set = only_sigpipe();
 
-    guard->was_pending = is_pending();
+    *guard = (struct core_sigpipe){ .held = needed };
+    if (!needed)
+        return;
     (void)pthread_sigmask(SIG_BLOCK, &set, &guard->before);
+    /* Where it was not held back before, none can have been waiting. */
+    guard->was_pending = sigismember(&guard->before, SIGPIPE) == 1 && is_pending();
 }
 
 void core_sigpipe_release(struct core_sigpipe *guard)
@@ -36,7 +40,9 @@ void core_sigpipe_release(struct core_sigpipe *guard)
     const struct timespec now = { 0, 0 };
     sigset_t set = only_sigpipe();
 
-    if (!guard->was_pending && is_pending())
+    if (!guard->held)
+        return;
+    if (!guard->was_pending)
         (void)sigtimedwait(&set, NULL, &now);
     (void)pthread_sigmask(SIG_SETMASK, &guard->before, NULL);
 }
