@@ -60,7 +60,9 @@ const char *core_aws_container_url_wrong(const char *url)
     host = url + 7;
     if (memchr(host, '@', strcspn(host, "/?#")))
         return "it has a user name";
-    len = host[0] == '[' ? strcspn(host, "]") + (strchr(host, ']') != NULL) : strcspn(host, ":/?#");
+    len = host[0] == '[' ? strcspn(host, "]") + 1 : strcspn(host, ":/?#");
+    if (host[0] == '[' && (!strchr(host, ']') || !strchr(":/?#", host[len])))
+        return "its host is none";
     if (is_loopback(host, len))
         return NULL;
     for (size_t i = 0; i < RC_ARRAY_LEN(hosts); i++)
