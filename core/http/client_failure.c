@@ -13,6 +13,7 @@
 /* Of OpenSSL, which libcurl passes on. */
 enum {
     CERTIFICATE_OK = 0,
+    CERTIFICATE_NOT_ASKED = 1, /* libcurl looks at the name first */
     CERTIFICATE_TOO_EARLY = 9,
     CERTIFICATE_EXPIRED = 10,
     CERTIFICATE_SELF_SIGNED = 18,
@@ -47,6 +48,7 @@ static enum rc_code bad_certificate(const struct transfer *transfer, struct rc_e
 
     switch (long_info(transfer, CURLINFO_SSL_VERIFYRESULT)) {
     case CERTIFICATE_OK:
+    case CERTIFICATE_NOT_ASKED:
         what = "the server's certificate is for another name; use the name that it is for";
         break;
     case CERTIFICATE_TOO_EARLY:

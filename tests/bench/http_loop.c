@@ -1,6 +1,7 @@
 /*
- * What the HTTP client costs: requests a second of small and large GETs and PUTs, beside a bare loop
- * of libcurl on one handle a thread, in turns against one server. Built and run by http_loop.py.
+ * What the HTTP client costs: requests a second of small and large GETs and PUTs, beside a bare
+ * loop of libcurl on one handle a thread, in turns against one server. Built and run by
+ * http_loop.py.
  */
 #include <http/client.h>
 
@@ -25,7 +26,7 @@
 
 enum { ROUNDS = 9, LARGE_BYTES = 64 * 1024 * 1024, SMALL_BYTES = 4096, THREADS = 16 };
 
-/* ---- the server: a process with a thread for each connection ------------------------------------ */
+/* ---- the server: a process with a thread for each connection -------------------------------- */
 
 static char large[LARGE_BYTES];
 
