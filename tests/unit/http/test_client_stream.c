@@ -28,9 +28,9 @@ enum {
 
 /* A body of so many chunks; each byte tells where it stands. */
 struct play {
-    int chunks;       /* announced */
-    int breaks_after; /* chunks; then the connection ends; -1: never */
-    int pauses_after; /* chunks; then nothing comes for PAUSE; -1: never */
+    atomic_int chunks; /* announced */
+    int breaks_after;  /* chunks; then the connection ends; -1: never */
+    int pauses_after;  /* chunks; then nothing comes for PAUSE; -1: never */
     int pause_ms;
     bool chunked;
     atomic_uint status;
