@@ -21,7 +21,8 @@ enum {
     CORE_S3_SLOW_MS = 10 * 60 * 1000, /* silence while the server copies or puts together */
 };
 #define CORE_S3_MIB (INT64_C(1) << 20)
-#define CORE_S3_MAX_PUT (INT64_C(5) << 30) /* in one request; also of a copy and of a part */
+#define CORE_S3_MARK "x-amz-meta-run-core-write" /* of a conditional write; shown to nobody */
+#define CORE_S3_MAX_PUT (INT64_C(5) << 30)       /* in one request; also of a copy and of a part */
 
 /* ---- addresses (s3_address.c): pure ---------------------------------------------------------- */
 
@@ -94,6 +95,7 @@ struct core_s3_request {
 
     struct core_s3_refusal refusal; /* out: of a request that failed by its answer; status 0: by
                                        something else */
+    unsigned sends;                 /* out: how often it was sent */
     int64_t sent_unix_ms;           /* out: by the server's clock, of the last attempt */
 };
 

@@ -333,7 +333,7 @@ static void read_metadata(const struct core_http_answer *answer, struct core_obj
         for (const char *name = answer->headers.data, *value; name < end;
              name = value + strlen(value) + 1) {
             value = name + strlen(name) + 1;
-            if (!rc_str_starts(name, META))
+            if (!rc_str_starts(name, META) || rc_str_eq(name, CORE_S3_MARK))
                 continue;
             if (pairs) {
                 RC_BUF_AUTO(decoded, TEXT_LIMIT);

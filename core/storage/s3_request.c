@@ -227,6 +227,7 @@ static enum rc_code prepare(void *context, struct core_http_draft *draft, struct
         aim(sending, err))
         return err->code;
     sending->clock_ahead_ms = atomic_load(&sending->s3->clock_ahead_ms);
+    sending->request->sends++;
     sending->request->sent_unix_ms = core_clock_real_unix_ms() + sending->clock_ahead_ms;
     const struct core_sigv4 unsigned_request = {
         .service = "s3",

@@ -93,7 +93,7 @@ static enum rc_code initiate(struct core_s3_upload *upload, const struct rc_put_
     upload->answered_unix_ms = request.sent_unix_ms;
     upload->asked_unix_ms = request.sent_unix_ms - (core_clock_mono_ms() - asked_mono_ms);
     /* One that was begun, but of which the answer was lost. */
-    upload->may_have_strays = answer.attempts > 1 || (code && rc_retryable(code));
+    upload->may_have_strays = request.sends > 1 || (code && rc_retryable(code));
     if (code || core_xml_read(answer.body.data, answer.body.len, &events, err))
         return err->code;
     if (!upload->id)
@@ -399,8 +399,8 @@ static char *expected_etag(const struct core_s3_upload *upload)
 }
 
 /*
- * Whether the object is the one that was uploaded: after a completion whose answer was lost, the
- * server knows the upload no more.
+ * Whether the object is the one that was uploaded, for a completion whose answer was lost: asked
+ * again, the server knows the upload no more.
  */
 static bool is_ours(const struct core_s3_upload *upload, int64_t size_bytes, struct rc_stat *stat)
 {
@@ -492,7 +492,9 @@ enum rc_code core_s3_upload_complete(struct core_s3_upload *upload, struct rc_st
     request.repeats = true;
     request.idle_ms = CORE_S3_SLOW_MS;
     if (core_s3_send(&request, &answer, err)) {
-        if (!rc_str_eq(request.refusal.code, "NoSuchUpload") || !is_ours(upload, size_bytes, &stat))
+        bool is_known = !rc_str_eq(request.refusal.code, "NoSuchUpload");
+
+        if ((is_known && !rc_retryable(err->code)) || !is_ours(upload, size_bytes, &stat))
             return err->code;
     } else if (read_completion(upload, &answer, size_bytes, &stat, err)) {
         upload->is_complete = true;

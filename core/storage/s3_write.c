@@ -10,8 +10,10 @@
 #include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/random.h>
 
 enum {
+    MARK_BYTES = 12,
     IN_FLIGHT = 3,                    /* parts of a stream on their way at once ... */
     BUFFERED_LIMIT = 64 * 1024 * 1024 /* ... and fewer if they have more bytes than this */
 };
@@ -43,20 +45,30 @@ enum rc_code core_s3_check_condition(const struct core_place_in_store *place, co
     return RC_OK;
 }
 
-/* Whether the object is what was just sent: by an attempt whose answer was lost. */
-static bool is_written(const struct core_place_in_store *place, const void *data, size_t len,
-                       struct rc_stat *stat)
+/*
+ * A conditional write whose answer is lost on the way is sent again, and then refused because of
+ * itself. A mark in the metadata tells that apart from somebody else's write.
+ */
+static void add_mark(struct core_s3_request *request, struct rc_buf *mark)
 {
-    CORE_OBJECT_DETAIL_AUTO(detail);
-    RC_BUF_AUTO(hex, CORE_DIGEST_HEX);
-    unsigned char md5[CORE_DIGEST_BYTES];
+    unsigned char random[MARK_BYTES];
+
+    if (getrandom(random, sizeof(random), 0) != (ssize_t)sizeof(random))
+        return; /* only a conflict too many */
+    core_add_hex(mark, random, sizeof(random));
+    core_s3_add_header(request, CORE_S3_MARK, mark->data);
+}
+
+static bool has_mark(const struct core_place_in_store *place, const char *mark,
+                     struct rc_stat *stat)
+{
+    CORE_S3_REQUEST_AUTO(request, place, "look at", "HEAD");
+    CORE_S3_ANSWER_AUTO(answer);
     struct rc_error ignored = RC_ERROR_INIT;
 
-    if (core_s3_stat(place, stat, &detail, &ignored) || stat->size_bytes != (int64_t)len)
-        return false;
-    core_digest(CORE_MD5, data, len, md5);
-    core_add_hex(&hex, md5, core_digest_len(CORE_MD5));
-    return rc_str_eq(detail.md5_hex, hex.data);
+    return *mark && !core_s3_add_customer_key(&request, place->settings, "x-amz-", &ignored) &&
+           !core_s3_send(&request, &answer, &ignored) && core_s3_read_stat(&answer, stat) &&
+           rc_str_eq(core_http_answer_header(&answer, CORE_S3_MARK), mark);
 }
 
 enum rc_code core_s3_put(const struct core_place_in_store *place, const void *data, size_t len,
@@ -65,6 +77,7 @@ enum rc_code core_s3_put(const struct core_place_in_store *place, const void *da
 {
     CORE_S3_REQUEST_AUTO(request, place, "write", "PUT");
     CORE_S3_ANSWER_AUTO(answer);
+    RC_BUF_AUTO(mark, 2 * MARK_BYTES + 1);
     struct rc_stat stat = { .size_bytes = (int64_t)len };
     const char *date;
 
@@ -72,13 +85,15 @@ enum rc_code core_s3_put(const struct core_place_in_store *place, const void *da
         core_s3_add_attributes(&request, options->attributes, err))
         return err->code;
     core_s3_add_condition(&request, options->if_match);
+    if (options->if_match)
+        add_mark(&request, &mark);
     request.body = data;
     request.body_len = len;
     if (core_s3_send(&request, &answer, err)) {
         /* An entity tag is wanted, and there is no object. */
         if (options->if_match && rc_str_eq(request.refusal.code, "NoSuchKey"))
             err->code = RC_CONFLICT;
-        if (err->code != RC_CONFLICT || answer.attempts < 2 || !is_written(place, data, len, &stat))
+        if (err->code != RC_CONFLICT || !has_mark(place, mark.data, &stat))
             return err->code;
     } else {
         date = core_http_answer_header(&answer, "date");
