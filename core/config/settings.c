@@ -181,6 +181,12 @@ static const struct rc_option sql_options[] = {
       .help = "Directory for what does not fit into memory; by default that of the run." },
     { RC_BYTES("temp_limit", struct core_engine_settings, temp_limit_bytes), .def = "0", .min = 0,
       .max = INT64_MAX, .help = "Most space to take there; 0 is no limit." },
+    { RC_STR("staging_dir", struct core_engine_settings, staging_dir),
+      .help = "Directory for copies of what lies in object stores, which the embedded engine reads "
+              "and writes as files; by default that of the run." },
+    { RC_BYTES("staging_limit", struct core_engine_settings, staging_limit_bytes), .def = "0",
+      .min = 0, .max = INT64_MAX,
+      .help = "Most space for copies to read at the same time; 0 is no limit." },
     { 0 },
 };
 

@@ -493,6 +493,7 @@ static void close_session(struct rc_sql *sql)
     stop_watcher(session);
     session->api->disconnect(&session->connection);
     session->api->close(&session->database);
+    core_duckdb_staging_close(session);
     core_temp_dir_close(&session->spill);
     free(session);
 }

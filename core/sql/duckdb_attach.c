@@ -218,21 +218,34 @@ static enum rc_code add_folder(struct attachment *work, const char *location, st
     return code;
 }
 
+static bool is_data(const char *name)
+{
+    return !is_hidden(name);
+}
+
+static enum rc_code add_remote(struct attachment *work, const char *location, struct rc_error *err)
+{
+    struct core_staged *copies;
+    const char *path;
+
+    if (core_duckdb_fetch(work->session, location, is_data, &copies, err))
+        return err->code;
+    for (size_t i = 0; (path = core_staged_path(copies, i)) != NULL; i++)
+        if (add_file(work, path, err))
+            return err->code;
+    return RC_OK;
+}
+
 static enum rc_code add_location(struct attachment *work, const char *location,
                                  struct rc_error *err)
 {
     struct core_storage *storage = work->session->context.storage;
     RC_BUF_AUTO(path, 64 * 1024);
     struct rc_stat stat;
+    enum rc_code code = core_storage_local_path(storage, location, &path, err);
 
-    if (core_storage_local_path(storage, location, &path, err)) {
-        if (err->code == RC_UNSUPPORTED)
-            return rc_fail(err, RC_UNSUPPORTED,
-                           "the embedded engine reads files of this machine only; staging from "
-                           "'%s' comes with remote stores",
-                           location);
-        return err->code;
-    }
+    if (code)
+        return code == RC_UNSUPPORTED ? add_remote(work, location, err) : code;
     if (rc_str_ends(location, "/"))
         return add_folder(work, location, &path, err);
     if (core_storage_stat(storage, location, &stat, err))
@@ -545,7 +558,8 @@ static enum rc_code attach_files(struct attachment *work, struct rc_error *err)
 enum rc_code core_duckdb_attach(struct rc_sql *sql, const struct rc_sql_table *table,
                                 struct rc_error *err)
 {
-    struct attachment work = { .session = (struct core_duckdb_session *)sql, .table = table };
+    struct core_duckdb_session *session = (struct core_duckdb_session *)sql;
+    struct attachment work = { .session = session, .table = table };
     enum rc_code code;
 
     work.groups = rc_calloc(MAX_GROUPS, sizeof(*work.groups));
@@ -555,7 +569,13 @@ enum rc_code core_duckdb_attach(struct rc_sql *sql, const struct rc_sql_table *t
         free(work.groups[i].header);
     }
     free(work.groups);
-    return code ? rc_context(err, "attach table '%s'", table->name ? table->name : "") : RC_OK;
+    if (code == RC_OK) {
+        core_duckdb_keep(session, table->name);
+        return RC_OK;
+    }
+    core_duckdb_release(session, NULL);
+    core_duckdb_name_objects(session, err);
+    return rc_context(err, "attach table '%s'", table->name ? table->name : "");
 }
 
 enum rc_code core_duckdb_drop(struct rc_sql *sql, const char *table, struct rc_error *err)
@@ -573,6 +593,8 @@ enum rc_code core_duckdb_drop(struct rc_sql *sql, const char *table, struct rc_e
         code = rc_buf_check(&text, err);
         if (!code)
             code = core_duckdb_run(session, text.data, NULL, 0, NULL, err);
+        if (!code)
+            core_duckdb_release(session, table);
         if (!code || code == RC_CANCELLED || code == RC_TIMEOUT)
             return code;
     }

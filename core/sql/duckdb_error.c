@@ -146,5 +146,7 @@ enum rc_code core_duckdb_fail(struct core_duckdb_session *session, const char *m
                      ? "; raise temp_limit of the engine, or give it a temp_dir with more room"
                      : "; raise memory_limit of the engine";
     core_duckdb_error_text(message ? message : "no message", &text);
-    return rc_fail(err, code, "DuckDB: %s%s", text.data, remedy);
+    (void)rc_fail(err, code, "DuckDB: %s%s", text.data, remedy);
+    core_duckdb_name_objects(session, err);
+    return code;
 }

@@ -8,6 +8,7 @@
 #include <sql/engine.h>
 
 #include <os/file.h>
+#include <storage/staging.h>
 
 #include <pthread.h>
 
@@ -27,6 +28,7 @@
     "buffer_size = 32000000"
 
 struct core_duckdb_rows;
+struct core_duckdb_staged;
 
 struct core_duckdb_session {
     struct rc_sql base;
@@ -34,8 +36,10 @@ struct core_duckdb_session {
     const struct core_duckdb_api *api;
     struct duckdb_database *database;
     struct duckdb_connection *connection;
-    struct core_temp_dir spill;    /* what does not fit into memory */
-    struct core_duckdb_rows *rows; /* of the query that is still being read, or NULL */
+    struct core_temp_dir spill;        /* what does not fit into memory */
+    struct core_staging *staging;      /* copies of remote objects; NULL: none were needed yet */
+    struct core_duckdb_staged *staged; /* whose they are */
+    struct core_duckdb_rows *rows;     /* of the query that is still being read, or NULL */
     int threads;
 
     /* The watcher interrupts a statement that should stop and reports its progress. */
@@ -109,6 +113,21 @@ void core_duckdb_forget_helpers(struct core_duckdb_session *session);
 RC_MUST_CHECK enum rc_code core_duckdb_copy_folders(struct core_duckdb_session *session,
                                                     const struct core_duckdb_copy *copy, bool *done,
                                                     struct rc_error *err);
+
+/* The copies of remote objects, whose directory is made when it is first needed. */
+RC_MUST_CHECK enum rc_code core_duckdb_staging(struct core_duckdb_session *session,
+                                               struct core_staging **out, struct rc_error *err);
+/* As core_staging_fetch(), for a table that is being made. */
+RC_MUST_CHECK enum rc_code core_duckdb_fetch(struct core_duckdb_session *session,
+                                             const char *location, bool (*wants)(const char *name),
+                                             struct core_staged **out, struct rc_error *err);
+/* The table has been made: what was fetched for it is its own from now on. */
+void core_duckdb_keep(struct core_duckdb_session *session, const char *table);
+/* The table has gone; NULL: one could not be made. */
+void core_duckdb_release(struct core_duckdb_session *session, const char *table);
+void core_duckdb_staging_close(struct core_duckdb_session *session);
+/* Puts the URIs of objects in place of their copies' paths in what an error says. */
+void core_duckdb_name_objects(const struct core_duckdb_session *session, struct rc_error *err);
 
 /* One row of integers, NULL counting as 0. */
 RC_MUST_CHECK enum rc_code core_duckdb_numbers(struct core_duckdb_session *session,

@@ -1,6 +1,7 @@
 /*
  * The files that a query writes: computed into a table of the session, copied from it into a place
- * beside the target, read back, and published in one step.
+ * beside the target, read back, and published in one step; for a remote target the place is that
+ * of a copy, which is then uploaded.
  *
  * The step over a table makes the files the same run after run: the query runs on all threads and
  * its ORDER BY decides the order of the table; how it is then split over folders is in
@@ -32,6 +33,7 @@ struct writing {
     const char *extension;
     bool csv;
     bool folder;
+    bool remote;
     struct rc_buf target; /* the local path, without a slash at its end */
     struct rc_sql_written written;
 };
@@ -85,24 +87,32 @@ static enum rc_code check_partitions(const struct rc_sql_output *output, struct 
     return RC_OK;
 }
 
+static enum rc_code place_copy(struct writing *work, struct rc_error *err)
+{
+    struct core_staging *staging;
+
+    if (core_duckdb_staging(work->session, &staging, err))
+        return err->code;
+    return core_staging_place(staging, work->output->location, &work->target, err);
+}
+
 static enum rc_code check_output(struct writing *work, struct rc_error *err)
 {
     const struct rc_sql_output *output = work->output;
+    enum rc_code code;
 
     if (check_format(work, err) || check_partitions(output, err))
         return err->code;
     work->folder = rc_str_ends(output->location, "/");
     if (output->partition_count > 0 && !work->folder)
         return rc_fail(err, RC_INVALID, "a partitioned output needs a location that ends with '/'");
-    if (core_storage_local_path(work->session->context.storage, output->location, &work->target,
-                                err)) {
-        if (err->code == RC_UNSUPPORTED)
-            return rc_fail(err, RC_UNSUPPORTED,
-                           "the embedded engine writes files of this machine only; staging to "
-                           "'%s' comes with remote stores",
-                           output->location);
-        return err->code;
-    }
+    code = core_storage_local_path(work->session->context.storage, output->location, &work->target,
+                                   err);
+    work->remote = code == RC_UNSUPPORTED;
+    if (work->remote)
+        return place_copy(work, err);
+    if (code)
+        return code;
     while (work->target.len > 1 && work->target.data[work->target.len - 1] == '/')
         rc_buf_truncate(&work->target, work->target.len - 1);
     return RC_OK;
@@ -398,6 +408,18 @@ static enum rc_code make_parent(struct writing *work, struct rc_error *err)
     return core_dir_make(parent, 0777, err);
 }
 
+/* 'code' is what became of the copy, which goes away in any case. */
+static enum rc_code publish_copy(struct writing *work, enum rc_code code, struct rc_error *err)
+{
+    struct core_staging *staging = work->session->staging;
+
+    if (!code)
+        code = core_staging_publish(staging, work->target.data, work->output->location, err);
+    if (work->target.len > 0)
+        core_staging_discard(staging, work->target.data);
+    return code;
+}
+
 enum rc_code core_duckdb_write(struct rc_sql *sql, const struct rc_sql_output *output,
                                struct rc_sql_written *written, struct rc_error *err)
 {
@@ -414,6 +436,8 @@ enum rc_code core_duckdb_write(struct rc_sql *sql, const struct rc_sql_output *o
             code = work.folder ? write_folder(&work, err) : write_file(&work, err);
         core_duckdb_run_always(work.session, "DROP TABLE IF EXISTS " STAGED);
     }
+    if (work.remote)
+        code = publish_copy(&work, code, err);
     rc_buf_clear(&work.target);
     if (code)
         return rc_context(err, "write '%s'", output->location);

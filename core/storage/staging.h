@@ -1,6 +1,10 @@
 /*
  * Copies on this machine of what lies in a remote store, for an engine that reads and writes files
  * only: fetched before it reads, published after it has written, within a budget of space.
+ *
+ * Each location that is fetched has a folder of its own, so that it stays as it was whatever
+ * happens to the objects; equal objects (by URI and entity tag) are one file under several names.
+ * For one thread.
  */
 #ifndef CORE_STORAGE_STAGING_H
 #define CORE_STORAGE_STAGING_H
@@ -8,30 +12,61 @@
 #include <storage/storage.h>
 
 struct core_staging;
+struct core_staged;
 
-/* 'dir' exists; what is left in it at the end is removed. 'limit_bytes' 0: no limit. */
-struct core_staging *core_staging_new(struct core_storage *storage, const char *dir,
-                                      int64_t limit_bytes);
-void core_staging_free(struct core_staging *staging);
+struct core_staging_settings {
+    struct core_storage *storage;
+    const char *parent;     /* a directory, which is made if it is missing */
+    int64_t limit_bytes;    /* of fetched copies; 0: no limit */
+    const char *limit_name; /* what a user has to raise: "staging_limit of the engine 'lake'" */
+    /* Optional: how far a fetch or publication is, 0 to 1. */
+    void (*on_progress)(void *context, double fraction);
+    void *progress_context;
+};
 
 /*
- * The local path at which the objects of a location are found, appended to 'path': fetched, unless
- * an equal copy (by entity tag) is there already; that of a local location is its own. A location
- * that ends with a slash is a folder. RC_TOO_LARGE: beyond the budget, with what it would take.
+ * The texts are copied. The directory is made below 'parent'; what killed processes have left of
+ * theirs is removed.
+ */
+RC_MUST_CHECK enum rc_code core_staging_new(const struct core_staging_settings *settings,
+                                            struct core_staging **out, struct rc_error *err);
+/* Removes all that is still there. May be NULL. */
+void core_staging_free(struct core_staging *staging);
+
+/* ---- to read --------------------------------------------------------------------------------- */
+
+/*
+ * Fetches the objects of a location, of a folder (which ends with a slash) those whose names below
+ * it are wanted ('wants' may be NULL: all). An object that does not exist gives none. The result
+ * belongs to 'staging' until it is released. RC_TOO_LARGE: beyond the budget, or the room on the
+ * disk, with what it would take; nothing was fetched then. RC_CONFLICT: it changes all the time.
  */
 RC_MUST_CHECK enum rc_code core_staging_fetch(struct core_staging *staging, const char *location,
-                                              struct rc_buf *path, struct rc_error *err);
-/* Copies that were fetched for this location are not needed any more. */
-void core_staging_release(struct core_staging *staging, const char *location);
+                                              bool (*wants)(const char *name),
+                                              struct core_staged **out, struct rc_error *err);
+/* The paths of its files, in the order of their names; NULL behind the last. */
+const char *core_staged_path(const struct core_staged *staged, size_t index);
+/* Removes it; may be NULL. */
+void core_staged_release(struct core_staging *staging, struct core_staged *staged);
 
-/* A local path to write for a location that is published later. */
+/* Appends 'text', with the URIs of objects in place of the paths of their copies. */
+void core_staging_add_text(const struct core_staging *staging, const char *text,
+                           struct rc_buf *out);
+
+/* ---- to write -------------------------------------------------------------------------------- */
+
+/* A local path to write for a location: of a folder without a slash at its end. */
 RC_MUST_CHECK enum rc_code core_staging_place(struct core_staging *staging, const char *location,
                                               struct rc_buf *path, struct rc_error *err);
 /*
- * Uploads what was written there, and removes what else was at the location before: data first, so
- * that a reader never finds less than the old or the new set. A failure leaves the old one.
+ * Puts what was written there at the location. Of a folder each file is uploaded under a name of
+ * its own, made of its content, so that no object is replaced by another; then all other objects
+ * are removed that were there before. A failure before that leaves the old ones as they were, and
+ * removes what was uploaded, if that can be done.
  */
-RC_MUST_CHECK enum rc_code core_staging_publish(struct core_staging *staging, const char *location,
-                                                struct rc_error *err);
+RC_MUST_CHECK enum rc_code core_staging_publish(struct core_staging *staging, const char *path,
+                                                const char *location, struct rc_error *err);
+/* Removes what was written; may be called whether it was published or not. */
+void core_staging_discard(struct core_staging *staging, const char *path);
 
 #endif
