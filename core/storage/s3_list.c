@@ -7,10 +7,9 @@
 #include <storage/s3.h>
 
 #include <base/utf8.h>
-#include <cloud/xml.h>
+#include <storage/s3_page.h>
 
 #include <run-core/str.h>
-#include <run-core/time.h>
 
 #include <pthread.h>
 #include <stdlib.h>
@@ -18,340 +17,25 @@
 
 enum { EMPTY_PAGES = 100000 }; /* of a bucket with many keys that are gone there are some */
 
-/* How a server is asked for the page behind another. */
-enum dialect {
-    BY_TOKEN,   /* ListObjectsV2 */
-    BY_MARKER,  /* ListObjects, for servers that know no other */
-    BY_VERSION, /* ListObjectVersions */
-};
-
-/* Where a page begins. */
-struct place_in_list {
-    char *token;       /* or NULL */
-    char *start_after; /* whole key, or NULL */
-    char *version;     /* BY_VERSION: of start_after, or NULL */
-};
-
-/* Names are relative to the prefix; they and the other texts lie in the arena. */
-struct page {
-    struct core_arena arena;
-    struct core_listed *items;
-    size_t count;
-    bool is_truncated;
-    struct place_in_list next;
-    enum dialect dialect; /* that the server has spoken */
-};
-
 struct s3_listing {
     struct rc_listing base;
     struct core_s3_place prefix;
     bool is_shallow;
     char *start_after; /* relative, or NULL */
 
-    struct page page;
+    struct core_s3_page page;
     size_t given;       /* of the page */
     size_t empty_pages; /* in a row */
     char *last;         /* the name that was given last, or NULL */
     bool last_is_prefix;
 
     /* The page behind, which a thread fetches ahead. */
-    struct page ahead;
+    struct core_s3_page ahead;
     bool is_fetching;
     pthread_t fetcher;
     struct core_cancel stop;
     struct rc_error ahead_err;
 };
-
-static void clear_place(struct place_in_list *place)
-{
-    free(place->token);
-    free(place->start_after);
-    free(place->version);
-    *place = (struct place_in_list){ .token = NULL };
-}
-
-static void clear_page(struct page *page)
-{
-    core_arena_clear(&page->arena);
-    free(page->items);
-    clear_place(&page->next);
-    *page = (struct page){ .arena = CORE_ARENA_INIT };
-}
-
-/* ---- reading a page -------------------------------------------------------------------------- */
-
-/* Rows of one kind, in the order of the document; 'name' is the whole key, as it came. */
-struct rows {
-    struct core_listed *items;
-    size_t count, capacity;
-};
-
-struct page_reader {
-    struct page *page;
-    struct rows objects, prefixes;
-    struct core_listed row; /* that is being read */
-    bool is_encoded, has_marker, tells_end, is_truncated;
-    int64_t key_count; /* -1: not said */
-    const char *token, *next_marker, *next_version;
-};
-
-static void add_row(struct rows *rows, const struct core_listed *row)
-{
-    if (rows->count == rows->capacity) {
-        rows->capacity = rows->capacity ? rows->capacity * 2 : 64;
-        rows->items = rc_realloc(rows->items, rows->capacity * sizeof(*rows->items));
-    }
-    rows->items[rows->count++] = *row;
-}
-
-static enum rc_code on_row(struct page_reader *reader, const char *name, const char *text,
-                           struct rc_error *err)
-{
-    struct core_arena *arena = &reader->page->arena;
-    struct core_listed *row = &reader->row;
-
-    if (rc_str_eq(name, "Key"))
-        row->object.name = core_arena_strdup(arena, text);
-    else if (rc_str_eq(name, "LastModified"))
-        (void)rc_parse_time(text, &row->object.stat.modified_unix_ms);
-    else if (rc_str_eq(name, "ETag"))
-        core_s3_set_etag(&row->object.stat, text);
-    else if (rc_str_eq(name, "StorageClass"))
-        row->storage_class = core_arena_share(arena, text);
-    else if (rc_str_eq(name, "VersionId"))
-        row->version = core_arena_strdup(arena, text);
-    else if (rc_str_eq(name, "IsLatest"))
-        row->is_latest = rc_str_eq(text, "true");
-    else if (rc_str_eq(name, "Size") &&
-             (!rc_parse_int(text, &row->object.stat.size_bytes) || row->object.stat.size_bytes < 0))
-        return rc_fail(err, RC_CORRUPT, "the listing has an object of '%.40s' bytes", text);
-    return RC_OK;
-}
-
-static void on_head(struct page_reader *reader, const char *name, const char *text)
-{
-    struct core_arena *arena = &reader->page->arena;
-
-    if (rc_str_eq(name, "IsTruncated")) {
-        reader->tells_end = true;
-        reader->is_truncated = rc_str_eq(text, "true");
-    } else if (rc_str_eq(name, "EncodingType")) {
-        reader->is_encoded = rc_str_eq(text, "url");
-    } else if (rc_str_eq(name, "KeyCount")) {
-        (void)rc_parse_int(text, &reader->key_count);
-    } else if (rc_str_eq(name, "Marker")) {
-        reader->has_marker = true;
-    } else if (rc_str_eq(name, "NextContinuationToken")) {
-        reader->token = core_arena_strdup(arena, text);
-    } else if (rc_str_eq(name, "NextMarker") || rc_str_eq(name, "NextKeyMarker")) {
-        reader->next_marker = core_arena_strdup(arena, text);
-    } else if (rc_str_eq(name, "NextVersionIdMarker")) {
-        reader->next_version = core_arena_strdup(arena, text);
-    }
-}
-
-/* What is behind the name of the document and of a group in it; NULL: the path is another. */
-static const char *inside(const char *path, const char *group)
-{
-    const char *at = strchr(path, '/');
-    size_t len = strlen(group);
-
-    if (!at || strncmp(at + 1, group, len) != 0 || at[1 + len] != '/')
-        return NULL;
-    return at + 1 + len + 1;
-}
-
-static bool is_row(const char *name)
-{
-    return rc_str_eq(name, "Contents") || rc_str_eq(name, "Version") ||
-           rc_str_eq(name, "DeleteMarker");
-}
-
-static enum rc_code on_begin(void *context, const char *path, struct rc_error *err)
-{
-    struct page_reader *reader = context;
-    const char *name = strchr(path, '/');
-
-    (void)err;
-    if (name && is_row(name + 1))
-        reader->row =
-            (struct core_listed){ .is_latest = rc_str_eq(name + 1, "Contents"),
-                                  .is_delete_marker = rc_str_eq(name + 1, "DeleteMarker") };
-    return RC_OK;
-}
-
-static enum rc_code on_end(void *context, const char *path, const char *text, size_t len,
-                           struct rc_error *err)
-{
-    struct page_reader *reader = context;
-    const char *root = strchr(path, '/');
-    const char *name;
-
-    (void)len;
-    if (!root)
-        return RC_OK;
-    if (is_row(root + 1)) {
-        if (!reader->row.object.name)
-            return rc_fail(err, RC_CORRUPT, "the listing has an object without a key");
-        add_row(&reader->objects, &reader->row);
-        return RC_OK;
-    }
-    if ((name = inside(path, "Contents")) || (name = inside(path, "Version")) ||
-        (name = inside(path, "DeleteMarker")))
-        return on_row(reader, name, text, err);
-    if ((name = inside(path, "CommonPrefixes"))) {
-        const struct core_listed row = {
-            .object = { .name = core_arena_strdup(&reader->page->arena, text), .is_prefix = true },
-        };
-
-        if (rc_str_eq(name, "Prefix"))
-            add_row(&reader->prefixes, &row);
-        return RC_OK;
-    }
-    on_head(reader, root + 1, text);
-    return RC_OK;
-}
-
-/* ---- making a page of it --------------------------------------------------------------------- */
-
-static int hex_value(char c)
-{
-    if (c >= '0' && c <= '9')
-        return c - '0';
-    c = (char)(c | 0x20);
-    return c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
-}
-
-/* In place. "%2B" is a plus, "+" a blank. False: a '%' that begins nothing, or a NUL. */
-static bool decode(char *text)
-{
-    char *out = text;
-
-    for (; *text; text++) {
-        int high, low;
-
-        if (*text != '%') {
-            *out++ = (char)(*text == '+' ? ' ' : *text);
-            continue;
-        }
-        high = hex_value(text[1]);
-        low = high >= 0 ? hex_value(text[2]) : -1;
-        if (low < 0 || high + low == 0)
-            return false;
-        *out++ = (char)(high * 16 + low);
-        text += 2;
-    }
-    *out = '\0';
-    return true;
-}
-
-static enum rc_code decode_text(const struct page_reader *reader, const char *text,
-                                struct rc_error *err)
-{
-    /* The texts lie in the page's arena, of which this is the only user. */
-    if (text && reader->is_encoded && !decode((char *)(uintptr_t)text))
-        return rc_fail(err, RC_CORRUPT, "the listing has the key '%.100s', which is badly encoded",
-                       text);
-    return RC_OK;
-}
-
-/* Decodes the keys, makes them relative, and sees that they are in order. */
-static enum rc_code settle_rows(const struct page_reader *reader, const char *prefix,
-                                bool may_repeat, struct rows *rows, struct rc_error *err)
-{
-    size_t prefix_len = strlen(prefix);
-
-    for (size_t i = 0; i < rows->count; i++) {
-        const char **name = &rows->items[i].object.name;
-        int order;
-
-        if (decode_text(reader, *name, err))
-            return err->code;
-        if (strncmp(*name, prefix, prefix_len) != 0)
-            return rc_fail(err, RC_CORRUPT, "the listing has '%.100s', which is not below it",
-                           *name);
-        *name += prefix_len;
-        order = i > 0 ? strcmp(rows->items[i - 1].object.name, *name) : -1;
-        if (order > 0 || (order == 0 && !may_repeat))
-            return rc_fail(err, RC_UNSUPPORTED,
-                           "the server does not list in the order of the keys: '%.100s' comes "
-                           "behind '%.100s'",
-                           *name, rows->items[i - 1].object.name);
-    }
-    return RC_OK;
-}
-
-/* Objects and what is rolled up come apart, each in order. */
-static void merge(const struct page_reader *reader, struct page *page)
-{
-    const struct rows *a = &reader->objects, *b = &reader->prefixes;
-    size_t i = 0, k = 0;
-
-    page->items = rc_calloc(a->count + b->count + 1, sizeof(*page->items));
-    while (i < a->count || k < b->count) {
-        bool takes_a = k == b->count || (i < a->count && strcmp(a->items[i].object.name,
-                                                                b->items[k].object.name) <= 0);
-
-        page->items[page->count++] = takes_a ? a->items[i++] : b->items[k++];
-    }
-}
-
-/* Where the next page begins. 'last' is the last key of this one, whole, or NULL. */
-static enum rc_code settle_next(struct page_reader *reader, enum dialect asked, const char *last,
-                                struct rc_error *err)
-{
-    struct page *page = reader->page;
-
-    page->dialect = asked;
-    page->is_truncated = reader->is_truncated;
-    if (!reader->tells_end)
-        return rc_fail(err, RC_CORRUPT, "the listing does not tell whether it is complete");
-    if (reader->key_count > (int64_t)page->count)
-        return rc_fail(err, RC_CORRUPT, "the listing has %zu keys, but says that they are %lld",
-                       page->count, (long long)reader->key_count);
-    if (!page->is_truncated)
-        return RC_OK;
-    if (decode_text(reader, reader->next_marker, err))
-        return err->code;
-    if (asked == BY_TOKEN && reader->token) {
-        page->next.token = rc_strdup(reader->token);
-        return RC_OK;
-    }
-    if (asked == BY_TOKEN && reader->has_marker && reader->key_count < 0)
-        page->dialect = BY_MARKER; /* a server that has not heard of version 2 */
-    if (page->dialect == BY_MARKER && (reader->next_marker || last))
-        page->next.start_after = rc_strdup(reader->next_marker ? reader->next_marker : last);
-    else if (page->dialect == BY_VERSION && reader->next_marker)
-        page->next.start_after = rc_strdup(reader->next_marker);
-    else
-        return rc_fail(err, RC_CORRUPT,
-                       "the listing says that it goes on, but not where: it is incomplete");
-    page->next.version = rc_strdup(reader->next_version);
-    return RC_OK;
-}
-
-static enum rc_code read_page(const char *prefix, enum dialect asked, const struct rc_buf *body,
-                              struct page *page, struct rc_error *err)
-{
-    struct page_reader reader = { .page = page, .key_count = -1 };
-    const struct core_xml_events events = { .begin = on_begin, .end = on_end, .context = &reader };
-    RC_STR_AUTO last = NULL;
-    enum rc_code code = core_xml_read(body->data, body->len, &events, err);
-
-    if (!code)
-        code = settle_rows(&reader, prefix, asked == BY_VERSION, &reader.objects, err);
-    if (!code)
-        code = settle_rows(&reader, prefix, /* may_repeat = */ false, &reader.prefixes, err);
-    if (!code) {
-        merge(&reader, page);
-        if (page->count > 0)
-            last = rc_strf("%s%s", prefix, page->items[page->count - 1].object.name);
-        code = settle_next(&reader, asked, last, err);
-    }
-    free(reader.objects.items);
-    free(reader.prefixes.items);
-    return code;
-}
 
 /* ---- asking for a page ----------------------------------------------------------------------- */
 
@@ -361,8 +45,9 @@ static void add_optional(struct rc_buf *query, const char *name, const char *val
         core_s3_add_query(query, name, value);
 }
 
-static enum rc_code fetch(const struct s3_listing *listing, enum dialect dialect,
-                          const struct place_in_list *at, struct page *page, struct rc_error *err)
+static enum rc_code fetch(const struct s3_listing *listing, enum core_s3_dialect dialect,
+                          const struct core_s3_page_place *at, struct core_s3_page *page,
+                          struct rc_error *err)
 {
     struct core_place_in_store place = listing->prefix.at;
     CORE_S3_REQUEST_AUTO(request, &place, "list", "GET");
@@ -371,9 +56,9 @@ static enum rc_code fetch(const struct s3_listing *listing, enum dialect dialect
     place.cancel = &listing->stop;
     request.of_bucket = true;
     request.answers_xml = true;
-    if (dialect == BY_TOKEN)
+    if (dialect == CORE_S3_BY_TOKEN)
         core_s3_add_query(&request.query, "list-type", "2");
-    if (dialect == BY_VERSION)
+    if (dialect == CORE_S3_BY_VERSION)
         core_s3_add_query(&request.query, "versions", NULL);
     core_s3_add_query(&request.query, "prefix", place.key);
     if (listing->is_shallow)
@@ -382,14 +67,14 @@ static enum rc_code fetch(const struct s3_listing *listing, enum dialect dialect
     core_s3_add_query(&request.query, "max-keys", "1000");
     add_optional(&request.query, "continuation-token", at->token);
     add_optional(&request.query,
-                 dialect == BY_TOKEN    ? "start-after"
-                 : dialect == BY_MARKER ? "marker"
-                                        : "key-marker",
+                 dialect == CORE_S3_BY_TOKEN    ? "start-after"
+                 : dialect == CORE_S3_BY_MARKER ? "marker"
+                                                : "key-marker",
                  at->start_after);
     add_optional(&request.query, "version-id-marker", at->version);
     if (core_s3_send(&request, &answer, err))
         return err->code;
-    if (read_page(place.key, dialect, &answer.body, page, err))
+    if (core_s3_page_read(place.key, dialect, &answer.body, page, err))
         return rc_context(err, "list '%s'", place.uri);
     if (page->is_truncated && rc_str_eq(page->next.token, at->token) &&
         rc_str_eq(page->next.start_after, at->start_after) &&
@@ -428,12 +113,12 @@ static enum rc_code turn(struct s3_listing *listing, struct rc_error *err)
         *err = listing->ahead_err;
     }
     if (err->code) {
-        clear_page(&listing->ahead);
+        core_s3_page_clear(&listing->ahead);
         return err->code;
     }
-    clear_page(&listing->page);
+    core_s3_page_clear(&listing->page);
     listing->page = listing->ahead;
-    listing->ahead = (struct page){ .arena = CORE_ARENA_INIT };
+    listing->ahead = (struct core_s3_page){ .arena = CORE_ARENA_INIT };
     listing->given = 0;
     if (listing->page.count > 0)
         listing->empty_pages = 0;
@@ -456,7 +141,7 @@ static enum rc_code admit(struct s3_listing *listing, const struct core_listed *
     /* Some servers tell on the next page again what they have rolled up. */
     if (order == 0 && row->object.is_prefix && listing->last_is_prefix)
         *wanted = false;
-    else if (order > 0 || (order == 0 && listing->page.dialect != BY_VERSION))
+    else if (order > 0 || (order == 0 && listing->page.dialect != CORE_S3_BY_VERSION))
         return rc_fail(err, RC_UNSUPPORTED,
                        "list '%s': the server does not list in the order of the keys: '%.100s' "
                        "comes behind '%.100s'",
@@ -501,8 +186,8 @@ static void listing_close(struct rc_listing *base)
         core_cancel_request(&listing->stop, RC_CANCELLED);
         (void)pthread_join(listing->fetcher, NULL);
     }
-    clear_page(&listing->page);
-    clear_page(&listing->ahead);
+    core_s3_page_clear(&listing->page);
+    core_s3_page_clear(&listing->ahead);
     free(listing->start_after);
     free(listing->last);
     core_s3_place_clear(&listing->prefix);
@@ -540,7 +225,7 @@ enum rc_code core_s3_list(const struct core_place_in_store *prefix,
                           struct rc_error *err)
 {
     const char *start_after = options->plain.start_after;
-    struct place_in_list begin = { .token = NULL };
+    struct core_s3_page_place begin = { .token = NULL };
     struct s3_listing *listing = rc_malloc(sizeof(*listing));
 
     *out = NULL;
@@ -553,10 +238,11 @@ enum rc_code core_s3_list(const struct core_place_in_store *prefix,
     core_s3_place_copy(&listing->prefix, prefix);
     if (listing->start_after)
         begin.start_after = sendable(prefix->key, listing->start_after);
-    if (fetch(listing, options->versions ? BY_VERSION : BY_TOKEN, &begin, &listing->page, err))
+    if (fetch(listing, options->versions ? CORE_S3_BY_VERSION : CORE_S3_BY_TOKEN, &begin,
+              &listing->page, err))
         listing_close(&listing->base);
     else
         *out = &listing->base;
-    clear_place(&begin);
+    core_s3_page_place_clear(&begin);
     return *out ? RC_OK : err->code;
 }
