@@ -28,7 +28,7 @@ enum {
     TOKEN_BYTES = 64 * 1024,
     CONTAINER_MS = 2000, /* of an attempt */
     CONTAINER_ATTEMPTS = 3,
-    PAUSE_MS = 1000,
+    PAUSE_MS = 500,
     PAUSE_STEP_MS = 50,
     MOST_SECONDS = 3600,
     MOST_ATTEMPTS = 100,
@@ -300,7 +300,7 @@ static void extend(struct core_aws_keys *keys)
     int64_t now_unix_ms = core_clock_real_unix_ms(), extension_ms;
 
     /* Without a random number all machines come at one time, which is still right. */
-    (void)getrandom(&random, sizeof(random), 0);
+    (void)!getrandom(&random, sizeof(random), 0);
     extension_ms = EXTENSION_MS + JITTER_BASE_MS + (int64_t)(random % JITTER_MS);
     if (keys->expires_unix_ms - extension_ms <= now_unix_ms)
         keys->expires_unix_ms = now_unix_ms + extension_ms;

@@ -106,9 +106,12 @@ enum rc_code core_aws_keys_from_json(enum core_aws_reply kind, const char *text,
     const char *id = core_aws_json_text(map, members[kind].id);
     const char *secret = core_aws_json_text(map, members[kind].secret);
     const char *token = core_aws_json_text(map, members[kind].token);
+    const char *message = core_aws_json_text(map, "Message");
+    char shown[CORE_SHOWN_TEXT];
     if (!id || !secret)
-        return rc_fail(err, RC_CORRUPT, "the reply has no '%s'",
-                       id ? members[kind].secret : members[kind].id);
+        return rc_fail(err, RC_CORRUPT, "the reply has no '%s'%s%s",
+                       id ? members[kind].secret : members[kind].id, message ? ", but says: " : "",
+                       message ? core_shown(message, shown) : "");
     if (!token && kind != CORE_AWS_REPLY_PROCESS)
         return rc_fail(err, RC_CORRUPT, "the reply has no '%s'", members[kind].token);
     if (read_end(kind, core_aws_json_text(map, members[kind].end), &end, err))

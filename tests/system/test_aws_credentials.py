@@ -23,6 +23,7 @@ SANITIZERS = {  # a mistake that they find is no error of the probe's
     "ASAN_OPTIONS": "exitcode=99",
     "LSAN_OPTIONS": f"exitcode=99:suppressions={SOURCE}/tests/support/lsan.supp:"
                     "print_suppressions=0",
+    "TSAN_OPTIONS": os.environ.get("TSAN_OPTIONS", ""),
 }
 PROBE = BUILD / "test-servers" / "aws_probe"
 ROLE = "arn:aws:iam::123456789012:role/"
@@ -460,12 +461,14 @@ FAULTS = {
     "other keys": {"replace": [["(?i)AccessKeyId", "Other"], ["(?i)accessToken", "Other"]]},
     "no end": {"replace": [["(?i)Expir", "Other"]]},
 }
+PASSING = ("status 500", "silence", "reset", "half")
 
 
 @pytest.mark.parametrize("fault", FAULTS)
 @pytest.mark.parametrize("chain", CHAINS)
 def test_every_call_may_fail(place, chain, fault):
-    """For good: the search ends by the rule of the source, in words. Once: it may still succeed."""
+    """For good: the search ends by the rule of the source, in words. Once: it is repeated, but for a
+    machine, which has one attempt."""
     case, end, calls = CHAINS[chain]
     for call in range(calls):
         case.set_up(place)
@@ -477,12 +480,10 @@ def test_every_call_may_fail(place, chain, fault):
             assert len(answer["message"]) > 40 and place.aws.calls
         if found == case.want:
             assert fault in ("other keys", "no end") or chain.startswith("machine")
-        case.set_up(place)
-        place.fault(Rule(skip=call, times=1, **FAULTS[fault]))
-        found, answer = place.ours(case.profile)
-        assert found in (end, case.want), answer
-        if fault in ("status 500", "silence", "reset", "half") and not chain.startswith("machine"):
-            assert found == case.want, answer
+        if fault in PASSING and not chain.startswith("machine"):
+            case.set_up(place)
+            place.fault(Rule(skip=call, times=1, **FAULTS[fault]))
+            assert place.ours(case.profile)[0] == case.want
 
 
 def test_machine_that_does_not_answer(place):

@@ -1,7 +1,7 @@
 /*
  * Credentials kept fresh for many threads. They come from a credential process, which does as files
- * tell it: 'reply' is what it prints, 'sleep' for how long it waits first, 'fail' makes it fail, and
- * in 'calls' each call is a byte. Where else they may come from is in
+ * tell it: 'reply' is what it prints, 'sleep' for how long it waits first, 'fail' makes it fail,
+ * and in 'calls' each call is a byte. Where else they may come from is in
  * tests/system/test_aws_credentials.py.
  */
 #include <stdarg.h>

@@ -133,8 +133,9 @@ static void refuses_nonsense(void **state)
         { CORE_AWS_REPLY_METADATA, "[]", "no JSON object" },
         { CORE_AWS_REPLY_METADATA, "{\"AccessKeyId\":{},\"SecretAccessKey\":\"s\"}",
           "no 'AccessKeyId'" },
-        { CORE_AWS_REPLY_METADATA, "{\"Code\":\"AssumeRoleUnauthorizedAccess\",\"Message\":\"no\"}",
-          "no 'AccessKeyId'" },
+        { CORE_AWS_REPLY_METADATA,
+          "{\"Code\":\"AssumeRoleUnauthorizedAccess\",\"Message\":\"may not\"}",
+          "no 'AccessKeyId', but says: may not" },
         { CORE_AWS_REPLY_METADATA,
           "{\"AccessKeyId\":\"ID\",\"SecretAccessKey\":\"s\",\"Token\":\"\",\"Expiration\":\"2026-"
           "01-01T00:00:00Z\"}",
