@@ -143,9 +143,9 @@ struct transfer {
 
     int64_t send_at, send_bytes; /* of the body; -1: unknown */
     curl_off_t sent;
-    bool sending, by_callback, is_safe;
-    bool answered_early; /* while there was body left to send */
-    bool handed_over;    /* a piece to on_body, or to the reader of a stream */
+    bool has_body, sending, is_safe; /* a body may be empty */
+    bool answered_early;             /* while there was body left to send */
+    bool handed_over;                /* a piece to on_body, or to the reader of a stream */
 
     /* Of a stream: where on_body puts what comes. */
     bool streaming, paused;

@@ -237,10 +237,13 @@ static enum rc_code set_headers(struct transfer *transfer, struct rc_error *err)
             return err->code;
         at = value + strlen(value) + 1;
     }
-    /* Without these, libcurl would add some of its own. */
-    add_line(transfer, call->ask_first && transfer->sending ? "Expect: 100-continue" : "Expect:");
-    if (!has_header(request, "Content-Type"))
-        add_line(transfer, "Content-Type:");
+    /* Without these, libcurl would add some of its own to a body. */
+    if (transfer->has_body) {
+        add_line(transfer,
+                 call->ask_first && transfer->sending ? "Expect: 100-continue" : "Expect:");
+        if (!has_header(request, "Content-Type"))
+            add_line(transfer, "Content-Type:");
+    }
     (void)transfer->curl->easy_setopt(transfer->lane->easy, CURLOPT_HTTPHEADER, transfer->headers);
     return RC_OK;
 }
@@ -251,12 +254,13 @@ static void set_body(struct transfer *transfer)
     const struct core_curl *curl = transfer->curl;
     const struct core_http_call *call = transfer->request->call;
     CURL *easy = transfer->lane->easy;
+    bool by_callback;
 
     transfer->send_bytes = call->content ? call->content->len_bytes : (int64_t)call->body_len;
     transfer->sending = transfer->send_bytes != 0;
-    transfer->by_callback = call->content || transfer->send_bytes > AT_ONCE_BYTES ||
-                            (transfer->sending && !transfer->is_safe);
-    if (transfer->by_callback) {
+    by_callback = call->content || transfer->send_bytes > AT_ONCE_BYTES ||
+                  (transfer->sending && !transfer->is_safe);
+    if (by_callback) {
         (void)curl->easy_setopt(easy, CURLOPT_UPLOAD, 1L);
         (void)curl->easy_setopt(easy, CURLOPT_INFILESIZE_LARGE, (curl_off_t)transfer->send_bytes);
         (void)curl->easy_setopt(easy, CURLOPT_READFUNCTION, on_read);
@@ -277,19 +281,19 @@ static void set_method(struct transfer *transfer)
     const struct request *request = transfer->request;
     const struct core_http_call *call = request->call;
     const char *method = request->method;
-    bool has_body = !request->bodiless && (call->content || call->body_len > 0);
     CURL *easy = transfer->lane->easy;
-    bool wants_body =
-        strcmp(method, "POST") == 0 || strcmp(method, "PUT") == 0 || strcmp(method, "PATCH") == 0;
+    bool is_head = strcmp(method, "HEAD") == 0, is_usual;
 
+    transfer->has_body = (!request->bodiless && (call->content || call->body_len > 0)) ||
+                         strcmp(method, "POST") == 0 || strcmp(method, "PUT") == 0 ||
+                         strcmp(method, "PATCH") == 0;
+    is_usual = is_head || (strcmp(method, "GET") == 0 && !transfer->has_body);
     (void)curl->easy_setopt(easy, CURLOPT_HTTPGET, 1L); /* which takes back the others */
-    if (strcmp(method, "HEAD") == 0)
+    if (is_head)
         (void)curl->easy_setopt(easy, CURLOPT_NOBODY, 1L);
-    else if (has_body || wants_body)
+    else if (transfer->has_body)
         set_body(transfer);
-    (void)curl->easy_setopt(easy, CURLOPT_CUSTOMREQUEST,
-                            strcmp(method, "HEAD") == 0 || strcmp(method, "GET") == 0 ? NULL
-                                                                                      : method);
+    (void)curl->easy_setopt(easy, CURLOPT_CUSTOMREQUEST, is_usual ? NULL : method);
     /* On a kept connection libcurl might repeat it, and there is no body to tell us. */
     (void)curl->easy_setopt(easy, CURLOPT_FRESH_CONNECT,
                             (long)(!transfer->is_safe && !transfer->sending));

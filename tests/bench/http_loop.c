@@ -148,6 +148,7 @@ static void *bare(void *context)
     size_t got = 0, at;
 
     curl_easy_setopt(easy, CURLOPT_NOSIGNAL, 1L);
+    curl_easy_setopt(easy, CURLOPT_USERAGENT, "run-core");
     curl_easy_setopt(easy, CURLOPT_WRITEFUNCTION, drop);
     curl_easy_setopt(easy, CURLOPT_WRITEDATA, &got);
     if (work->put) {
@@ -210,7 +211,7 @@ static void *ours(void *context)
     }
     core_http_answer_init(&answer, SMALL_BYTES);
     while (atomic_fetch_sub(&work->left, 1) > 0)
-        if (core_http_call(&call, &answer, &err))
+        if (core_http_call(&call, &answer, &err) || answer.status != 200)
             abort();
     core_http_answer_clear(&answer);
     return NULL;

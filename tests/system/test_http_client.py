@@ -258,6 +258,24 @@ def test_speaks_http2_where_it_is_offered(certificates, http2):
     assert len(served) == 20 and len(set(served)) == 1
 
 
+@pytest.mark.parametrize("piece", [3000, 300000])
+def test_streams_over_http2_at_the_readers_pace(certificates, http2, tmp_path, piece):
+    port, _ = http2
+    data = os.urandom(1 << 20) * 24
+    (tmp_path / "large").write_bytes(data)
+    answers, _ = ask(f"ca={certificates['authority']}", f"piece={piece}", "times=2",
+                     f"https://localhost:{port}/large")
+    assert answers == [("ok", 200, 1, f"{len(data)} {sum(data[:1 << 20]) * 24}")] * 2
+
+
+def test_streams_over_tls_at_the_readers_pace(certificates):
+    data = os.urandom(1 << 20) * 24
+    with Server(lambda head: answer(data), certificates["good"]) as server:
+        answers, _ = ask(f"ca={certificates['authority']}", "piece=100000", "times=2", server.url())
+        assert answers == [("ok", 200, 1, f"{len(data)} {sum(data[:1 << 20]) * 24}")] * 2
+        assert server.connections == 1
+
+
 # ---- proxies ---------------------------------------------------------------------------------------
 
 class Proxy(Server):
