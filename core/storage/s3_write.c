@@ -356,6 +356,7 @@ static enum rc_code number_of(const struct core_parts *parts, int64_t offset_byt
 {
     int64_t index = offset_bytes / parts->part_bytes;
 
+    *out = 0;
     if (offset_bytes < 0 || offset_bytes % parts->part_bytes != 0 || index >= CORE_S3_PARTS)
         return rc_fail(err, RC_INVALID, "there is no part at byte %lld, with parts of %lld",
                        (long long)offset_bytes, (long long)parts->part_bytes);

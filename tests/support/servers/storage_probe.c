@@ -1,6 +1,6 @@
 /*
- * Does with stores what lines of JSON on stdin say, and answers each with a line of JSON. A test can
- * so drive the storage layer, one process for many operations.
+ * Does with stores what lines of JSON on stdin say, and answers each with a line of JSON. A test
+ * can so drive the storage layer, one process for many operations.
  *
  *     storage_probe [NAME=VALUE]...      of one store: bucket, endpoint, region, addressing, ...
  *
