@@ -38,7 +38,7 @@ void gcs_world_open(struct gcs_world *world, const struct core_store_settings *s
     world->settings.http.backoff_ms = 5;
     world->settings.http.max_backoff_ms = 50;
     world->settings.http.connect_ms = 5000;
-    world->settings.http.idle_ms = 20000;
+    world->settings.http.idle_ms = 3000;
     world->store.name = "google";
     world->store.bucket = bucket;
     world->store.connections = 64;
