@@ -27,7 +27,9 @@ void core_aws_credentials_free(struct core_aws_credentials *credentials);
 
 /*
  * RC_NOT_FOUND: none anywhere; the error names every place that was looked at. RC_DENIED: a source
- * has refused. RC_INVALID: a file or variable that makes no sense, with its place. RC_UNAVAILABLE.
+ * has refused, or has only what has ended. RC_INVALID: a file or variable that makes no sense, with
+ * its place. RC_CORRUPT: so does a source's reply. RC_UNAVAILABLE, RC_TIMEOUT: a source does not
+ * answer; that is remembered for a second, so that many threads do not ask all at once.
  */
 RC_MUST_CHECK enum rc_code core_aws_credentials_get(struct core_aws_credentials *credentials,
                                                     const struct core_cancel *cancel,
