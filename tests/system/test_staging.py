@@ -1,0 +1,189 @@
+"""The embedded SQL engine on an object store: the aggregator on a real S3 server gives what it gives on
+local folders, whatever kills it on the way, within its budget of disk."""
+
+import gzip
+import json
+import os
+import random
+import signal
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+sys.path.insert(0, str(Path(__file__).resolve().parent / "aggregator"))
+from lake import Event, Lake, date_of, now_of, revenue  # noqa: E402
+
+KILLS = int(os.environ.get("RUN_CORE_KILLS", "6"))
+DAYS = 3
+
+
+class Remote:
+    """A bucket with the same events, and a job over it."""
+
+    def __init__(self, world, lake, ceph, bucket):
+        self.world, self.lake, self.s3, self.bucket = world, lake, ceph.s3(), bucket
+        world.environment.update({
+            "AWS_ACCESS_KEY_ID": ceph.access_key, "AWS_SECRET_ACCESS_KEY": ceph.secret_key,
+            "AWS_REGION": ceph.region, "AWS_ENDPOINT_URL_S3": ceph.endpoint})
+
+    def upload(self):
+        for path in sorted((self.lake.root / "events").rglob("*")):
+            if path.is_file():
+                self.s3.put_object(Bucket=self.bucket, Body=path.read_bytes(),
+                                   Key=str(path.relative_to(self.lake.root)))
+        # What people's tools make for a folder.
+        self.s3.put_object(Bucket=self.bucket, Key="events/", Body=b"")
+
+    def write_config(self, root, sql=None, **options):
+        base = f"s3://{self.bucket}/{root}"
+        config = self.lake.config(
+            tables={"rawevents": f"s3://{self.bucket}/events/"},
+            dailyAggregationsS3Path=f"{base}/out/1d", csvOutputFolder=f"{base}/csv",
+            secondaryAggregations=[
+                {"aggregationWindowDays": days, "targetTable": f"ltv_{days}",
+                 "targetFolder": f"{base}/out/" + ("total" if days > 3650 else f"{days}d")}
+                for days in (3, 7, 36500)], **options)
+        self.world.config(json.dumps({
+            "sql": {"lake": {"engine": "duckdb", **(sql or {})}},
+            "jobs": {"ltv": {"plugin": "aggregator", "config": config}}}))
+
+    def keys(self, prefix):
+        pages = self.s3.get_paginator("list_objects_v2").paginate(Bucket=self.bucket, Prefix=prefix)
+        return [item["Key"] for page in pages for item in page.get("Contents", [])]
+
+    def tree(self, prefix):
+        return {key[len(prefix) + 1:]: self.s3.get_object(Bucket=self.bucket, Key=key)["Body"].read()
+                for key in self.keys(f"{prefix}/")}
+
+
+def data_by_folder(tree):
+    """Contents of data files by their folders: published to a store, their names differ."""
+    found = {}
+    for name, content in tree.items():
+        if name.endswith(".parquet"):
+            found.setdefault(name.rsplit("/", 1)[0], []).append(content)
+        elif name.endswith(".csv.gz"):
+            found[name] = gzip.decompress(content)
+    return {name: sorted(value) if isinstance(value, list) else value
+            for name, value in found.items()}
+
+
+def run(world, day, *words, status=0):
+    result = world.run("run", "ltv", "--now", now_of(day), *words)
+    assert result.status == status, result.stderr
+    return result
+
+
+@pytest.fixture
+def lake(tmp_path):
+    lake = Lake(tmp_path / "lake")
+    rng = random.Random(5)
+    for day in range(DAYS):
+        lake.add([Event(day, rng.randrange(20), revenue(rng.randrange(100))) for _ in range(60)],
+                 compress=day == 1)
+    return lake
+
+
+@pytest.fixture
+def remote(world, lake, ceph, bucket):
+    remote = Remote(world, lake, ceph, bucket)
+    remote.upload()
+    return remote
+
+
+def left_behind(world):
+    return [str(path) for path in world.temp.rglob("*") if "copies" in path.name]
+
+
+def test_the_same_results_as_on_files(world, lake, remote):
+    lake.write_config(world)
+    run(world, DAYS - 1)
+    wanted = data_by_folder(lake.tree())
+    remote.write_config("x")
+    first = run(world, DAYS - 1, "--json")
+    assert data_by_folder(remote.tree("x")) == wanted
+    assert first.final["counters"]["http_requests"] > 10
+    assert left_behind(world) == []
+    before = remote.tree("x")
+    assert "nothing to do" in run(world, DAYS - 1).stdout
+    # Once more, from the same events: the same objects, by name and content.
+    result = world.run("aggregator", "rebuild", "--job", "ltv", "--now", now_of(DAYS - 1),
+                       "--set", f"from={date_of(0)}", "--set", f"to={date_of(DAYS - 1)}")
+    assert result.status == 0, result.stderr
+    assert remote.tree("x") == before
+
+
+def test_late_events_replace_objects(world, lake, remote):
+    remote.write_config("x")
+    run(world, DAYS - 1)
+    lake.add([Event(0, 3, revenue(1000))])
+    remote.upload()
+    result = world.run("aggregator", "rebuild", "--job", "ltv", "--now", now_of(DAYS - 1),
+                       "--set", f"from={date_of(0)}", "--set", f"to={date_of(0)}")
+    assert result.status == 0, result.stderr
+    lake.write_config(world)
+    run(world, DAYS - 1)
+    wanted, found = data_by_folder(lake.tree()), data_by_folder(remote.tree("x"))
+    assert {name: len(files) for name, files in found.items()} == \
+        {name: len(files) for name, files in wanted.items()}
+    assert found == wanted
+
+
+def test_kills_on_the_way(world, lake, remote):
+    remote.write_config("clean")
+    began = time.monotonic()
+    run(world, DAYS - 1)
+    longest = time.monotonic() - began
+    wanted = remote.tree("clean")
+    remote.write_config("x")
+    rng = random.Random(7)
+    for _ in range(KILLS):
+        process = world.start("run", "ltv", "--now", now_of(DAYS - 1), start_new_session=True)
+        time.sleep(rng.random() * longest)
+        try:
+            os.killpg(process.pid, signal.SIGKILL)
+        except ProcessLookupError:
+            pass
+        process.communicate()
+    run(world, DAYS - 1)
+    found = remote.tree("x")
+    assert set(found) == set(wanted)
+    assert {name: found[name] for name in found if not name.rsplit("/", 1)[1].startswith("_")} == \
+        {name: wanted[name] for name in wanted if not name.rsplit("/", 1)[1].startswith("_")}
+
+
+def test_the_budget_is_looked_at_before_anything_is_fetched(world, lake, remote):
+    remote.write_config("x", sql={"staging_limit": "1KiB"})
+    result = run(world, DAYS - 1, "--json", status=1)
+    error = result.final["error"]
+    assert f"to read 's3://{remote.bucket}/events/day={date_of(0)}/'" in error
+    assert "raise staging_limit of the SQL engine 'lake'" in error
+    assert remote.keys("x/out/") == []
+
+
+def test_copies_lie_where_the_user_wants_them(world, lake, remote):
+    place = world.root / "big disk"
+    remote.write_config("x", sql={"staging_dir": str(place), "staging_limit": "1GiB"})
+    left = place / "run-core-copies.aaaaaa"
+    left.mkdir(parents=True)
+    (left / "left").write_text("by a process that was killed")
+    run(world, DAYS - 1)
+    assert list(place.iterdir()) == []
+
+
+def test_messages_name_objects_not_copies(world, lake, remote):
+    key = f"events/day={date_of(1)}/partition=0/bad.parquet"
+    remote.s3.put_object(Bucket=remote.bucket, Key=key, Body=b"this is no Parquet")
+    remote.write_config("x")
+    error = run(world, DAYS - 1, "--json", status=1).final["error"]
+    assert f"s3://{remote.bucket}/{key}" in error
+    assert "run-core-copies" not in error
+
+
+def test_a_bucket_that_is_not_there(world, lake, remote):
+    remote.bucket = "no-such-bucket-here"
+    remote.write_config("x")
+    error = run(world, DAYS - 1, "--json", status=1).final["error"]
+    assert "no-such-bucket-here" in error
