@@ -86,6 +86,7 @@ struct rc_writer {
 struct core_parts {
     const struct core_parts_ops *ops;
     int64_t part_bytes;
+    bool takes_any_size; /* of parts: 'part_bytes' is only advice */
     struct rc_stat stat; /* once it is committed */
 };
 

@@ -125,7 +125,7 @@ enum rc_code core_file_begin_parts(const struct core_place_in_store *place,
     }
     parts = rc_malloc(sizeof(*parts));
     *parts = (struct file_parts){
-        .base = { .ops = &parts_ops, .part_bytes = PART_BYTES },
+        .base = { .ops = &parts_ops, .part_bytes = PART_BYTES, .takes_any_size = true },
         .path = rc_strdup(place->key),
         .if_match = rc_strdup(options->if_match),
         .size_bytes = options->size_bytes,

@@ -27,6 +27,7 @@ void core_transfer_item_free(struct transfer_item *item)
     free(item->source);
     free(item->target);
     free(item->etag);
+    free(item->derived);
     free(item);
 }
 

@@ -7,11 +7,10 @@
 
 #include <run-core/str.h>
 
-#include <ctype.h>
 #include <stdlib.h>
 #include <string.h>
 
-enum { URI_LIMIT = 64 * 1024, MD5_HEX = 32 };
+enum { URI_LIMIT = 64 * 1024 };
 
 /* One of the two listings, and its present object. */
 struct side {
@@ -134,15 +133,6 @@ static enum rc_code open_tree(struct transfer_feed *feed, struct rc_error *err)
     return RC_OK;
 }
 
-static bool is_md5(const char *etag)
-{
-    size_t len = 0;
-
-    while (isxdigit((unsigned char)etag[len]))
-        len++;
-    return len == MD5_HEX && etag[len] == '\0';
-}
-
 /* How sure it is that what is at the target is what the source has. */
 enum likeness { DIFFERENT, LIKELY_SAME, SAME };
 
@@ -156,7 +146,7 @@ static enum likeness compare(const struct rc_stat *source, const struct rc_stat 
         return DIFFERENT;
     if (source->etag[0] != '\0' && rc_str_eq(source->etag, target->etag))
         return SAME;
-    if (is_md5(source->etag) && is_md5(target->etag))
+    if (core_transfer_is_md5(source->etag) && core_transfer_is_md5(target->etag))
         return DIFFERENT;
     return target->modified_unix_ms >= source->modified_unix_ms ? LIKELY_SAME : DIFFERENT;
 }

@@ -10,6 +10,7 @@
  *   transfer_copy.c    an item as a whole
  *   transfer_large.c   a large object by ranges
  *   transfer_remove.c  removals by batches
+ *   transfer_etag.c    the entity tags of objects that were uploaded in parts
  *   transfer_pace.c    how many workers, how many bytes a second
  */
 #ifndef CORE_STORAGE_TRANSFER_INTERNAL_H
@@ -72,6 +73,7 @@ struct transfer_item {
     bool is_etag_given;    /* by the caller, so that another one is final */
     int64_t size_bytes;    /* of the source; -1: unknown */
     unsigned attempt;
+    char *derived; /* the tag that its content gave, where that was not the store's; or NULL */
     struct rc_stat written;
     struct transfer_mark *mark;
 };
@@ -218,6 +220,16 @@ RC_MUST_CHECK enum rc_code core_transfer_feed_next(struct transfer_feed *feed,
                                                    struct rc_error *err);
 void core_transfer_feed_close(struct transfer_feed *feed);
 
+/* ---- content --------------------------------------------------------------------------------- */
+
+enum { CORE_TRANSFER_MD5 = 16 };
+
+/* Whether an entity tag is the MD5 of the content, by its looks. */
+bool core_transfer_is_md5(const char *etag);
+/* The likely size of the parts in which an object with this tag was uploaded; 0: not to be told. */
+int64_t core_transfer_etag_part_bytes(const char *etag, int64_t size_bytes);
+/* The tag of an object whose parts have these MD5s. */
+char *core_transfer_etag_join(const unsigned char (*md5s)[CORE_TRANSFER_MD5], size_t parts);
 /* CRC-32C of two texts one after the other, from those of each. */
 uint32_t core_transfer_crc_join(uint32_t first, uint32_t second, int64_t second_len);
 

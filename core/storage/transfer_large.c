@@ -5,7 +5,9 @@
  *
  * A checksum that can be joined (CRC-32C) lets ranges pass in any order, as streams. For one that
  * cannot (MD5) a range is read into memory and waits there for its turn to be hashed; ranges are
- * given out in order and with their memory, so that the one whose turn it is can always go on.
+ * given out in order and with their memory, so that the one whose turn it is can always go on. An
+ * object that was uploaded in parts has a tag of the MD5s of its parts, so there ranges are those
+ * parts. Their size is a guess: where the tag is another, two reads that agree are believed.
  */
 #include <storage/transfer_internal.h>
 
@@ -33,8 +35,13 @@ struct transfer_large {
 
     struct core_running_digest *md5; /* NULL: not compared */
     int64_t hashed_bytes;
-    uint32_t *crcs; /* of each part; NULL: not compared */
+    uint32_t *crcs;                           /* of each range; NULL: not compared */
+    unsigned char (*md5s)[CORE_TRANSFER_MD5]; /* likewise */
+    int64_t range_bytes;                      /* of each but the last */
 };
+
+/* Ranges of the source's parts are taken up to this size, above which too few would be one. */
+enum { LARGEST_RANGE_BYTES = 128 * 1024 * 1024 };
 
 /* ---- the begin ---------------------------------------------------------------------------- */
 
@@ -55,19 +62,29 @@ static enum rc_code look(struct transfer_large *large, struct rc_error *err)
     return RC_OK;
 }
 
+static size_t range_count(const struct transfer_large *large)
+{
+    return (size_t)((large->source.size_bytes + large->range_bytes - 1) / large->range_bytes);
+}
+
 /* What the content is compared by: what the source's store is sure of, the cheaper first. */
 static enum rc_code prepare_checks(struct transfer_large *large, struct rc_error *err)
 {
-    int64_t part = large->parts->part_bytes;
+    int64_t part = core_transfer_etag_part_bytes(large->source.etag, large->source.size_bytes);
 
+    large->range_bytes = large->parts->part_bytes;
     if (large->detail.crc32c) {
-        large->crcs =
-            rc_calloc((size_t)((large->source.size_bytes + part - 1) / part), sizeof(*large->crcs));
-    } else if (large->detail.md5_hex && part <= large->t->memory_bytes) {
-        if (core_digest_load(err))
-            return err->code;
-        large->md5 = core_running_digest_new(CORE_MD5);
+        large->crcs = rc_calloc(range_count(large), sizeof(*large->crcs));
+        return RC_OK;
     }
+    if (core_digest_load(err))
+        return err->code;
+    if (large->parts->takes_any_size && part > 0 && part <= LARGEST_RANGE_BYTES)
+        large->range_bytes = part;
+    if (part == large->range_bytes)
+        large->md5s = rc_calloc(range_count(large), sizeof(*large->md5s));
+    else if (large->detail.md5_hex && large->range_bytes <= large->t->memory_bytes)
+        large->md5 = core_running_digest_new(CORE_MD5);
     return RC_OK;
 }
 
@@ -96,6 +113,7 @@ static void large_free(struct transfer_large *large)
         large->parts->ops->close(large->parts);
     core_running_digest_free(large->md5);
     free(large->crcs);
+    free(large->md5s);
     core_object_detail_clear(&large->detail);
     core_resolved_clear(&large->from);
     core_resolved_clear(&large->to);
@@ -195,7 +213,7 @@ bool core_transfer_large_take(struct core_transfer *t, struct transfer_range *ou
 {
     for (struct transfer_large *large = t->large; large; large = large->next) {
         int64_t left = large->source.size_bytes - large->next_bytes;
-        int64_t len = left < large->parts->part_bytes ? left : large->parts->part_bytes;
+        int64_t len = left < large->range_bytes ? left : large->range_bytes;
 
         if (large->code || left <= 0)
             continue;
@@ -222,6 +240,7 @@ struct range_content {
     const char *buffer;
     int64_t done_bytes;
     uint32_t crc;
+    struct core_running_digest *md5; /* NULL: not compared */
 };
 
 static enum rc_code open_range(struct range_content *content, struct rc_error *err)
@@ -237,6 +256,10 @@ static enum rc_code open_range(struct range_content *content, struct rc_error *e
     content->reader = NULL;
     content->done_bytes = 0;
     content->crc = 0;
+    if (large->md5s) {
+        core_running_digest_free(content->md5);
+        content->md5 = core_running_digest_new(CORE_MD5);
+    }
     return large->from.ops->open(&large->from.place, &range, &content->reader, err);
 }
 
@@ -255,6 +278,8 @@ static enum rc_code read_on(struct range_content *content, char *data, size_t ca
                        content->done_bytes);
     if (large->crcs)
         content->crc = core_crc32c(content->crc, data, *len);
+    if (content->md5)
+        core_running_digest_add(content->md5, data, *len);
     content->done_bytes += (int64_t)*len;
     return core_transfer_limit(large->t, *len, err);
 }
@@ -329,7 +354,13 @@ static enum rc_code put_range(struct range_content *content, struct rc_error *er
     if (large->parts->ops->put(large->parts, range->offset_bytes, &part, err))
         return err->code;
     if (large->crcs)
-        large->crcs[range->offset_bytes / large->parts->part_bytes] = content->crc;
+        large->crcs[range->offset_bytes / large->range_bytes] = content->crc;
+    if (content->md5) {
+        unsigned char digest[CORE_DIGEST_BYTES];
+
+        core_running_digest_end(content->md5, digest);
+        memcpy(large->md5s[range->offset_bytes / large->range_bytes], digest, CORE_TRANSFER_MD5);
+    }
     return RC_OK;
 }
 
@@ -356,6 +387,7 @@ static enum rc_code copy_range(const struct transfer_range *range, char *buffer,
         while (code && core_transfer_again(t, &tries, err));
     }
     core_reader_close(content.reader);
+    core_running_digest_free(content.md5);
     return code;
 }
 
@@ -382,7 +414,7 @@ static enum rc_code check_md5(struct transfer_large *large, struct rc_error *err
 
 static enum rc_code check_crc(const struct transfer_large *large, struct rc_error *err)
 {
-    int64_t part = large->parts->part_bytes, size = large->source.size_bytes;
+    int64_t part = large->range_bytes, size = large->source.size_bytes;
     RC_BUF_AUTO(text, 16);
     unsigned char bytes[4];
     uint32_t crc = 0;
@@ -398,12 +430,26 @@ static enum rc_code check_crc(const struct transfer_large *large, struct rc_erro
     return differs(large, "the CRC-32C", text.data, large->detail.crc32c, err);
 }
 
+/* The tag is of another size of parts, perhaps: then it would differ from reading to reading. */
+static enum rc_code check_etag(struct transfer_large *large, struct rc_error *err)
+{
+    RC_STR_AUTO etag = core_transfer_etag_join(large->md5s, range_count(large));
+    char **derived = &large->item->derived;
+    bool agrees = strcasecmp(etag, large->source.etag) == 0 || rc_str_eq(etag, *derived);
+
+    if (agrees)
+        return RC_OK;
+    free(*derived);
+    *derived = rc_strdup(etag);
+    return differs(large, "the entity tag", etag, large->source.etag, err);
+}
+
 static enum rc_code complete(struct transfer_large *large, struct rc_error *err)
 {
     const struct rc_stat *written = &large->parts->stat;
 
     if ((large->md5 && check_md5(large, err)) || (large->crcs && check_crc(large, err)) ||
-        large->parts->ops->commit(large->parts, err))
+        (large->md5s && check_etag(large, err)) || large->parts->ops->commit(large->parts, err))
         return err->code;
     if (written->size_bytes == large->source.size_bytes)
         return RC_OK;

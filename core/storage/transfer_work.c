@@ -125,6 +125,8 @@ static bool next_work(struct core_transfer *t, unsigned index, struct work *out)
     pthread_mutex_lock(&t->lock);
     while (!t->stopping && !(t->fed && t->outstanding == 0)) {
         if (index >= t->pace.allowed) {
+            /* It may have been woken for work that another has to do now. */
+            pthread_cond_signal(&t->work);
             pthread_cond_wait(&t->rest, &t->lock);
             continue;
         }

@@ -46,9 +46,9 @@ static struct {
 
     int cut_reads, garbled_reads, refused_puts, refused_commits, replaced_reads, refused_removals;
     int64_t cut_at;
-    bool says_crc, says_md5, is_unconditional, has_no_parts;
+    bool says_crc, says_md5;
+    int64_t part_bytes; /* of objects that are stored from now on; 0: stored whole */
     int busy, most_busy, open_uploads, put_pause_ms, puts;
-    int64_t held_bytes;
 } memory = { .lock = PTHREAD_MUTEX_INITIALIZER };
 
 static bool happens(int *left)
@@ -107,6 +107,23 @@ static void describe(struct object *object)
     memcpy(object->crc32c, text.data, text.len + 1);
 }
 
+/* The tag that S3 gives to what was uploaded in parts of this size. */
+static void describe_parts(struct object *object, size_t part)
+{
+    unsigned char md5s[64][CORE_TRANSFER_MD5], digest[CORE_DIGEST_BYTES];
+    size_t count = 0;
+
+    for (size_t at = 0; at < object->len; at += part) {
+        size_t len = object->len - at < part ? object->len - at : part;
+
+        core_digest(CORE_MD5, object->data + at, len, digest);
+        memcpy(md5s[count++], digest, CORE_TRANSFER_MD5);
+    }
+    RC_STR_AUTO etag =
+        core_transfer_etag_join((const unsigned char(*)[CORE_TRANSFER_MD5])md5s, count);
+    memcpy(object->etag, etag, strlen(etag) + 1);
+}
+
 /* Takes 'data'. */
 static void store(const char *name, char *data, size_t len, struct rc_stat *written)
 {
@@ -115,6 +132,8 @@ static void store(const char *name, char *data, size_t len, struct rc_stat *writ
     size_t at;
 
     describe(&object);
+    if (memory.part_bytes > 0 && len > (size_t)memory.part_bytes)
+        describe_parts(&object, (size_t)memory.part_bytes);
     pthread_mutex_lock(&memory.lock);
     at = position(name, &found);
     if (found) {
@@ -542,6 +561,7 @@ static int set_up(void **state)
         memory.replaced_reads = memory.refused_removals = 0;
     memory.cut_at = 10;
     memory.says_crc = memory.says_md5 = false;
+    memory.part_bytes = 0;
     memory.busy = memory.most_busy = memory.put_pause_ms = memory.puts = 0;
     return 0;
 }
@@ -684,6 +704,46 @@ static void compares_by_md5(void **state)
     never_commits_garbled_content(false);
 }
 
+static void compares_by_the_tag_of_parts(void **state)
+{
+    struct rc_error err = RC_ERROR_INIT;
+    struct rc_transferred done;
+
+    (void)state;
+    memory.part_bytes = PART; /* as both buckets take them */
+    keep_large("one/large");
+    memory.garbled_reads = 1;
+    expect_ok(go(0, &done, &err));
+    expect_equal("one/large", "two/large");
+    /* Parts of an odd size: what is read twice alike is believed. */
+    memory.part_bytes = PART - 1000;
+    keep_large("one/large");
+    expect_ok(go(0, &done, &err));
+    expect_equal("one/large", "two/large");
+}
+
+static void guesses_the_size_of_parts(void **state)
+{
+    static const char tag[] = "0123456789abcdef0123456789abcdef";
+    static const struct {
+        const char *suffix;
+        int64_t size_mib, part_mib;
+    } cases[] = {
+        { "-32", 256, 8 },  { "-52", 256, 5 },  { "-3", 20, 8 },     { "-2", 100, 64 },
+        { "-1", 5, 0 },     { "", 5, 0 },       { "-10000", 20, 0 }, { "-7x", 20, 0 },
+        { "-16", 256, 16 }, { "-18", 256, 15 },
+    };
+
+    (void)state;
+    for (size_t i = 0; i < RC_ARRAY_LEN(cases); i++) {
+        RC_STR_AUTO etag = rc_strf("%s%s", tag, cases[i].suffix);
+
+        assert_int_equal(core_transfer_etag_part_bytes(etag, cases[i].size_mib << 20),
+                         cases[i].part_mib << 20);
+    }
+    assert_int_equal(core_transfer_etag_part_bytes("17-a", 1 << 24), 0);
+}
+
 static void copies_one_version_or_none(void **state)
 {
     struct rc_error err = RC_ERROR_INIT;
@@ -810,6 +870,8 @@ int main(void)
         TEST(gives_up_what_stays_broken),
         TEST(compares_by_crc),
         TEST(compares_by_md5),
+        TEST(compares_by_the_tag_of_parts),
+        TEST(guesses_the_size_of_parts),
         TEST(copies_one_version_or_none),
         TEST(leaves_sources_that_were_replaced),
         TEST(bounds_memory_and_width),
