@@ -250,7 +250,8 @@ void core_aws_read_failure(const struct core_http_answer *answer, struct core_aw
         show(out->request_id, sizeof(out->request_id), id);
 }
 
-bool core_aws_failure_passes(unsigned status, const struct core_aws_failure *failure)
+/* Too much to do, or an identity provider that does not answer. */
+static bool passes(unsigned status, const struct core_aws_failure *failure)
 {
     static const char *const codes[] = { "IDPCommunicationError",   "RequestTimeout",
                                          "RequestTimeoutException", "TooManyRequestsException",
@@ -261,6 +262,19 @@ bool core_aws_failure_passes(unsigned status, const struct core_aws_failure *fai
             return true;
     return status >= 500 || status == 429 || status == 408 ||
            rc_str_starts(failure->code, "Throttl");
+}
+
+enum core_http_verdict core_aws_judge(void *context, const struct core_http_answer *answer)
+{
+    struct core_aws_failure failure;
+
+    (void)context;
+    if (answer->status == 200)
+        return CORE_HTTP_ACCEPT;
+    core_aws_read_failure(answer, &failure);
+    if (!passes(answer->status, &failure))
+        return CORE_HTTP_ACCEPT;
+    return answer->status < 500 ? CORE_HTTP_SLOWER : CORE_HTTP_AGAIN;
 }
 
 static bool is_mistake(const char *code)
@@ -302,7 +316,7 @@ enum rc_code core_aws_fail(const struct core_http_answer *answer, int64_t now_un
     enum rc_code code = RC_DENIED;
 
     core_aws_read_failure(answer, &failure);
-    if (core_aws_failure_passes(answer->status, &failure))
+    if (passes(answer->status, &failure))
         code = RC_UNAVAILABLE;
     else if (is_mistake(failure.code))
         code = RC_INVALID;

@@ -43,8 +43,8 @@ struct core_aws_failure {
 };
 
 void core_aws_read_failure(const struct core_http_answer *answer, struct core_aws_failure *out);
-/* Whether it may pass: too much to do, or an identity provider that does not answer. */
-bool core_aws_failure_passes(unsigned status, const struct core_aws_failure *failure);
+/* The judge of requests for credentials: what may pass is asked for again. */
+enum core_http_verdict core_aws_judge(void *context, const struct core_http_answer *answer);
 /* The error of an answer whose status is not 200. */
 enum rc_code core_aws_fail(const struct core_http_answer *answer, int64_t now_unix_ms,
                            struct rc_error *err);

@@ -179,17 +179,25 @@ static void save_token(const struct access *access, const struct token *token)
 
 /* ---- requests -------------------------------------------------------------------------------- */
 
-static enum core_http_verdict judge(void *context, const struct core_http_answer *answer)
+/* The renewed token of an answer. */
+static enum rc_code take_token(struct token *token, const struct core_http_answer *answer,
+                               struct rc_error *err)
 {
-    struct core_aws_failure failure;
+    const struct core_node *map =
+        core_aws_read_json(&token->arena, answer->body.data, answer->body.len);
+    const char *text = core_aws_json_text(map, "accessToken");
+    const char *lifetime = core_aws_json_text(map, "expiresIn");
+    int64_t lifetime_s;
 
-    (void)context;
-    if (answer->status == 200)
-        return CORE_HTTP_ACCEPT;
-    core_aws_read_failure(answer, &failure);
-    if (!core_aws_failure_passes(answer->status, &failure))
-        return CORE_HTTP_ACCEPT;
-    return answer->status < 500 ? CORE_HTTP_SLOWER : CORE_HTTP_AGAIN;
+    if (!text || !lifetime || !rc_parse_int(lifetime, &lifetime_s) || lifetime_s < 0 ||
+        lifetime_s > MOST_LIFETIME_S)
+        return rc_fail(err, RC_CORRUPT, "the token service of SSO has answered no token");
+    token->text = text;
+    token->refresh = core_aws_json_text(map, "refreshToken");
+    token->expires_unix_ms = core_clock_real_unix_ms() + lifetime_s * 1000;
+    core_secret_add(token->text);
+    core_secret_add(token->refresh);
+    return RC_OK;
 }
 
 /* RC_OK: a token that is better is in 'token'; else it is as it was. */
@@ -220,32 +228,17 @@ static enum rc_code renew_token(struct core_aws_lookup *lookup, const struct acc
         .cancel = lookup->cancel,
         .client = lookup->settings->http,
         .repeat = CORE_HTTP_REPEAT_SAFE,
-        .judge = judge,
+        .judge = core_aws_judge,
     };
     core_http_answer_init(&answer, REPLY_BYTES);
     code = core_http_call(&call, &answer, err);
     if (code == RC_OK && answer.status != 200)
         code = core_aws_fail(&answer, core_clock_real_unix_ms(), err);
-    if (code == RC_OK) {
-        const struct core_node *map =
-            core_aws_read_json(&token->arena, answer.body.data, answer.body.len);
-        const char *text = core_aws_json_text(map, "accessToken");
-        const char *lifetime = core_aws_json_text(map, "expiresIn");
-        const char *refresh = core_aws_json_text(map, "refreshToken");
-        int64_t lifetime_s;
-
-        if (!text || !lifetime || !rc_parse_int(lifetime, &lifetime_s) || lifetime_s < 0 ||
-            lifetime_s > MOST_LIFETIME_S) {
-            code = rc_fail(err, RC_CORRUPT, "the token service of SSO has answered no token");
-        } else {
-            token->text = text;
-            token->refresh = refresh;
-            token->expires_unix_ms = core_clock_real_unix_ms() + lifetime_s * 1000;
-            core_secret_add(text);
-            core_secret_add(refresh);
-        }
-    }
+    if (code == RC_OK)
+        code = take_token(token, &answer, err);
     explicit_bzero(body.data, body.len);
+    if (answer.body.len > 0)
+        explicit_bzero(answer.body.data, answer.body.len);
     core_http_answer_clear(&answer);
     return code;
 }
@@ -308,7 +301,7 @@ static enum rc_code get_role(struct core_aws_lookup *lookup, const struct access
         .total_ms = ATTEMPT_MS,
         .cancel = lookup->cancel,
         .client = lookup->settings->http,
-        .judge = judge,
+        .judge = core_aws_judge,
     };
     core_http_answer_init(&answer, REPLY_BYTES);
     code = core_http_call(&call, &answer, err);

@@ -57,19 +57,6 @@ static enum rc_code sign(void *context, struct core_http_draft *draft, struct rc
     return RC_OK;
 }
 
-static enum core_http_verdict judge(void *context, const struct core_http_answer *answer)
-{
-    struct core_aws_failure failure;
-
-    (void)context;
-    if (answer->status == 200)
-        return CORE_HTTP_ACCEPT;
-    core_aws_read_failure(answer, &failure);
-    if (!core_aws_failure_passes(answer->status, &failure))
-        return CORE_HTTP_ACCEPT;
-    return answer->status < 500 ? CORE_HTTP_SLOWER : CORE_HTTP_AGAIN;
-}
-
 /* The host as it is in the request's header: without a port that is the scheme's own. */
 static char *host_of(const char *url, const char **path)
 {
@@ -146,7 +133,7 @@ static enum rc_code make(struct core_aws_lookup *lookup, struct request *request
         .client = lookup->settings->http,
         .repeat = CORE_HTTP_REPEAT_SAFE,
         .prepare = sign,
-        .judge = judge,
+        .judge = core_aws_judge,
         .context = request,
     };
     core_http_answer_init(&answer, REPLY_BYTES);
