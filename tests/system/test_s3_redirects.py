@@ -167,3 +167,106 @@ def test_an_answer_that_is_not_the_object_s(amazon):
         with pytest.raises(Failed) as failed:
             probe.items("s3://bkt/")
     assert failed.value.code == "corrupt"
+
+
+# ---- what goes with a request ----------------------------------------------------------------
+
+
+class Listening(Amazon):
+    """Keeps the headers of all requests."""
+
+    def __init__(self):
+        super().__init__()
+        self.heard = []
+
+    def handle(self, request):
+        self.heard.append((request.method, request.target, dict(request.headers)))
+        if request.method == "POST" and "uploads" in request.target:
+            return Reply(200, {}, b"<InitiateMultipartUploadResult><UploadId>u1</UploadId>"
+                                  b"</InitiateMultipartUploadResult>")
+        if request.method == "POST":
+            request.body()
+            return Reply(200, {}, b"<CompleteMultipartUploadResult><ETag>\"x-2\"</ETag>"
+                                  b"</CompleteMultipartUploadResult>")
+        if "x-amz-copy-source" in request.headers:
+            return Reply(200, {}, b"<CopyObjectResult><ETag>x</ETag></CopyObjectResult>")
+        return super().handle(request)
+
+
+CUSTOMER_KEY = "MDEyMzQ1Njc4OWFiY2RlZjAxMjM0NTY3ODlhYmNkZWY="
+
+
+def test_encryption_by_a_key_of_the_customer():
+    with Listening() as amazon:
+        with probe_of(amazon, region=amazon.region, sse="customer", sse_customer_key=CUSTOMER_KEY,
+                      part_bytes=5 << 20, **KEYS) as probe:
+            probe.get("s3://bkt/key")
+            probe.stat("s3://bkt/key")
+            probe.put("s3://bkt/key", b"x")
+            probe.stream("s3://bkt/key", b"x" * (6 << 20))
+            probe.copy("s3://bkt/key", "s3://bkt/other", size=1)
+    prefix = "x-amz-server-side-encryption-customer-"
+    source = "x-amz-copy-source-server-side-encryption-customer-"
+    for method, target, headers in amazon.heard:
+        completes = method == "POST" and "uploadId" in target
+        assert (headers.get(prefix + "key") == CUSTOMER_KEY) == (not completes), target
+        if not completes:
+            assert headers[prefix + "algorithm"] == "AES256"
+            assert headers[prefix + "key-md5"] == "hRasmdxgYDKV3nvbahU1MA=="
+            signed = headers["authorization"]
+            assert prefix + "key" in signed and CUSTOMER_KEY not in signed
+        assert (source + "key" in headers) == ("x-amz-copy-source" in headers)
+
+
+def test_encryption_class_and_payer():
+    with Listening() as amazon:
+        with probe_of(amazon, region=amazon.region, sse="aws:kms", sse_kms_key="arn:key",
+                      storage_class="STANDARD_IA", request_payer="true", **KEYS) as probe:
+            probe.get("s3://bkt/key")
+            probe.put("s3://bkt/key", b"x")
+            probe.put("s3://bkt/key", b"x", attributes={"storage_class": "GLACIER"})
+    get, first, second = (headers for _, _, headers in amazon.heard)
+    for headers in (get, first, second):
+        assert headers["x-amz-request-payer"] == "requester"
+    assert "x-amz-server-side-encryption" not in get
+    assert first["x-amz-server-side-encryption"] == "aws:kms"
+    assert first["x-amz-server-side-encryption-aws-kms-key-id"] == "arn:key"
+    assert [first["x-amz-storage-class"], second["x-amz-storage-class"]] == ["STANDARD_IA",
+                                                                             "GLACIER"]
+    assert first["content-md5"] == "ndTkYSaMgDT1yFZOFVxnpg=="
+
+
+class Endless(StandIn):
+    """A bucket of a million keys."""
+
+    TOTAL = 1000
+
+    def handle(self, request):
+        page = int(request.parameter("continuation-token", "0"))
+        rows = "".join(
+            f"<Contents><Key>k{page * 1000 + n:09}</Key><LastModified>2026-01-31T10:00:00.000Z"
+            "</LastModified><ETag>&quot;900150983cd24fb0d6963f7d28e17f72&quot;</ETag><Size>3</Size>"
+            "<StorageClass>STANDARD</StorageClass></Contents>" for n in range(1000))
+        more = page + 1 < self.TOTAL
+        body = ("<ListBucketResult><KeyCount>1000</KeyCount>"
+                f"<IsTruncated>{'true' if more else 'false'}</IsTruncated>"
+                + (f"<NextContinuationToken>{page + 1}</NextContinuationToken>" if more else "")
+                + rows + "</ListBucketResult>")
+        return Reply(200, {"Content-Type": "application/xml"}, body.encode())
+
+
+def peak_kib(probe):
+    with open(f"/proc/{probe.process.pid}/status", encoding="ascii") as status:
+        return int(next(line for line in status if line.startswith("VmHWM")).split()[1])
+
+
+def test_a_listing_takes_no_more_memory_the_longer_it_is():
+    env = {"ASAN_OPTIONS": "exitcode=99:quarantine_size_mb=1"}
+    with Endless() as server:
+        server.TOTAL = 250
+        with StorageProbe(BUILD, env=env, bucket="bkt", endpoint=server.endpoint, region="r",
+                          **KEYS) as probe:
+            assert probe.call("list", uri="s3://bkt/", count=1, limit=20000)["count"] == 20000
+            early = peak_kib(probe)
+            assert probe.call("list", uri="s3://bkt/", count=1)["count"] == 250000
+            assert peak_kib(probe) - early < 16 * 1024
