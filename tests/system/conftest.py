@@ -73,6 +73,8 @@ class World:
             "TMPDIR": str(self.temp),
             "RUN_CORE_STATE": str(self.state),
             "RUN_CORE_PLUGIN_PATH": f"{BUILD / 'plugins'}:{BUILD / 'test-plugins'}",
+            # A test that wants a metadata service starts one.
+            "AWS_EC2_METADATA_DISABLED": "true",
             **SANITIZERS,
         }
         inherited = [name for name in os.environ if name.endswith("SAN_OPTIONS")]
