@@ -24,6 +24,7 @@ static const struct core_command *const commands[] = {
     &core_command_resume,
     &core_command_reload,
     &core_command_token,
+    &core_command_storage,
     &core_command_check,
     &core_command_list,
     &core_command_next,

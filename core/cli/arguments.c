@@ -60,6 +60,54 @@ const struct core_flag core_flags[] = {
     { CORE_FLAG_TAIL, "tail", 0, "N", CORE_TEXT, AT(tail), "Shows only so many lines at the end." },
     { CORE_FLAG_WAIT, "wait", 'w', NULL, CORE_SWITCH, AT(wait),
       "Waits for the end of the run, shows its log, and ends with its exit status." },
+    { CORE_FLAG_REMOVE_ALL, "force", 'f', NULL, CORE_SWITCH, AT(force),
+      "Removes a whole bucket or file system too, and lets pass what is not there." },
+    { CORE_FLAG_RECURSIVE, "recursive", 'r', NULL, CORE_SWITCH, AT(recursive),
+      "Takes all that lies below a folder." },
+    { CORE_FLAG_INCLUDE, "include", 0, "PATTERN", CORE_TEXTS, AT(include),
+      "Of what lies below a folder, takes only names like that: * is any text, ? any character, "
+      "[a-z] one of these. May be repeated." },
+    { CORE_FLAG_EXCLUDE, "exclude", 0, "PATTERN", CORE_TEXTS, AT(exclude),
+      "Leaves out names like that, also included ones. May be repeated." },
+    { CORE_FLAG_DELETE, "delete", 0, NULL, CORE_SWITCH, AT(remove_extra),
+      "Removes what is at the target and has no source." },
+    { CORE_FLAG_IF_ABSENT, "if-absent", 0, NULL, CORE_SWITCH, AT(if_absent),
+      "Replaces nothing: what is there already is skipped." },
+    { CORE_FLAG_VERSIONS, "versions", 0, NULL, CORE_SWITCH, AT(versions),
+      "Shows every version of each object, the newest first." },
+    { CORE_FLAG_VERSION_ID, "version-id", 0, "ID", CORE_TEXT, AT(version_id),
+      "Means that version of the object." },
+    { CORE_FLAG_RANGE, "range", 0, "A-B", CORE_TEXT, AT(range),
+      "Takes the bytes from A to B, which count from 0; A- goes to the end, -N are the last N." },
+    { CORE_FLAG_SUMMARY, "summary", 0, NULL, CORE_SWITCH, AT(summary),
+      "Ends with how many objects and bytes there were." },
+    { CORE_FLAG_HUMAN, "human", 0, NULL, CORE_SWITCH, AT(human),
+      "Shows sizes as people write them, such as 1.5 GiB." },
+    { CORE_FLAG_OLDER, "older", 0, "DURATION", CORE_TEXT, AT(older),
+      "Means what was begun longer ago than that, such as 12h; by default 1d." },
+    { CORE_FLAG_STORAGE_CLASS, "storage-class", 0, "CLASS", CORE_TEXT, AT(storage_class),
+      "Writes objects of that storage class." },
+    { CORE_FLAG_CONTENT_TYPE, "content-type", 0, "TYPE", CORE_TEXT, AT(content_type),
+      "Writes objects of that type, such as text/csv." },
+    { CORE_FLAG_METADATA, "metadata", 0, "KEY=VALUE", CORE_TEXTS, AT(metadata),
+      "Writes objects with that metadata. May be repeated." },
+    { CORE_FLAG_WIDTH, "width", 0, "N", CORE_TEXT, AT(width),
+      "Does at most so many things at once; by default as many as the stores can take." },
+    { CORE_FLAG_LIMIT_RATE, "limit-rate", 0, "SIZE", CORE_TEXT, AT(limit_rate),
+      "Moves at most so many bytes in a second, such as 10MiB." },
+    { CORE_FLAG_KEEP_GOING, "keep-going", 'k', NULL, CORE_SWITCH, AT(keep_going),
+      "Goes on after a failure; the exit status still tells of it." },
+    { CORE_FLAG_RESUME, "resume", 0, "FILE", CORE_TEXT, AT(resume),
+      "Keeps in that file how far it is, and goes on from there if the file exists; it is removed "
+      "at the end." },
+    { CORE_FLAG_ENDPOINT, "endpoint", 0, "URL", CORE_TEXT, AT(endpoint),
+      "Means the object store at that address." },
+    { CORE_FLAG_REGION, "region", 0, "REGION", CORE_TEXT, AT(region),
+      "Means buckets of that region." },
+    { CORE_FLAG_PROFILE, "profile", 0, "NAME", CORE_TEXT, AT(profile),
+      "Takes the credentials of that profile of the AWS configuration." },
+    { CORE_FLAG_ANONYMOUS, "anonymous", 0, NULL, CORE_SWITCH, AT(anonymous),
+      "Sends requests without credentials, as for public buckets." },
     { CORE_FLAG_JSON, "json", 0, NULL, CORE_SWITCH, AT(json),
       "Writes the result to stdout as JSON." },
     { CORE_FLAG_MARKDOWN, "markdown", 0, NULL, CORE_SWITCH, AT(markdown),
@@ -78,7 +126,7 @@ static const char *const level_names[] = { "error", "warn", "info", "debug" };
 
 /* ---- one flag -------------------------------------------------------------------------------- */
 
-bool core_flag_allowed(const struct core_flag *flag, unsigned flags)
+bool core_flag_allowed(const struct core_flag *flag, uint64_t flags)
 {
     return (flag->bit & (flags | CORE_FLAG_HELP)) != 0;
 }
@@ -92,24 +140,29 @@ void core_flag_add_name(const struct core_flag *flag, struct rc_buf *out)
         rc_buf_addf(out, " %s", flag->value);
 }
 
-static const struct core_flag *find_flag(const char *name, size_t len)
+static bool is_flag(const struct core_flag *flag, const char *name, size_t len)
 {
-    for (const struct core_flag *flag = core_flags; flag->bit; flag++)
-        if (strlen(flag->name) == len && strncmp(flag->name, name, len) == 0)
-            return flag;
-    return NULL;
+    bool is_letter = name[0] == '-' && len == 2;
+
+    return is_letter ? flag->letter == name[1]
+                     : strlen(flag->name) == len && strncmp(flag->name, name, len) == 0;
 }
 
-/* A letter may stand for several flags; that of the command counts, where it is known by now. */
-static const struct core_flag *find_letter(char letter, const struct core_arguments *so_far)
+/*
+ * By its name, or by its letter with the dash. Either may stand for several flags; that of the
+ * command counts, where it is known by now.
+ */
+static const struct core_flag *find_flag(const char *name, size_t len,
+                                         const struct core_arguments *so_far)
 {
-    const struct core_command *command = so_far->word_count && so_far->commands
-                                             ? core_command_find(so_far->commands, so_far->words[0])
-                                             : NULL;
+    const struct core_command *command = NULL;
     const struct core_flag *first = NULL;
+    size_t used;
 
+    if (so_far->commands)
+        command = core_command_of(so_far->commands, so_far->words, so_far->word_count, &used);
     for (const struct core_flag *flag = core_flags; flag->bit; flag++) {
-        if (flag->letter != letter)
+        if (!is_flag(flag, name, len))
             continue;
         if (!command || core_flag_allowed(flag, command->flags))
             return flag;
@@ -121,7 +174,7 @@ static const struct core_flag *find_letter(char letter, const struct core_argume
 static enum rc_code unknown_flag(const char *name, size_t len, struct rc_error *err)
 {
     RC_STR_AUTO word = rc_strndup(name, len);
-    const char *names[32];
+    const char *names[64];
     const char *nearest;
     size_t count = 0;
 
@@ -230,10 +283,10 @@ static enum rc_code take_value(struct reader *reader, const struct core_flag *fl
 
 /* "--name", "--name=value" */
 static enum rc_code take_long(struct reader *reader, const char *word, struct core_arguments *out,
-                              unsigned *given, struct rc_error *err)
+                              uint64_t *given, struct rc_error *err)
 {
     size_t len = strcspn(word, "=");
-    const struct core_flag *flag = find_flag(word, len);
+    const struct core_flag *flag = find_flag(word, len, out);
 
     if (!flag)
         return unknown_flag(word, len, err);
@@ -243,10 +296,11 @@ static enum rc_code take_long(struct reader *reader, const char *word, struct co
 
 /* "-n", "-vv", "-c FILE", "-cFILE" */
 static enum rc_code take_letters(struct reader *reader, const char *letters,
-                                 struct core_arguments *out, unsigned *given, struct rc_error *err)
+                                 struct core_arguments *out, uint64_t *given, struct rc_error *err)
 {
     for (; *letters; letters++) {
-        const struct core_flag *flag = find_letter(*letters, out);
+        const char name[] = { '-', *letters };
+        const struct core_flag *flag = find_flag(name, sizeof(name), out);
 
         if (!flag)
             return rc_fail(err, RC_INVALID, "unknown flag '-%c'; see 'run-core --help'", *letters);
@@ -260,7 +314,7 @@ static enum rc_code take_letters(struct reader *reader, const char *letters,
 }
 
 enum rc_code core_arguments_parse(int argc, char **argv, const char **words,
-                                  struct core_arguments *out, unsigned *given, struct rc_error *err)
+                                  struct core_arguments *out, uint64_t *given, struct rc_error *err)
 {
     struct reader reader = { argv, 1, argc };
     bool only_words = false; /* behind "--" */
@@ -288,8 +342,14 @@ enum rc_code core_arguments_parse(int argc, char **argv, const char **words,
 
 void core_arguments_clear(struct core_arguments *arguments)
 {
-    free((void *)arguments->set.items);
-    arguments->set = (struct rc_strs){ 0, NULL };
+    for (const struct core_flag *flag = core_flags; flag->bit; flag++) {
+        struct rc_strs *texts = (struct rc_strs *)(void *)((char *)arguments + flag->offset);
+
+        if (flag->kind != CORE_TEXTS)
+            continue;
+        free((void *)texts->items);
+        *texts = (struct rc_strs){ 0, NULL };
+    }
 }
 
 /* ---- what several commands need -------------------------------------------------------------- */
@@ -301,6 +361,29 @@ const struct core_command *core_command_find(const struct core_command *const *c
         if (strcmp(commands[i]->name, name) == 0)
             return commands[i];
     return NULL;
+}
+
+const char *core_command_word(const struct core_command *command)
+{
+    const char *blank = strrchr(command->name, ' ');
+
+    return blank ? blank + 1 : command->name;
+}
+
+const struct core_command *core_command_of(const struct core_command *const *commands,
+                                           const char *const *words, size_t count, size_t *used)
+{
+    const struct core_command *command = count > 0 ? core_command_find(commands, words[0]) : NULL;
+
+    *used = command ? 1 : 0;
+    if (!command || !command->parts || count < 2)
+        return command;
+    for (size_t i = 0; command->parts[i]; i++)
+        if (strcmp(core_command_word(command->parts[i]), words[1]) == 0) {
+            *used = 2;
+            return command->parts[i];
+        }
+    return command;
 }
 
 const char *core_arguments_config_path(const struct core_arguments *arguments)

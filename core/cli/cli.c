@@ -12,17 +12,27 @@
 
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
+
+/* A flag in front of the command may have been taken for its namesake of another one. */
+static bool is_taken(const struct core_flag *flag, const struct core_command *command)
+{
+    for (const struct core_flag *other = core_flags; other->bit; other++)
+        if (strcmp(other->name, flag->name) == 0 && core_flag_allowed(other, command->flags))
+            return true;
+    return false;
+}
 
 /* The first flag that was given and that the command does not take, or NULL. */
-static const struct core_flag *surplus_flag(const struct core_command *command, unsigned given)
+static const struct core_flag *surplus_flag(const struct core_command *command, uint64_t given)
 {
     for (const struct core_flag *flag = core_flags; flag->bit; flag++)
-        if ((flag->bit & given) && !core_flag_allowed(flag, command->flags))
+        if ((flag->bit & given) && !is_taken(flag, command))
             return flag;
     return NULL;
 }
 
-static enum rc_code check_use(const struct core_arguments *arguments, unsigned given,
+static enum rc_code check_use(const struct core_arguments *arguments, uint64_t given,
                               struct rc_error *err)
 {
     const struct core_command *command = arguments->command;
@@ -63,35 +73,30 @@ static int show_general_help(const struct core_command *const *commands, bool as
 }
 
 /* '--help' behind a command or plugin is 'help' before it. */
-static int show_help_on(struct core_arguments *arguments, const char *word)
+static int show_help_on(struct core_arguments *arguments, size_t count)
 {
-    const char *words[] = { word };
-
-    arguments->words = words;
-    arguments->word_count = 1;
+    arguments->word_count = count > 0 ? count : 1;
     return core_command_help.run(arguments);
 }
 
-static int dispatch(struct core_arguments *arguments, unsigned given)
+static int dispatch(struct core_arguments *arguments, uint64_t given)
 {
     const struct core_command *named;
     struct rc_error err = RC_ERROR_INIT;
-    const char *first;
+    size_t used;
 
     if (arguments->version)
         return core_command_version.run(arguments);
     if (arguments->word_count == 0)
         return show_general_help(arguments->commands, arguments->help);
 
-    first = arguments->words[0];
-    named = core_command_find(arguments->commands, first);
+    named = core_command_of(arguments->commands, arguments->words, arguments->word_count, &used);
     if (arguments->help)
-        return show_help_on(arguments, first);
+        return show_help_on(arguments, used);
     arguments->command = named ? named : &core_command_plugin;
-    if (named) { /* a plugin's name is the first word of its own run */
-        arguments->words++;
-        arguments->word_count--;
-    }
+    /* A plugin's name is the first word of its own run. */
+    arguments->words += used;
+    arguments->word_count -= used;
     if (check_use(arguments, given, &err))
         return misused(arguments->command, &err);
     return arguments->command->run(arguments);
@@ -103,7 +108,7 @@ int core_cli_main(const struct core_command *const *commands, int argc, char **a
     struct core_arguments arguments = { .commands = commands };
     struct rc_error err = RC_ERROR_INIT;
     const struct core_command *raw = argc > 1 ? core_command_find(commands, argv[1]) : NULL;
-    unsigned given;
+    uint64_t given;
     int status;
 
     if (raw && raw->hidden) { /* its words are another command line, flags and all */

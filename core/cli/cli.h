@@ -40,45 +40,64 @@ int core_cli_run(const struct core_run_request *request);
 /* ---- flags ----------------------------------------------------------------------------------- */
 
 /* Which flags a command takes; --help is taken everywhere. */
-enum core_flag_bit {
-    CORE_FLAG_CONFIG = 1u << 0,
-    CORE_FLAG_SET = 1u << 1,
-    CORE_FLAG_NOW = 1u << 2,
-    CORE_FLAG_DRY_RUN = 1u << 3,
-    CORE_FLAG_LISTEN = 1u << 4,
-    CORE_FLAG_JSON = 1u << 5,
-    CORE_FLAG_MARKDOWN = 1u << 6,
-    CORE_FLAG_JOB = 1u << 7,
-    CORE_FLAG_FORCE = 1u << 8,
-    CORE_FLAG_LOG_LEVEL = 1u << 9,
-    CORE_FLAG_VERBOSE = 1u << 10,
-    CORE_FLAG_QUIET = 1u << 11,
-    CORE_FLAG_VERSION = 1u << 12,
-    CORE_FLAG_HELP = 1u << 13,
-    CORE_FLAG_FROM = 1u << 14,
-    CORE_FLAG_TIME_ZONE = 1u << 15,
-    CORE_FLAG_COUNT = 1u << 16,
-    CORE_FLAG_EXPLAIN = 1u << 17,
-    CORE_FLAG_BATCH = 1u << 18,
-    CORE_FLAG_STATUS = 1u << 19,
-    CORE_FLAG_LIMIT = 1u << 20,
-    CORE_FLAG_AS = 1u << 24,
-    CORE_FLAG_OUTPUT = 1u << 25,
-    CORE_FLAG_IMAGE = 1u << 26,
-    CORE_FLAG_NAMESPACE = 1u << 27,
-    CORE_FLAG_TAIL = 1u << 23,
-    CORE_FLAG_FOLLOW = 1u << 28,
-    CORE_FLAG_ATTEMPT = 1u << 29,
-    CORE_FLAG_WAIT = 1u << 30,
-};
+#define CORE_FLAG_CONFIG (UINT64_C(1) << 0)
+#define CORE_FLAG_SET (UINT64_C(1) << 1)
+#define CORE_FLAG_NOW (UINT64_C(1) << 2)
+#define CORE_FLAG_DRY_RUN (UINT64_C(1) << 3)
+#define CORE_FLAG_LISTEN (UINT64_C(1) << 4)
+#define CORE_FLAG_JSON (UINT64_C(1) << 5)
+#define CORE_FLAG_MARKDOWN (UINT64_C(1) << 6)
+#define CORE_FLAG_JOB (UINT64_C(1) << 7)
+#define CORE_FLAG_FORCE (UINT64_C(1) << 8)
+#define CORE_FLAG_LOG_LEVEL (UINT64_C(1) << 9)
+#define CORE_FLAG_VERBOSE (UINT64_C(1) << 10)
+#define CORE_FLAG_QUIET (UINT64_C(1) << 11)
+#define CORE_FLAG_VERSION (UINT64_C(1) << 12)
+#define CORE_FLAG_HELP (UINT64_C(1) << 13)
+#define CORE_FLAG_FROM (UINT64_C(1) << 14)
+#define CORE_FLAG_TIME_ZONE (UINT64_C(1) << 15)
+#define CORE_FLAG_COUNT (UINT64_C(1) << 16)
+#define CORE_FLAG_EXPLAIN (UINT64_C(1) << 17)
+#define CORE_FLAG_BATCH (UINT64_C(1) << 18)
+#define CORE_FLAG_STATUS (UINT64_C(1) << 19)
+#define CORE_FLAG_LIMIT (UINT64_C(1) << 20)
+#define CORE_FLAG_AS (UINT64_C(1) << 21)
+#define CORE_FLAG_OUTPUT (UINT64_C(1) << 22)
+#define CORE_FLAG_IMAGE (UINT64_C(1) << 23)
+#define CORE_FLAG_NAMESPACE (UINT64_C(1) << 24)
+#define CORE_FLAG_TAIL (UINT64_C(1) << 25)
+#define CORE_FLAG_FOLLOW (UINT64_C(1) << 26)
+#define CORE_FLAG_ATTEMPT (UINT64_C(1) << 27)
+#define CORE_FLAG_WAIT (UINT64_C(1) << 28)
+#define CORE_FLAG_RECURSIVE (UINT64_C(1) << 29)
+#define CORE_FLAG_VERSIONS (UINT64_C(1) << 30)
+#define CORE_FLAG_VERSION_ID (UINT64_C(1) << 31)
+#define CORE_FLAG_SUMMARY (UINT64_C(1) << 32)
+#define CORE_FLAG_HUMAN (UINT64_C(1) << 33)
+#define CORE_FLAG_RANGE (UINT64_C(1) << 34)
+#define CORE_FLAG_DELETE (UINT64_C(1) << 35)
+#define CORE_FLAG_INCLUDE (UINT64_C(1) << 36)
+#define CORE_FLAG_EXCLUDE (UINT64_C(1) << 37)
+#define CORE_FLAG_WIDTH (UINT64_C(1) << 38)
+#define CORE_FLAG_LIMIT_RATE (UINT64_C(1) << 39)
+#define CORE_FLAG_STORAGE_CLASS (UINT64_C(1) << 40)
+#define CORE_FLAG_METADATA (UINT64_C(1) << 41)
+#define CORE_FLAG_CONTENT_TYPE (UINT64_C(1) << 42)
+#define CORE_FLAG_IF_ABSENT (UINT64_C(1) << 43)
+#define CORE_FLAG_KEEP_GOING (UINT64_C(1) << 44)
+#define CORE_FLAG_RESUME (UINT64_C(1) << 45)
+#define CORE_FLAG_OLDER (UINT64_C(1) << 46)
+#define CORE_FLAG_ENDPOINT (UINT64_C(1) << 47)
+#define CORE_FLAG_REGION (UINT64_C(1) << 48)
+#define CORE_FLAG_PROFILE (UINT64_C(1) << 49)
+#define CORE_FLAG_ANONYMOUS (UINT64_C(1) << 50)
+#define CORE_FLAG_REMOVE_ALL (UINT64_C(1) << 51)
 
 /* What a run takes, of a plugin or a job. */
-enum {
-    CORE_FLAGS_RUN = CORE_FLAG_CONFIG | CORE_FLAG_SET | CORE_FLAG_NOW | CORE_FLAG_DRY_RUN |
-                     CORE_FLAG_LISTEN | CORE_FLAG_JSON | CORE_FLAG_FORCE | CORE_FLAG_LOG_LEVEL |
-                     CORE_FLAG_VERBOSE | CORE_FLAG_QUIET,
-    CORE_FLAGS_PLUGIN = CORE_FLAGS_RUN | CORE_FLAG_JOB,
-};
+#define CORE_FLAGS_RUN                                                                             \
+    (CORE_FLAG_CONFIG | CORE_FLAG_SET | CORE_FLAG_NOW | CORE_FLAG_DRY_RUN | CORE_FLAG_LISTEN |     \
+     CORE_FLAG_JSON | CORE_FLAG_FORCE | CORE_FLAG_LOG_LEVEL | CORE_FLAG_VERBOSE | CORE_FLAG_QUIET)
+#define CORE_FLAGS_PLUGIN (CORE_FLAGS_RUN | CORE_FLAG_JOB)
 
 enum core_flag_kind {
     CORE_SWITCH, /* bool, set to true */
@@ -101,8 +120,8 @@ struct core_flag_level {
 };
 
 struct core_flag {
-    unsigned bit;
-    const char *name;  /* without its dashes */
+    uint64_t bit;
+    const char *name;  /* without its dashes; several may share one, as they may a letter */
     char letter;       /* of the short form, or 0 */
     const char *value; /* what help calls the value; NULL: it takes none */
     enum core_flag_kind kind;
@@ -131,16 +150,24 @@ struct core_arguments {
     struct core_flag_time now;
     struct core_flag_level log_level;
     bool dry_run, json, markdown, force, help, version, explain, batch, follow, wait;
+
+    /* Of 'storage'. */
+    const char *version_id, *range, *width, *limit_rate, *storage_class, *content_type, *resume;
+    const char *older, *endpoint, *region, *profile;
+    struct rc_strs include, exclude, metadata;
+    bool recursive, versions, summary, human, remove_extra, if_absent, keep_going, anonymous;
 };
 
 struct core_command {
-    const char *name;
+    const char *name;     /* of a part of another: with that one's in front, "storage ls" */
     const char *operands; /* as in the synopsis: "NAME [DIR]"; NULL: none */
     const char *summary;  /* one sentence */
     const char *details;  /* paragraphs for its own help; or NULL */
-    unsigned flags;       /* enum core_flag_bit */
+    uint64_t flags;       /* CORE_FLAG_... */
     size_t min_words, max_words;
     bool hidden; /* for programs: left out of the help */
+    /* Those that its next word names, ends with NULL: "storage ls" of "storage". Or NULL. */
+    const struct core_command *const *parts;
     int (*run)(const struct core_arguments *arguments);
     /* Adds what the word behind those of 'arguments' may be, one a line; or NULL. */
     void (*complete)(const struct core_arguments *arguments, struct rc_buf *out);
@@ -149,9 +176,9 @@ struct core_command {
 extern const struct core_command core_command_run, core_command_daemon, core_command_serve,
     core_command_next, core_command_runs, core_command_trigger, core_command_cancel,
     core_command_pause, core_command_resume, core_command_reload, core_command_logs,
-    core_command_token, core_command_check, core_command_list, core_command_describe,
-    core_command_new_plugin, core_command_check_plugin, core_command_version, core_command_export,
-    core_command_help, core_command_complete, core_command_manual;
+    core_command_token, core_command_storage, core_command_check, core_command_list,
+    core_command_describe, core_command_new_plugin, core_command_check_plugin, core_command_version,
+    core_command_export, core_command_help, core_command_complete, core_command_manual;
 
 /* What 'run-core <plugin> [action]' is; its first word is the plugin. Not in the table. */
 extern const struct core_command core_command_plugin;

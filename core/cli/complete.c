@@ -3,6 +3,7 @@
  * The shells' completion scripts call it, so they know nothing by themselves.
  */
 #include <cli/arguments.h>
+#include <cli/help.h>
 #include <cli/output.h>
 #include <cli/plugins.h>
 
@@ -77,22 +78,29 @@ static const struct core_flag *awaits_value(const char *word)
     return NULL;
 }
 
+/* From the words in front to the command that they name, if they name one. */
+static void take_command(const struct core_command *const *commands, struct core_arguments *before)
+{
+    size_t used;
+
+    before->command = core_command_of(commands, before->words, before->word_count, &used);
+    before->words += used;
+    before->word_count -= used;
+}
+
 static void complete(const struct core_command *const *commands, const char *last,
                      struct core_arguments *before, struct rc_buf *out)
 {
-    if (before->word_count > 0) {
-        before->command = core_command_find(commands, before->words[0]);
-        if (before->command) {
-            before->words++;
-            before->word_count--;
-        } else {
-            before->command = &core_command_plugin;
-        }
-    }
+    if (before->word_count > 0)
+        take_command(commands, before);
+    if (before->word_count > 0 && !before->command)
+        before->command = &core_command_plugin;
     if (last[0] == '-')
         add_flags(before->command, out);
     else if (!before->command)
         core_command_help.complete(before, out);
+    else if (before->command->parts && before->word_count == 0)
+        core_help_add_parts(before->command, out);
     else if (before->command->complete)
         before->command->complete(before, out);
 }
@@ -110,17 +118,14 @@ static int run_complete(const struct core_arguments *arguments)
     struct core_arguments before = { .commands = arguments->commands };
     RC_BUF_AUTO(out, CORE_CLI_OUTPUT_BYTES);
     struct rc_error err = RC_ERROR_INIT;
-    unsigned given;
+    uint64_t given;
 
     for (size_t i = 0; i < kept; i++)
         argv[i + 1] = rc_strdup(arguments->words[i]);
     /* A line that makes no sense so far has no completion. */
     if (core_arguments_parse((int)kept + 1, argv, words, &before, &given, &err) == RC_OK) {
         if (flag) {
-            before.command =
-                before.word_count ? core_command_find(arguments->commands, before.words[0]) : NULL;
-            before.words += before.command ? 1 : 0;
-            before.word_count -= before.command ? 1 : 0;
+            take_command(arguments->commands, &before);
             add_values(flag, &before, &out);
         } else {
             complete(arguments->commands, last, &before, &out);

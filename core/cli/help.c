@@ -49,7 +49,7 @@ static void add_row(struct rc_buf *out, const char *name, const char *text)
     add_wrapped(out, text, NAME_COLUMNS + 2);
 }
 
-static void add_flags(unsigned flags, struct rc_buf *out)
+static void add_flags(uint64_t flags, struct rc_buf *out)
 {
     for (const struct core_flag *flag = core_flags; flag->bit; flag++) {
         RC_BUF_AUTO(name, 256);
@@ -79,7 +79,8 @@ static void add_commands(const struct core_command *const *commands, struct rc_b
 
         if (commands[i]->hidden)
             continue;
-        rc_buf_addf(&name, "%s%s%s", commands[i]->name, commands[i]->operands ? " " : "",
+        rc_buf_addf(&name, "%s%s%s", core_command_word(commands[i]),
+                    commands[i]->operands ? " " : "",
                     commands[i]->operands ? commands[i]->operands : "");
         add_row(out, name.data, commands[i]->summary);
     }
@@ -107,6 +108,12 @@ void core_help_add_command(const struct core_command *command, struct rc_buf *ou
     if (command->details) {
         rc_buf_addc(out, '\n');
         add_wrapped(out, command->details, 0);
+    }
+    if (command->parts) {
+        rc_buf_adds(out, "\nCommands:\n");
+        add_commands(command->parts, out);
+        rc_buf_addf(out, "\n'run-core help %s COMMAND' says more.\n", command->name);
+        return;
     }
     rc_buf_adds(out, "\nFlags:\n");
     add_flags(command->flags, out);
@@ -214,6 +221,22 @@ static void add_roff_flag(const struct core_flag *flag, struct rc_buf *out)
     rc_buf_addc(out, '\n');
 }
 
+typedef void add_roff_fn(const struct core_command *command, struct rc_buf *out);
+
+/* Commands with parts are told as these, but for what the details say of all of them. */
+static void add_roff_commands(const struct core_command *const *commands, add_roff_fn *add,
+                              struct rc_buf *out)
+{
+    for (size_t i = 0; commands[i]; i++) {
+        if (commands[i]->hidden)
+            continue;
+        if (!commands[i]->parts || add == add_roff_command)
+            add(commands[i], out);
+        if (commands[i]->parts)
+            add_roff_commands(commands[i]->parts, add, out);
+    }
+}
+
 bool core_help_add_roff(const struct core_command *const *commands, const char *part,
                         struct rc_buf *out)
 {
@@ -227,23 +250,29 @@ bool core_help_add_roff(const struct core_command *const *commands, const char *
     if (!synopsis && strcmp(part, "commands") != 0)
         return false;
     (synopsis ? add_roff_synopsis : add_roff_command)(&core_command_plugin, out);
-    for (size_t i = 0; commands[i]; i++)
-        if (!commands[i]->hidden)
-            (synopsis ? add_roff_synopsis : add_roff_command)(commands[i], out);
+    add_roff_commands(commands, synopsis ? add_roff_synopsis : add_roff_command, out);
     return true;
 }
 
 /* ---- the command ----------------------------------------------------------------------------- */
 
-static int help_on(const struct core_arguments *arguments, const char *word, struct rc_buf *out)
+static int help_on(const struct core_arguments *arguments, struct rc_buf *out)
 {
-    const struct core_command *command = core_command_find(arguments->commands, word);
+    size_t used;
+    const struct core_command *command =
+        core_command_of(arguments->commands, arguments->words, arguments->word_count, &used);
+    const char *word = arguments->words[0];
     RC_CLEANUP(core_image_close) struct core_image image = CORE_IMAGE_INIT;
     CORE_PROBLEMS_AUTO(ignored);
     struct core_config *config;
     struct rc_error err = RC_ERROR_INIT;
     int status = CORE_EXIT_OK;
 
+    if (arguments->word_count > (command ? used : 1)) {
+        (void)rc_fail(&err, RC_INVALID, "there is no command '%s %s'", word,
+                      arguments->words[command ? used : 1]);
+        return core_cli_complain(&err);
+    }
     if (command) {
         core_help_add_command(command, out);
         return CORE_EXIT_OK;
@@ -278,14 +307,25 @@ static int run_help(const struct core_arguments *arguments)
     else if (strcmp(arguments->words[0], "api") == 0)
         (arguments->markdown ? core_openapi_add_markdown : core_openapi_add_text)(&out);
     else
-        status = help_on(arguments, arguments->words[0], &out);
+        status = help_on(arguments, &out);
     return core_cli_print(&out, status);
+}
+
+void core_help_add_parts(const struct core_command *command, struct rc_buf *out)
+{
+    for (size_t i = 0; command->parts && command->parts[i]; i++)
+        rc_buf_addf(out, "%s\n", core_command_word(command->parts[i]));
 }
 
 static void complete_help(const struct core_arguments *arguments, struct rc_buf *out)
 {
     CORE_PLUGIN_LIST_AUTO(plugins);
+    const struct core_command *command =
+        arguments->word_count == 1 ? core_command_find(arguments->commands, arguments->words[0])
+                                   : NULL;
 
+    if (command)
+        core_help_add_parts(command, out);
     if (arguments->word_count > 0)
         return;
     for (size_t i = 0; arguments->commands[i]; i++)
@@ -299,11 +339,11 @@ static void complete_help(const struct core_arguments *arguments, struct rc_buf 
 
 const struct core_command core_command_help = {
     .name = "help",
-    .operands = "[COMMAND|PLUGIN|configuration|api]",
+    .operands = "[COMMAND...|PLUGIN|configuration|api]",
     .summary = "Shows how to use run-core, a command or a plugin; or the configuration's keys, or "
                "the daemon's HTTP requests.",
     .flags = CORE_FLAG_CONFIG | CORE_FLAG_MARKDOWN,
-    .max_words = 1,
+    .max_words = 2,
     .run = run_help,
     .complete = complete_help,
 };

@@ -16,6 +16,9 @@ void core_help_add_general(const struct core_command *const *commands, struct rc
 void core_help_add_command(const struct core_command *command, struct rc_buf *out);
 void core_help_add_plugin(const struct core_plugin *plugin, struct rc_buf *out);
 
+/* The words that name the parts of a command, one a line; nothing where it has none. */
+void core_help_add_parts(const struct core_command *command, struct rc_buf *out);
+
 /*
  * The parts of the man page that the tables know, in roff: "synopsis", "commands" or "flags";
  * false: no such part.

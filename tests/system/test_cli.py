@@ -10,7 +10,8 @@ import pytest
 from conftest import BUILD, SOURCE
 
 COMMANDS = ["run", "daemon", "trigger", "cancel", "logs", "pause", "resume", "reload", "token",
-            "check", "list", "describe", "new-plugin", "check-plugin", "help", "version"]
+            "storage", "check", "list", "describe", "new-plugin", "check-plugin", "help", "version"]
+STORAGE = ["ls", "stat", "cat", "cp", "mv", "sync", "rm", "sweep"]
 MANUAL = SOURCE / "packaging" / "man" / "run-core.1"
 COMPLETION = SOURCE / "packaging" / "completions" / "run-core.bash"
 
@@ -38,6 +39,23 @@ def test_each_command_has_help(world, command):
     assert result.status == 0
     assert f"run-core {command}" in result.stdout
     assert result.stdout == world.run("help", command).stdout
+
+
+@pytest.mark.parametrize("command", STORAGE)
+def test_each_part_of_a_command_has_help(world, command):
+    result = world.run("storage", command, "--help")
+    assert (result.status, result.stderr) == (0, "")
+    assert f"run-core storage {command} " in result.stdout
+    assert result.stdout == world.run("help", "storage", command).stdout
+    assert max(map(len, result.stdout.splitlines())) <= 100
+
+
+def test_a_part_that_is_none(world):
+    result = world.run("storage", "copy", "a", "b")
+    assert (result.status, result.stdout) == (2, "")
+    assert "'storage' has no command 'copy'" in result.stderr
+    assert "there is no command 'storage copy'" in world.run("help", "storage", "copy").stderr
+    assert "storage COMMAND" in world.run("storage").stderr
 
 
 def test_help_on_a_plugin_comes_from_its_tables(world):
@@ -165,7 +183,7 @@ def test_describe_tells_everything_the_tables_hold(world):
     result = world.run("describe", "options", "--json")
     assert (result.status, result.stderr) == (0, "")
     said = json.loads(result.stdout)
-    assert [said[key] for key in ("name", "version", "abi", "routes")] == ["options", "1.0", "1.1", []]
+    assert [said[key] for key in ("name", "version", "abi", "routes")] == ["options", "1.0", "1.2", []]
     assert [action["name"] for action in said["actions"]] == ["show", "reveal"]
     assert [param["key"] for param in said["actions"][0]["parameters"]] == ["from", "to", "loud"]
     options = {option["key"]: option for option in said["options"]}
@@ -354,8 +372,8 @@ def test_what_the_plugin_lacks_is_found_without_running_it(world):
     [
         ("bad-magic", "is not a run-core plugin"),
         ("bad-table", "earlier one has too"),
-        ("newer-minor", "needs plugin ABI 1.2, this run-core has 1.1"),
-        ("wrong-abi", "needs plugin ABI 2.0, this run-core has 1.1"),
+        ("newer-minor", "needs plugin ABI 1.3, this run-core has 1.2"),
+        ("wrong-abi", "needs plugin ABI 2.0, this run-core has 1.2"),
         ("no-descriptor", "does not export 'rc_plugin_descriptor'"),
     ],
 )
@@ -414,6 +432,9 @@ def test_completion_knows_what_may_stand_where(world):
     assert complete(world, "run", "-c", world.root / "conf.d", "-s", "") == []
     assert complete(world, "-j", "") == ["every-night", "by-hand"]
     assert complete(world, "options", "--nonsense", "") == []
+    assert complete(world, "storage", "") == STORAGE == complete(world, "help", "storage", "")
+    assert {"--delete", "--help"} < set(complete(world, "storage", "sync", "--"))
+    assert "--delete" not in complete(world, "storage", "cp", "a", "--")
 
 
 def test_bash_completes(world):

@@ -1,0 +1,211 @@
+/*
+ * 'run-core storage rm' and 'sweep': objects that go, and uploads that nobody finished.
+ */
+#include <cli/storage_transfer.h>
+
+#include <os/clock.h>
+
+#include <run-core/log.h>
+#include <run-core/str.h>
+
+#include <string.h>
+
+enum { DEFAULT_OLDER_MS = 86400000 };
+
+/* The words that are left, and the listing of the folder that is being removed. */
+struct removal {
+    struct core_storage_transfers transfers;
+    const char **uris; /* that are there */
+    size_t count, next;
+    struct rc_listing *listing; /* NULL: no folder is under way */
+    const char *folder;
+};
+
+/* ---- what is there --------------------------------------------------------------------------- */
+
+static enum rc_code add_word(struct removal *removal, const char *uri, struct rc_error *err)
+{
+    struct core_storage_command *command = removal->transfers.command;
+    const struct core_arguments *arguments = command->arguments;
+    bool is_folder = core_storage_is_folder_by_name(uri), is_object = false;
+
+    if (core_storage_is_root(uri) && !arguments->force)
+        return rc_fail(err, RC_INVALID, "'%s' is all that is there; give --force if that is meant",
+                       uri);
+    if (!is_folder && core_storage_is_object(command, uri, &is_object, err))
+        return rc_context(err, "look at '%s'", uri);
+    if ((arguments->recursive || !is_object) &&
+        core_storage_is_folder(command, uri, &is_folder, err))
+        return err->code;
+    if (is_folder && !arguments->recursive)
+        return rc_fail(err, RC_INVALID,
+                       "'%s' is a folder; give --recursive for all that lies below it", uri);
+    if (is_object)
+        removal->uris[removal->count++] = uri;
+    if (is_folder)
+        removal->uris[removal->count++] = core_storage_as_folder(&command->arena, uri);
+    if (is_object || is_folder || arguments->force)
+        return RC_OK;
+    return rc_fail(err, RC_NOT_FOUND, "there is no '%s'", uri);
+}
+
+/* ---- items ----------------------------------------------------------------------------------- */
+
+static enum rc_code next_below(struct removal *removal, struct rc_transfer_item *item, bool *more,
+                               struct rc_error *err)
+{
+    const struct core_arguments *arguments = removal->transfers.command->arguments;
+    const struct rc_object *object;
+
+    do {
+        if (core_listing_next(removal->listing, &object, err))
+            return rc_context(err, "list '%s'", removal->folder);
+    } while (object && !core_storage_is_wanted(arguments, object->name));
+    *more = object != NULL;
+    if (object) {
+        item->source = object->uri;
+        item->size_bytes = object->stat.size_bytes;
+    }
+    return RC_OK;
+}
+
+static void end_folder(struct removal *removal)
+{
+    core_listing_close(removal->listing);
+    removal->listing = NULL;
+}
+
+static enum rc_code next_item(void *context, struct rc_transfer_item *item, bool *more,
+                              struct rc_error *err)
+{
+    struct removal *removal = context;
+    struct core_storage_command *command = removal->transfers.command;
+
+    for (*more = false;;) {
+        const char *uri;
+
+        if (removal->listing && next_below(removal, item, more, err))
+            return err->code;
+        if (*more)
+            return RC_OK;
+        end_folder(removal);
+        if (removal->next == removal->count)
+            return RC_OK;
+        uri = removal->uris[removal->next++];
+        if (!core_storage_is_folder_by_name(uri)) {
+            item->source = uri;
+            *more = true;
+            return RC_OK;
+        }
+        removal->folder = uri;
+        if (core_storage_list(command->storage, uri, NULL, &removal->listing, err))
+            return rc_context(err, "list '%s'", uri);
+    }
+}
+
+/* ---- rm -------------------------------------------------------------------------------------- */
+
+/* One version of an object, which the mover knows nothing of. */
+static enum rc_code remove_version(struct core_storage_command *command, struct rc_error *err)
+{
+    const char *version = command->arguments->version_id;
+
+    if (command->uri_count > 1 || command->arguments->recursive || command->arguments->dry_run)
+        return rc_fail(err, RC_INVALID,
+                       "'--version-id' is of one object, and goes without '--recursive' and "
+                       "'--dry-run'");
+    return core_storage_remove_with(command->storage, command->uris, &version, 1, NULL, err);
+}
+
+static enum rc_code remove_all(struct core_storage_command *command, struct rc_error *err)
+{
+    const struct core_arguments *arguments = command->arguments;
+    struct removal removal = {
+        .transfers = { .command = command, .verb = "remove", .done = "removed" },
+        .uris = core_arena_alloc(&command->arena, 2 * command->uri_count * sizeof(char *)),
+    };
+    enum rc_code code;
+
+    if (arguments->version_id)
+        return remove_version(command, err);
+    if ((arguments->include.len > 0 || arguments->exclude.len > 0) && !arguments->recursive)
+        return rc_fail(err, RC_INVALID,
+                       "'--include' and '--exclude' choose among what lies below a folder; give "
+                       "--recursive");
+    if (core_storage_transfers_open(&removal.transfers, err))
+        return err->code;
+    for (size_t i = 0; i < command->uri_count; i++)
+        if (add_word(&removal, command->uris[i], err))
+            return err->code;
+    code = core_storage_transfer_list(&removal.transfers, next_item, &removal, err);
+    end_folder(&removal);
+    return core_storage_transfers_end(&removal.transfers, code, err);
+}
+
+static int run_rm(const struct core_arguments *arguments)
+{
+    return core_storage_command_run(arguments, /* changes = */ true, remove_all);
+}
+
+const struct core_command core_command_storage_rm = {
+    .name = "storage rm",
+    .operands = "PLACE...",
+    .summary = "Removes objects.",
+    .details =
+        "With --recursive NAME is the object NAME and all that lies below NAME/. All words are "
+        "looked at before anything goes: what is not there, a folder without --recursive, and a "
+        "whole bucket or file:/// without --force end the command. Local folders stay, empty. Of "
+        "an object with versions the current one goes, and the others stay. Patterns and --json "
+        "are those of 'storage cp'.",
+    .flags = CORE_FLAGS_STORAGE | CORE_FLAG_RECURSIVE | CORE_FLAG_REMOVE_ALL | CORE_FLAG_INCLUDE |
+             CORE_FLAG_EXCLUDE | CORE_FLAG_VERSION_ID | CORE_FLAG_DRY_RUN | CORE_FLAG_WIDTH |
+             CORE_FLAG_KEEP_GOING | CORE_FLAG_JSON,
+    .min_words = 1,
+    .max_words = SIZE_MAX,
+    .run = run_rm,
+};
+
+/* ---- sweep ----------------------------------------------------------------------------------- */
+
+static enum rc_code sweep_all(struct core_storage_command *command, struct rc_error *err)
+{
+    const char *older = command->arguments->older;
+    int64_t older_ms = DEFAULT_OLDER_MS, before_unix_ms, swept = 0;
+
+    if (older && !rc_parse_duration(older, &older_ms))
+        return rc_fail(err, RC_INVALID, "'--older %s': a duration is written as 30m, 12h, 1d, ...",
+                       older);
+    before_unix_ms = core_clock_real_unix_ms() - older_ms;
+    for (size_t i = 0; i < command->uri_count; i++) {
+        int64_t here = 0;
+        enum rc_code code =
+            core_storage_sweep(command->storage, command->uris[i], before_unix_ms, &here, err);
+
+        swept += here;
+        if (code)
+            return rc_context(err, "sweep '%s'", command->uris[i]);
+    }
+    if (command->arguments->json)
+        rc_buf_addf(&command->out, "{\"swept\":%lld}\n", (long long)swept);
+    else if (command->log_level >= RC_LOG_INFO)
+        rc_buf_addf(&command->out, "gave up %lld unfinished upload%s\n", (long long)swept,
+                    swept == 1 ? "" : "s");
+    return RC_OK;
+}
+
+static int run_sweep(const struct core_arguments *arguments)
+{
+    return core_storage_command_run(arguments, /* changes = */ true, sweep_all);
+}
+
+const struct core_command core_command_storage_sweep = {
+    .name = "storage sweep",
+    .operands = "PLACE...",
+    .summary = "Gives up uploads that were begun and never finished, whose parts cost space.",
+    .details = "PLACE is a bucket or the begin of names in it. An upload that goes on is hit too, "
+               "if it was begun longer ago than --older. --json writes {swept}.",
+    .flags = CORE_FLAGS_STORAGE | CORE_FLAG_OLDER | CORE_FLAG_JSON,
+    .min_words = 1,
+    .max_words = SIZE_MAX,
+    .run = run_sweep,
+};

@@ -1,0 +1,50 @@
+/*
+ * The mover at the command line: flags to requests, what is told on the way, and the result.
+ */
+#ifndef CORE_CLI_STORAGE_TRANSFER_H
+#define CORE_CLI_STORAGE_TRANSFER_H
+
+#include <cli/storage.h>
+#include <storage/transfer.h>
+
+/* Any number of transfers with one result. */
+struct core_storage_transfers {
+    struct core_storage_command *command;
+    const char *verb, *done; /* of what becomes of a source: "copy" and "copied" */
+    unsigned flags;          /* enum rc_transfer_flag */
+    enum rc_transfer_when when;
+    struct rc_attributes attributes; /* as the flags say, if 'has_attributes' */
+    bool has_attributes;
+    int64_t width, bytes_per_s;
+
+    int64_t began_mono_ms;
+    struct rc_transferred total; /* of those that have ended */
+    struct rc_error said;        /* the first failure that was told */
+};
+
+/* 'command' and what is to be done are set already. RC_INVALID: a flag makes no sense. */
+RC_MUST_CHECK enum rc_code core_storage_transfers_open(struct core_storage_transfers *transfers,
+                                                       struct rc_error *err);
+/* All below a folder that is wanted; both end with a slash. 'target' NULL: it is removed. */
+RC_MUST_CHECK enum rc_code core_storage_transfer_tree(struct core_storage_transfers *transfers,
+                                                      const char *source, const char *target,
+                                                      struct rc_error *err);
+/* Items as of struct rc_transfer. */
+typedef enum rc_code core_storage_next_fn(void *context, struct rc_transfer_item *item, bool *more,
+                                          struct rc_error *err);
+RC_MUST_CHECK enum rc_code core_storage_transfer_list(struct core_storage_transfers *transfers,
+                                                      core_storage_next_fn *next, void *context,
+                                                      struct rc_error *err);
+/*
+ * Writes the result, of success or failure ('code' and 'err'), and returns what the command ends
+ * with.
+ */
+RC_MUST_CHECK enum rc_code core_storage_transfers_end(struct core_storage_transfers *transfers,
+                                                      enum rc_code code, struct rc_error *err);
+
+/* What these flags say of objects that are written. */
+RC_MUST_CHECK enum rc_code core_storage_read_attributes(struct core_storage_command *command,
+                                                        struct rc_attributes *out,
+                                                        struct rc_error *err);
+
+#endif
