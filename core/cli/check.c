@@ -16,6 +16,22 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+/* What a server gives at each run is not asked for here: a check needs no network. */
+static void add_unread(const struct core_config *config, struct rc_buf *out)
+{
+    size_t count = 0;
+
+    for (size_t i = 0; i < config->job_count; i++)
+        count += config->jobs[i].config_url != NULL;
+    for (size_t i = 0; i < config->plugin_count; i++)
+        count += config->plugins[i].config_url != NULL;
+    if (count > 0)
+        rc_buf_addf(out,
+                    "not looked at: what stands at %zu config_url%s, fetched and checked at each "
+                    "run\n",
+                    count, count == 1 ? "" : "s");
+}
+
 /* The whole check, from reading the configuration to saying what was found. */
 static int check_and_report(const char *path, char *current)
 {
@@ -27,10 +43,12 @@ static int check_and_report(const char *path, char *current)
 
     core_api_check(config, &problems);
     status = core_cli_report(&problems);
-    if (status == CORE_EXIT_OK)
+    if (status == CORE_EXIT_OK) {
         rc_buf_addf(&out, "%s: no mistakes in %zu file%s, %zu plugin%s and %zu job%s\n", path,
                     config->file_count, config->file_count == 1 ? "" : "s", plugins,
                     plugins == 1 ? "" : "s", config->job_count, config->job_count == 1 ? "" : "s");
+        add_unread(config, &out);
+    }
     core_config_free(config);
     return core_cli_print(&out, status);
 }

@@ -151,6 +151,7 @@ def test_check_asks_no_server(world, server):
     config(world, config_url=server.url("/c"), config={"flag": True, "count": 0})
     result = world.run("check")
     assert result.status == 0, result.stderr
+    assert "not looked at: what stands at 1 config_url, fetched" in result.stdout
     assert server.requests == []
     server.answers = {"/c": (200, "needed: x")}
     result = world.run("run", "j")

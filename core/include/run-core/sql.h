@@ -24,7 +24,10 @@ struct rc_sql_column {
     const char *type; /* varchar, bigint, integer, double, boolean, date, timestamp, decimal(p,s) */
 };
 
-/* An external table: the files below some locations, read where they lie. */
+/*
+ * An external table: the files below some locations, read where they lie, or as copies where the
+ * engine cannot reach them.
+ */
 struct rc_sql_table {
     const char *name;             /* one identifier; an older table of that name is replaced */
     const char *const *locations; /* URIs that end with '/', or of single objects */
