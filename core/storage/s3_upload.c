@@ -306,38 +306,55 @@ static void note_source(struct core_s3_upload *upload, const struct core_place_i
     (void)pthread_mutex_unlock(&upload->mutex);
 }
 
-/* Some servers copy parts without a look at the condition; so the source is looked at again. */
-static enum rc_code check_source(const struct core_s3_upload *upload, struct rc_error *err)
+/* RC_CONFLICT unless the source of copied parts is as it was. */
+static enum rc_code look_at_source(const struct core_s3_upload *upload, struct rc_error *err)
 {
     struct rc_stat stat;
-    bool honours;
 
-    if (!upload->source.uri)
-        return RC_OK;
-    if (core_s3_honours(&upload->source.at, &honours, err) ||
-        (!honours && core_s3_stat(&upload->source.at, &stat, NULL, err)))
+    if (core_s3_stat(&upload->source.at, &stat, NULL, err))
         return err->code;
-    if (honours || rc_str_eq(stat.etag, upload->source_if_match))
+    if (rc_str_eq(stat.etag, upload->source_if_match))
         return RC_OK;
     return rc_fail(err, RC_CONFLICT,
                    "copy '%s': it was replaced meanwhile: its entity tag is '%s', not '%s'",
                    upload->source.uri, stat.etag, upload->source_if_match);
 }
 
-enum rc_code core_s3_upload_copy(struct core_s3_upload *upload, int number,
-                                 const struct core_place_in_store *source,
-                                 const char *source_if_match, int64_t offset_bytes,
-                                 int64_t len_bytes, struct rc_error *err)
+/* For servers that copy parts without a look at the condition. */
+static enum rc_code check_source(const struct core_s3_upload *upload, struct rc_error *err)
+{
+    bool honours;
+
+    if (!upload->source.uri)
+        return RC_OK;
+    if (core_s3_honours(&upload->source.at, &honours, err))
+        return err->code;
+    return honours ? RC_OK : look_at_source(upload, err);
+}
+
+/*
+ * Whether a server has refused a condition that holds. Swift compares with an entity tag that it
+ * shows nobody, where the source has parts; then the look at the source in the end has to do.
+ */
+static bool is_condition_misread(const struct core_s3_upload *upload)
+{
+    struct rc_error ignored = RC_ERROR_INIT;
+    bool honours;
+
+    return upload->source.uri && !core_s3_honours(&upload->source.at, &honours, &ignored) &&
+           !honours && !look_at_source(upload, &ignored);
+}
+
+static enum rc_code copy_once(struct core_s3_upload *upload, int number,
+                              const struct core_place_in_store *source, const char *if_match,
+                              const char *range, struct part *part, struct rc_error *err)
 {
     CORE_S3_REQUEST_AUTO(request, &upload->place.at, "copy to", "PUT");
     CORE_S3_ANSWER_AUTO(answer);
-    RC_STR_AUTO range = rc_strf("bytes=%lld-%lld", (long long)offset_bytes,
-                                (long long)(offset_bytes + len_bytes - 1));
     struct rc_stat stat = { .size_bytes = 0 };
     const struct core_xml_events events = { .end = on_copied, .context = &stat };
-    struct part part = { .len_bytes = len_bytes };
 
-    core_s3_add_source(&request, source, source_if_match);
+    core_s3_add_source(&request, source, if_match);
     core_s3_add_header(&request, "x-amz-copy-source-range", range);
     request.answers_xml = true;
     request.idle_ms = CORE_S3_SLOW_MS;
@@ -346,10 +363,26 @@ enum rc_code core_s3_upload_copy(struct core_s3_upload *upload, int number,
         return rc_context(err, "from '%s'", source->uri);
     if (core_xml_read(answer.body.data, answer.body.len, &events, err))
         return rc_context(err, "copy to '%s'", upload->place.uri);
+    memcpy(part->etag, stat.etag, sizeof(part->etag));
+    return check_part(upload, number, &answer, part, err);
+}
+
+enum rc_code core_s3_upload_copy(struct core_s3_upload *upload, int number,
+                                 const struct core_place_in_store *source,
+                                 const char *source_if_match, int64_t offset_bytes,
+                                 int64_t len_bytes, struct rc_error *err)
+{
+    RC_STR_AUTO range = rc_strf("bytes=%lld-%lld", (long long)offset_bytes,
+                                (long long)(offset_bytes + len_bytes - 1));
+    struct part part = { .len_bytes = len_bytes };
+    enum rc_code code;
+
     if (source_if_match)
         note_source(upload, source, source_if_match);
-    memcpy(part.etag, stat.etag, sizeof(part.etag));
-    if (check_part(upload, number, &answer, &part, err))
+    code = copy_once(upload, number, source, source_if_match, range, &part, err);
+    if (code == RC_CONFLICT && source_if_match && is_condition_misread(upload))
+        code = copy_once(upload, number, source, NULL, range, &part, err);
+    if (code)
         return err->code;
     store_part(upload, number, &part);
     return RC_OK;

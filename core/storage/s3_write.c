@@ -201,7 +201,9 @@ static enum rc_code send_data(struct s3_writer *writer, struct rc_error *err)
     *part = (struct sent_part){ writer, ++writer->number, writer->data, writer->len };
     writer->sent_bytes += (int64_t)writer->len;
     writer->data = NULL;
+    (void)pthread_mutex_lock(&writer->mutex);
     writer->running++;
+    (void)pthread_mutex_unlock(&writer->mutex);
     (void)pthread_attr_init(&attributes);
     (void)pthread_attr_setdetachstate(&attributes, PTHREAD_CREATE_DETACHED);
     failure = pthread_create(&thread, &attributes, send_in_background, part);
