@@ -16,6 +16,9 @@
 
 enum { ATTEMPTS = 4, FOLDER_MODE = 0700 };
 
+/* Where there is no limit: copies are kept that nobody needs while all have no more than this. */
+#define KEPT_BYTES (INT64_C(1) << 30)
+
 /* ---- the directory ------------------------------------------------------------------------ */
 
 enum rc_code core_staging_new(const struct core_staging_settings *settings,
@@ -294,11 +297,64 @@ static const struct staged_file *find_equal(const struct core_staging *staging,
         if (staged != except && staged->count > 0 && rc_str_starts(uri, staged->location))
             file = bsearch(uri + strlen(staged->location), staged->files, staged->count,
                            sizeof(*staged->files), compare_names);
-        if (file && file->size_bytes == wanted->size_bytes && wanted->etag[0] &&
+        if (file && file->is_here && file->size_bytes == wanted->size_bytes && wanted->etag[0] &&
             strcmp(file->etag, wanted->etag) == 0)
             return file;
     }
     return NULL;
+}
+
+static void take_out(struct core_staging *staging, struct core_staged *staged)
+{
+    struct core_staged **at = &staging->staged;
+
+    while (*at != staged)
+        at = &(*at)->next;
+    *at = staged->next;
+}
+
+static void put_first(struct core_staging *staging, struct core_staged *staged)
+{
+    staged->next = staging->staged;
+    staging->staged = staged;
+}
+
+/* Removes the copies, of which others may still be further names. */
+static void drop(struct core_staging *staging, struct core_staged *staged)
+{
+    take_out(staging, staged);
+    for (size_t i = 0; i < staged->count; i++) {
+        const struct staged_file *file = &staged->files[i];
+        RC_STR_AUTO uri = rc_strf("%s%s", staged->location, file->name);
+
+        if (file->is_here && !find_equal(staging, NULL, uri, file))
+            staging->used_bytes -= file->size_bytes;
+    }
+    core_staging_discard(staging, staged->root);
+    staged_free(staged);
+}
+
+/* What was released longest ago goes first. False: nothing is left that could go. */
+static bool drop_unused(struct core_staging *staging)
+{
+    struct core_staged *found = NULL;
+
+    for (struct core_staged *staged = staging->staged; staged; staged = staged->next)
+        if (staged->unused)
+            found = staged;
+    if (found)
+        drop(staging, found);
+    return found != NULL;
+}
+
+/* An older state of a location is of no use once there is a newer one. */
+static void drop_older(struct core_staging *staging, const struct core_staged *newer)
+{
+    for (struct core_staged *staged = staging->staged, *next; staged; staged = next) {
+        next = staged->next;
+        if (staged->unused && rc_str_eq(staged->location, newer->location))
+            drop(staging, staged);
+    }
 }
 
 static enum rc_code link_file(const char *from, const char *to, struct rc_error *err)
@@ -333,29 +389,41 @@ static enum rc_code link_equals(struct core_staging *staging, struct core_staged
 
 /* ---- fetching ------------------------------------------------------------------------------- */
 
-static enum rc_code check_room(const struct core_staging *staging, const char *location,
-                               int64_t missing_bytes, struct rc_error *err)
+static bool has_room(const struct core_staging *staging, int64_t missing_bytes)
+{
+    return staging->limit_bytes <= 0 || missing_bytes <= staging->limit_bytes - staging->used_bytes;
+}
+
+static int64_t free_bytes_of(const struct core_staging *staging)
+{
+    struct statvfs disk;
+
+    if (statvfs(staging->dir, &disk) != 0)
+        return INT64_MAX; /* then it is found when it is written */
+    return (int64_t)disk.f_bavail * (int64_t)disk.f_frsize;
+}
+
+static enum rc_code make_room(struct core_staging *staging, const char *location,
+                              int64_t missing_bytes, struct rc_error *err)
 {
     char needed[RC_AMOUNT_TEXT], limit[RC_AMOUNT_TEXT], used[RC_AMOUNT_TEXT];
-    struct statvfs disk;
-    int64_t free_bytes;
 
+    while (!has_room(staging, missing_bytes) || missing_bytes > free_bytes_of(staging))
+        if (!drop_unused(staging))
+            break;
     rc_format_size(missing_bytes, needed);
-    if (staging->limit_bytes > 0 && missing_bytes > staging->limit_bytes - staging->used_bytes)
+    if (!has_room(staging, missing_bytes))
         return rc_fail(err, RC_TOO_LARGE,
                        "to read '%s', %s have to be copied to this machine; %s of %s are in use "
                        "for such copies: raise %s, or read less at a time",
                        location, needed, rc_format_size(staging->used_bytes, used),
                        rc_format_size(staging->limit_bytes, limit), staging->limit_name);
-    if (statvfs(staging->dir, &disk) != 0)
-        return RC_OK; /* then it is found when it is written */
-    free_bytes = (int64_t)disk.f_bavail * (int64_t)disk.f_frsize;
-    if (missing_bytes <= free_bytes)
+    if (missing_bytes <= free_bytes_of(staging))
         return RC_OK;
     return rc_fail(err, RC_TOO_LARGE,
                    "to read '%s', %s have to be copied to this machine; the disk of '%s' has only "
                    "%s left: set staging_dir of the engine to a place with more room",
-                   location, needed, staging->dir, rc_format_size(free_bytes, limit));
+                   location, needed, staging->dir, rc_format_size(free_bytes_of(staging), limit));
 }
 
 struct fetching {
@@ -393,15 +461,18 @@ static enum rc_code fetch_once(struct core_staging *staging, struct core_staged 
 
     *changed = false;
     if (look(staging, staged, wants, err) || link_equals(staging, staged, &missing_bytes, err) ||
-        check_room(staging, staged->location, missing_bytes, err))
+        make_room(staging, staged->location, missing_bytes, err))
         return err->code;
     if (missing_bytes == 0 && staged->count == 0)
         return RC_OK;
     code = core_staging_transfer(staging, missing_bytes, next_missing, &fetching, err);
     *changed = code == RC_CONFLICT || code == RC_NOT_FOUND;
-    if (code == RC_OK)
-        staging->used_bytes += missing_bytes;
-    return code;
+    if (code)
+        return code;
+    staging->used_bytes += missing_bytes;
+    for (size_t i = 0; i < staged->count; i++)
+        staged->files[i].is_here = true;
+    return RC_OK;
 }
 
 enum rc_code core_staging_fetch(struct core_staging *staging, const char *location,
@@ -418,15 +489,14 @@ enum rc_code core_staging_fetch(struct core_staging *staging, const char *locati
 
         staged->location = rc_strdup(location);
         staged->root = rc_strf("%s/%u", staging->dir, ++staging->numbers);
+        put_first(staging, staged);
         code = fetch_once(staging, staged, wants, &changed, err);
         if (code == RC_OK) {
-            staged->next = staging->staged;
-            staging->staged = staged;
+            drop_older(staging, staged);
             *out = staged;
             return RC_OK;
         }
-        core_staging_discard(staging, staged->root);
-        staged_free(staged);
+        drop(staging, staged);
     }
     return rc_context(err, "copy '%s' to this machine", location);
 }
@@ -438,21 +508,14 @@ const char *core_staged_path(const struct core_staged *staged, size_t index)
 
 void core_staged_release(struct core_staging *staging, struct core_staged *staged)
 {
-    struct core_staged **at = &staging->staged;
-
     if (!staged)
         return;
-    while (*at != staged)
-        at = &(*at)->next;
-    *at = staged->next;
-    for (size_t i = 0; i < staged->count; i++) {
-        RC_STR_AUTO uri = rc_strf("%s%s", staged->location, staged->files[i].name);
-
-        if (!find_equal(staging, NULL, uri, &staged->files[i]))
-            staging->used_bytes -= staged->files[i].size_bytes;
-    }
-    core_staging_discard(staging, staged->root);
-    staged_free(staged);
+    take_out(staging, staged);
+    put_first(staging, staged);
+    staged->unused = true;
+    while (staging->limit_bytes <= 0 && staging->used_bytes > KEPT_BYTES)
+        if (!drop_unused(staging))
+            break;
 }
 
 /* ---- messages ------------------------------------------------------------------------------- */

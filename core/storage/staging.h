@@ -17,7 +17,7 @@ struct core_staged;
 struct core_staging_settings {
     struct core_storage *storage;
     const char *parent;     /* a directory, which is made if it is missing */
-    int64_t limit_bytes;    /* of fetched copies; 0: no limit */
+    int64_t limit_bytes;    /* of fetched copies; 0: none, but little is kept that is not needed */
     const char *limit_name; /* what a user has to raise: "staging_limit of the engine 'lake'" */
     /* Optional: how far a fetch or publication is, 0 to 1. */
     void (*on_progress)(void *context, double fraction);
@@ -46,7 +46,10 @@ RC_MUST_CHECK enum rc_code core_staging_fetch(struct core_staging *staging, cons
                                               struct core_staged **out, struct rc_error *err);
 /* The paths of its files, in the order of their names; NULL behind the last. */
 const char *core_staged_path(const struct core_staged *staged, size_t index);
-/* Removes it; may be NULL. */
+/*
+ * It is not needed any more. Its copies stay until their room is, for a later fetch of the same; may
+ * be NULL.
+ */
 void core_staged_release(struct core_staging *staging, struct core_staged *staged);
 
 /* Appends 'text', with the URIs of objects in place of the paths of their copies. */

@@ -16,12 +16,13 @@ struct staged_file {
     char *path;
     int64_t size_bytes;
     char etag[RC_ETAG_TEXT];
-    bool is_here; /* as a further name of an equal file */
+    bool is_here;
 };
 
 struct core_staged {
     struct core_staged *next;
     char *location;
+    bool unused;               /* released: kept for as long as there is room */
     char *root;                /* DIR/NUMBER; below it SCHEME/BUCKET/KEY */
     struct staged_file *files; /* sorted by their names */
     size_t count;
@@ -37,7 +38,7 @@ struct core_staging {
     int lock;
     unsigned numbers; /* given to folders */
     int64_t used_bytes;
-    struct core_staged *staged;
+    struct core_staged *staged; /* what was fetched or released last is first */
 };
 
 /* A directory below 'parent', with the descriptor that holds its lock. */

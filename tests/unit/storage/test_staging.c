@@ -17,6 +17,7 @@
 #include <dirent.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 struct fixture {
@@ -223,6 +224,41 @@ static void the_budget_counts_each_object_once(void **state)
     core_staged_release(f->staging, fetch(f, "s3://b/y/", NULL));
 }
 
+static bool is_same_file(const char *a, const char *b)
+{
+    struct stat one, other;
+
+    return stat(a, &one) == 0 && stat(b, &other) == 0 && one.st_ino == other.st_ino;
+}
+
+static void copies_are_kept_while_there_is_room(void **state)
+{
+    struct fixture *f = *state;
+    struct core_staged *staged;
+
+    open_staging(f, 10);
+    put(f, "s3://b/x/1", "12345");
+    put(f, "s3://b/y/1", "1234");
+    put(f, "s3://b/z/1", "12");
+    RC_STR_AUTO x = rc_strf("%s", core_staged_path(staged = fetch(f, "s3://b/x/", NULL), 0));
+    core_staged_release(f->staging, staged);
+    RC_STR_AUTO y = rc_strf("%s", core_staged_path(staged = fetch(f, "s3://b/y/", NULL), 0));
+    core_staged_release(f->staging, staged);
+    assert_int_equal(access(x, F_OK), 0);
+
+    /* The same again is another name of what was kept, whose own name is not needed then. */
+    RC_STR_AUTO kept = rc_strf("%s/kept", f->folder);
+    assert_int_equal(link(x, kept), 0);
+    staged = fetch(f, "s3://b/x/1", NULL);
+    assert_true(is_same_file(core_staged_path(staged, 0), kept));
+    core_staged_release(f->staging, staged);
+
+    /* Room is made by what was released longest ago. */
+    core_staged_release(f->staging, fetch(f, "s3://b/z/", NULL));
+    assert_int_equal(access(core_staged_path(fetch(f, "s3://b/x/1", NULL), 0), F_OK), 0);
+    assert_int_equal(access(y, F_OK), -1);
+}
+
 static void what_cannot_be_a_file_is_said(void **state)
 {
     struct fixture *f = *state;
@@ -396,11 +432,17 @@ static void a_single_object_is_replaced(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        TEST(a_folder_is_fetched),           TEST(a_single_object_is_fetched),
-        TEST(copies_stay_as_they_were),      TEST(the_budget_counts_each_object_once),
-        TEST(what_cannot_be_a_file_is_said), TEST(nothing_remains),
-        TEST(what_was_left_is_removed),      TEST(messages_name_objects),
-        TEST(a_folder_is_replaced),          TEST(a_failure_leaves_the_old_set),
+        TEST(a_folder_is_fetched),
+        TEST(a_single_object_is_fetched),
+        TEST(copies_stay_as_they_were),
+        TEST(the_budget_counts_each_object_once),
+        TEST(copies_are_kept_while_there_is_room),
+        TEST(what_cannot_be_a_file_is_said),
+        TEST(nothing_remains),
+        TEST(what_was_left_is_removed),
+        TEST(messages_name_objects),
+        TEST(a_folder_is_replaced),
+        TEST(a_failure_leaves_the_old_set),
         TEST(a_single_object_is_replaced),
     };
 
