@@ -63,8 +63,8 @@ static enum rc_code ask(struct gcs_listing *listing, struct rc_error *err)
     core_gcs_add_query(&request, "maxResults", "1000");
     core_gcs_add_query(&request, "projection", "noAcl");
     core_gcs_add_query(&request, "fields",
-                       "nextPageToken,prefixes,items(name,size,updated,generation,storageClass,"
-                       "crc32c,md5Hash,timeDeleted)");
+                       "nextPageToken,prefixes,"
+                       "items(name,size,updated,generation,storageClass,timeDeleted)");
     if (listing->prefix_len > 0)
         core_gcs_add_query(&request, "prefix", listing->prefix);
     if (listing->shallow)

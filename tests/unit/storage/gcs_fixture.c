@@ -79,6 +79,7 @@ static void call(const char *method, const char *path, const char *body,
                  struct core_http_answer *answer)
 {
     RC_STR_AUTO url = rc_strf("%s%s", need("RUN_CORE_TEST_GCS_ENDPOINT"), path);
+    const struct core_http_header json = { "Content-Type", "application/json" };
     struct rc_error err = RC_ERROR_INIT;
 
     expect_ok(core_http_call(
@@ -86,6 +87,8 @@ static void call(const char *method, const char *path, const char *body,
             .name = "the stand-in's control",
             .method = method,
             .url = url,
+            .headers = &json,
+            .header_count = body ? 1 : 0,
             .body = body,
             .body_len = body ? strlen(body) : 0,
         },
@@ -94,13 +97,18 @@ static void call(const char *method, const char *path, const char *body,
         fail_msg("%s %s: %s", method, path, answer->body.data);
 }
 
-void gcs_control(const char *json)
+void gcs_post(const char *path, const char *json)
 {
     struct core_http_answer answer;
 
     core_http_answer_init(&answer, 1 << 20);
-    call("POST", "/_control", json, &answer);
+    call("POST", path, json, &answer);
     core_http_answer_clear(&answer);
+}
+
+void gcs_control(const char *json)
+{
+    gcs_post("/_control", json);
 }
 
 size_t gcs_calls(const char *method, const char *part)
@@ -118,6 +126,20 @@ size_t gcs_calls(const char *method, const char *part)
         target = rc_strndup(at, strcspn(at, "\""));
         count += strstr(target, part) != NULL;
     }
+    core_http_answer_clear(&answer);
+    return count;
+}
+
+size_t gcs_headers(const char *name, const char *value)
+{
+    RC_STR_AUTO wanted = rc_strf("\"%s\":\"%s\"", name, value);
+    struct core_http_answer answer;
+    size_t count = 0;
+
+    core_http_answer_init(&answer, 64 << 20);
+    call("GET", "/_calls", NULL, &answer);
+    for (const char *at = answer.body.data; (at = strstr(at, wanted)) != NULL; at++)
+        count++;
     core_http_answer_clear(&answer);
     return count;
 }

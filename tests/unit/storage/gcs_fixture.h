@@ -24,8 +24,12 @@ void gcs_world_close(struct gcs_world *world);
 
 /* Sends JSON to the stand-in's control: rules and settings; see support/gcs.py. */
 void gcs_control(const char *json);
+/* Sends JSON to a path of the stand-in, as who needs no token. */
+void gcs_post(const char *path, const char *json);
 /* How often the stand-in was called with 'method' and a target that has 'part' in it. */
 size_t gcs_calls(const char *method, const char *part);
+/* How many of its calls had this header with that value. */
+size_t gcs_headers(const char *name, const char *value);
 
 /* "gs://BUCKET/name". Freed by the caller. */
 char *gcs_uri(const char *name);

@@ -101,7 +101,6 @@ static void keeps_attributes(void **state)
     };
     struct core_place_in_store place = gcs_place(&world, "attributed");
     CORE_OBJECT_DETAIL_AUTO(detail);
-    CORE_OBJECT_DETAIL_AUTO(copied);
     struct rc_error err = RC_ERROR_INIT;
     struct rc_stat written, stat;
 
@@ -129,6 +128,185 @@ static void says_that_there_are_no_tags(void **state)
     assert_int_equal(core_storage_gcs.create(&place, &options, &writer, &err), RC_UNSUPPORTED);
     assert_non_null(strstr(err.cause, "no tags"));
     assert_int_equal(core_storage_gcs.put(&place, "", 0, &options, NULL, &err), RC_UNSUPPORTED);
+}
+
+/* ---- settings -------------------------------------------------------------------------------- */
+
+/* Every operation once. */
+static void do_all(struct core_storage *storage)
+{
+    RC_STR_AUTO one = gcs_uri("all/one");
+    RC_STR_AUTO two = gcs_uri("all/two");
+    RC_STR_AUTO prefix = gcs_uri("all/");
+    RC_BUF_AUTO(body, 100);
+    struct rc_error err = RC_ERROR_INIT;
+    const struct rc_object *object;
+    struct rc_listing *listing;
+    struct rc_stat stat;
+
+    expect_ok(core_storage_put(storage, one, "text", 4, NULL, &err));
+    expect_ok(core_storage_stat(storage, one, &stat, &err));
+    expect_ok(core_storage_put(storage, one, "more", 4, stat.etag, &err));
+    expect_ok(core_storage_copy(storage, one, two, &err));
+    expect_ok(core_storage_get(storage, two, &body, &err));
+    assert_string_equal(body.data, "more");
+    expect_ok(core_storage_list(storage, prefix, NULL, &listing, &err));
+    expect_ok(core_listing_next(listing, &object, &err));
+    assert_non_null(object);
+    core_listing_close(listing);
+    expect_ok(core_storage_remove(storage, (const char *const[]){ one, two }, 2, &err));
+    expect_ok(core_storage_remove(storage, (const char *const[]){ one }, 1, &err));
+}
+
+static void bills_a_project(void **state)
+{
+    const struct core_store_settings billed = { .user_project = "bill-me" };
+
+    (void)state;
+    gcs_world_close(&world);
+    gcs_world_open(&world, &billed);
+    gcs_control("{\"clear\": true}");
+    do_all(world.storage);
+    /* All but those to a session, whose URL is the server's, and to where tokens come from. */
+    assert_int_equal(gcs_calls("GET", "userProject=bill-me"), gcs_calls("GET", "/storage/v1/"));
+    assert_int_equal(gcs_calls("DELETE", "userProject=bill-me"), 1);
+    assert_int_equal(gcs_calls("POST", "/upload/"), 2);
+    assert_int_equal(gcs_calls("POST", "userProject=bill-me"), 3);
+}
+
+static void encrypts_with_given_keys(void **state)
+{
+    const struct core_store_settings own = {
+        .sse = CORE_SSE_CUSTOMER,
+        .sse_customer_key = "MDEyMzQ1Njc4OTAxMjM0NTY3ODkwMTIzNDU2Nzg5MDE=",
+    };
+    const struct core_store_settings wrong = { .sse_customer_key = "dG9vIHNob3J0" };
+    const struct core_store_settings managed = {
+        .sse = CORE_SSE_KMS,
+        .sse_kms_key = "projects/p/locations/l/keyRings/r/cryptoKeys/k",
+    };
+    RC_STR_AUTO where = gcs_uri("short");
+    struct rc_error err = RC_ERROR_INIT;
+    struct rc_stat stat;
+
+    (void)state;
+    gcs_world_close(&world);
+    gcs_world_open(&world, &own);
+    gcs_control("{\"clear\": true}");
+    do_all(world.storage);
+    /* Two puts (one in a session, of two requests), a look, a read, a copy with its two keys. */
+    assert_int_equal(
+        gcs_headers("x-goog-encryption-key-sha256", "hhAJ7E1Zn6sfQKvHbm+JiAz/WDPHnFSMmfkEXxkc2Qs="),
+        6);
+    assert_int_equal(gcs_headers("x-goog-copy-source-encryption-algorithm", "AES256"), 1);
+
+    gcs_world_close(&world);
+    gcs_world_open(&world, &wrong);
+    assert_int_equal(core_storage_stat(world.storage, where, &stat, &err), RC_INVALID);
+    assert_non_null(strstr(err.cause, "not base64 of 32 bytes"));
+
+    gcs_world_close(&world);
+    gcs_world_open(&world, &managed);
+    gcs_control("{\"clear\": true}");
+    do_all(world.storage);
+    assert_int_equal(gcs_calls("POST", "&kmsKeyName=projects%2Fp%2F"), 2);
+    assert_int_equal(gcs_calls("POST", "destinationKmsKeyName=projects%2Fp%2F"), 1);
+}
+
+static void finds_an_emulator(void **state)
+{
+    struct core_remote *remote = core_remote_new(&world.settings, NULL, NULL);
+    struct core_storage *storage = core_storage_new(NULL, 0, remote, NULL);
+    const char *host = strstr(world.endpoint, "://") + 3;
+
+    (void)state;
+    (void)setenv("STORAGE_EMULATOR_HOST", host, 1);
+    gcs_control("{\"settings\": {\"check_auth\": false}}");
+    do_all(storage); /* without credentials, which nobody has given */
+    gcs_control("{\"settings\": {\"check_auth\": true}}");
+    (void)unsetenv("STORAGE_EMULATOR_HOST");
+    core_storage_free(storage);
+    core_remote_free(remote);
+}
+
+static void reaches_nothing_where_only_this_machine_is_reached(void **state)
+{
+    struct core_storage *storage = core_storage_new(NULL, 0, NULL, NULL);
+    struct rc_error err = RC_ERROR_INIT;
+    struct rc_stat stat;
+
+    (void)state;
+    assert_int_equal(core_storage_stat(storage, "gs://a/b", &stat, &err), RC_UNSUPPORTED);
+    core_storage_free(storage);
+}
+
+/* ---- versions -------------------------------------------------------------------------------- */
+
+static void lists_versions_newest_first(void **state)
+{
+    static const char *const names[] = { "a", "b", "a", "c", "a", "c" };
+    const struct core_list_options options = { .versions = true };
+    struct core_place_in_store place = gcs_place(&world, "");
+    struct rc_put_options plain = { .size_bytes = -1 };
+    struct rc_error err = RC_ERROR_INIT;
+    char etags[6][RC_ETAG_TEXT];
+
+    (void)state;
+    gcs_control("{\"settings\": {\"check_auth\": false}}");
+    gcs_post("/storage/v1/b?project=p",
+             "{\"name\": \"versioned\", \"versioning\": {\"enabled\": true}}");
+    place.bucket = "versioned";
+    for (size_t i = 0; i < 6; i++) {
+        struct rc_stat written;
+
+        place.key = names[i];
+        expect_ok(core_storage_gcs.put(&place, names[i], 1, &plain, &written, &err));
+        memcpy(etags[i], written.etag, sizeof(etags[i]));
+    }
+    place.key = "b";
+    expect_ok(core_storage_gcs.remove(&place, 1, NULL, &err)); /* its version stays */
+
+    for (int page = 1; page <= 7; page++) {
+        RC_STR_AUTO limit = rc_strf("{\"settings\": {\"page_limit\": %d}}", page);
+        static const size_t order[] = { 4, 2, 0, 1, 5, 3 };
+        const struct core_listed *listed;
+        struct rc_listing *listing;
+
+        gcs_control(limit);
+        place.key = "";
+        expect_ok(core_storage_gcs.list(&place, &options, &listing, &err));
+        for (size_t i = 0; i < 6; i++) {
+            expect_ok(listing->ops->next(listing, &listed, &err));
+            assert_non_null(listed);
+            assert_string_equal(listed->object.name, names[order[i]]);
+            assert_string_equal(listed->version, etags[order[i]]);
+            assert_string_equal(listed->object.stat.etag, etags[order[i]]);
+            assert_int_equal(listed->is_latest, i == 0 || i == 4);
+            assert_string_equal(listed->storage_class, "STANDARD");
+            assert_false(listed->is_delete_marker);
+        }
+        expect_ok(listing->ops->next(listing, &listed, &err));
+        assert_null(listed);
+        listing->ops->close(listing);
+    }
+    gcs_control("{\"settings\": {\"page_limit\": 1000}}");
+
+    /* Each can be looked at, copied and removed by itself. */
+    struct core_place_in_store target = gcs_place(&world, "restored");
+    const struct core_copy_options copy = { .size_bytes = -1 };
+    struct rc_stat stat;
+    place.key = "b";
+    assert_int_equal(core_storage_gcs.stat(&place, &stat, NULL, &err), RC_NOT_FOUND);
+    place.version = etags[1];
+    expect_ok(core_storage_gcs.stat(&place, &stat, NULL, &err));
+    assert_string_equal(stat.etag, etags[1]);
+    expect_ok(core_storage_gcs.copy(&place, &target, &copy, NULL, &err));
+    expect_ok(core_storage_gcs.remove(&place, 1, NULL, &err));
+    assert_int_equal(core_storage_gcs.stat(&place, &stat, NULL, &err), RC_NOT_FOUND);
+    place.version = "latest";
+    assert_int_equal(core_storage_gcs.stat(&place, &stat, NULL, &err), RC_NOT_FOUND);
+    assert_non_null(strstr(err.cause, "a version is a generation"));
+    gcs_control("{\"settings\": {\"check_auth\": true}}");
 }
 
 /* ---- uploads --------------------------------------------------------------------------------- */
@@ -438,6 +616,11 @@ int main(void)
                                         close_world),
         cmocka_unit_test_setup_teardown(keeps_attributes, open_world, close_world),
         cmocka_unit_test_setup_teardown(says_that_there_are_no_tags, open_world, close_world),
+        cmocka_unit_test_setup_teardown(bills_a_project, open_world, close_world),
+        cmocka_unit_test_setup_teardown(encrypts_with_given_keys, open_world, close_world),
+        cmocka_unit_test_setup_teardown(finds_an_emulator, open_world, close_world),
+        cmocka_unit_test(reaches_nothing_where_only_this_machine_is_reached),
+        cmocka_unit_test_setup_teardown(lists_versions_newest_first, open_world, close_world),
         cmocka_unit_test_setup_teardown(writes_any_size, open_world, close_world),
         cmocka_unit_test_setup_teardown(goes_on_where_the_server_kept_less, open_world,
                                         close_world),

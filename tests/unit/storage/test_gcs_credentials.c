@@ -508,7 +508,7 @@ static void takes_up_a_key_that_was_changed(void **state)
 
     (void)state;
     assert_int_equal(core_google_credentials_get(credentials, NULL, &header, &err), RC_DENIED);
-    RC_STR_AUTO same = write_file("rotated", USER, "1//refresh-token", endpoint);
+    free(write_file("rotated", USER, "1//refresh-token", endpoint));
     expect_ok(core_google_credentials_get(credentials, NULL, &header, &err));
     core_google_credentials_free(credentials);
 }

@@ -183,8 +183,8 @@ static void hands_over_no_damaged_object(void **state)
     static const char *const rules[] = {
         "{\"rules\": [{\"target\": \"alt=media\", \"flip_reply_byte\": 0}]}",
         "{\"rules\": [{\"target\": \"alt=media\", \"flip_reply_byte\": 700000}]}",
-        "{\"rules\": [{\"target\": \"alt=media\", \"set_headers\": {\"X-Goog-Hash\": "
-        "\"crc32c=AAAAAA==\"}}]}",
+        ("{\"rules\": [{\"target\": \"alt=media\", \"set_headers\": {\"X-Goog-Hash\": "
+         "\"crc32c=AAAAAA==\"}}]}"),
     };
     RC_BUF_AUTO(body, 1 << 20);
     struct rc_error err = RC_ERROR_INIT;
