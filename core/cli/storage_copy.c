@@ -10,6 +10,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 struct pair {
     const char *source, *target;
@@ -25,7 +26,10 @@ struct plan {
 
 /* ---- single objects -------------------------------------------------------------------------- */
 
-/* Of a list the mover does not look at targets, and in a dry run not at sources either. */
+/*
+ * Of a list the mover does not look at targets, and in a dry run not at sources either. On a
+ * terminal the size of a single object is worth a request: it tells how far the copy is.
+ */
 static enum rc_code look_ahead(struct plan *plan, const struct pair *pair,
                                struct rc_transfer_item *item, bool *skip, struct rc_error *err)
 {
@@ -34,7 +38,8 @@ static enum rc_code look_ahead(struct plan *plan, const struct pair *pair,
 
     if (command->arguments->if_absent && core_storage_is_object(command, pair->target, skip, err))
         return rc_context(err, "look at '%s'", pair->target);
-    if (*skip || !command->arguments->dry_run)
+    if (*skip ||
+        !(command->arguments->dry_run || (plan->object_count == 1 && isatty(STDERR_FILENO))))
         return RC_OK;
     if (core_storage_stat(command->storage, pair->source, &stat, err))
         return err->code;

@@ -187,8 +187,9 @@ static void progress(void *context, const struct rc_transferred *so_far)
     int64_t bytes = before->bytes + so_far->bytes;
     int64_t found_bytes = before->found_bytes + so_far->found_bytes;
 
-    /* Of large objects the bytes tell how far it is, of small ones their number does. */
-    if (found > 0 && found_bytes / found >= MIB)
+    /* Of large objects the bytes tell how far it is, of small ones their number does. The size of
+       what stands on the command line is not known before. */
+    if (found > 0 && (found_bytes > 0 ? found_bytes : bytes) / found >= MIB)
         core_output_progress(bytes / MIB, found_bytes / MIB, "MiB", (double)(bytes % MIB) / MIB);
     else
         core_output_progress(done, found, "objects", 0);
