@@ -261,6 +261,8 @@ static void set_body(struct transfer *transfer)
     by_callback = call->content || transfer->send_bytes > AT_ONCE_BYTES ||
                   (transfer->sending && !transfer->is_safe);
     if (by_callback) {
+        /* With one of an earlier request libcurl would not rewind this one. */
+        (void)curl->easy_setopt(easy, CURLOPT_POSTFIELDS, NULL);
         (void)curl->easy_setopt(easy, CURLOPT_UPLOAD, 1L);
         (void)curl->easy_setopt(easy, CURLOPT_INFILESIZE_LARGE, (curl_off_t)transfer->send_bytes);
         (void)curl->easy_setopt(easy, CURLOPT_READFUNCTION, on_read);

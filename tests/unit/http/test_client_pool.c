@@ -322,6 +322,38 @@ static void repeats_at_once_on_a_new_connection_what_may_come_twice(void **state
     }
 }
 
+/* A small body before must not keep libcurl from beginning a large one anew. */
+static void sends_a_large_body_again_with_its_head(void **state)
+{
+    enum { LEN = 300 * 1000 };
+    const struct core_http_client_settings impatient = { .idle_ms = 20 * 1000 };
+    struct core_http_client *client = quick_client(&impatient);
+    RC_STR_AUTO body = rc_calloc(LEN, 1);
+    struct core_http_call call = { .client = client };
+    int64_t begin_mono_ms = core_clock_mono_ms();
+    struct stage stage;
+    struct outcome got;
+
+    (void)state;
+    stage_start(&stage, close_at_second, NULL);
+    atomic_store(&stage.body_bytes, SIZE_MAX);
+    call.url = stage.listener.url;
+    call.method = "PUT";
+    call.body = "small, so it goes another way than the next";
+    call.body_len = strlen(call.body);
+    ask(call, &got);
+    core_http_answer_clear(&got.answer);
+    call.body = body;
+    call.body_len = LEN;
+    ask(call, &got);
+    assert_int_equal(got.code, RC_OK);
+    assert_int_equal(atomic_load(&stage.requests), 3);
+    assert_true(core_clock_mono_ms() - begin_mono_ms < impatient.idle_ms);
+    core_http_answer_clear(&got.answer);
+    core_http_client_free(client);
+    stage_stop(&stage);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -334,6 +366,7 @@ int main(void)
         cmocka_unit_test(gives_up_its_turn_when_asked_to_stop),
         cmocka_unit_test(outlives_a_server_that_closes_connections),
         cmocka_unit_test(repeats_at_once_on_a_new_connection_what_may_come_twice),
+        cmocka_unit_test(sends_a_large_body_again_with_its_head),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
