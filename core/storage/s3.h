@@ -16,6 +16,7 @@
 
 enum {
     CORE_S3_PARTS = 10000, /* most of one upload */
+    CORE_S3_AT_ONCE = 16,  /* requests of one operation */
     CORE_S3_PAGE = 1000,   /* most keys of one listing, and of one removal */
     CORE_S3_REPLY_LIMIT = 16 << 20,
     CORE_S3_SLOW_MS = 10 * 60 * 1000, /* silence while the server copies or puts together */
@@ -253,7 +254,7 @@ RC_MUST_CHECK enum rc_code core_s3_check_condition(const struct core_place_in_st
                                                    const char *if_match, struct rc_error *err);
 
 /*
- * Calls 'work' with each number below 'count', in at most 'width' threads. After a failure no more
+ * Calls 'work' with each number below 'count', in at most 'width' threads, and CORE_S3_AT_ONCE. After a failure no more
  * are begun; the first is the error.
  */
 RC_MUST_CHECK enum rc_code core_s3_each(size_t count, size_t width,

@@ -12,7 +12,7 @@
 
 #include <string.h>
 
-enum { RANGES_AT_ONCE = 16, RANGE_MIB = 128 };
+enum { RANGE_MIB = 128 };
 
 static bool is_same_object(const struct core_place_in_store *a, const struct core_place_in_store *b)
 {
@@ -121,7 +121,7 @@ static enum rc_code copy_ranges(const struct core_place_in_store *source,
 
     if (core_s3_upload_begin(target, options, &ranges.upload, err))
         return err->code;
-    code = core_s3_each(count, RANGES_AT_ONCE, copy_range, &ranges, err);
+    code = core_s3_each(count, CORE_S3_AT_ONCE, copy_range, &ranges, err);
     if (!code)
         code = core_s3_upload_complete(ranges.upload, written, err);
     core_s3_upload_free(ranges.upload);

@@ -96,6 +96,10 @@ bool core_s3_refusal_read(struct core_s3_refusal *out, const struct core_http_an
     if (is_success && !(body_may_refuse && is_error_document(&answer->body)))
         return false;
     read_body(out, &answer->body);
+    /* What a version that marks a removal is asked for. */
+    if (answer->status == 405 &&
+        rc_str_eq(core_http_answer_header(answer, "x-amz-delete-marker"), "true"))
+        (void)snprintf(out->code, sizeof(out->code), "NoSuchVersion");
     read_header(out->request_id, sizeof(out->request_id), answer, "x-amz-request-id");
     read_header(out->region, sizeof(out->region), answer, "x-amz-bucket-region");
     read_header(out->endpoint, sizeof(out->endpoint), answer, "location");
@@ -227,6 +231,8 @@ static const char *advice_of_status(unsigned status)
     case 401:
     case 403:
         return "the credentials are not known or do not allow it";
+    case 404:
+        return "there is no such object, or no such bucket";
     case 413:
         return "it is more than the server takes in one request: lower 'part_size' of the store";
     case 429:

@@ -48,25 +48,6 @@ void core_s3_add_condition(struct core_s3_request *request, const char *if_match
         core_s3_add_header(request, "if-match", if_match);
 }
 
-void core_s3_add_source(struct core_s3_request *request, const struct core_place_in_store *source,
-                        const char *if_match)
-{
-    RC_BUF_AUTO(path, 1 << 14);
-
-    rc_buf_addc(&path, '/');
-    core_s3_add_path(&path, source->bucket);
-    rc_buf_addc(&path, '/');
-    core_s3_add_path(&path, source->key);
-    if (source->version) {
-        rc_buf_adds(&path, "?versionId=");
-        rc_buf_add_url(&path, source->version, strlen(source->version));
-    }
-    core_s3_add_header(request, "x-amz-copy-source", path.data);
-    core_s3_add_etag(request, "x-amz-copy-source-if-match", if_match);
-    /* Ceph reads this name, and no condition at all where a part is copied. */
-    core_s3_add_etag(request, "x-amz-copy-if-match", if_match);
-}
-
 /* ---- which server ---------------------------------------------------------------------------- */
 
 static bool is_google(const struct core_place_in_store *place)
@@ -103,6 +84,28 @@ enum rc_code core_s3_honours(const struct core_place_in_store *place, bool *out,
     given = given_endpoint(place, s3);
     *out = !given || core_s3_is_aws(given);
     return RC_OK;
+}
+
+void core_s3_add_source(struct core_s3_request *request, const struct core_place_in_store *source,
+                        const char *if_match)
+{
+    RC_BUF_AUTO(path, 1 << 14);
+    struct rc_error ignored = RC_ERROR_INIT;
+    bool honours;
+
+    rc_buf_addc(&path, '/');
+    core_s3_add_path(&path, source->bucket);
+    rc_buf_addc(&path, '/');
+    core_s3_add_path(&path, source->key);
+    if (source->version) {
+        rc_buf_adds(&path, "?versionId=");
+        rc_buf_add_url(&path, source->version, strlen(source->version));
+    }
+    core_s3_add_header(request, "x-amz-copy-source", path.data);
+    core_s3_add_etag(request, "x-amz-copy-source-if-match", if_match);
+    /* Ceph reads this name, and no condition at all where a part is copied. */
+    if (!core_s3_honours(request->place, &honours, &ignored) && !honours)
+        core_s3_add_etag(request, "x-amz-copy-if-match", if_match);
 }
 
 static bool is_same_account(const struct core_store_settings *a,

@@ -215,6 +215,10 @@ def test_versions(ceph, bucket, probe):
     assert probe.remove(f"s3://{bucket}/a", f"s3://{bucket}/a",
                         versions=[versions[0], versions[2]]) == []
     assert probe.get(f"s3://{bucket}/a") == b"a1"
+    marker = next(row["version"] for row in rows if row["marker"])
+    with pytest.raises(Failed) as failed:
+        probe.stat(f"s3://{bucket}/b", version=marker)
+    assert failed.value.code == "not_found"
 
 
 def test_encryption_and_class(ceph, bucket):

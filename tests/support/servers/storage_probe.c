@@ -452,7 +452,7 @@ static void set(struct core_store_settings *store, const char *name, const char 
 int main(int argc, char **argv)
 {
     struct core_settings settings = {
-        .http = { .attempts = 5, .backoff_ms = 5, .max_backoff_ms = 50, .idle_ms = 5000 },
+        .http = { .attempts = 5, .backoff_ms = 5, .max_backoff_ms = 50, .idle_ms = 3000 },
     };
     struct core_store_settings store = { .name = "probed" };
     struct core_remote *remote;
