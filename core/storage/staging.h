@@ -47,8 +47,8 @@ RC_MUST_CHECK enum rc_code core_staging_fetch(struct core_staging *staging, cons
 /* The paths of its files, in the order of their names; NULL behind the last. */
 const char *core_staged_path(const struct core_staged *staged, size_t index);
 /*
- * It is not needed any more. Its copies stay until their room is, for a later fetch of the same; may
- * be NULL.
+ * It is not needed any more. Its copies stay until their room is, for a later fetch of the same.
+ * May be NULL.
  */
 void core_staged_release(struct core_staging *staging, struct core_staged *staged);
 
