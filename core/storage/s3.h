@@ -254,8 +254,8 @@ RC_MUST_CHECK enum rc_code core_s3_check_condition(const struct core_place_in_st
                                                    const char *if_match, struct rc_error *err);
 
 /*
- * Calls 'work' with each number below 'count', in at most 'width' threads, and CORE_S3_AT_ONCE. After a failure no more
- * are begun; the first is the error.
+ * Calls 'work' with each number below 'count', in at most 'width' threads and CORE_S3_AT_ONCE.
+ * After a failure no more are begun; the first is the error.
  */
 RC_MUST_CHECK enum rc_code core_s3_each(size_t count, size_t width,
                                         enum rc_code (*work)(void *context, size_t index,
