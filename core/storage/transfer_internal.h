@@ -128,7 +128,6 @@ struct core_transfer {
     unsigned large_count;
     struct transfer_item *targets[TRANSFER_TARGETS];
     size_t outstanding;
-    unsigned waiting; /* workers that found nothing to do */
     bool fed, stopping;
     int64_t memory_bytes, memory_used_bytes;
     struct transfer_pace pace;

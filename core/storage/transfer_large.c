@@ -276,6 +276,10 @@ static enum rc_code read_on(struct range_content *content, char *data, size_t ca
                        "of the %" PRId64 " bytes of '%s' from %" PRId64 " on %" PRId64 " came",
                        range->len_bytes, large->item->source, range->offset_bytes,
                        content->done_bytes);
+    if (content->done_bytes + (int64_t)*len > range->len_bytes)
+        return rc_fail(err, RC_CORRUPT,
+                       "more came than the %" PRId64 " bytes of '%s' from %" PRId64 " on",
+                       range->len_bytes, large->item->source, range->offset_bytes);
     if (large->crcs)
         content->crc = core_crc32c(content->crc, data, *len);
     if (content->md5)
@@ -313,7 +317,7 @@ static enum rc_code read_range(struct range_content *content, char *buffer, stru
         if (read_on(content, buffer + done, (size_t)content->range->len_bytes + 1 - done, &len,
                     err))
             return err->code;
-    } while (len > 0 && content->done_bytes <= content->range->len_bytes);
+    } while (len > 0);
     core_reader_close(content->reader);
     content->reader = NULL;
     return RC_OK;
