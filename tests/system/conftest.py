@@ -75,6 +75,7 @@ class World:
             "RUN_CORE_PLUGIN_PATH": f"{BUILD / 'plugins'}:{BUILD / 'test-plugins'}",
             # A test that wants a metadata service starts one.
             "AWS_EC2_METADATA_DISABLED": "true",
+            "NO_GCE_CHECK": "true",
             **SANITIZERS,
         }
         inherited = [name for name in os.environ if name.endswith("SAN_OPTIONS")]
