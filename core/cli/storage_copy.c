@@ -34,16 +34,17 @@ static enum rc_code look_ahead(struct plan *plan, const struct pair *pair,
                                struct rc_transfer_item *item, bool *skip, struct rc_error *err)
 {
     struct core_storage_command *command = plan->transfers.command;
+    bool dry_run = command->arguments->dry_run;
     struct rc_stat stat;
 
     if (command->arguments->if_absent && core_storage_is_object(command, pair->target, skip, err))
-        return rc_context(err, "look at '%s'", pair->target);
-    if (*skip ||
-        !(command->arguments->dry_run || (plan->object_count == 1 && isatty(STDERR_FILENO))))
-        return RC_OK;
-    if (core_storage_stat(command->storage, pair->source, &stat, err))
         return err->code;
-    item->size_bytes = stat.size_bytes;
+    if (*skip || !(dry_run || (plan->object_count == 1 && isatty(STDERR_FILENO))))
+        return RC_OK;
+    if (core_storage_stat(command->storage, pair->source, &stat, err) == RC_OK)
+        item->size_bytes = stat.size_bytes;
+    else if (dry_run) /* else the mover says it better */
+        return err->code;
     return RC_OK;
 }
 

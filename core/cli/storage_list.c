@@ -104,10 +104,10 @@ static enum rc_code list(struct listing *listing, const char *prefix, int64_t *f
     const struct core_listed *found;
 
     if (core_storage_list_with(command->storage, prefix, &options, &inner, err))
-        return rc_context(err, "list '%s'", prefix);
+        return err->code;
     for (;;) {
         if (core_listing_next_listed(inner, &found, err))
-            return rc_context(err, "list '%s'", prefix);
+            return err->code;
         if (!found)
             return RC_OK;
         (*found_count)++;

@@ -129,7 +129,7 @@ enum rc_code core_storage_is_folder(struct core_storage_command *command, const 
     if (core_storage_list(command->storage, core_storage_as_folder(&command->arena, uri), NULL,
                           &listing, err) ||
         core_listing_next(listing, &object, err))
-        return rc_context(err, "look at '%s'", uri);
+        return err->code;
     *is_folder = object != NULL;
     return RC_OK;
 }

@@ -18,7 +18,6 @@ struct removal {
     const char **uris; /* that are there */
     size_t count, next;
     struct rc_listing *listing; /* NULL: no folder is under way */
-    const char *folder;
 };
 
 /* ---- what is there --------------------------------------------------------------------------- */
@@ -30,10 +29,10 @@ static enum rc_code add_word(struct removal *removal, const char *uri, struct rc
     bool is_folder = core_storage_is_folder_by_name(uri), is_object = false;
 
     if (core_storage_is_root(uri) && !arguments->force)
-        return rc_fail(err, RC_INVALID, "'%s' is all that is there; give --force if that is meant",
-                       uri);
+        return rc_fail(err, RC_INVALID,
+                       "this would remove all of '%s'; give --force if that is meant", uri);
     if (!is_folder && core_storage_is_object(command, uri, &is_object, err))
-        return rc_context(err, "look at '%s'", uri);
+        return err->code;
     if ((arguments->recursive || !is_object) &&
         core_storage_is_folder(command, uri, &is_folder, err))
         return err->code;
@@ -59,7 +58,7 @@ static enum rc_code next_below(struct removal *removal, struct rc_transfer_item 
 
     do {
         if (core_listing_next(removal->listing, &object, err))
-            return rc_context(err, "list '%s'", removal->folder);
+            return err->code;
     } while (object && !core_storage_is_wanted(arguments, object->name));
     *more = object != NULL;
     if (object) {
@@ -97,9 +96,8 @@ static enum rc_code next_item(void *context, struct rc_transfer_item *item, bool
             *more = true;
             return RC_OK;
         }
-        removal->folder = uri;
         if (core_storage_list(command->storage, uri, NULL, &removal->listing, err))
-            return rc_context(err, "list '%s'", uri);
+            return err->code;
     }
 }
 
@@ -183,7 +181,7 @@ static enum rc_code sweep_all(struct core_storage_command *command, struct rc_er
 
         swept += here;
         if (code)
-            return rc_context(err, "sweep '%s'", command->uris[i]);
+            return code;
     }
     if (command->arguments->json)
         rc_buf_addf(&command->out, "{\"swept\":%lld}\n", (long long)swept);

@@ -107,8 +107,8 @@ static void say_failed(struct core_storage_transfers *transfers, const struct rc
 {
     core_output_progress_end();
     (void)core_cli_complain(err);
-    if (!transfers->said.code)
-        transfers->said = *err;
+    if (transfers->said_count < CORE_STORAGE_SAID)
+        transfers->said[transfers->said_count++] = *err;
 }
 
 /* In a dry run: what would be done. */
@@ -215,13 +215,17 @@ static void add_total(struct rc_transferred *total, const struct rc_transferred 
     total->found_bytes += more->found_bytes;
 }
 
-/* Whether the error that ends the transfer is the failure that was told first. */
+/* Whether the error that ends the transfer is a failure that was told already. */
 static bool was_said(const struct core_storage_transfers *transfers, const struct rc_error *err)
 {
-    const struct rc_error *said = &transfers->said;
+    for (size_t i = 0; i < transfers->said_count; i++) {
+        const struct rc_error *said = &transfers->said[i];
 
-    return said->code == err->code && strcmp(said->cause, err->cause) == 0 &&
-           strcmp(said->context, err->context) == 0;
+        if (said->code == err->code && strcmp(said->cause, err->cause) == 0 &&
+            strcmp(said->context, err->context) == 0)
+            return true;
+    }
+    return false;
 }
 
 static enum rc_code transfer(struct core_storage_transfers *transfers, struct rc_transfer *asked,
@@ -350,9 +354,8 @@ enum rc_code core_storage_transfers_end(struct core_storage_transfers *transfers
 {
     struct core_storage_command *command = transfers->command;
     double seconds = (double)(core_clock_mono_ms() - transfers->began_mono_ms) / 1000.0;
-    const struct rc_error *failure = code                        ? err
-                                     : transfers->said.code != 0 ? &transfers->said
-                                                                 : NULL;
+    const struct rc_error *said = transfers->said_count > 0 ? &transfers->said[0] : NULL;
+    const struct rc_error *failure = code ? err : said;
 
     core_output_progress_end();
     if (command->arguments->json)

@@ -7,6 +7,9 @@
 #include <cli/storage.h>
 #include <storage/transfer.h>
 
+/* Of failures at the same moment the mover may take another for the first than was told first. */
+enum { CORE_STORAGE_SAID = 16 };
+
 /* Any number of transfers with one result. */
 struct core_storage_transfers {
     struct core_storage_command *command;
@@ -18,8 +21,9 @@ struct core_storage_transfers {
     int64_t width, bytes_per_s;
 
     int64_t began_mono_ms;
-    struct rc_transferred total; /* of those that have ended */
-    struct rc_error said;        /* the first failure that was told */
+    struct rc_transferred total;             /* of those that have ended */
+    struct rc_error said[CORE_STORAGE_SAID]; /* the first failures, which were told */
+    size_t said_count;
 };
 
 /* 'command' and what is to be done are set already. RC_INVALID: a flag makes no sense. */
