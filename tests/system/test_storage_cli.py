@@ -636,8 +636,10 @@ def test_a_killed_copy_is_resumed(storage, world, s3, proxy):
     process.kill()
     process.communicate()
     proxy.rules.clear()
-    before = len(os.listdir(world.root / "down"))
+    down = {p.name: p.read_text() for p in (world.root / "down").glob("[0-9]*")}
+    before = len(down)
     assert 0 < before < 1000
+    assert down == {name: str(int(name)) for name in down}
     told = json.loads(good(storage(*words)).stdout)
     assert 1000 - before <= told["objects"] < 1000
     assert sorted(os.listdir(world.root / "down")) == [f"{i:05}" for i in range(1000)]
@@ -645,6 +647,25 @@ def test_a_killed_copy_is_resumed(storage, world, s3, proxy):
     (world.root / "token").write_text("1.nonsense")
     result = storage(*words)
     assert result.status == 2 and "no token to resume" in result.stderr
+
+
+def test_a_move_that_is_stopped_loses_nothing(world, s3, proxy):
+    fill(s3, 300)
+    world.environment["AWS_ENDPOINT_URL"] = proxy.endpoint
+    proxy.rules.add(method="GET", target="/many/", delay_ms=20, times=None)
+    process = world.start("storage", "mv", "-r", "--json", s3.base + "many/", "down",
+                          "--width", "2")
+    wait_until(lambda: (world.root / "down").exists() and len(os.listdir(world.root / "down")) > 20)
+    process.send_signal(signal.SIGTERM)
+    stdout, _ = process.communicate(timeout=30)
+    assert process.returncode == 128 + signal.SIGTERM
+    told = json.loads(stdout)
+    left = {name.split("/")[1] for name in s3.names()}
+    moved = {p.name for p in (world.root / "down").iterdir()}
+    assert left | moved == {f"{i:05}" for i in range(300)}
+    # What the store still did while it was told to stop is not counted.
+    assert told["objects"] <= 300 - len(left) and told["failed"] == 0
+    assert "asked to stop" in told["error"]
 
 
 def test_progress_is_shown_on_a_terminal_only(world, s3):
