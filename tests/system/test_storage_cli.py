@@ -478,17 +478,22 @@ def fill(s3, count):
 
 
 def test_5000_objects(storage, world, s3):
-    many = fill(s3, 5000)
-    listed = lines(good(storage("ls", "-r", "--json", "--summary", many.base)))
+    (world.root / "up").mkdir()
+    for i in range(5000):
+        (world.root / "up" / f"{i:05}").write_text(str(i))
+    told = json.loads(good(storage("cp", "-r", "--json", "up", s3.base + "many")).stdout)
+    assert (told["objects"], told["failed"]) == (5000, 0)
+    assert s3.names() == [f"many/{i:05}" for i in range(5000)]
+    listed = lines(good(storage("ls", "-r", "--json", "--summary", s3.base)))
     assert len(listed) == 5001 and listed[-1]["objects"] == 5000
     assert listed[4999]["name"] == "many/04999"
-    told = json.loads(good(storage("cp", "-r", "--json", many.base + "many", "down")).stdout)
+    told = json.loads(good(storage("cp", "-r", "--json", s3.base + "many", "down")).stdout)
     assert (told["objects"], told["failed"]) == (5000, 0)
     assert (world.root / "down/04321").read_text() == "4321"
-    told = json.loads(good(storage("sync", "--json", many.base + "many", "down")).stdout)
+    told = json.loads(good(storage("sync", "--json", s3.base + "many", "down")).stdout)
     assert (told["objects"], told["skipped"]) == (0, 5000)
-    told = json.loads(good(storage("rm", "-r", "--json", many.base + "many")).stdout)
-    assert told["removed"] == 5000 and many.names() == []
+    told = json.loads(good(storage("rm", "-r", "--json", s3.base + "many")).stdout)
+    assert told["removed"] == 5000 and s3.names() == []
     # The reader of a pipe goes, which is no failure.
     for words in [["ls", "-r", "down"], ["cp", "-rn", "down", "x"]]:
         line = f"set -o pipefail; {BUILD}/run-core storage {' '.join(words)} | head -n 1"
