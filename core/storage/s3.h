@@ -68,6 +68,8 @@ struct core_s3_refusal {
     char endpoint[256];
 };
 
+/* Whether that is the root of an XML document, behind a declaration and blanks. */
+bool core_s3_has_root(const struct rc_buf *body, const char *name);
 /* Of an answer that is no success, or one of 200 that holds an error. False: it is a success. */
 bool core_s3_refusal_read(struct core_s3_refusal *out, const struct core_http_answer *answer,
                           bool body_may_refuse);
@@ -88,9 +90,11 @@ struct core_s3_request {
     const void *body;
     size_t body_len;
     const struct core_http_content *content;
-    bool answers_xml; /* a success has a body, and it may be a refusal after all */
-    bool repeats;     /* a POST that is safe to repeat */
-    int64_t idle_ms;  /* 0: the client's */
+    bool answers_xml;  /* a success has a body, and it may be a refusal after all */
+    bool answers_etag; /* a success has that header */
+    const char *root;  /* of such a body; NULL: not known */
+    bool repeats;      /* a POST that is safe to repeat */
+    int64_t idle_ms;   /* 0: the client's */
     unsigned attempts;
     bool ignore_cancel; /* to clean up behind a run that was asked to stop */
 

@@ -74,6 +74,7 @@ static enum rc_code copy_at_once(const struct core_place_in_store *source,
         core_s3_add_header(&request, "x-amz-tagging-directive", "REPLACE");
     core_s3_add_condition(&request, options->if_match);
     request.answers_xml = true;
+    request.root = "CopyObjectResult";
     request.idle_ms = CORE_S3_SLOW_MS;
     if (core_s3_send(&request, &answer, err)) {
         *too_large = rc_str_eq(request.refusal.code, "EntityTooLarge") ||

@@ -70,8 +70,7 @@ static void read_header(char *out, size_t size, const struct core_http_answer *a
         take(out, size, value, strlen(value));
 }
 
-/* Whether the root of a document is <Error>, behind a declaration and blanks. */
-static bool is_error_document(const struct rc_buf *body)
+bool core_s3_has_root(const struct rc_buf *body, const char *name)
 {
     const char *at = body->data;
 
@@ -84,7 +83,8 @@ static bool is_error_document(const struct rc_buf *body)
             return false;
         at += 2;
     }
-    return rc_str_starts(at, "<Error") && strchr(" \t\r\n>/", at[strlen("<Error")]);
+    return *at == '<' && rc_str_starts(at + 1, name) && at[1 + strlen(name)] != '\0' &&
+           strchr(" \t\r\n>/", at[1 + strlen(name)]);
 }
 
 bool core_s3_refusal_read(struct core_s3_refusal *out, const struct core_http_answer *answer,
@@ -93,7 +93,7 @@ bool core_s3_refusal_read(struct core_s3_refusal *out, const struct core_http_an
     bool is_success = answer->status / 100 == 2;
 
     *out = (struct core_s3_refusal){ .status = answer->status };
-    if (is_success && !(body_may_refuse && is_error_document(&answer->body)))
+    if (is_success && !(body_may_refuse && core_s3_has_root(&answer->body, "Error")))
         return false;
     read_body(out, &answer->body);
     /* What a version that marks a removal is asked for. */
@@ -217,7 +217,8 @@ static enum rc_code code_of_status(unsigned status)
     default:
         if (status >= 500)
             return RC_UNAVAILABLE;
-        return status >= 300 ? RC_INVALID : RC_FAILED;
+        /* The user can set a region or an endpoint right; what is odd is not the user's. */
+        return status / 100 == 3 ? RC_INVALID : RC_FAILED;
     }
 }
 

@@ -31,6 +31,7 @@ static enum rc_code ask(struct core_s3_request *request, bool detailed,
                         struct core_http_answer *answer, struct rc_error *err)
 {
     add_version(request);
+    request->answers_etag = true;
     if (detailed)
         core_s3_add_header(request, "x-amz-checksum-mode", "ENABLED");
     if (core_s3_add_customer_key(request, request->place->settings, "x-amz-", err))
@@ -128,6 +129,7 @@ enum rc_code core_s3_tags(const struct core_place_in_store *place,
     core_s3_add_query(&request.query, "tagging", NULL);
     add_version(&request);
     request.answers_xml = true;
+    request.root = "Tagging";
     if (core_s3_send(&request, &answer, err))
         return err->code;
     code = core_xml_read(answer.body.data, answer.body.len, &events, err);
@@ -169,6 +171,7 @@ static enum rc_code open_stream(struct s3_reader *reader, const char *if_match,
     enum rc_code code;
 
     add_version(&request);
+    request.answers_etag = true;
     core_s3_add_etag(&request, "if-match", if_match);
     if (!reader->is_whole || reader->offset_bytes > 0) {
         rc_buf_addf(&range, "bytes=%lld-", (long long)reader->offset_bytes);
@@ -223,7 +226,9 @@ static enum rc_code begin(struct s3_reader *reader, const struct core_range *ran
     if (range->len_bytes == 0)
         return open_nothing(reader, range->if_match, err);
     if (open_stream(reader, range->if_match, &refusal, err))
-        return refusal.status == 416 ? open_nothing(reader, range->if_match, err) : err->code;
+        return refusal.status == 416 && !reader->is_whole
+                   ? open_nothing(reader, range->if_match, err)
+                   : err->code;
 
     if (core_s3_read_stat(&reader->head, &reader->base.stat)) {
         if (reader->end_bytes < 0 || reader->end_bytes > reader->base.stat.size_bytes)

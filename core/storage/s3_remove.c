@@ -168,6 +168,7 @@ static enum rc_code send_batch(struct batch *batch, struct core_s3_refusal *refu
     request.body = xml.data;
     request.body_len = xml.len;
     request.answers_xml = true;
+    request.root = "DeleteResult";
     request.repeats = true;
     code = core_s3_send(&request, &answer, err);
     *refusal = request.refusal;

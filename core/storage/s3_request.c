@@ -309,6 +309,20 @@ static bool renew_credentials(struct sending *sending, const struct core_s3_refu
     return core_aws_credentials_refuse(sending->credentials, &sending->keys);
 }
 
+/*
+ * Whether an S3 server has answered, and not something on the way to it that calls everything a
+ * success. Who believes that has written, copied or removed nothing.
+ */
+static bool is_of_s3(const struct core_s3_request *request, const struct core_http_answer *answer)
+{
+    if (request->answers_xml)
+        return answer->body.len > 0 &&
+               (!request->root || core_s3_has_root(&answer->body, request->root));
+    if (request->answers_etag)
+        return core_http_answer_header(answer, "etag") != NULL;
+    return answer->body.len == 0;
+}
+
 static enum core_http_verdict judge(void *context, const struct core_http_answer *answer)
 {
     struct sending *sending = context;
@@ -316,7 +330,7 @@ static enum core_http_verdict judge(void *context, const struct core_http_answer
     struct core_s3_refusal refusal;
 
     if (!core_s3_refusal_read(&refusal, answer, request->answers_xml))
-        return request->answers_xml && answer->body.len == 0 ? CORE_HTTP_AGAIN : CORE_HTTP_ACCEPT;
+        return is_of_s3(request, answer) ? CORE_HTTP_ACCEPT : CORE_HTTP_AGAIN;
     if (learn_region(sending, &refusal) || learn_clock(sending, &refusal, answer) ||
         renew_credentials(sending, &refusal))
         return CORE_HTTP_PREPARE;
@@ -394,9 +408,19 @@ static enum rc_code transmit(struct core_s3_request *request, struct sending *se
     if (stream ? core_http_open(&call, answer, stream, err) : core_http_call(&call, answer, err))
         return err->code;
     if (!core_s3_refusal_read(&request->refusal, answer, request->answers_xml)) {
-        if (request->answers_xml && answer->body.len == 0)
-            return rc_fail(err, RC_UNAVAILABLE, "HTTP %u, but the answer is empty", answer->status);
-        return RC_OK;
+        if (is_of_s3(request, answer))
+            return RC_OK;
+        if (stream) {
+            core_http_close(*stream);
+            *stream = NULL;
+        }
+        return rc_fail(err, RC_UNAVAILABLE,
+                       "HTTP %u, but %s, as no S3 server answers; look at 'endpoint' and 'proxy' "
+                       "of the store",
+                       answer->status,
+                       request->answers_etag   ? "no ETag"
+                       : answer->body.len == 0 ? "the answer is empty"
+                                               : "the answer is something else");
     }
     return core_s3_refusal_fail(&request->refusal, !sending->keys.access_key_id,
                                 server_clock_ahead_ms(answer), err);

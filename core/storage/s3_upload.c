@@ -88,6 +88,7 @@ static enum rc_code initiate(struct core_s3_upload *upload, const struct rc_put_
         return err->code;
     core_s3_add_query(&request.query, "uploads", NULL);
     request.answers_xml = true;
+    request.root = "InitiateMultipartUploadResult";
     request.repeats = true;
     code = core_s3_send(&request, &answer, err);
     upload->answered_unix_ms = request.sent_unix_ms;
@@ -249,6 +250,7 @@ static enum rc_code put_once(struct core_s3_upload *upload, int number,
     struct part part = { .len_bytes = content->len_bytes };
 
     request.content = &sent;
+    request.answers_etag = true;
     return send_part(upload, number, &request, &part, md5, err);
 }
 
@@ -280,6 +282,7 @@ enum rc_code core_s3_upload_put_data(struct core_s3_upload *upload, int number, 
     memcpy(part.md5, md5, sizeof(part.md5));
     request.body = data;
     request.body_len = len;
+    request.answers_etag = true;
     return send_part(upload, number, &request, &part, NULL, err);
 }
 
@@ -357,6 +360,7 @@ static enum rc_code copy_once(struct core_s3_upload *upload, int number,
     core_s3_add_source(&request, source, if_match);
     core_s3_add_header(&request, "x-amz-copy-source-range", range);
     request.answers_xml = true;
+    request.root = "CopyPartResult";
     request.idle_ms = CORE_S3_SLOW_MS;
     if (core_s3_add_customer_key(&request, source->settings, "x-amz-copy-source-", err) ||
         begin_part(upload, number, &request, err) || core_s3_send(&request, &answer, err))
@@ -522,6 +526,7 @@ enum rc_code core_s3_upload_complete(struct core_s3_upload *upload, struct rc_st
     request.body = xml.data;
     request.body_len = xml.len;
     request.answers_xml = true;
+    request.root = "CompleteMultipartUploadResult";
     request.repeats = true;
     request.idle_ms = CORE_S3_SLOW_MS;
     if (core_s3_send(&request, &answer, err)) {

@@ -89,6 +89,7 @@ enum rc_code core_s3_put(const struct core_place_in_store *place, const void *da
         add_mark(&request, &mark);
     request.body = data;
     request.body_len = len;
+    request.answers_etag = true;
     if (core_s3_send(&request, &answer, err)) {
         /* An entity tag is wanted, and there is no object. */
         if (options->if_match && rc_str_eq(request.refusal.code, "NoSuchKey"))
