@@ -161,12 +161,17 @@ def test_an_endpoint_and_region_of_the_environment(amazon):
 
 
 def test_an_answer_that_is_not_the_object_s(amazon):
-    amazon.rules.add(method="GET", status=200, headers={"Content-Type": "text/html"},
+    """A page of something on the way, which calls everything a success."""
+    amazon.rules.add(status=200, headers={"Content-Type": "text/html"},
                      body="<html>a captive portal</html>", times=None)
+    acts = {**ACTS, "list": lambda probe: probe.items("s3://bkt/"),
+            "copy": lambda probe: probe.copy("s3://bkt/key", "s3://bkt/other", size=1),
+            "large": lambda probe: probe.stream("s3://bkt/key", b"x" * (9 << 20))}
     with probe_of(amazon, region=amazon.region, **KEYS) as probe:
-        with pytest.raises(Failed) as failed:
-            probe.items("s3://bkt/")
-    assert failed.value.code == "corrupt"
+        for name, act in acts.items():
+            with pytest.raises(Failed) as failed:
+                act(probe)
+            assert failed.value.code in ("corrupt", "failed", "unavailable"), name
 
 
 # ---- what goes with a request ----------------------------------------------------------------
