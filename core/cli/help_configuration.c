@@ -15,6 +15,8 @@ static const struct section sections[] = {
     { "core", "core", "The process itself; each key once over all files." },
     { "core.auth", "core: auth", "Who may ask over HTTP." },
     { "core.history", "core: history", "What is kept of runs that have ended." },
+    { "core.http", "core: http",
+      "HTTP requests that go out: to stores, of plugins, notifications." },
     { "storage", "storage: NAME", "A store, and the bucket that it stands for." },
     { "sql", "sql: NAME", "An SQL engine." },
     { "plugins", "plugins: NAME",
