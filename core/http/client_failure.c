@@ -122,7 +122,7 @@ static enum rc_code broken(const struct transfer *transfer, CURLcode result, str
     if (proxy_status >= 300)
         return rc_fail(err, RC_UNAVAILABLE, "%s: the proxy does not connect: status %ld",
                        transfer->name, proxy_status);
-    if (result == CURLE_SEND_FAIL_REWIND)
+    if (result == CURLE_SEND_FAIL_REWIND || transfer->is_stale)
         return rc_fail(err, RC_UNAVAILABLE,
                        "%s: the server closed a kept connection, and may have seen the request",
                        transfer->name);
@@ -167,8 +167,13 @@ static enum rc_code describe(struct transfer *transfer, CURLcode result, struct 
         return rc_fail(err, RC_UNAVAILABLE,
                        "%s: TLS could not be agreed on; the server may not speak it at this port",
                        name);
-    case CURLE_URL_MALFORMAT:
     case CURLE_UNSUPPORTED_PROTOCOL:
+    case CURLE_WEIRD_SERVER_REPLY:
+        return rc_fail(err, RC_INVALID,
+                       "%s: what answers there does not speak HTTP; look at the address and its "
+                       "port",
+                       name);
+    case CURLE_URL_MALFORMAT:
     case CURLE_SSL_CERTPROBLEM:
         return rc_fail(err, RC_INVALID, "%s: %s", name, transfer->curl->easy_strerror(result));
     default:
@@ -179,7 +184,8 @@ static enum rc_code describe(struct transfer *transfer, CURLcode result, struct 
 enum rc_code core_http_transfer_failed(struct transfer *transfer, CURLcode result,
                                        struct rc_error *err)
 {
-    bool kept = is_connected(transfer) && long_info(transfer, CURLINFO_NUM_CONNECTS) == 0;
+    bool kept = transfer->is_stale ||
+                (is_connected(transfer) && long_info(transfer, CURLINFO_NUM_CONNECTS) == 0);
     bool silent = long_info(transfer, CURLINFO_HEADER_SIZE) == 0;
     enum rc_code code = describe(transfer, result, err);
 

@@ -137,7 +137,8 @@ struct transfer {
     bool added;             /* to the lane's multi handle */
     bool may_raise;         /* SIGPIPE */
     bool heard;             /* something came or went since then */
-    bool connected, head_done, ended;
+    bool connected, head_begun, head_done, ended;
+    bool was_sent, is_stale; /* a kept connection broke unanswered, after it was sent */
     unsigned status;
     curl_off_t received; /* bytes of the body, taken in */
 

@@ -51,7 +51,7 @@ static size_t on_header(char *line, size_t size, size_t count, void *context)
     struct rc_buf *out;
     const char *value;
 
-    transfer->heard = true;
+    transfer->heard = transfer->head_begun = true;
     if (!transfer->answer)
         return len; /* a trailer of a stream that is being read */
     out = &transfer->answer->headers;
@@ -184,6 +184,21 @@ static int on_seek(void *context, curl_off_t offset, int origin)
         return CURL_SEEKFUNC_FAIL;
     transfer->send_at = offset;
     return CURL_SEEKFUNC_OK;
+}
+
+/*
+ * libcurl may send a request once more by itself, on a fresh connection, when a kept one breaks
+ * unanswered. That is ours to decide: nobody would sign the request anew, or know that it may have
+ * been carried out before.
+ */
+static int on_sending(void *context, char *to, char *from, int to_port, int from_port)
+{
+    struct transfer *transfer = context;
+
+    (void)to, (void)from, (void)to_port, (void)from_port;
+    transfer->is_stale = transfer->was_sent && !transfer->head_begun;
+    transfer->was_sent = true;
+    return transfer->is_stale ? CURL_PREREQFUNC_ABORT : CURL_PREREQFUNC_OK;
 }
 
 /* ---- the request ----------------------------------------------------------------------------- */
@@ -352,6 +367,8 @@ enum rc_code core_http_transfer_begin(struct transfer *transfer, const struct re
     (void)curl->easy_setopt(easy, CURLOPT_HEADERDATA, transfer);
     (void)curl->easy_setopt(easy, CURLOPT_WRITEFUNCTION, on_body);
     (void)curl->easy_setopt(easy, CURLOPT_WRITEDATA, transfer);
+    (void)curl->easy_setopt(easy, CURLOPT_PREREQFUNCTION, on_sending);
+    (void)curl->easy_setopt(easy, CURLOPT_PREREQDATA, transfer);
     set_limits(transfer);
     set_method(transfer);
     if (set_headers(transfer, err))

@@ -281,6 +281,17 @@ static bool close_at_second(const struct scene *scene, void *context)
     return true;
 }
 
+static enum rc_code count_attempt(void *context, struct core_http_draft *draft,
+                                  struct rc_error *err)
+{
+    int *count = context;
+
+    (void)draft;
+    (void)err;
+    (*count)++;
+    return RC_OK;
+}
+
 static void repeats_at_once_on_a_new_connection_what_may_come_twice(void **state)
 {
     static const struct {
@@ -303,7 +314,12 @@ static void repeats_at_once_on_a_new_connection_what_may_come_twice(void **state
         struct core_http_client *client = quick_client(NULL);
         struct stage stage;
         struct outcome got;
-        struct core_http_call call = { .client = client };
+        int prepared = 0;
+        struct core_http_call call = {
+            .client = client,
+            .prepare = count_attempt,
+            .context = &prepared,
+        };
 
         stage_start(&stage, close_at_second, NULL);
         call.url = stage.listener.url;
@@ -316,6 +332,8 @@ static void repeats_at_once_on_a_new_connection_what_may_come_twice(void **state
         ask(call, &got);
         assert_int_equal(got.code, cases[i].code);
         assert_int_equal(atomic_load(&stage.requests), cases[i].requests);
+        /* Each of them is signed, and who signs knows how often it was sent. */
+        assert_int_equal(prepared, cases[i].requests);
         core_http_answer_clear(&got.answer);
         core_http_client_free(client);
         stage_stop(&stage);
