@@ -161,7 +161,8 @@ void core_transfer_finish(struct core_transfer *t, struct transfer_item *item,
     if (item->target)
         forget_target(t, item);
     t->outstanding--;
-    if (t->outstanding <= TRANSFER_OUTSTANDING / 2)
+    /* Once, not at each end: to wake the feeding thread costs as much as a small object. */
+    if (t->outstanding == (t->fed ? 0 : TRANSFER_OUTSTANDING / 2))
         pthread_cond_signal(&t->calm);
     if (t->fed && t->outstanding == t->doomed.count)
         pthread_cond_broadcast(&t->work);
