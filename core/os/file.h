@@ -49,6 +49,12 @@ RC_MUST_CHECK enum rc_code core_temp_file_open_named(struct core_temp_file *file
  * directory that was removed meanwhile, being empty, is made again.
  */
 RC_MUST_CHECK enum rc_code core_temp_file_name(struct core_temp_file *file, struct rc_error *err);
+/*
+ * Gives an unnamed file the name of its target at once, and its lock, if nothing has that name; for
+ * the same. False: it has to go by a name of its own, as where something is there, or a dead
+ * writer's file lies beside it.
+ */
+bool core_temp_file_link(struct core_temp_file *file);
 /* Writes all of it. RC_UNAVAILABLE: the disk is full. */
 RC_MUST_CHECK enum rc_code core_temp_file_write(struct core_temp_file *file, const void *data,
                                                 size_t len, struct rc_error *err);

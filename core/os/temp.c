@@ -291,6 +291,16 @@ enum rc_code core_temp_file_name(struct core_temp_file *file, struct rc_error *e
     return file->unnamed ? err->code : RC_OK;
 }
 
+bool core_temp_file_link(struct core_temp_file *file)
+{
+    RC_STR_AUTO beside = temp_path(file->target, 0);
+
+    /* What a dead writer left there is removed by the one that takes its name. */
+    return file->unnamed && access(beside, F_OK) != 0 &&
+           core_fd_lock(file->fd, LOCK_EX | LOCK_NB) == 0 &&
+           linkat(AT_FDCWD, file->path, AT_FDCWD, file->target, AT_SYMLINK_FOLLOW) == 0;
+}
+
 enum rc_code core_temp_file_write(struct core_temp_file *file, const void *data, size_t len,
                                   struct rc_error *err)
 {

@@ -178,18 +178,13 @@ static enum rc_code stamp(const struct core_temp_file *temp, struct rc_stat *wri
     return RC_OK;
 }
 
-/*
- * Renames the temporary, whose content is on disk already, to its target. With 'is_new' it
- * replaces nothing: *taken says that something is there. core_temp_file_publish() would flush the
- * disk once more, which is what a write costs.
- */
-static enum rc_code put_in_place(struct core_temp_file *temp, bool is_new, bool *taken,
-                                 struct rc_error *err)
+/* One that has no name yet can have its target's at once if nothing has it, else by two steps. */
+static enum rc_code rename_temp(struct core_temp_file *temp, bool is_new, bool *taken,
+                                struct rc_error *err)
 {
-    RC_STR_AUTO parent = core_path_directory(temp->target);
-    enum rc_code code;
-
     *taken = false;
+    if (is_new && core_temp_file_link(temp))
+        return RC_OK;
     if (core_temp_file_name(temp, err))
         return err->code;
     if (is_new ? core_path_rename_new(temp->path, temp->target)
@@ -197,6 +192,24 @@ static enum rc_code put_in_place(struct core_temp_file *temp, bool is_new, bool 
         *taken = is_new && errno == EEXIST;
         return *taken ? RC_OK : rc_fail_errno(err, errno, "put '%s' in place", temp->target);
     }
+    return RC_OK;
+}
+
+/*
+ * Moves the temporary, whose content is on disk already, to its target. With 'is_new' it replaces
+ * nothing: *taken says that something is there. core_temp_file_publish() would flush the disk once
+ * more, which is what a write costs.
+ */
+static enum rc_code put_in_place(struct core_temp_file *temp, bool is_new, bool *taken,
+                                 struct rc_error *err)
+{
+    RC_STR_AUTO parent = core_path_directory(temp->target);
+    enum rc_code code;
+
+    if (rename_temp(temp, is_new, taken, err))
+        return err->code;
+    if (*taken)
+        return RC_OK;
     code = core_dir_sync(parent, err);
     /* Its lock goes last: until then nobody removes the object, or the directory under it. */
     core_fd_close(&temp->fd);

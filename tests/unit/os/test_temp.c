@@ -59,6 +59,40 @@ static void exclusive_never_replaces(void **state)
     assert_int_equal(scratch_count(*state), 1);
 }
 
+/* Without O_TMPFILE there is nothing to link, and the way by a name of its own is all there is. */
+static void a_file_gets_a_free_name_at_once(void **state)
+{
+    RC_STR_AUTO path = scratch_path(*state, "f");
+    RC_STR_AUTO leftover = scratch_path(*state, CORE_FILE_TEMP_PREFIX "f.0");
+    struct core_temp_file file = CORE_TEMP_FILE_INIT, again = CORE_TEMP_FILE_INIT;
+    struct rc_error err = RC_ERROR_INIT;
+
+    assert_int_equal(core_temp_file_open(&file, path, 0600, &err), RC_OK);
+    if (!file.unnamed) {
+        core_temp_file_close(&file);
+        skip();
+    }
+    assert_int_equal(core_temp_file_write(&file, "a", 1, &err), RC_OK);
+    /* What a dead writer left would stay for ever. */
+    scratch_put(leftover, "dead");
+    assert_false(core_temp_file_link(&file));
+    assert_false(scratch_exists(path));
+    assert_int_equal(unlink(leftover), 0);
+    assert_true(core_temp_file_link(&file));
+    assert_string_equal(scratch_get(path), "a");
+    assert_int_equal(scratch_count(*state), 1);
+
+    /* It replaces nothing, and leaves the file as it was. */
+    assert_int_equal(core_temp_file_open(&again, path, 0600, &err), RC_OK);
+    assert_int_equal(core_temp_file_write(&again, "b", 1, &err), RC_OK);
+    assert_false(core_temp_file_link(&again));
+    assert_string_equal(scratch_get(path), "a");
+    assert_int_equal(core_temp_file_publish(&again, false, &err), RC_OK);
+    assert_string_equal(scratch_get(path), "b");
+    core_temp_file_close(&file);
+    assert_int_equal(scratch_count(*state), 1);
+}
+
 static void close_leaves_nothing(void **state)
 {
     RC_STR_AUTO path = scratch_path(*state, "f");
@@ -476,6 +510,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         TEST(writes_and_replaces),
         TEST(exclusive_never_replaces),
+        TEST(a_file_gets_a_free_name_at_once),
         TEST(close_leaves_nothing),
         TEST(a_replaced_temporary_is_not_published),
         TEST(bad_targets_are_refused),
