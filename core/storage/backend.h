@@ -31,6 +31,7 @@ struct core_place_in_store {
     const char *remove_if_match;
     size_t root_len; /* bytes of 'key' put in front by a mapping, with the slash; 0: none */
     const struct core_cancel *cancel;
+    bool is_temporary; /* what is written there may be lost with the machine */
 };
 
 /* ---- what is known of an object -------------------------------------------------------------- */

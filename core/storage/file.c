@@ -283,6 +283,7 @@ static enum rc_code file_create(const struct core_place_in_store *place,
         .key = writer->path,
         .root_len = place->root_len,
         .cancel = place->cancel,
+        .is_temporary = place->is_temporary,
     };
     *out = &writer->base;
     return RC_OK;

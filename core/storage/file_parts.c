@@ -135,6 +135,7 @@ enum rc_code core_file_begin_parts(const struct core_place_in_store *place,
         .key = parts->path,
         .root_len = place->root_len,
         .cancel = place->cancel,
+        .is_temporary = place->is_temporary,
     };
     *out = &parts->base;
     return RC_OK;

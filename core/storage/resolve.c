@@ -172,6 +172,7 @@ enum rc_code core_resolve(const struct core_storage *storage, const char *uri,
     out->place.key = parts.key;
     out->place.remote = storage->remote;
     out->place.cancel = storage->cancel;
+    out->place.is_temporary = storage->is_temporary;
     if (mapped)
         out->place.root_len = strlen(parts.key) - strlen(named.key);
     return RC_OK;

@@ -11,6 +11,7 @@ struct core_storage {
     size_t store_count;
     struct core_remote *remote;
     const struct core_cancel *cancel;
+    bool is_temporary; /* what is written may be lost with the machine: files are not flushed */
 };
 
 /* A place that owns its texts. */
