@@ -144,6 +144,15 @@ enum rc_code rc_fail_errno(struct rc_error *err, int error_number, const char *f
     return set(err, code_of_errno(error_number), cause);
 }
 
+/* Whether a chain begins with that step. */
+static bool is_first(const char *chain, const char *step)
+{
+    size_t len = strlen(step);
+
+    return strncmp(chain, step, len) == 0 &&
+           (chain[len] == '\0' || strncmp(chain + len, ": ", 2) == 0);
+}
+
 enum rc_code rc_context(struct rc_error *err, const char *format, ...)
 {
     char outer[RC_ERROR_TEXT];
@@ -153,6 +162,9 @@ enum rc_code rc_context(struct rc_error *err, const char *format, ...)
     va_start(arguments, format);
     format_cut(outer, sizeof(outer), format, arguments);
     va_end(arguments);
+
+    if (is_first(err->context, outer))
+        return err->code;
 
     const char *separator = err->context[0] != '\0' ? ": " : "";
     int needed = snprintf(chain, sizeof(chain), "%s%s%s", outer, separator, err->context);

@@ -60,7 +60,8 @@ enum rc_code rc_fail_errno(struct rc_error *err, int error_number, const char *f
 
 /*
  * Puts what was being attempted in front of the context, and returns the code that
- * 'err' has. When the chain is full its inner end is cut; the cause is never touched.
+ * 'err' has. What stands there already, since who was asked for it said the same, is
+ * not said twice. When the chain is full its inner end is cut; the cause is never touched.
  */
 enum rc_code rc_context(struct rc_error *err, const char *format, ...) RC_PRINTF(2, 3);
 

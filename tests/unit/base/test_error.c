@@ -48,6 +48,22 @@ static void context_goes_in_front(void **state)
     assert_string_equal(err.cause, "no");
 }
 
+static void context_says_nothing_twice(void **state)
+{
+    struct rc_error err = RC_ERROR_INIT;
+
+    (void)state;
+    rc_fail(&err, RC_FAILED, "no");
+    assert_int_equal(rc_context(&err, "list 'a'"), RC_FAILED);
+    assert_int_equal(rc_context(&err, "list 'a'"), RC_FAILED);
+    assert_string_equal(err.context, "list 'a'");
+    rc_context(&err, "list");
+    rc_context(&err, "sync");
+    rc_context(&err, "sync");
+    rc_context(&err, "list 'a'");
+    assert_string_equal(err.context, "list 'a': sync: list: list 'a'");
+}
+
 static void arguments_may_point_into_the_error(void **state)
 {
     struct rc_error err = RC_ERROR_INIT;
@@ -197,6 +213,7 @@ int main(void)
         cmocka_unit_test(fail_sets_code_and_cause),
         cmocka_unit_test(fail_empties_the_context),
         cmocka_unit_test(context_goes_in_front),
+        cmocka_unit_test(context_says_nothing_twice),
         cmocka_unit_test(arguments_may_point_into_the_error),
         cmocka_unit_test(text_that_just_fits_is_whole),
         cmocka_unit_test(text_is_cut_between_characters),
