@@ -26,8 +26,8 @@ struct core_place_in_store {
     const char *bucket;                         /* NUL-terminated, empty for file */
     const char *key;
     const char *version; /* one version of a versioned object; NULL: the current one */
-    /* Of a removal: only while it has this entity tag, else RC_CONFLICT; a store that cannot look
-       at it removes regardless. NULL: regardless. */
+    /* Of a removal: only while it has this entity tag, else RC_CONFLICT. Where the store cannot
+       compare, it is looked at just before. NULL: regardless. */
     const char *remove_if_match;
     size_t root_len; /* bytes of 'key' put in front by a mapping, with the slash; 0: none */
     const struct core_cancel *cancel;
@@ -127,8 +127,9 @@ enum core_storage_capability {
 
 struct core_list_options {
     struct rc_list_options plain;
-    bool versions; /* every version, the newest of a key first; RC_UNSUPPORTED where there are none
+    bool versions;  /* every version, the newest of a key first; RC_UNSUPPORTED where there are none
                     */
+    size_t at_most; /* more will not be asked for, though there may be some; 0: all may be */
 };
 
 struct core_range {

@@ -246,6 +246,15 @@ RC_MUST_CHECK enum rc_code core_s3_copy(const struct core_place_in_store *source
 RC_MUST_CHECK enum rc_code core_s3_remove(const struct core_place_in_store *places, size_t count,
                                           const struct core_remove_report *report,
                                           struct rc_error *err);
+/*
+ * Of removals from one bucket, whose indexes into 'places' are given: takes out those whose object
+ * is not what remove_if_match says. One that was replaced is told, one that is gone is not. Of a
+ * server that compares by itself nothing is asked.
+ */
+RC_MUST_CHECK enum rc_code core_s3_leave_replaced(const struct core_place_in_store *places,
+                                                  size_t *indexes, size_t *count,
+                                                  const struct core_remove_report *report,
+                                                  struct rc_error *err);
 RC_MUST_CHECK enum rc_code core_s3_sweep(const struct core_place_in_store *prefix,
                                          int64_t before_unix_ms, int64_t *swept,
                                          struct rc_error *err);

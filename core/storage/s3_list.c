@@ -21,6 +21,7 @@ struct s3_listing {
     struct rc_listing base;
     struct core_s3_place prefix;
     bool is_shallow;
+    size_t at_most;    /* 0: all */
     char *start_after; /* relative, or NULL */
 
     struct core_s3_page page;
@@ -52,6 +53,9 @@ static enum rc_code fetch(const struct s3_listing *listing, enum core_s3_dialect
     struct core_place_in_store place = listing->prefix.at;
     CORE_S3_REQUEST_AUTO(request, &place, "list", "GET");
     CORE_S3_ANSWER_AUTO(answer);
+    RC_STR_AUTO most =
+        rc_strf("%zu", listing->at_most > 0 && listing->at_most < CORE_S3_PAGE ? listing->at_most
+                                                                               : CORE_S3_PAGE);
 
     place.cancel = &listing->stop;
     request.of_bucket = true;
@@ -64,7 +68,7 @@ static enum rc_code fetch(const struct s3_listing *listing, enum core_s3_dialect
     if (listing->is_shallow)
         core_s3_add_query(&request.query, "delimiter", "/");
     core_s3_add_query(&request.query, "encoding-type", "url");
-    core_s3_add_query(&request.query, "max-keys", "1000");
+    core_s3_add_query(&request.query, "max-keys", most);
     add_optional(&request.query, "continuation-token", at->token);
     add_optional(&request.query,
                  dialect == CORE_S3_BY_TOKEN    ? "start-after"
@@ -95,7 +99,7 @@ static void *fetch_ahead(void *context)
 /* Half a page before it is wanted: who looks at the first few keys only pays for one page. */
 static void begin_ahead(struct s3_listing *listing)
 {
-    if (listing->is_fetching || !listing->page.is_truncated ||
+    if (listing->is_fetching || !listing->page.is_truncated || listing->at_most > 0 ||
         listing->given * 2 < listing->page.count)
         return;
     listing->ahead_err = (struct rc_error)RC_ERROR_INIT;
@@ -232,6 +236,7 @@ enum rc_code core_s3_list(const struct core_place_in_store *prefix,
     *listing = (struct s3_listing){
         .base = { .ops = &listing_ops },
         .is_shallow = options->plain.shallow,
+        .at_most = options->at_most,
         .start_after = rc_strdup(start_after && *start_after ? start_after : NULL),
         .stop = { .parent = prefix->cancel },
     };

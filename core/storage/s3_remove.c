@@ -288,6 +288,11 @@ static enum rc_code report_failures(const struct batch *batch, size_t count, siz
     return RC_OK;
 }
 
+static void note_replaced(void *context, size_t index, const struct rc_error *err)
+{
+    fail_place(context, index, err);
+}
+
 /* Those from 'offset' on, of one bucket. */
 static enum rc_code remove_run(const struct core_place_in_store *places, size_t offset,
                                size_t count, const struct core_remove_report *report,
@@ -299,11 +304,14 @@ static enum rc_code remove_run(const struct core_place_in_store *places, size_t 
         .count = count,
         .failures = rc_calloc(count, sizeof(*batch.failures)),
     };
+    const struct core_remove_report replaced = { .failed = note_replaced, .context = &batch };
     enum rc_code code;
 
     for (size_t i = 0; i < count; i++)
         batch.indexes[i] = i;
-    code = remove_batch(&batch, err);
+    code = core_s3_leave_replaced(batch.places, batch.indexes, &batch.count, &replaced, err);
+    if (!code && batch.count > 0)
+        code = remove_batch(&batch, err);
     if (code && report && code != RC_CANCELLED) {
         for (size_t i = 0; i < batch.count; i++)
             fail_place(&batch, batch.indexes[i], err);
