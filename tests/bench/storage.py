@@ -35,7 +35,7 @@ PART_BYTES = 16 << 20
 PAGE = 1000
 CLOSE_TO_LIMIT = 1.05
 MEMORY_MIB = 64
-MANY_KEYS = 1_000_000
+REAL_KEYS, MANY_KEYS = 100_000, 1_000_000
 MANY_FILES = 100
 SAMPLE_S = 0.01
 LOOK_FOR_CHILDREN = 20  # every so many samples
@@ -583,19 +583,29 @@ class MadeUp:
         self.endpoint = f"http://127.0.0.1:{port}"
 
 
-def listings(setting):
+def list_all(setting, server, bucket, what):
+    for kind in (RunCore, Rclone, S5cmd, Mc, Aws):
+        program = setting.binary() if kind is RunCore else kind.find()
+        if program:
+            cost = kind(server, program).act("list", bucket, None)
+            print(f"  listing of {what}, {kind.name}: {cost.seconds:.2f} s, {cost.cpu:.2f} s of "
+                  f"processor time, {cost.peak_mib:.0f} MiB", flush=True)
+
+
+def listings(setting, loop):
     """Memory has to be the same however many keys there are."""
+    server = ceph.temporary(limit_bytes=16 << 30)
+    try:
+        server.s3().create_bucket(Bucket="many")
+        Loop(server, loop, Load("empty", REAL_KEYS, 0)).put(None, "many")
+        list_all(setting, server, "many", f"{REAL_KEYS:,} keys")
+    finally:
+        ceph.remove(server)
     for keys in (MANY_KEYS // 100, MANY_KEYS):
         ours, theirs = multiprocessing.Pipe()
         process = multiprocessing.Process(target=serve, args=(keys, theirs), daemon=True)
         process.start()
-        server = MadeUp(ours.recv())
-        for kind in (RunCore, Rclone, S5cmd, Mc, Aws):
-            program = setting.binary() if kind is RunCore else kind.find()
-            if program:
-                cost = kind(server, program).act("list", "bucket", None)
-                print(f"  listing of {keys:,} keys, made up, {kind.name}: {cost.seconds:.2f} s, "
-                      f"{cost.cpu:.2f} s of processor time, {cost.peak_mib:.0f} MiB", flush=True)
+        list_all(setting, MadeUp(ours.recv()), "bucket", f"{keys:,} keys, made up")
         process.terminate()
         process.join()
 
@@ -605,6 +615,6 @@ def storage(setting):
     with tempfile.TemporaryDirectory() as folder:
         loop = build_loop(folder)
         results = [(load, measure(setting, load, loop)) for load in LOADS]
-    for load, result in results:
-        show(load, result)
-    listings(setting)
+        for load, result in results:
+            show(load, result)
+        listings(setting, loop)
