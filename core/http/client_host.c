@@ -303,6 +303,26 @@ static enum rc_code await_rate(struct core_http_client *client, struct host *hos
     return code;
 }
 
+/*
+ * That which this thread has used before, else the one used last: a connection that goes from
+ * thread to thread takes all that belongs to it from processor to processor.
+ */
+static struct lane *take_lane(struct host *host)
+{
+    struct lane **at = &host->idle, *lane;
+
+    while (*at && !pthread_equal((*at)->user, pthread_self()))
+        at = &(*at)->next;
+    if (!*at)
+        at = &host->idle;
+    lane = *at;
+    if (lane) {
+        *at = lane->next;
+        host->idle_count--;
+    }
+    return lane;
+}
+
 static enum rc_code enter(struct core_http_client *client, struct host *host,
                           const struct core_cancel *cancel, struct lane **lane,
                           struct rc_error *err)
@@ -313,11 +333,7 @@ static enum rc_code enter(struct core_http_client *client, struct host *host,
         give_place(host);
         return err->code;
     }
-    *lane = host->idle;
-    if (*lane) {
-        host->idle = (*lane)->next;
-        host->idle_count--;
-    }
+    *lane = take_lane(host);
     return RC_OK;
 }
 
@@ -365,6 +381,7 @@ void core_http_place_leave(struct place *place)
     (void)pthread_mutex_lock(&client->mutex);
     host->used_mono_ms = core_clock_mono_ms();
     if (lane) {
+        lane->user = pthread_self();
         lane->idle_since_mono_ms = host->used_mono_ms;
         lane->next = host->idle;
         host->idle = lane;

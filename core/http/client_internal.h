@@ -44,6 +44,7 @@ struct lane {
     CURL *easy;
     CURLM *multi;
     struct lane *next; /* in its host's list, with those that are idle */
+    pthread_t user;    /* the last */
     int64_t idle_since_mono_ms;
 };
 
