@@ -200,17 +200,19 @@ static enum rc_code rename_temp(struct core_temp_file *temp, bool is_new, bool *
  * nothing: *taken says that something is there. core_temp_file_publish() would flush the disk once
  * more, which is what a write costs.
  */
-static enum rc_code put_in_place(struct core_temp_file *temp, bool is_new, bool *taken,
+static enum rc_code put_in_place(const struct core_place_in_store *place,
+                                 struct core_temp_file *temp, bool is_new, bool *taken,
                                  struct rc_error *err)
 {
     RC_STR_AUTO parent = core_path_directory(temp->target);
-    enum rc_code code;
+    enum rc_code code = RC_OK;
 
     if (rename_temp(temp, is_new, taken, err))
         return err->code;
     if (*taken)
         return RC_OK;
-    code = core_dir_sync(parent, err);
+    if (!place->is_temporary)
+        code = core_dir_sync(parent, err);
     /* Its lock goes last: until then nobody removes the object, or the directory under it. */
     core_fd_close(&temp->fd);
     rc_str_free(&temp->path);
@@ -266,7 +268,8 @@ static enum rc_code publish_over(const struct core_place_in_store *place,
      * Where nothing is, there is nothing to hold, so that what another writes meanwhile must not
      * be replaced. A link that leads nowhere is absent to readers, yet in the way.
      */
-    return put_in_place(temp, held.kind == CORE_FILE_ABSENT && !is_link(place->key), again, err);
+    return put_in_place(place, temp, held.kind == CORE_FILE_ABSENT && !is_link(place->key), again,
+                        err);
 }
 
 static enum rc_code publish_absent(const struct core_place_in_store *place,
@@ -277,7 +280,7 @@ static enum rc_code publish_absent(const struct core_place_in_store *place,
 
     if (lstat(place->key, &st) == 0 && S_ISDIR(st.st_mode) && core_file_clear_directory(place, err))
         return err->code;
-    if (put_in_place(temp, /* is_new = */ true, &taken, err))
+    if (put_in_place(place, temp, /* is_new = */ true, &taken, err))
         return err->code;
     return taken ? rc_fail(err, RC_CONFLICT, "'%s' exists already", place->key) : RC_OK;
 }
@@ -290,7 +293,7 @@ enum rc_code core_file_publish(const struct core_place_in_store *place, struct c
     if (stamp(temp, written, err))
         return err->code;
     /* The slow part comes before the lock is taken. */
-    if (fsync(temp->fd) != 0)
+    if (!place->is_temporary && fsync(temp->fd) != 0)
         return rc_fail_errno(err, errno, "write '%s' to disk", temp->path);
 
     if (if_match && if_match[0] == '\0')
