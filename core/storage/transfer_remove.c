@@ -53,46 +53,62 @@ static void note_failed(void *context, size_t index, const struct rc_error *err)
     *removal->errors[index] = *err;
 }
 
-static void forget_errors(struct removal *removal)
-{
-    for (size_t i = 0; i < removal->count; i++) {
-        free(removal->errors[i]);
-        removal->errors[i] = NULL;
-    }
-}
-
-static void end_one(struct removal *removal, size_t index, const struct rc_error *rest)
+static void end_one(struct removal *removal, size_t index)
 {
     struct transfer_item *item = removal->items[index];
-    const struct rc_error *failed = removal->errors[index] ? removal->errors[index] : rest;
-    struct rc_error err;
+    struct rc_error *err = removal->errors[index];
 
-    if (failed) {
-        err = *failed;
-        if (item->act == RC_TRANSFER_COPY)
-            rc_context(&err, "copied to '%s', but the source stays", item->target);
+    if (err && item->act == RC_TRANSFER_COPY)
+        rc_context(err, "copied to '%s', but the source stays", item->target);
+    core_transfer_finish(removal->t, item, err);
+    core_resolved_clear(&removal->at[index]);
+    free(err);
+    removal->errors[index] = NULL;
+}
+
+/* Ends all but those that are to be tried again, which move to the front. */
+static void settle(struct removal *removal, bool again)
+{
+    size_t kept = 0;
+
+    for (size_t i = 0; i < removal->count; i++) {
+        struct rc_error *err = removal->errors[i];
+
+        if (!again || !err || !rc_retryable(err->code)) {
+            end_one(removal, i);
+            continue;
+        }
+        free(err);
+        removal->errors[i] = NULL;
+        removal->items[kept] = removal->items[i];
+        removal->at[kept] = removal->at[i];
+        removal->places[kept++] = removal->places[i];
     }
-    core_transfer_finish(removal->t, item, failed ? &err : NULL);
+    for (size_t i = kept; i < removal->count; i++)
+        removal->at[i] = (struct core_resolved)CORE_RESOLVED_INIT;
+    removal->count = kept;
 }
 
 /* Of those that the store passed over because the call itself failed, some may be gone. */
 static void remove_all(struct removal *removal)
 {
     const struct core_remove_report report = { .failed = note_failed, .context = removal };
-    const struct core_storage_ops *ops = removal->at[0].ops;
-    struct rc_error err = RC_ERROR_INIT;
-    enum rc_code code;
+    struct transfer_item tries = { .is_etag_given = true };
 
-    do {
-        forget_errors(removal);
-        code = ops->remove(removal->places, removal->count, &report, &err);
-    } while (code && core_transfer_again(removal->t, removal->items[0], &err));
-    for (size_t i = 0; i < removal->count; i++) {
-        end_one(removal, i, code ? &err : NULL);
-        core_resolved_clear(&removal->at[i]);
+    while (removal->count > 0) {
+        const struct core_storage_ops *ops = removal->at[0].ops;
+        const struct rc_error *passing = NULL;
+        struct rc_error err = RC_ERROR_INIT;
+        bool failed = ops->remove(removal->places, removal->count, &report, &err);
+
+        for (size_t i = 0; i < removal->count; i++) {
+            if (failed && !removal->errors[i])
+                note_failed(removal, i, &err);
+            if (!passing && removal->errors[i] && rc_retryable(removal->errors[i]->code))
+                passing = removal->errors[i];
+        }
+        settle(removal, passing && core_transfer_again(removal->t, &tries, passing));
     }
-    forget_errors(removal);
-    removal->count = 0;
 }
 
 /* Adds an item if it lies in the same store and bucket as those before; else it is for later. */
@@ -113,7 +129,7 @@ static bool take_into(struct removal *removal, struct transfer_item *item)
     }
     removal->places[removal->count] = at->place;
     /* Of a move, the source goes only if it is still what was copied. */
-    if (item->act == RC_TRANSFER_COPY)
+    if (item->act == RC_TRANSFER_COPY || item->is_etag_given)
         removal->places[removal->count].remove_if_match = item->etag;
     removal->items[removal->count++] = item;
     return true;
@@ -137,8 +153,7 @@ void core_transfer_remove(struct core_transfer *t, struct transfer_item *batch)
         else
             remove_all(&removal);
     }
-    if (removal.count > 0)
-        remove_all(&removal);
+    remove_all(&removal);
     free(removal.items);
     free(removal.at);
     free(removal.places);

@@ -39,7 +39,10 @@ static struct {
     struct object objects[4000];
     size_t count;
 
-    int cut_reads, garbled_reads, refused_puts, refused_commits, replaced_reads, refused_removals;
+    int cut_reads, garbled_reads, refused_puts, refused_commits, replaced_reads;
+    /* Of removals: the call, or one of its objects, is refused for now; the call says that it is
+       not as it was; an object is replaced just before. */
+    int refused_removals, refused_keys, conflicting_removals, replaced_removals;
     int64_t cut_at;
     bool says_crc, says_md5;
     int64_t part_bytes; /* of objects that are stored from now on; 0: stored whole */
@@ -495,26 +498,39 @@ static enum rc_code memory_create(const struct core_place_in_store *place,
     return rc_fail(err, RC_UNSUPPORTED, "'%s': no streams here", place->key);
 }
 
+static enum rc_code remove_one(const struct core_place_in_store *place, const char *name,
+                               struct rc_error *err)
+{
+    struct object object;
+    enum rc_code code = RC_OK;
+
+    if (happens(&memory.replaced_removals))
+        keep(name, "replaced");
+    if (!take_copy(name, &object))
+        return RC_OK;
+    if (place->remove_if_match && !rc_str_eq(place->remove_if_match, object.etag))
+        code = rc_fail(err, RC_CONFLICT, "'%s' was replaced", name);
+    else if (happens(&memory.refused_keys))
+        code = rc_fail(err, RC_UNAVAILABLE, "503 for '%s'", name);
+    else
+        drop(name);
+    free_object(&object);
+    return code;
+}
+
 static enum rc_code memory_remove(const struct core_place_in_store *places, size_t count,
                                   const struct core_remove_report *report, struct rc_error *err)
 {
     for (size_t i = 0; i < count; i++) {
         RC_STR_AUTO name = name_of(&places[i]);
         struct rc_error one = RC_ERROR_INIT;
-        struct object object;
 
-        if (!take_copy(name, &object))
-            continue;
-        if (places[i].remove_if_match && !rc_str_eq(places[i].remove_if_match, object.etag)) {
-            rc_fail(&one, RC_CONFLICT, "'%s' was replaced", name);
-            report->failed(report->context, i, &one);
-        } else if (happens(&memory.refused_removals)) {
-            free_object(&object);
+        if (happens(&memory.refused_removals))
             return rc_fail(err, RC_UNAVAILABLE, "503 for a removal");
-        } else {
-            drop(name);
-        }
-        free_object(&object);
+        if (happens(&memory.conflicting_removals))
+            return rc_fail(err, RC_CONFLICT, "412 for a removal");
+        if (remove_one(&places[i], name, &one))
+            report->failed(report->context, i, &one);
     }
     return RC_OK;
 }

@@ -26,7 +26,9 @@ static int set_up(void **state)
     remote = core_remote_new(NULL, NULL, NULL);
     storage = core_storage_new(no_stores, 0, remote, NULL);
     memory.cut_reads = memory.garbled_reads = memory.refused_puts = memory.refused_commits =
-        memory.replaced_reads = memory.refused_removals = 0;
+        memory.replaced_reads = 0;
+    memory.refused_removals = memory.refused_keys = memory.conflicting_removals =
+        memory.replaced_removals = 0;
     memory.cut_at = 10;
     memory.says_crc = memory.says_md5 = false;
     memory.part_bytes = 0;
@@ -235,11 +237,81 @@ static void leaves_sources_that_were_replaced(void **state)
 
     (void)state;
     keep("one/a", "x");
-    memory.refused_removals = 1; /* repeated */
-    expect_ok(go(RC_TRANSFER_MOVE, &done, &err));
-    assert_false(is_there("one/a"));
-    assert_true(is_there("two/a"));
+    keep("one/b", "y");
+    memory.replaced_removals = 1; /* between the copy and the removal */
+    assert_int_equal(go(RC_TRANSFER_MOVE | RC_TRANSFER_KEEP_GOING, &done, &err), RC_CONFLICT);
+    assert_non_null(strstr(err.context, "but the source stays"));
     assert_int_equal(done.objects, 1);
+    assert_int_equal(done.failed, 1);
+    assert_true(is_there("one/a") != is_there("one/b"));
+    assert_true(is_there("two/a") && is_there("two/b"));
+}
+
+static void repeats_removals(void **state)
+{
+    struct rc_error err = RC_ERROR_INIT;
+    struct rc_transferred done;
+
+    (void)state;
+    keep("one/a", "x");
+    keep("one/b", "y");
+    memory.refused_removals = 1;
+    memory.refused_keys = 2;
+    expect_ok(go(RC_TRANSFER_MOVE, &done, &err));
+    assert_false(is_there("one/a") || is_there("one/b"));
+    assert_int_equal(done.objects, 2);
+    keep("one/a", "x");
+    keep("one/b", "y");
+    memory.conflicting_removals = 1;
+    assert_int_equal(go(RC_TRANSFER_MOVE | RC_TRANSFER_KEEP_GOING, &done, &err), RC_CONFLICT);
+    assert_int_equal(done.failed, 2);
+    assert_true(is_there("one/a") && is_there("one/b"));
+}
+
+/* Two objects to be removed, both with the tag of the first. */
+static enum rc_code next_removal(void *context, struct rc_transfer_item *item, bool *more,
+                                 struct rc_error *err)
+{
+    static const char *const names[] = { "s3://one/a", "s3://one/b" };
+    static char etag[RC_ETAG_TEXT];
+    int *given = context;
+    struct rc_stat stat;
+
+    *more = *given < 2;
+    if (!*more)
+        return RC_OK;
+    if (*given == 0) {
+        if (core_storage_stat(storage, names[0], &stat, err))
+            return err->code;
+        memcpy(etag, stat.etag, sizeof(etag));
+    }
+    *item = (struct rc_transfer_item){
+        .source = names[(*given)++],
+        .size_bytes = -1,
+        .etag = etag,
+    };
+    return RC_OK;
+}
+
+static void removes_from_a_list_what_it_means(void **state)
+{
+    struct rc_error err = RC_ERROR_INIT;
+    struct rc_transferred done;
+    int given = 0;
+    const struct rc_transfer transfer = {
+        .struct_bytes = sizeof(transfer),
+        .flags = RC_TRANSFER_KEEP_GOING,
+        .next = next_removal,
+        .context = &given,
+    };
+
+    (void)state;
+    keep("one/a", "x");
+    keep("one/b", "y");
+    assert_int_equal(core_transfer_run(storage, &transfer, &done, &err), RC_CONFLICT);
+    assert_int_equal(done.removed, 1);
+    assert_false(is_there("one/a"));
+    assert_true(is_there("one/b"));
 }
 
 static void bounds_memory_and_width(void **state)
@@ -342,6 +414,8 @@ int main(void)
         TEST(guesses_the_size_of_parts),
         TEST(copies_one_version_or_none),
         TEST(leaves_sources_that_were_replaced),
+        TEST(repeats_removals),
+        TEST(removes_from_a_list_what_it_means),
         TEST(bounds_memory_and_width),
         TEST(climbs_while_that_brings_more),
         TEST(holds_the_limit_of_bytes),
