@@ -42,7 +42,8 @@ struct core_http_record {
 struct core_http_client_settings {
     const char *ca_file;         /* PEM; the system's certificates */
     const char *proxy;           /* URL, "" for none; what http_proxy, https_proxy, no_proxy say */
-    unsigned connections;        /* at once to one host: 64; further requests wait for their turn */
+    unsigned connections;        /* at once to one host: 64; further requests wait for their turn.
+                                    So many, or 64, are kept for later ones to any host */
     double requests_per_s;       /* to one host; no limit */
     unsigned attempts;           /* of one request: 5 */
     int64_t backoff_ms;          /* shortest pause between two: 100 ms */

@@ -17,6 +17,7 @@
 enum {
     BUDGET = 500,
     LANE_IDLE_MS = 60 * 1000,
+    FEW_LANES = 64, /* may be idle in any case, else as many as one host may have */
     SWEEP_MS = 10 * 1000,
     BURST_MS = 100, /* so much of a second's requests may come at once */
 };
@@ -109,20 +110,42 @@ static void free_lanes(struct lane *lanes)
 }
 
 /* Takes lanes out of a host that have been idle since before then; they are the last ones. */
-static struct lane *take_old_lanes(struct host *host, int64_t before_mono_ms)
+static struct lane *take_old_lanes(struct core_http_client *client, struct host *host,
+                                   int64_t before_mono_ms)
 {
     struct lane **at = &host->idle;
     struct lane *old;
-    unsigned kept = 0;
 
-    while (*at && (*at)->idle_since_mono_ms >= before_mono_ms) {
+    while (*at && (*at)->idle_since_mono_ms >= before_mono_ms)
         at = &(*at)->next;
-        kept++;
-    }
     old = *at;
     *at = NULL;
-    host->idle_count = kept;
+    for (const struct lane *lane = old; lane; lane = lane->next)
+        client->idle_count--;
     return old;
+}
+
+/* Takes out the lane that has been idle for longest, once there are too many in all. */
+static struct lane *take_surplus(struct core_http_client *client)
+{
+    unsigned most = client->settings.connections;
+    struct lane **oldest = NULL, *lane;
+
+    if (client->idle_count <= (most > FEW_LANES ? most : FEW_LANES))
+        return NULL;
+    for (struct host *host = client->hosts; host; host = host->next) {
+        struct lane **last = &host->idle;
+
+        while (*last && (*last)->next)
+            last = &(*last)->next;
+        if (*last && (!oldest || (*last)->idle_since_mono_ms < (*oldest)->idle_since_mono_ms))
+            oldest = last;
+    }
+    RC_ASSERT(oldest);
+    lane = *oldest;
+    *oldest = NULL;
+    client->idle_count--;
+    return lane;
 }
 
 static void append_lanes(struct lane **list, struct lane *more)
@@ -132,19 +155,22 @@ static void append_lanes(struct lane **list, struct lane *more)
     *list = more;
 }
 
-/* What nobody has used for a while goes; the lanes are closed by the caller, without the mutex. */
+/*
+ * What nobody has used for a while goes, and what is too much. The lanes are closed by the caller,
+ * without the mutex.
+ */
 static struct lane *sweep(struct core_http_client *client, int64_t now_mono_ms)
 {
-    struct lane *old = NULL;
+    struct lane *old = take_surplus(client);
     struct host **at = &client->hosts;
 
     if (now_mono_ms - client->swept_mono_ms < SWEEP_MS)
-        return NULL;
+        return old;
     client->swept_mono_ms = now_mono_ms;
     while (*at) {
         struct host *host = *at;
 
-        append_lanes(&old, take_old_lanes(host, now_mono_ms - LANE_IDLE_MS));
+        append_lanes(&old, take_old_lanes(client, host, now_mono_ms - LANE_IDLE_MS));
         if (host->users == 0 && !host->idle && host->quiet_until_mono_ms < now_mono_ms &&
             now_mono_ms - host->used_mono_ms > LANE_IDLE_MS) {
             *at = host->next;
@@ -307,7 +333,7 @@ static enum rc_code await_rate(struct core_http_client *client, struct host *hos
  * That which this thread has used before, else the one used last: a connection that goes from
  * thread to thread takes all that belongs to it from processor to processor.
  */
-static struct lane *take_lane(struct host *host)
+static struct lane *take_lane(struct core_http_client *client, struct host *host)
 {
     struct lane **at = &host->idle, *lane;
 
@@ -318,7 +344,7 @@ static struct lane *take_lane(struct host *host)
     lane = *at;
     if (lane) {
         *at = lane->next;
-        host->idle_count--;
+        client->idle_count--;
     }
     return lane;
 }
@@ -333,7 +359,7 @@ static enum rc_code enter(struct core_http_client *client, struct host *host,
         give_place(host);
         return err->code;
     }
-    *lane = take_lane(host);
+    *lane = take_lane(client, host);
     return RC_OK;
 }
 
@@ -385,7 +411,7 @@ void core_http_place_leave(struct place *place)
         lane->idle_since_mono_ms = host->used_mono_ms;
         lane->next = host->idle;
         host->idle = lane;
-        host->idle_count++;
+        client->idle_count++;
     }
     host->users--;
     give_place(host);

@@ -66,7 +66,6 @@ struct host {
     unsigned active; /* requests that have a lane */
     struct waiter *waiters, **waiters_end;
     struct lane *idle; /* the last used first */
-    unsigned idle_count;
     int64_t used_mono_ms;
 
     double next_mono_ms;             /* when the rate allows the next request */
@@ -84,6 +83,7 @@ struct core_http_client {
 
     pthread_mutex_t mutex;
     struct host *hosts;
+    unsigned idle_count; /* lanes of all hosts */
     int64_t swept_mono_ms;
 };
 
@@ -147,6 +147,7 @@ struct transfer {
     curl_off_t sent;
     bool has_body, sending, is_safe; /* a body may be empty */
     bool answered_early;             /* while there was body left to send */
+    bool has_enough;                 /* of the body of a failure */
     bool handed_over;                /* a piece to on_body, or to the reader of a stream */
 
     /* Of a stream: where on_body puts what comes. */

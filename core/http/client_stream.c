@@ -13,7 +13,7 @@
 
 enum {
     REST_BYTES = 64 * 1024, /* read, to keep the connection, when the reader has had enough */
-    REST_MS = 1000,         /* and no longer waited for */
+    REST_MS = 1000,         /* and so long at most, or twice if it comes bit by bit */
 };
 
 struct core_http_stream {
@@ -136,6 +136,7 @@ static void read_rest(struct core_http_stream *stream)
     struct transfer *transfer = &stream->transfer;
     struct rc_error err = RC_ERROR_INIT;
     curl_off_t whole = -1;
+    int64_t end_mono_ms = core_clock_mono_ms() + REST_MS;
     char piece[4096];
     size_t len = 1;
 
@@ -146,7 +147,7 @@ static void read_rest(struct core_http_stream *stream)
     if (whole < 0 || whole - transfer->received > REST_BYTES)
         return;
     transfer->idle_ms = REST_MS;
-    while (len > 0)
+    while (len > 0 && core_clock_mono_ms() < end_mono_ms)
         if (core_http_read(stream, piece, sizeof(piece), &len, &err))
             return;
 }

@@ -15,6 +15,7 @@ enum {
     SPARE_BYTES = 256 * 1024,  /* of a stream: what may come before it is asked for */
     PIECE_BYTES = 16 * 1024,   /* libcurl hands over no more at a time */
     AT_ONCE_BYTES = 60 * 1024, /* a body that goes out with its head */
+    EXCESS_BYTES = 64 * 1024,  /* of a failure, read for nothing: the connection is worth it */
 };
 
 bool core_http_is_success(unsigned status)
@@ -80,13 +81,17 @@ static size_t on_header(char *line, size_t size, size_t count, void *context)
     return 0;
 }
 
-/* Of a failure's body, what fits is enough. */
+/* Of a failure's body, what fits is enough. False: it is the end of the transfer. */
 static bool keep(struct transfer *transfer, const char *data, size_t len)
 {
     struct rc_buf *body = &transfer->answer->body;
 
-    if (!core_http_is_success(transfer->status) && len > body->limit - body->len)
+    if (!core_http_is_success(transfer->status) && len > body->limit - body->len) {
         len = body->limit - body->len;
+        transfer->has_enough = transfer->received - (curl_off_t)body->limit > EXCESS_BYTES;
+        if (transfer->has_enough)
+            return false;
+    }
     rc_buf_add(body, data, len);
     if (body->overflow)
         transfer->stopped =
@@ -432,7 +437,7 @@ static enum rc_code finish(struct transfer *transfer, struct rc_error *err)
         return rc_context(err, "%s", transfer->name);
     /* The server has said what there is to say, and may have closed its ears before. */
     if (result != CURLE_OK && transfer->head_done && !core_http_is_success(transfer->status) &&
-        (transfer->answered_early || result == CURLE_SEND_ERROR))
+        (transfer->has_enough || transfer->answered_early || result == CURLE_SEND_ERROR))
         return RC_OK;
     /* To libcurl the end of a connection is also the end of a head. */
     if (result == CURLE_OK && !transfer->head_done)

@@ -78,7 +78,8 @@ bool core_curl_add_header(const struct core_curl *curl, struct curl_slist **list
 
     if (!*name || strpbrk(name, "\r\n: ") || strpbrk(value, "\r\n"))
         return false;
-    /* An empty value is written like this; "name:" would take the header out. */
+    /* A value of nothing but blanks is written like this; "name:" would take the header out. */
+    value += strspn(value, " \t");
     rc_buf_adds(&line, name);
     rc_buf_adds(&line, *value ? ": " : ";");
     rc_buf_adds(&line, value);

@@ -392,6 +392,22 @@ static void refuses_what_is_no_call(void **state)
     assert_int_equal(core_http_call(&call, &bench->answer, &bench->err), RC_INVALID);
 }
 
+/* libcurl takes "name:" and a blank for the wish to leave a header out. */
+static void sends_values_that_are_blank(void **state)
+{
+    static const char *const values[] = { "", " ", "\t \t" };
+    struct bench *bench = *state;
+    RC_STR_AUTO url = url_of(bench, "/");
+
+    for (size_t i = 0; i < RC_ARRAY_LEN(values); i++) {
+        const struct core_http_header header = { "X-Test", values[i] };
+        const struct core_http_call call = { .url = url, .headers = &header, .header_count = 1 };
+
+        assert_int_equal(core_http_call(&call, &bench->answer, &bench->err), RC_OK);
+        assert_string_equal(bench->answer.body.data, "GET /  "); /* "-" if there were none */
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -405,6 +421,7 @@ int main(void)
         cmocka_unit_test(stops_when_it_is_asked_to),
         cmocka_unit_test(tells_broken_answers_from_answers),
         cmocka_unit_test(refuses_what_is_no_call),
+        cmocka_unit_test(sends_values_that_are_blank),
     };
 
     return cmocka_run_group_tests(tests, open_bench, close_bench);

@@ -160,6 +160,33 @@ static void keeps_hosts_apart(void **state)
     }
 }
 
+/* Each file of certificates makes a host of its own. */
+static void keeps_no_more_connections_than_it_may_have(void **state)
+{
+    int before = count_descriptors(), after_few;
+    struct core_http_client *client = quick_client(NULL);
+    struct stage stage;
+
+    (void)state;
+    stage_start(&stage, echo, NULL);
+    for (int i = 0; i < 200; i++) {
+        RC_STR_AUTO file = rc_strf("/nowhere/%d.pem", i);
+        struct outcome got;
+
+        ask((struct core_http_call){ .client = client, .url = stage.listener.url, .ca_file = file },
+            &got);
+        assert_int_equal(got.code, RC_OK);
+        core_http_answer_clear(&got.answer);
+        if (i == 63)
+            after_few = count_descriptors();
+    }
+    assert_int_equal(atomic_load(&stage.connections), 200);
+    assert_in_range(count_descriptors(), before, after_few + 20); /* the server hears it later */
+    core_http_client_free(client);
+    stage_stop(&stage);
+    assert_int_equal(count_descriptors(), before);
+}
+
 /* ---- limits ---------------------------------------------------------------------------------- */
 
 static void never_has_more_requests_than_it_may(void **state)
@@ -379,6 +406,7 @@ int main(void)
         cmocka_unit_test(uses_as_many_connections_as_threads),
         cmocka_unit_test(leaks_no_descriptors),
         cmocka_unit_test(keeps_hosts_apart),
+        cmocka_unit_test(keeps_no_more_connections_than_it_may_have),
         cmocka_unit_test(never_has_more_requests_than_it_may),
         cmocka_unit_test(keeps_to_a_rate),
         cmocka_unit_test(gives_up_its_turn_when_asked_to_stop),

@@ -273,6 +273,40 @@ static void keeps_a_connection_of_which_little_is_left(void **state)
     }
 }
 
+/* A little every now and then, which never adds up. */
+static bool trickle(const struct scene *scene, void *context)
+{
+    static const char head[] = "HTTP/1.1 200 Said\r\nContent-Length: 10000\r\n\r\n";
+
+    (void)context;
+    if (!send_all(scene, head, sizeof(head) - 1))
+        return false;
+    for (int i = 0; i < 10000 && send_all(scene, "x", 1); i++)
+        core_clock_sleep_ms(SHORT_MS / 10);
+    return false;
+}
+
+static void does_not_wait_long_for_the_little_that_is_left(void **state)
+{
+    struct core_http_client *client = quick_client(NULL);
+    struct rc_error err = RC_ERROR_INIT;
+    struct core_http_answer answer;
+    struct core_http_stream *stream;
+    int64_t begin_mono_ms = core_clock_mono_ms();
+    struct stage stage;
+
+    (void)state;
+    stage_start(&stage, trickle, NULL);
+    core_http_answer_init(&answer, CHUNK);
+    const struct core_http_call call = { .client = client, .url = stage.listener.url };
+    assert_int_equal(core_http_open(&call, &answer, &stream, &err), RC_OK);
+    core_http_close(stream);
+    assert_in_range(core_clock_mono_ms() - begin_mono_ms, 0, LONG_MS);
+    core_http_answer_clear(&answer);
+    core_http_client_free(client);
+    stage_stop(&stage);
+}
+
 static void hands_over_no_stream_of_a_failure(void **state)
 {
     struct theatre theatre;
@@ -295,6 +329,26 @@ static void hands_over_no_stream_of_a_failure(void **state)
     atomic_store(&theatre.play.chunks, 0);
     assert_int_equal(enter(&theatre, (struct core_http_call){ .method = "HEAD" }), RC_OK);
     assert_non_null(theatre.stream);
+    close_theatre(&theatre);
+}
+
+static void reads_no_failure_to_its_end_that_has_none(void **state)
+{
+    struct theatre theatre;
+    struct play play = a_play(100 * MUCH);
+
+    (void)state;
+    play.status = 404;
+    play.chunked = true;
+    open_theatre(&theatre, play);
+    for (int round = 0; round < 2; round++) {
+        assert_int_equal(enter(&theatre, (struct core_http_call){ .method = "GET" }), RC_OK);
+        assert_null(theatre.stream);
+        assert_int_equal(theatre.answer.status, 404);
+        assert_int_equal(theatre.answer.body.len, CHUNK);
+    }
+    assert_in_range(atomic_load(&theatre.play.sent), 0, MUCH);
+    assert_int_equal(atomic_load(&theatre.stage.connections), 2);
     close_theatre(&theatre);
 }
 
@@ -330,7 +384,9 @@ int main(void)
         cmocka_unit_test(tells_a_broken_body_from_its_end),
         cmocka_unit_test(notices_silence_and_the_wish_to_stop),
         cmocka_unit_test(keeps_a_connection_of_which_little_is_left),
+        cmocka_unit_test(does_not_wait_long_for_the_little_that_is_left),
         cmocka_unit_test(hands_over_no_stream_of_a_failure),
+        cmocka_unit_test(reads_no_failure_to_its_end_that_has_none),
         cmocka_unit_test(judges_the_head_of_a_stream),
     };
 
