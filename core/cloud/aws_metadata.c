@@ -1,7 +1,8 @@
 /*
  * Credentials that come with the place where this process runs: of a container (ECS, EKS Pod
  * Identity), and of a machine (EC2, by its metadata service). What they ask is near by, so they do
- * not use the client of the stores, whose proxy and patience are for a network.
+ * not use the client of the stores, whose patience is for a network, nor any proxy: it would be told
+ * the authorization, and would fetch the credentials of its own machine.
  */
 #include <cloud/aws_reply.h>
 #include <cloud/aws_source.h>
@@ -36,6 +37,21 @@ enum {
     JITTER_BASE_MS = 2 * 60 * 1000,
     JITTER_MS = 8 * 60 * 1000,
 };
+
+/* Makes one attempt. Whether there is another is for those who ask. */
+static enum rc_code ask_nearby(struct core_http_call call, struct core_http_answer *answer,
+                               struct rc_error *err)
+{
+    const struct core_http_client_settings direct = { .proxy = "" };
+    struct core_http_client *client = core_http_client_new(&direct);
+    enum rc_code code;
+
+    call.client = client;
+    call.repeat = CORE_HTTP_REPEAT_NEVER;
+    code = core_http_call(&call, answer, err);
+    core_http_client_free(client);
+    return code;
+}
 
 /* ---- a container ----------------------------------------------------------------------------- */
 
@@ -137,7 +153,7 @@ static enum rc_code ask_container(struct core_aws_lookup *lookup, const char *ur
     enum rc_code code;
 
     core_http_answer_init(&answer, REPLY_BYTES);
-    code = core_http_call(&call, &answer, err);
+    code = ask_nearby(call, &answer, err);
     if (code == RC_OK && answer.status != 200)
         code = core_aws_fail(&answer, core_clock_real_unix_ms(), err);
     else if (code == RC_OK)
@@ -237,7 +253,7 @@ static enum rc_code ask_machine(struct machine *machine, const char *method, con
     for (int64_t attempt = 0; attempt < machine->attempts && rc_retryable(code); attempt++) {
         core_http_answer_clear(&machine->answer);
         core_http_answer_init(&machine->answer, REPLY_BYTES);
-        code = core_http_call(&call, &machine->answer, &machine->why);
+        code = ask_nearby(call, &machine->answer, &machine->why);
         if (code == RC_OK && machine->answer.status >= 500)
             code = rc_fail(&machine->why, RC_UNAVAILABLE, "it answers HTTP %u",
                            machine->answer.status);

@@ -38,14 +38,6 @@ def stamp(seconds):
     return (datetime.now(timezone.utc) + timedelta(seconds=seconds)).strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
-class Double(Aws):
-    """Answers what was meant for a container's fixed address, too, where it is used as a proxy."""
-
-    def handle(self, request):
-        request.raw_path = request.raw_path.removeprefix("http://169.254.170.2")
-        return super().handle(request)
-
-
 class Place:
     """A home directory, an environment and the stand-in that it points to."""
 
@@ -152,7 +144,7 @@ def digest(secret, token):
 
 @pytest.fixture
 def place(tmp_path):
-    with Double() as aws:
+    with Aws() as aws:
         yield Place(tmp_path, aws)
 
 
@@ -388,8 +380,6 @@ CASES = [
          config="[default]\ncredential_process = HERE/give\n", says="is no JSON object"),
     # A container
     Case("container", "container /creds", CONTAINER),
-    Case("container-relative", "container /v2/credentials/1",
-         {"AWS_CONTAINER_CREDENTIALS_RELATIVE_URI": "/v2/credentials/1", "http_proxy": "URL"}),
     Case("container-token", "container /creds",
          {**CONTAINER, "AWS_CONTAINER_AUTHORIZATION_TOKEN": "Basic abc"},
          aws={"container_token": "Basic abc"}),
@@ -507,6 +497,21 @@ def test_token_that_a_machine_has_forgotten(place):
     place.fault(Rule(method="GET", status=401, times=1))
     assert "access_key" in place.get()
     assert [call.method for call in place.aws.calls] == ["PUT", "GET", "PUT", "GET", "GET"]
+
+
+@pytest.mark.parametrize("proxy", ("http_proxy", "all_proxy", "ALL_PROXY"))
+def test_what_is_near_is_not_asked_through_a_proxy(place, proxy):
+    """That would tell it the authorization, and fetch the credentials of its own machine."""
+    with Aws() as other:
+        other.imds, place.aws.imds = "required", "required"
+        place.env[proxy] = other.endpoint
+        assert "access_key" in place.get()
+        place.env["AWS_CONTAINER_CREDENTIALS_FULL_URI"] = f"{place.aws.endpoint}/creds"
+        assert "access_key" in place.get(AWS_CONTAINER_AUTHORIZATION_TOKEN="secret")
+        answer = place.get(AWS_CONTAINER_CREDENTIALS_RELATIVE_URI="/v2/credentials/1")
+        assert answer["error"] in ("unavailable", "denied")  # as there is no container here
+        assert "'http://169.254.170.2/v2/credentials/1'" in answer["message"]
+        assert not other.calls and len(place.aws.calls) == 4
 
 
 # What comes of the answers
