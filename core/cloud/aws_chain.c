@@ -297,16 +297,31 @@ static enum rc_code from_profiles(struct core_aws_lookup *lookup, struct core_aw
     return RC_OK;
 }
 
+/* Half of a pair is a mistake, such as a secret's file that is empty, and no reason to go on. */
+static enum rc_code from_settings(const struct core_aws_credentials_settings *settings,
+                                  struct core_aws_keys *out, struct rc_error *err)
+{
+    const char *id = settings->access_key_id, *secret = settings->secret_access_key;
+
+    if (!id && !secret)
+        return RC_OK;
+    if (!id || !*id)
+        return rc_fail(err, RC_INVALID,
+                       "the store has a 'secret_access_key', but no 'access_key_id'");
+    if (!secret || !*secret)
+        return rc_fail(err, RC_INVALID, "the store has an 'access_key_id', but %s",
+                       secret ? "its 'secret_access_key' is empty" : "no 'secret_access_key'");
+    set_keys(out, id, secret, settings->session_token);
+    return RC_OK;
+}
+
 static enum rc_code find(struct core_aws_lookup *lookup, struct core_aws_keys *out,
                          struct rc_error *err)
 {
     const struct core_aws_credentials_settings *settings = lookup->settings;
 
-    if (settings->access_key_id) {
-        set_keys(out, settings->access_key_id, settings->secret_access_key,
-                 settings->session_token);
-        return RC_OK;
-    }
+    if (from_settings(settings, out, err) || out->access_key_id)
+        return out->access_key_id ? RC_OK : err->code;
     /* Who names a profile means that one, whatever the environment has. */
     if (!settings->profile && (from_environment(lookup, out, err) || out->access_key_id))
         return out->access_key_id ? RC_OK : err->code;

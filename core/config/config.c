@@ -450,6 +450,29 @@ static void *bind_section(struct loader *loader, enum core_section_id id, size_t
     return entries;
 }
 
+/* What is wrong with a store although each of its keys is right. */
+static void check_store(struct loader *loader, const struct core_store_settings *store)
+{
+    const char *id = store->access_key_id, *secret = store->secret_access_key;
+    char shown[CORE_SHOWN_TEXT];
+
+    if (id && *id && !(secret && *secret))
+        core_problem_add(loader->problems, &store->place,
+                         "store '%s' has an 'access_key_id', but %s",
+                         core_shown(store->name, shown),
+                         secret ? "its 'secret_access_key' is empty" : "no 'secret_access_key'");
+    if (secret && *secret && !(id && *id))
+        core_problem_add(loader->problems, &store->place,
+                         "store '%s' has a 'secret_access_key', but no 'access_key_id'",
+                         core_shown(store->name, shown));
+    if (store->endpoint && !rc_str_starts(store->endpoint, "http://") &&
+        !rc_str_starts(store->endpoint, "https://"))
+        core_problem_add(loader->problems, &store->place,
+                         "the 'endpoint' of store '%s' is no address of HTTP, such as "
+                         "https://storage.example.org",
+                         core_shown(store->name, shown));
+}
+
 static void bind_all(struct loader *loader)
 {
     struct core_config *config = loader->config;
@@ -469,9 +492,11 @@ static void bind_all(struct loader *loader)
         bind_section(loader, CORE_SECTION_PLUGINS, sizeof(*config->plugins), &config->plugin_count);
     config->jobs =
         bind_section(loader, CORE_SECTION_JOBS, sizeof(*config->jobs), &config->job_count);
-    for (size_t i = 0; i < config->store_count; i++)
+    for (size_t i = 0; i < config->store_count; i++) {
         if (!config->stores[i].bucket || !*config->stores[i].bucket)
             config->stores[i].bucket = config->stores[i].name;
+        check_store(loader, &config->stores[i]);
+    }
 }
 
 /*

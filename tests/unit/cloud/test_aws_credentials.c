@@ -282,6 +282,29 @@ static void has_no_others_than_given_ones(void **state)
     core_aws_credentials_free(NULL);
 }
 
+static void half_of_given_ones_is_a_mistake(void **state)
+{
+    static const struct core_aws_credentials_settings halves[] = {
+        { .access_key_id = "A" },
+        { .access_key_id = "A", .secret_access_key = "" },
+        { .secret_access_key = "secret-of-A" },
+        { .access_key_id = "", .secret_access_key = "secret-of-A" },
+    };
+
+    (void)state;
+    for (size_t i = 0; i < RC_ARRAY_LEN(halves); i++) {
+        struct core_aws_credentials *credentials = core_aws_credentials_new(&halves[i]);
+        CORE_AWS_KEYS_AUTO(keys);
+        struct rc_error err = RC_ERROR_INIT;
+
+        assert_int_equal(core_aws_credentials_get(credentials, NULL, &keys, &err), RC_INVALID);
+        assert_non_null(strstr(err.cause, "'access_key_id'"));
+        assert_non_null(strstr(err.cause, "'secret_access_key'"));
+        assert_null(strstr(err.cause, "secret-of-A"));
+        core_aws_credentials_free(credentials);
+    }
+}
+
 /* ---- being asked to stop --------------------------------------------------------------------- */
 
 struct waiter {
@@ -373,6 +396,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(fetches_others_for_refused_ones, begin, end),
         cmocka_unit_test_setup_teardown(gives_no_refused_ones, begin, end),
         cmocka_unit_test_setup_teardown(has_no_others_than_given_ones, begin, end),
+        cmocka_unit_test_setup_teardown(half_of_given_ones_is_a_mistake, begin, end),
         cmocka_unit_test_setup_teardown(stops_when_asked, begin, end),
         cmocka_unit_test_setup_teardown(bounds_what_a_process_prints, begin, end),
     };

@@ -154,6 +154,39 @@ static void every_key_of_every_section_is_understood(void **state)
     assert_null(core_config_job(f->config, "nobody"));
 }
 
+static void what_a_store_cannot_be_is_a_mistake(void **state)
+{
+    static const struct {
+        const char *keys, *says;
+    } cases[] = {
+        { "access_key_id: A", "has an 'access_key_id', but no 'secret_access_key'" },
+        { "access_key_id: A, secret_access_key: ''", "its 'secret_access_key' is empty" },
+        { "secret_access_key: hidden", "has a 'secret_access_key', but no 'access_key_id'" },
+        { "endpoint: 'ftp://host'", "'endpoint' of store 'lake' is no address of HTTP" },
+        { "access_key_id: A, secret_access_key: hidden, endpoint: 'http://host'", NULL },
+        { "endpoint: 'https://host:1'", NULL },
+    };
+    struct fixture *f = *state;
+    RC_STR_AUTO path = rc_strf("%s/store.yaml", f->folder);
+
+    for (size_t i = 0; i < RC_ARRAY_LEN(cases); i++) {
+        RC_STR_AUTO text = rc_strf("storage:\n  lake: {%s}\n", cases[i].keys);
+        struct core_problems problems = { 0 };
+
+        write_file(f, "store.yaml", text);
+        core_config_free(core_config_load(path, &problems));
+        assert_int_equal(problems.count, cases[i].says ? 1 : 0);
+        if (cases[i].says) {
+            const char *said = core_problem_text(&problems, problems.first);
+
+            assert_non_null(strstr(said, "store.yaml:2:"));
+            assert_non_null(strstr(said, cases[i].says));
+            assert_null(strstr(said, "hidden"));
+        }
+        core_problems_clear(&problems);
+    }
+}
+
 static void the_files_of_a_folder_are_merged_in_order(void **state)
 {
     struct fixture *f = *state;
@@ -391,6 +424,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         TEST(every_key_of_every_section_is_understood),
+        TEST(what_a_store_cannot_be_is_a_mistake),
         TEST(the_files_of_a_folder_are_merged_in_order),
         TEST(no_path_is_an_empty_configuration),
         TEST(an_empty_folder_is_an_empty_configuration),
