@@ -72,6 +72,17 @@ void core_duckdb_forget_helpers(struct core_duckdb_session *session)
 }
 
 /*
+ * With the mutex held, while a statement runs: the session's own thread is in the library then, and
+ * does not touch the copies.
+ */
+static void check_room(struct core_duckdb_session *session)
+{
+    if (session->written && !session->full.code &&
+        core_staging_check_room(session->staging, session->written, &session->full))
+        core_cancel_request(&session->stop, RC_CANCELLED);
+}
+
+/*
  * An interrupt that comes before the library has begun with the statement is lost, so it is
  * repeated for as long as the statement runs.
  */
@@ -90,11 +101,12 @@ static void *watch(void *argument)
         wait_ms(session, WATCH_MS);
         if (!session->running || session->closing)
             continue;
-        if (!session->uncancellable &&
-            (session->cancelled || core_cancel_code(session->context.cancel)))
+        if (!session->uncancellable && core_cancel_code(&session->stop)) {
             interrupt(session);
-        else if (++watches % PROGRESS_EVERY_WATCHES == 0)
+        } else if (++watches % PROGRESS_EVERY_WATCHES == 0) {
             report_progress(session);
+            check_room(session);
+        }
     }
     pthread_mutex_unlock(&session->mutex);
     return NULL;
@@ -136,7 +148,8 @@ static void set_running(struct core_duckdb_session *session, bool running)
     pthread_mutex_lock(&session->mutex);
     session->running = running;
     if (running) {
-        session->cancelled = false;
+        atomic_store(&session->stop.code, RC_OK);
+        session->full.code = RC_OK;
         pthread_cond_signal(&session->changed);
     }
     pthread_mutex_unlock(&session->mutex);
@@ -148,7 +161,7 @@ static void cancel(struct rc_sql *sql)
 
     pthread_mutex_lock(&session->mutex);
     if (session->running && !session->uncancellable) {
-        session->cancelled = true;
+        core_cancel_request(&session->stop, RC_CANCELLED);
         interrupt(session);
     }
     pthread_mutex_unlock(&session->mutex);
@@ -170,14 +183,20 @@ enum rc_code core_duckdb_begin(struct core_duckdb_session *session, struct rc_er
 
 enum rc_code core_duckdb_check(struct core_duckdb_session *session, struct rc_error *err)
 {
-    bool cancelled;
+    bool is_full;
 
     if (core_cancel_check(session->context.cancel, err))
         return err->code;
     pthread_mutex_lock(&session->mutex);
-    cancelled = session->cancelled;
+    is_full = session->full.code != RC_OK;
+    if (is_full)
+        *err = session->full;
     pthread_mutex_unlock(&session->mutex);
-    return cancelled ? rc_fail(err, RC_CANCELLED, "the statement was cancelled") : RC_OK;
+    if (is_full)
+        return err->code;
+    return core_cancel_code(&session->stop)
+               ? rc_fail(err, RC_CANCELLED, "the statement was cancelled")
+               : RC_OK;
 }
 
 void core_duckdb_end(struct core_duckdb_session *session)
@@ -511,6 +530,7 @@ static enum rc_code open_session(const struct core_sql_context *context, struct 
     session->base.ops = &core_engine_duckdb;
     session->context = *context;
     session->api = api;
+    session->stop.parent = context->cancel;
     session->spill = (struct core_temp_dir)CORE_TEMP_DIR_INIT;
     session->threads = count_threads(context->settings);
     if (start_watcher(session)) {

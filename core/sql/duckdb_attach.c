@@ -218,18 +218,26 @@ static enum rc_code add_folder(struct attachment *work, const char *location, st
     return code;
 }
 
+/* Of a URI that makes no sense it is told where it is read. */
+static bool is_local(const struct attachment *work, const char *location)
+{
+    RC_BUF_AUTO(path, 64 * 1024);
+    struct rc_error ignored = RC_ERROR_INIT;
+
+    return core_storage_local_path(work->session->context.storage, location, &path, &ignored) !=
+           RC_UNSUPPORTED;
+}
+
 static bool is_data(const char *name)
 {
     return !is_hidden(name);
 }
 
-static enum rc_code add_remote(struct attachment *work, const char *location, struct rc_error *err)
+static enum rc_code add_copies(struct attachment *work, const struct core_staged *copies,
+                               struct rc_error *err)
 {
-    struct core_staged *copies;
     const char *path;
 
-    if (core_duckdb_fetch(work->session, location, is_data, &copies, err))
-        return err->code;
     for (size_t i = 0; (path = core_staged_path(copies, i)) != NULL; i++)
         if (add_file(work, path, err))
             return err->code;
@@ -242,10 +250,9 @@ static enum rc_code add_location(struct attachment *work, const char *location,
     struct core_storage *storage = work->session->context.storage;
     RC_BUF_AUTO(path, 64 * 1024);
     struct rc_stat stat;
-    enum rc_code code = core_storage_local_path(storage, location, &path, err);
 
-    if (code)
-        return code == RC_UNSUPPORTED ? add_remote(work, location, err) : code;
+    if (core_storage_local_path(storage, location, &path, err))
+        return err->code;
     if (rc_str_ends(location, "/"))
         return add_folder(work, location, &path, err);
     if (core_storage_stat(storage, location, &stat, err))
@@ -540,15 +547,37 @@ static enum rc_code check_table(const struct rc_sql_table *table, struct rc_erro
     return RC_OK;
 }
 
+/* What lies elsewhere is fetched all at once; the files stand in the order of the locations. */
+static enum rc_code add_locations(struct attachment *work, struct rc_error *err)
+{
+    const struct rc_sql_table *table = work->table;
+    const char **remote = rc_calloc(table->location_count + 1, sizeof(*remote));
+    struct core_staged **copies = rc_calloc(table->location_count + 1, sizeof(*copies));
+    size_t count = 0, next = 0;
+    enum rc_code code = RC_OK;
+
+    for (size_t i = 0; i < table->location_count; i++)
+        if (!is_local(work, table->locations[i]))
+            remote[count++] = table->locations[i];
+    if (count > 0)
+        code = core_duckdb_fetch(work->session, remote, count, is_data, copies, err);
+    for (size_t i = 0; !code && i < table->location_count; i++) {
+        if (next < count && remote[next] == table->locations[i])
+            code = add_copies(work, copies[next++], err);
+        else
+            code = add_location(work, table->locations[i], err);
+    }
+    free(remote);
+    free(copies);
+    return code;
+}
+
 static enum rc_code attach_files(struct attachment *work, struct rc_error *err)
 {
     const struct rc_sql_table *table = work->table;
 
-    if (check_table(table, err))
+    if (check_table(table, err) || add_locations(work, err))
         return err->code;
-    for (size_t i = 0; i < table->location_count; i++)
-        if (add_location(work, table->locations[i], err))
-            return err->code;
     if (work->group_count == 0 && table->column_count == 0)
         return rc_fail(err, RC_INVALID,
                        "there are no files, and no columns are declared that would do without");

@@ -41,15 +41,20 @@ struct core_duckdb_session {
     struct core_duckdb_staged *staged; /* whose they are */
     struct core_duckdb_rows *rows;     /* of the query that is still being read, or NULL */
     int threads;
+    struct core_cancel stop; /* the run's, or of the statement by core_sql_cancel() */
 
-    /* The watcher interrupts a statement that should stop and reports its progress. */
+    /*
+     * The watcher interrupts a statement that should stop, or writes more than there is room for,
+     * and reports its progress.
+     */
     pthread_t watcher;
     pthread_mutex_t mutex; /* guards the following */
     pthread_cond_t changed;
     bool closing;
-    bool running;       /* a statement is */
-    bool uncancellable; /* it tidies up, and so goes on when the run stops */
-    bool cancelled;     /* by core_sql_cancel() */
+    bool running;         /* a statement is */
+    bool uncancellable;   /* it tidies up, and so goes on when the run stops */
+    const char *written;  /* where the statement writes what is to be uploaded; or NULL */
+    struct rc_error full; /* there is no room for that; RC_OK: there is */
     struct duckdb_connection *helpers[CORE_DUCKDB_HELPERS]; /* interrupted like the session's own */
     size_t helper_count;
 };
@@ -119,8 +124,18 @@ RC_MUST_CHECK enum rc_code core_duckdb_staging(struct core_duckdb_session *sessi
                                                struct core_staging **out, struct rc_error *err);
 /* As core_staging_fetch(), for a table that is being made. */
 RC_MUST_CHECK enum rc_code core_duckdb_fetch(struct core_duckdb_session *session,
-                                             const char *location, bool (*wants)(const char *name),
+                                             const char *const *locations, size_t count,
+                                             bool (*wants)(const char *name),
                                              struct core_staged **out, struct rc_error *err);
+/*
+ * What the statements from now on write to 'path' is to be uploaded: they end with RC_TOO_LARGE
+ * when there is no room for it. NULL: no longer.
+ */
+void core_duckdb_watch_room(struct core_duckdb_session *session, const char *path);
+/* As core_staging_publish(). */
+RC_MUST_CHECK enum rc_code core_duckdb_publish(struct core_duckdb_session *session,
+                                               const char *path, const char *location,
+                                               struct rc_error *err);
 /* The table has been made: what was fetched for it is its own from now on. */
 void core_duckdb_keep(struct core_duckdb_session *session, const char *table);
 /* The table has gone; NULL: one could not be made. */

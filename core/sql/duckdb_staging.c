@@ -27,6 +27,7 @@ enum rc_code core_duckdb_staging(struct core_duckdb_session *session, struct cor
         .parent = settings->staging_dir ? settings->staging_dir : session->context.temp_dir,
         .limit_bytes = settings->staging_limit_bytes,
         .limit_name = limit_name,
+        .cancel = &session->stop,
         .on_progress = session->context.on_progress,
         .progress_context = session->context.progress_context,
     };
@@ -37,20 +38,60 @@ enum rc_code core_duckdb_staging(struct core_duckdb_session *session, struct cor
     return RC_OK;
 }
 
-enum rc_code core_duckdb_fetch(struct core_duckdb_session *session, const char *location,
-                               bool (*wants)(const char *name), struct core_staged **out,
-                               struct rc_error *err)
+/* One that was stopped says so in the words of the session, as a statement does. */
+static void name_stop(struct core_duckdb_session *session, struct rc_error *err)
 {
-    struct core_duckdb_staged *staged;
-    struct core_staging *staging;
+    struct rc_error said = RC_ERROR_INIT;
 
-    if (core_duckdb_staging(session, &staging, err) ||
-        core_staging_fetch(staging, location, wants, out, err))
+    if (err->code != RC_CANCELLED || !core_duckdb_check(session, &said))
+        return;
+    err->code = said.code;
+    (void)snprintf(err->cause, sizeof(err->cause), "%s", said.cause);
+}
+
+enum rc_code core_duckdb_fetch(struct core_duckdb_session *session, const char *const *locations,
+                               size_t count, bool (*wants)(const char *name),
+                               struct core_staged **out, struct rc_error *err)
+{
+    struct core_staging *staging;
+    enum rc_code code;
+
+    if (core_duckdb_staging(session, &staging, err) || core_duckdb_begin(session, err))
         return err->code;
-    staged = rc_malloc(sizeof(*staged));
-    *staged = (struct core_duckdb_staged){ .next = session->staged, .copies = *out };
-    session->staged = staged;
+    code = core_staging_fetch(staging, locations, count, wants, out, err);
+    if (code)
+        name_stop(session, err);
+    core_duckdb_end(session);
+    if (code)
+        return err->code;
+    for (size_t i = 0; i < count; i++) {
+        struct core_duckdb_staged *staged = rc_malloc(sizeof(*staged));
+
+        *staged = (struct core_duckdb_staged){ .next = session->staged, .copies = out[i] };
+        session->staged = staged;
+    }
     return RC_OK;
+}
+
+void core_duckdb_watch_room(struct core_duckdb_session *session, const char *path)
+{
+    pthread_mutex_lock(&session->mutex);
+    session->written = path;
+    pthread_mutex_unlock(&session->mutex);
+}
+
+enum rc_code core_duckdb_publish(struct core_duckdb_session *session, const char *path,
+                                 const char *location, struct rc_error *err)
+{
+    enum rc_code code;
+
+    if (core_staging_check_room(session->staging, path, err) || core_duckdb_begin(session, err))
+        return err->code;
+    code = core_staging_publish(session->staging, path, location, err);
+    if (code)
+        name_stop(session, err);
+    core_duckdb_end(session);
+    return code ? err->code : RC_OK;
 }
 
 void core_duckdb_keep(struct core_duckdb_session *session, const char *table)

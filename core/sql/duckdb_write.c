@@ -408,15 +408,24 @@ static enum rc_code make_parent(struct writing *work, struct rc_error *err)
     return core_dir_make(parent, 0777, err);
 }
 
-/* 'code' is what became of the copy, which goes away in any case. */
-static enum rc_code publish_copy(struct writing *work, enum rc_code code, struct rc_error *err)
+static enum rc_code write_here(struct writing *work, struct rc_error *err)
 {
-    struct core_staging *staging = work->session->staging;
+    if (make_parent(work, err))
+        return err->code;
+    return work->folder ? write_folder(work, err) : write_file(work, err);
+}
 
-    if (!code)
-        code = core_staging_publish(staging, work->target.data, work->output->location, err);
-    if (work->target.len > 0)
-        core_staging_discard(staging, work->target.data);
+/* What is uploaded needs no step in which it is seen as a whole, and no flush. */
+static enum rc_code write_copy(struct writing *work, struct rc_error *err)
+{
+    enum rc_code code = RC_OK;
+
+    if (work->folder && mkdir(work->target.data, 0700) != 0)
+        return rc_fail_errno(err, errno, "make directory '%s'", work->target.data);
+    core_duckdb_watch_room(work->session, work->target.data);
+    code = work->folder ? fill_folder(work, work->target.data, err)
+                        : fill_file(work, work->target.data, err);
+    core_duckdb_watch_room(work->session, NULL);
     return code;
 }
 
@@ -431,13 +440,13 @@ enum rc_code core_duckdb_write(struct rc_sql *sql, const struct rc_sql_output *o
     if (!code)
         code = stage(&work, err);
     if (!code) {
-        code = make_parent(&work, err);
-        if (!code)
-            code = work.folder ? write_folder(&work, err) : write_file(&work, err);
+        code = work.remote ? write_copy(&work, err) : write_here(&work, err);
         core_duckdb_run_always(work.session, "DROP TABLE IF EXISTS " STAGED);
     }
-    if (work.remote)
-        code = publish_copy(&work, code, err);
+    if (!code && work.remote)
+        code = core_duckdb_publish(work.session, work.target.data, output->location, err);
+    if (work.remote && work.target.len > 0)
+        core_staging_discard(work.session->staging, work.target.data);
     rc_buf_clear(&work.target);
     if (code)
         return rc_context(err, "write '%s'", output->location);

@@ -10,12 +10,14 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/file.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #define PREFIX "run-core-copies."
 
-enum { ATTEMPTS = 10, FOLDER_MODE = 0700 };
+enum { ATTEMPTS = 10 };
 
 /* -1: it is locked, or gone. */
 static int lock_dir(const char *path)
@@ -52,7 +54,7 @@ static void remove_left(const char *parent)
 
 enum rc_code core_staging_dir_open(const char *parent, char **path, int *fd, struct rc_error *err)
 {
-    if (core_dir_make(parent, FOLDER_MODE, err))
+    if (core_dir_make(parent, STAGING_FOLDER_MODE, err))
         return err->code;
     remove_left(parent);
     for (int attempt = 0; attempt < ATTEMPTS; attempt++) {
@@ -69,6 +71,23 @@ enum rc_code core_staging_dir_open(const char *parent, char **path, int *fd, str
         /* Another has taken it for one that was left, and removes it. */
     }
     return rc_fail(err, RC_UNAVAILABLE, "no directory in '%s' can be locked", parent);
+}
+
+enum rc_code core_staging_folder_make(const char *path, struct rc_error *err)
+{
+    RC_STR_AUTO part = rc_strdup(path);
+
+    /* From the outermost down, but mostly only the last is missing. */
+    if (mkdir(path, STAGING_FOLDER_MODE) == 0 || errno == EEXIST)
+        return RC_OK;
+    for (char *slash = part; (slash = strchr(slash + 1, '/')) != NULL; *slash = '/') {
+        *slash = '\0';
+        if (mkdir(part, STAGING_FOLDER_MODE) != 0 && errno != EEXIST)
+            return rc_fail_errno(err, errno, "make directory '%s'", part);
+    }
+    if (mkdir(path, STAGING_FOLDER_MODE) != 0 && errno != EEXIST)
+        return rc_fail_errno(err, errno, "make directory '%s'", path);
+    return RC_OK;
 }
 
 void core_staging_dir_close(const char *path, int *fd)

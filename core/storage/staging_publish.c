@@ -16,17 +16,60 @@
 
 enum { CHUNK_BYTES = 256 * 1024, NAME_DIGEST_BYTES = 10 };
 
+struct names {
+    char **items; /* behind a prefix, in the order of bytes */
+    int64_t *sizes;
+    size_t count;
+};
+
 struct publishing {
     struct core_staging *staging;
     const char *path, *location;
-    struct staging_names files;  /* what was written */
-    struct staging_names before; /* what is at the location */
-    char **names;                /* of the files, there */
+    struct names files;  /* what was written */
+    struct names before; /* what is at the location */
+    char **names;        /* of the files, there */
     int64_t bytes;
     size_t next;
 };
 
 /* ---- names ---------------------------------------------------------------------------------- */
+
+static void add_name(struct names *names, const struct rc_object *object)
+{
+    /* Grown by doubling, where the count is a power of two. */
+    if ((names->count & (names->count - 1)) == 0) {
+        size_t room = names->count ? 2 * names->count : 1;
+
+        names->items = rc_realloc(names->items, room * sizeof(*names->items));
+        names->sizes = rc_realloc(names->sizes, room * sizeof(*names->sizes));
+    }
+    names->items[names->count] = rc_strdup(object->name);
+    names->sizes[names->count++] = object->stat.size_bytes;
+}
+
+static void names_clear(struct names *names)
+{
+    for (size_t i = 0; i < names->count; i++)
+        free(names->items[i]);
+    free(names->items);
+    free(names->sizes);
+}
+
+/* All objects that begin with the prefix. */
+static enum rc_code list(struct core_storage *storage, const char *prefix, struct names *out,
+                         struct rc_error *err)
+{
+    const struct rc_object *object = NULL;
+    struct rc_listing *listing;
+    enum rc_code code = core_storage_list(storage, prefix, NULL, &listing, err);
+
+    if (code)
+        return code;
+    while ((code = core_listing_next(listing, &object, err)) == RC_OK && object)
+        add_name(out, object);
+    core_listing_close(listing);
+    return code;
+}
 
 static enum rc_code digest_file(const char *path, unsigned char out[CORE_DIGEST_BYTES],
                                 struct rc_error *err)
@@ -112,53 +155,65 @@ static void next_upload(void *context, struct staging_item *item, bool *more)
     work->next++;
 }
 
-/* Removes the objects at the location that are in the one list and not in the other. */
-static enum rc_code remove_others(struct core_storage *storage, const char *location,
-                                  char *const *names, size_t count, char *const *kept,
-                                  size_t kept_count, struct rc_error *err)
+static enum rc_code upload(struct publishing *work,
+                           void (*next)(void *context, struct staging_item *item, bool *more),
+                           struct rc_error *err)
 {
+    const struct staging_transfer files = {
+        .staging = work->staging,
+        .storage = &work->staging->storage,
+        .total_bytes = work->bytes,
+        .next = next,
+        .context = work,
+    };
+
+    return core_staging_transfer(&files, err);
+}
+
+/*
+ * Removes the objects at the location that are in the one list and not in the other. A run that is
+ * to stop does that too: it is the end of what has been begun, or takes it back.
+ */
+static enum rc_code remove_others(const struct publishing *work, char *const *names, size_t count,
+                                  char *const *kept, size_t kept_count, struct rc_error *err)
+{
+    struct core_storage storage = work->staging->storage;
     char **uris = rc_calloc(count + 1, sizeof(*uris));
     size_t found = 0;
     enum rc_code code = RC_OK;
 
+    storage.cancel = NULL;
     for (size_t i = 0; i < count; i++)
         if (find(kept, kept_count, names[i]) < 0)
-            uris[found++] = rc_strf("%s%s", location, names[i]);
+            uris[found++] = rc_strf("%s%s", work->location, names[i]);
     if (found > 0)
-        code = core_storage_remove(storage, (const char *const *)uris, found, err);
+        code = core_storage_remove(&storage, (const char *const *)uris, found, err);
     for (size_t i = 0; i < found; i++)
         free(uris[i]);
     free(uris);
     return code;
 }
 
-/* Whatever ended the upload: a run that is to stop still takes back what it has put there. */
 static void take_back(const struct publishing *work)
 {
-    const struct core_storage *asked = work->staging->storage;
-    struct core_storage *storage =
-        core_storage_new(asked->stores, asked->store_count, asked->remote, NULL);
     struct rc_error ignored = RC_ERROR_INIT;
 
-    if (remove_others(storage, work->location, work->names, work->files.count, work->before.items,
-                      work->before.count, &ignored))
+    if (remove_others(work, work->names, work->files.count, work->before.items, work->before.count,
+                      &ignored))
         ignored.code = RC_OK; /* the next write removes them */
-    core_storage_free(storage);
 }
 
 static enum rc_code publish_names(struct publishing *work, struct rc_error *err)
 {
-    struct core_storage *storage = work->staging->storage;
-    enum rc_code code;
+    enum rc_code code = upload(work, next_upload, err);
 
-    code = core_staging_transfer(work->staging, work->bytes, next_upload, work, err);
     if (code) {
         take_back(work);
         return code;
     }
     qsort(work->names, work->files.count, sizeof(*work->names), compare_texts);
-    if (remove_others(storage, work->location, work->before.items, work->before.count, work->names,
-                      work->files.count, err))
+    if (remove_others(work, work->before.items, work->before.count, work->names, work->files.count,
+                      err))
         return rc_context(err, "the new objects are there; remove the old ones (the next write "
                                "does it, and until then readers find both)");
     return RC_OK;
@@ -167,14 +222,15 @@ static enum rc_code publish_names(struct publishing *work, struct rc_error *err)
 static enum rc_code publish_folder(struct publishing *work, struct rc_error *err)
 {
     RC_STR_AUTO prefix = rc_strf("file://%s/", work->path);
+    struct core_storage *storage = &work->staging->storage;
 
-    if (core_digest_load(err) ||
-        core_staging_list(work->staging->storage, prefix, &work->files, err) ||
-        core_staging_list(work->staging->storage, work->location, &work->before, err))
+    if (core_digest_load(err) || list(storage, prefix, &work->files, err) ||
+        list(storage, work->location, &work->before, err))
         return err->code;
     work->names = rc_calloc(work->files.count + 1, sizeof(*work->names));
     for (size_t i = 0; i < work->files.count; i++) {
-        if (name_file(work, work->files.items[i], &work->names[i], err))
+        if (core_cancel_check(storage->cancel, err) ||
+            name_file(work, work->files.items[i], &work->names[i], err))
             return err->code;
         work->bytes += work->files.sizes[i];
     }
@@ -203,7 +259,7 @@ static enum rc_code publish_file(struct publishing *work, struct rc_error *err)
     if (stat(work->path, &info) != 0)
         return rc_fail_errno(err, errno, "look at '%s'", work->path);
     work->bytes = info.st_size;
-    return core_staging_transfer(work->staging, work->bytes, next_single, work, err);
+    return upload(work, next_single, err);
 }
 
 enum rc_code core_staging_publish(struct core_staging *staging, const char *path,
@@ -216,7 +272,7 @@ enum rc_code core_staging_publish(struct core_staging *staging, const char *path
     for (size_t i = 0; work.names && i < work.files.count; i++)
         free(work.names[i]);
     free(work.names);
-    core_staging_names_clear(&work.files);
-    core_staging_names_clear(&work.before);
+    names_clear(&work.files);
+    names_clear(&work.before);
     return code ? rc_context(err, "publish '%s'", location) : RC_OK;
 }

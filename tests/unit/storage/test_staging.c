@@ -111,9 +111,16 @@ static struct core_staged *fetch(struct fixture *f, const char *location,
     struct rc_error err = RC_ERROR_INIT;
     struct core_staged *staged = NULL;
 
-    if (core_staging_fetch(f->staging, location, wants, &staged, &err))
+    if (core_staging_fetch(f->staging, &location, 1, wants, &staged, &err))
         fail_msg("%s: %s", err.context, err.cause);
     return staged;
+}
+
+static enum rc_code try_fetch(struct fixture *f, const char *location, struct rc_error *err)
+{
+    struct core_staged *staged;
+
+    return core_staging_fetch(f->staging, &location, 1, NULL, &staged, err);
 }
 
 /* The contents of all copies, with a blank behind each. */
@@ -179,6 +186,35 @@ static void a_single_object_is_fetched(void **state)
     assert_string_equal(copies.data, "");
 }
 
+static void locations_are_fetched_together(void **state)
+{
+    static const char *const locations[] = { "s3://b/x/", "s3://b/none/", "s3://b/y/2",
+                                             "s3://b/x/1" };
+    static const char *const wanted[] = { "12345 1234 ", "", "12 ", "12345 " };
+    struct core_staged *staged[RC_ARRAY_LEN(locations)];
+    struct fixture *f = *state;
+    struct rc_error err = RC_ERROR_INIT;
+    RC_BUF_AUTO(copies, 4096);
+
+    put(f, "s3://b/x/1", "12345");
+    put(f, "s3://b/x/2", "1234");
+    put(f, "s3://b/y/2", "12");
+    open_staging(f, 10);
+    assert_int_equal(core_staging_fetch(f->staging, locations, 4, NULL, staged, &err),
+                     RC_TOO_LARGE);
+    assert_non_null(strstr(err.cause, "to read 's3://b/x/' and 3 other locations, 11 B have to"));
+    /* Nothing was fetched, and nothing of it counts. */
+    open_staging(f, 11);
+    assert_int_equal(try_fetch(f, "s3://b/x/", &err), RC_OK);
+    open_staging(f, 11);
+    assert_int_equal(core_staging_fetch(f->staging, locations, 4, NULL, staged, &err), RC_OK);
+    for (size_t i = 0; i < RC_ARRAY_LEN(locations); i++) {
+        add_copies(staged[i], &copies);
+        assert_string_equal(copies.data, wanted[i]);
+    }
+    assert_int_equal(core_staging_fetch(f->staging, locations, 4, NULL, staged, &err), RC_OK);
+}
+
 static void copies_stay_as_they_were(void **state)
 {
     struct fixture *f = *state;
@@ -211,15 +247,12 @@ static void the_budget_counts_each_object_once(void **state)
     staged = fetch(f, "s3://b/x/", NULL);
     struct core_staged *again = fetch(f, "s3://b/x/", NULL);
     (void)fetch(f, "s3://b/x/1", NULL);
-    assert_int_equal(
-        core_staging_fetch(f->staging, "s3://b/y/", NULL, &(struct core_staged *){ 0 }, &err),
-        RC_TOO_LARGE);
+    assert_int_equal(try_fetch(f, "s3://b/y/", &err), RC_TOO_LARGE);
     assert_non_null(strstr(err.cause, "to read 's3://b/y/', 2 B have to be copied"));
     assert_non_null(strstr(err.cause, "9 B of 10 B are in use"));
     assert_non_null(strstr(err.cause, "raise the limit"));
     core_staged_release(f->staging, staged);
-    assert_int_equal(core_staging_fetch(f->staging, "s3://b/y/", NULL, &staged, &err),
-                     RC_TOO_LARGE);
+    assert_int_equal(try_fetch(f, "s3://b/y/", &err), RC_TOO_LARGE);
     core_staged_release(f->staging, again);
     core_staged_release(f->staging, fetch(f, "s3://b/y/", NULL));
 }
@@ -263,12 +296,10 @@ static void what_cannot_be_a_file_is_said(void **state)
 {
     struct fixture *f = *state;
     struct rc_error err = RC_ERROR_INIT;
-    struct core_staged *staged;
 
     put(f, "s3://b/in/a", "x");
-    assert_int_equal(core_staging_fetch(f->staging, "s3://b//in/a", NULL, &staged, &err),
-                     RC_UNSUPPORTED);
-    assert_int_equal(core_staging_fetch(f->staging, "in/a", NULL, &staged, &err), RC_INVALID);
+    assert_int_equal(try_fetch(f, "s3://b//in/a", &err), RC_UNSUPPORTED);
+    assert_int_equal(try_fetch(f, "in/a", &err), RC_INVALID);
 }
 
 static void nothing_remains(void **state)
@@ -427,6 +458,41 @@ static void a_single_object_is_replaced(void **state)
     assert_string_equal(objects.data, "out.csv=new ");
 }
 
+/* What is written counts with what was fetched, of which only what nobody needs makes room. */
+static void what_is_written_counts(void **state)
+{
+    struct fixture *f = *state;
+    struct rc_error err = RC_ERROR_INIT;
+    RC_BUF_AUTO(place, 4096);
+    struct core_staged *needed;
+
+    put(f, "s3://b/x", "12345");
+    put(f, "s3://b/y", "1234");
+    open_staging(f, 10);
+    (void)fetch(f, "s3://b/x", NULL);
+    (void)fetch(f, "s3://b/y", NULL);
+    assert_int_equal(core_staging_place(f->staging, "s3://b/out/", &place, &err), RC_OK);
+    write_file(place.data, "p=1/a", "12");
+    assert_int_equal(core_staging_check_room(f->staging, place.data, &err), RC_TOO_LARGE);
+    assert_non_null(strstr(err.cause, "2 B have been written by now"));
+    assert_non_null(strstr(err.cause, "9 B of 10 B are in use"));
+    assert_non_null(strstr(err.cause, "raise the limit"));
+    core_staging_discard(f->staging, place.data);
+    assert_int_equal(core_staging_check_room(f->staging, place.data, &err), RC_OK);
+
+    open_staging(f, 10);
+    needed = fetch(f, "s3://b/x", NULL);
+    core_staged_release(f->staging, fetch(f, "s3://b/y", NULL));
+    rc_buf_reset(&place);
+    assert_int_equal(core_staging_place(f->staging, "s3://b/out/", &place, &err), RC_OK);
+    write_file(place.data, "p=1/a", "12345");
+    assert_int_equal(core_staging_check_room(f->staging, place.data, &err), RC_OK);
+    assert_int_equal(access(core_staged_path(needed, 0), F_OK), 0);
+    assert_int_equal(try_fetch(f, "s3://b/y", &err), RC_TOO_LARGE);
+    core_staging_discard(f->staging, place.data);
+    assert_int_equal(try_fetch(f, "s3://b/y", &err), RC_OK);
+}
+
 #define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
 
 int main(void)
@@ -434,6 +500,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         TEST(a_folder_is_fetched),
         TEST(a_single_object_is_fetched),
+        TEST(locations_are_fetched_together),
         TEST(copies_stay_as_they_were),
         TEST(the_budget_counts_each_object_once),
         TEST(copies_are_kept_while_there_is_room),
@@ -444,6 +511,7 @@ int main(void)
         TEST(a_folder_is_replaced),
         TEST(a_failure_leaves_the_old_set),
         TEST(a_single_object_is_replaced),
+        TEST(what_is_written_counts),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
