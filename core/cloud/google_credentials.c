@@ -165,7 +165,7 @@ static bool is_good(const struct core_google_credentials *credentials)
 
 static void end_fetch(struct core_google_credentials *credentials,
                       const struct core_google_token *fresh, enum rc_code code,
-                      const struct rc_error *err)
+                      const struct core_cancel *cancel, const struct rc_error *err)
 {
     credentials->fetching = false;
     credentials->fetches++;
@@ -178,7 +178,7 @@ static void end_fetch(struct core_google_credentials *credentials,
         credentials->wait_until_unix_ms = core_clock_real_unix_ms() + PAUSE_MS;
     } else if (holds(credentials, LATE_MS)) {
         credentials->wait_until_unix_ms = core_clock_real_unix_ms() + PAUSE_MS;
-    } else if (code != RC_CANCELLED && code != RC_TIMEOUT) {
+    } else if (core_cancel_code(cancel) == RC_OK) {
         credentials->failure = *err; /* of all who wait; a wish to stop is one thread's own */
     }
     (void)pthread_cond_broadcast(&credentials->ended);
@@ -200,7 +200,7 @@ static enum rc_code fetch_now(struct core_google_credentials *credentials,
     (void)pthread_mutex_unlock(&credentials->mutex);
     code = search(credentials, &fetch, &fresh, err);
     (void)pthread_mutex_lock(&credentials->mutex);
-    end_fetch(credentials, &fresh, code, err);
+    end_fetch(credentials, &fresh, code, cancel, err);
     return code && holds(credentials, LATE_MS) ? RC_OK : code;
 }
 

@@ -24,6 +24,7 @@
 enum {
     REQUEST_BYTES = 256 * 1024,
     REPLY_BYTES = 256 * 1024,
+    ATTEMPT_MS = 30 * 1000,
     LIFETIME_S = 3600,          /* of an assertion: the longest that is taken */
     SKEW_MS = 60 * 1000,        /* from which on a clock is said to be wrong */
     PROBE_MS = 1000,            /* a metadata server is next door, or nowhere */
@@ -77,6 +78,7 @@ static enum rc_code post(const struct core_google_fetch *fetch, struct request *
             .header_count = RC_ARRAY_LEN(headers) - (request->authorization ? 0 : 1),
             .body = request->body.data,
             .body_len = request->body.len,
+            .total_ms = ATTEMPT_MS,
             .cancel = fetch->cancel,
             .client = fetch->http,
             .repeat = CORE_HTTP_REPEAT_SAFE,
@@ -319,6 +321,7 @@ static enum rc_code get_subject(const struct core_google_fetch *fetch,
         .url = key->subject.url,
         .headers = key->subject.headers,
         .header_count = key->subject.header_count,
+        .total_ms = ATTEMPT_MS,
         .cancel = fetch->cancel,
         .client = fetch->http,
         .secret_url = true,

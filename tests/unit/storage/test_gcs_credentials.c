@@ -483,6 +483,24 @@ static void fails_once_for_all_threads(void **state)
     core_google_credentials_free(credentials);
 }
 
+/* Not one after the other, each as long as it takes to give up. */
+static void waits_once_for_a_server_that_is_silent(void **state)
+{
+    const struct core_http_client_settings impatient = { .attempts = 1, .idle_ms = 1000 };
+    struct core_http_client *client = core_http_client_new(&impatient);
+    struct core_google_credentials *credentials = core_google_credentials_new(&(
+        const struct core_google_credentials_settings){ .file = service_account, .http = client });
+
+    (void)state;
+    gcs_control("{\"rules\": [{\"target\": \"^/token\", \"stall_reply_bytes\": 0, "
+                "\"times\": null}]}");
+    RC_STR_AUTO cause = get_in_threads(credentials);
+    expect_in(cause, "nothing was heard for 1s");
+    assert_true(gcs_calls("POST", "/token") < THREADS / 2);
+    core_google_credentials_free(credentials);
+    core_http_client_free(client);
+}
+
 static void heeds_a_wish_to_stop(void **state)
 {
     struct core_google_credentials *credentials = by_file(service_account);
@@ -534,6 +552,7 @@ int main(void)
         cmocka_unit_test_setup(renews_what_runs_out, clean),
         cmocka_unit_test_setup(fetches_once_for_all_threads, clean),
         cmocka_unit_test_setup(fails_once_for_all_threads, clean),
+        cmocka_unit_test_setup(waits_once_for_a_server_that_is_silent, clean),
         cmocka_unit_test_setup(heeds_a_wish_to_stop, clean),
         cmocka_unit_test_setup(takes_up_a_key_that_was_changed, clean),
     };
