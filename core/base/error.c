@@ -144,13 +144,14 @@ enum rc_code rc_fail_errno(struct rc_error *err, int error_number, const char *f
     return set(err, code_of_errno(error_number), cause);
 }
 
-/* Whether a chain begins with that step. */
-static bool is_first(const char *chain, const char *step)
+/* Whether the last thing that was put in front of an error, or its cause itself, says it already. */
+static bool is_said(const struct rc_error *err, const char *step)
 {
+    const char *text = err->context[0] != '\0' ? err->context : err->cause;
     size_t len = strlen(step);
 
-    return strncmp(chain, step, len) == 0 &&
-           (chain[len] == '\0' || strncmp(chain + len, ": ", 2) == 0);
+    return strcmp(err->context, step) == 0 ||
+           (strncmp(text, step, len) == 0 && strncmp(text + len, ": ", 2) == 0);
 }
 
 enum rc_code rc_context(struct rc_error *err, const char *format, ...)
@@ -163,7 +164,7 @@ enum rc_code rc_context(struct rc_error *err, const char *format, ...)
     format_cut(outer, sizeof(outer), format, arguments);
     va_end(arguments);
 
-    if (is_first(err->context, outer))
+    if (is_said(err, outer))
         return err->code;
 
     const char *separator = err->context[0] != '\0' ? ": " : "";

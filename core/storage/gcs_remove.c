@@ -43,7 +43,10 @@ static enum rc_code tell(const struct core_remove_report *report, size_t index,
     return RC_OK;
 }
 
-/* Not there is as good as removed, unless it is the bucket that is not there. */
+/*
+ * Not there is as good as removed, unless it is the bucket that is not there. Of what is removed
+ * there is nothing to say: a page that comes with a 200 is from something on the way.
+ */
 static bool is_gone(unsigned status, const char *body, size_t len)
 {
     struct core_arena arena = CORE_ARENA_INIT;
@@ -51,7 +54,7 @@ static bool is_gone(unsigned status, const char *body, size_t len)
     bool gone;
 
     if (status / 100 == 2)
-        return true;
+        return status == 204 || len == 0;
     if (status != 404)
         return false;
     core_google_read_failure(&arena, body, len, &failure);

@@ -293,7 +293,7 @@ static char *total_text(int64_t total_bytes)
     return total_bytes < 0 ? rc_strdup("*") : rc_strf("%" PRId64, total_bytes);
 }
 
-/* Asks what the session has. Such a question may be repeated. */
+/* Asks what the session has, once. */
 static enum rc_code ask(const struct core_gcs_session *session, const struct chunk *chunk,
                         struct core_http_answer *answer, struct rc_error *err)
 {
@@ -304,6 +304,7 @@ static enum rc_code ask(const struct core_gcs_session *session, const struct chu
         return err->code;
     core_gcs_take_header(&request, "Content-Range", rc_strf("bytes */%s", total));
     request.call.header_count = request.header_count;
+    request.call.attempts = 1; /* who waits for the answer asks again */
     return core_http_call(&request.call, answer, err);
 }
 
@@ -407,7 +408,7 @@ static enum rc_code take_answer(struct core_gcs_session *session, struct chunk *
         (void)core_gcs_fail(&request, answer, err);
         return err->code;
     }
-    (void)core_google_fail(answer, err);
+    (void)core_gcs_fail(&request, answer, err);
     chunk->is_unsure = true;
     chunk->failures++;
     return RC_OK;

@@ -217,8 +217,7 @@ static enum rc_code code_of_status(unsigned status)
     default:
         if (status >= 500)
             return RC_UNAVAILABLE;
-        /* The user can set a region or an endpoint right; what is odd is not the user's. */
-        return status / 100 == 3 ? RC_INVALID : RC_FAILED;
+        return status == 400 || status / 100 == 3 ? RC_INVALID : RC_FAILED;
     }
 }
 

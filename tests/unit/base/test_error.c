@@ -57,11 +57,15 @@ static void context_says_nothing_twice(void **state)
     assert_int_equal(rc_context(&err, "list 'a'"), RC_FAILED);
     assert_int_equal(rc_context(&err, "list 'a'"), RC_FAILED);
     assert_string_equal(err.context, "list 'a'");
+    rc_fail(&err, RC_FAILED, "list 'a': no");
+    rc_context(&err, "list 'a'");
+    assert_string_equal(err.context, "");
     rc_context(&err, "list");
+    assert_string_equal(err.context, "list");
     rc_context(&err, "sync");
     rc_context(&err, "sync");
     rc_context(&err, "list 'a'");
-    assert_string_equal(err.context, "list 'a': sync: list: list 'a'");
+    assert_string_equal(err.context, "list 'a': sync: list");
 }
 
 static void arguments_may_point_into_the_error(void **state)
