@@ -23,7 +23,8 @@ enum {
 };
 #define CORE_S3_MIB (INT64_C(1) << 20)
 #define CORE_S3_MARK "x-amz-meta-run-core-write" /* of a conditional write; shown to nobody */
-#define CORE_S3_MAX_PUT (INT64_C(5) << 30)       /* in one request; also of a copy and of a part */
+enum { CORE_S3_MARK_TEXT = 25 };
+#define CORE_S3_MAX_PUT (INT64_C(5) << 30) /* in one request; also of a copy and of a part */
 
 /* ---- addresses (s3_address.c): pure ---------------------------------------------------------- */
 
@@ -39,6 +40,8 @@ void core_s3_target_clear(struct core_s3_target *target);
 
 /* Whether it is one of AWS's own regional addresses, so that another region's may be used. */
 bool core_s3_is_aws(const char *endpoint);
+/* Whether it can be the name of a region of AWS. */
+bool core_s3_is_region(const char *text);
 /* The region in a host name such as "bucket.s3.eu-west-1.amazonaws.com"; the caller frees it. */
 char *core_s3_region_of(const char *url);
 /* The address of a region at AWS. */
@@ -68,6 +71,8 @@ struct core_s3_refusal {
     char endpoint[256];
 };
 
+/* A text of a server, cut to size, without what would steer a terminal. */
+void core_s3_take_text(char *out, size_t size, const char *text, size_t len);
 /* Whether that is the root of an XML document, behind a declaration and blanks. */
 bool core_s3_has_root(const struct rc_buf *body, const char *name);
 /* Of an answer that is no success, or one of 200 that holds an error. False: it is a success. */
@@ -168,6 +173,17 @@ bool core_s3_read_stat(const struct core_http_answer *answer, struct rc_stat *ou
 void core_s3_read_detail(const struct core_http_answer *answer, struct core_object_detail *out);
 /* Whether the ETag of an answer is the MD5 of what it speaks of. */
 bool core_s3_etag_is_md5(const struct core_http_answer *answer, const char *etag);
+
+/* ---- marks (s3_write.c) ---------------------------------------------------------------------- */
+
+/*
+ * A conditional write whose answer is lost on the way is sent again, and then refused because of
+ * itself. A mark in the metadata tells that apart from somebody else's write. Empty: there is none.
+ */
+void core_s3_add_mark(struct core_s3_request *request, char mark[CORE_S3_MARK_TEXT]);
+/* Whether the object there has it; 'stat' is that of the object then. */
+bool core_s3_has_mark(const struct core_place_in_store *place, const char *mark,
+                      struct rc_stat *stat);
 
 /* ---- uploads in parts (s3_upload.c) ---------------------------------------------------------- */
 

@@ -108,6 +108,13 @@ bool core_s3_is_aws(const char *endpoint)
     return split_aws_host(host_of(endpoint), &region, &len);
 }
 
+bool core_s3_is_region(const char *text)
+{
+    size_t len = region_len(text);
+
+    return len > 0 && text[len] == '\0';
+}
+
 char *core_s3_region_of(const char *url)
 {
     const char *at = host_of(url);

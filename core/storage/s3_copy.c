@@ -32,6 +32,8 @@ static enum rc_code copy_onto_itself(const struct core_place_in_store *place,
     if (options->source_if_match && !rc_str_eq(options->source_if_match, stat.etag))
         return rc_fail(err, RC_CONFLICT, "copy '%s': its entity tag is '%s', not '%s'", place->uri,
                        stat.etag, options->source_if_match);
+    if (options->if_match && !rc_str_eq(options->if_match, stat.etag))
+        return rc_fail(err, RC_CONFLICT, "copy to '%s': there is one already", place->uri);
     if (written)
         *written = stat;
     return RC_OK;

@@ -15,7 +15,7 @@
 
 /* ---- reading --------------------------------------------------------------------------------- */
 
-static void take(char *out, size_t size, const char *text, size_t len)
+void core_s3_take_text(char *out, size_t size, const char *text, size_t len)
 {
     size_t used = 0;
 
@@ -34,16 +34,16 @@ static enum rc_code on_element(void *context, const char *path, const char *text
 
     (void)err;
     if (rc_str_eq(path, "Error/Code"))
-        take(out->code, sizeof(out->code), text, len);
+        core_s3_take_text(out->code, sizeof(out->code), text, len);
     else if (rc_str_eq(path, "Error/Message") ||
              (rc_str_eq(path, "Error/Details") && out->message[0] == '\0'))
-        take(out->message, sizeof(out->message), text, len);
+        core_s3_take_text(out->message, sizeof(out->message), text, len);
     else if (rc_str_eq(path, "Error/RequestId"))
-        take(out->request_id, sizeof(out->request_id), text, len);
+        core_s3_take_text(out->request_id, sizeof(out->request_id), text, len);
     else if (rc_str_eq(path, "Error/Region"))
-        take(out->region, sizeof(out->region), text, len);
+        core_s3_take_text(out->region, sizeof(out->region), text, len);
     else if (rc_str_eq(path, "Error/Endpoint"))
-        take(out->endpoint, sizeof(out->endpoint), text, len);
+        core_s3_take_text(out->endpoint, sizeof(out->endpoint), text, len);
     return RC_OK;
 }
 
@@ -58,7 +58,7 @@ static void read_body(struct core_s3_refusal *out, const struct rc_buf *body)
     /* What a cut document has told is still worth telling. */
     (void)!core_xml_read(body->data + blanks, body->len - blanks, &events, &ignored);
     if (out->code[0] == '\0' && out->message[0] == '\0' && body->data[blanks] != '<')
-        take(out->message, sizeof(out->message), body->data, body->len);
+        core_s3_take_text(out->message, sizeof(out->message), body->data, body->len);
 }
 
 static void read_header(char *out, size_t size, const struct core_http_answer *answer,
@@ -67,7 +67,7 @@ static void read_header(char *out, size_t size, const struct core_http_answer *a
     const char *value = core_http_answer_header(answer, name);
 
     if (value && out[0] == '\0')
-        take(out, size, value, strlen(value));
+        core_s3_take_text(out, size, value, strlen(value));
 }
 
 bool core_s3_has_root(const struct rc_buf *body, const char *name)
@@ -137,8 +137,12 @@ static const struct meaning {
     { "InvalidAccessKeyId", CORE_HTTP_ACCEPT, RC_DENIED,
       "the server does not know this access key: check 'access_key_id' and 'endpoint' of the store "
       "or where else the credentials come from" },
+    { "InvalidBucketName", CORE_HTTP_ACCEPT, RC_INVALID,
+      "a bucket's name has 3 to 63 lower-case letters, digits, dots and dashes" },
     { "InvalidObjectState", CORE_HTTP_ACCEPT, RC_DENIED,
       "the object is archived: restore it first" },
+    { "InvalidStorageClass", CORE_HTTP_ACCEPT, RC_INVALID,
+      "the server has no such storage class: set 'storage_class' of the store to one that it has" },
     { "InvalidToken", CORE_HTTP_ACCEPT, RC_DENIED, RENEW },
     { "KeyTooLongError", CORE_HTTP_ACCEPT, RC_INVALID, "a key has at most 1024 bytes" },
     { "MetadataTooLarge", CORE_HTTP_ACCEPT, RC_INVALID, "metadata has at most 2 KiB" },

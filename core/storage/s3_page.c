@@ -126,9 +126,11 @@ static enum rc_code on_begin(void *context, const char *path, struct rc_error *e
 
     (void)err;
     if (name && is_row(name + 1))
-        reader->row =
-            (struct core_listed){ .is_latest = rc_str_eq(name + 1, "Contents"),
-                                  .is_delete_marker = rc_str_eq(name + 1, "DeleteMarker") };
+        reader->row = (struct core_listed){
+            .object.stat.size_bytes = rc_str_eq(name + 1, "DeleteMarker") ? 0 : -1,
+            .is_latest = rc_str_eq(name + 1, "Contents"),
+            .is_delete_marker = rc_str_eq(name + 1, "DeleteMarker"),
+        };
     return RC_OK;
 }
 
@@ -145,6 +147,9 @@ static enum rc_code on_end(void *context, const char *path, const char *text, si
     if (is_row(root + 1)) {
         if (!reader->row.object.name)
             return rc_fail(err, RC_CORRUPT, "the listing has an object without a key");
+        if (reader->row.object.stat.size_bytes < 0)
+            return rc_fail(err, RC_CORRUPT, "the listing does not tell the size of '%.100s'",
+                           reader->row.object.name);
         add_row(&reader->objects, &reader->row);
         return RC_OK;
     }

@@ -162,6 +162,34 @@ struct s3_reader {
     int64_t resumed_at_bytes;
 };
 
+/*
+ * Whether the answer is what was asked for: some servers, and caches on the way to them, know no
+ * ranges, or no conditions, and what they send must not be put behind what came before.
+ */
+static enum rc_code check_answer(const struct s3_reader *reader, bool is_range,
+                                 const char *if_match, struct rc_error *err)
+{
+    const struct core_http_answer *answer = &reader->head;
+    const char *range = core_http_answer_header(answer, "content-range");
+    RC_STR_AUTO begin = rc_strf("bytes %lld-", (long long)reader->offset_bytes);
+    struct rc_stat stat = { .size_bytes = -1 };
+
+    if (is_range && answer->status != 206)
+        return rc_fail(err, RC_UNSUPPORTED,
+                       "read '%s': the server ignores ranges: HTTP %u instead of 206",
+                       reader->place.uri, answer->status);
+    if (is_range && (!range || !rc_str_starts(range, begin)))
+        return rc_fail(err, RC_CORRUPT,
+                       "read '%s': the answer is the range '%s', but was to begin at byte %lld",
+                       reader->place.uri, range ? range : "", (long long)reader->offset_bytes);
+    core_s3_set_etag(&stat, core_http_answer_header(answer, "etag"));
+    if (if_match && !rc_str_eq(stat.etag, if_match))
+        return rc_fail(err, RC_CONFLICT,
+                       "read '%s': it was replaced: its entity tag is '%s', not '%s'",
+                       reader->place.uri, stat.etag, if_match);
+    return RC_OK;
+}
+
 /* Asks for what is still to be read. With 'if_match' only of the object that has it. */
 static enum rc_code open_stream(struct s3_reader *reader, const char *if_match,
                                 struct core_s3_refusal *refusal, struct rc_error *err)
@@ -185,12 +213,11 @@ static enum rc_code open_stream(struct s3_reader *reader, const char *if_match,
     core_http_answer_init(&reader->head, CORE_S3_REPLY_LIMIT);
     code = core_s3_open(&request, &reader->head, &reader->stream, err);
     *refusal = request.refusal;
-    if (!code && range.len > 0 && reader->head.status != 206) {
+    if (!code)
+        code = check_answer(reader, range.len > 0, if_match, err);
+    if (code) {
         core_http_close(reader->stream);
         reader->stream = NULL;
-        return rc_fail(err, RC_UNSUPPORTED,
-                       "read '%s': the server ignores ranges: HTTP %u instead of 206",
-                       reader->place.uri, reader->head.status);
     }
     return code;
 }
@@ -239,7 +266,7 @@ static enum rc_code begin(struct s3_reader *reader, const struct core_range *ran
     }
     if (reader->is_whole && core_s3_etag_is_md5(&reader->head, reader->base.stat.etag))
         reader->md5 = core_running_digest_new(CORE_MD5);
-    return check_match(reader, range->if_match, err);
+    return RC_OK;
 }
 
 static enum rc_code check_md5(struct s3_reader *reader, struct rc_error *err)

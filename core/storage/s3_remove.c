@@ -10,7 +10,6 @@
 
 #include <run-core/str.h>
 
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -95,14 +94,15 @@ static void fail_place(struct batch *batch, size_t index, const struct rc_error 
     *batch->failures[index] = *err;
 }
 
-static void settle_told(struct told *told)
+static enum rc_code settle_told(struct told *told, struct rc_error *unknown)
 {
     const struct batch *batch = told->batch;
     struct rc_error err = RC_ERROR_INIT;
+    bool is_known = false;
 
     if (rc_str_eq(told->refusal.code, "NoSuchKey") ||
         rc_str_eq(told->refusal.code, "NoSuchVersion"))
-        return;
+        return RC_OK;
     for (size_t i = 0; i < batch->count; i++) {
         const struct core_place_in_store *place = &batch->places[batch->indexes[i]];
 
@@ -112,30 +112,37 @@ static void settle_told(struct told *told)
         (void)core_s3_refusal_fail(&told->refusal, /* anonymous = */ false, 0, &err);
         (void)rc_context(&err, "remove '%s'", place->uri);
         fail_place(told->batch, batch->indexes[i], &err);
+        is_known = true;
     }
+    if (is_known)
+        return RC_OK;
+    /* One that stays, but which? Who passes over it calls all of them removed. */
+    (void)core_s3_refusal_fail(&told->refusal, /* anonymous = */ false, 0, unknown);
+    return rc_context(unknown, "remove '%s', which was not asked for",
+                      told->key ? told->key : "an object without a name");
 }
 
 static enum rc_code on_element(void *context, const char *path, const char *text, size_t len,
                                struct rc_error *err)
 {
     struct told *told = context;
+    enum rc_code code = RC_OK;
 
-    (void)err;
     if (rc_str_eq(path, "DeleteResult/Error/Key")) {
         take_text(&told->key, text);
     } else if (rc_str_eq(path, "DeleteResult/Error/VersionId")) {
         take_text(&told->version, len > 0 ? text : NULL);
     } else if (rc_str_eq(path, "DeleteResult/Error/Code")) {
-        (void)snprintf(told->refusal.code, sizeof(told->refusal.code), "%s", text);
+        core_s3_take_text(told->refusal.code, sizeof(told->refusal.code), text, len);
     } else if (rc_str_eq(path, "DeleteResult/Error/Message")) {
-        (void)snprintf(told->refusal.message, sizeof(told->refusal.message), "%s", text);
+        core_s3_take_text(told->refusal.message, sizeof(told->refusal.message), text, len);
     } else if (rc_str_eq(path, "DeleteResult/Error")) {
-        settle_told(told);
+        code = settle_told(told, err);
         take_text(&told->key, NULL);
         take_text(&told->version, NULL);
         told->refusal = (struct core_s3_refusal){ .status = 200 };
     }
-    return RC_OK;
+    return code;
 }
 
 static enum rc_code read_result(struct batch *batch, const struct core_http_answer *answer,

@@ -14,7 +14,8 @@
 #define GOOGLE "https://storage.googleapis.com"
 
 enum {
-    HEADERS_MAX = 96,
+    HEADERS_MAX = 128,
+    OWN_HEADERS = 8,       /* of those at most, that are added at last */
     CLOCK_SLACK_MS = 2000, /* a Date is of whole seconds, and takes its time */
 };
 
@@ -161,6 +162,11 @@ static const char *note_key(const struct sending *sending)
     return sending->given ? sending->given : "";
 }
 
+static bool is_aws(const struct sending *sending)
+{
+    return !sending->given || core_s3_is_aws(sending->given);
+}
+
 /* What was learnt of the bucket, else what is configured, else what the endpoint's name says. */
 static char *find_region(const struct sending *sending)
 {
@@ -184,7 +190,7 @@ static enum rc_code aim(struct sending *sending, struct rc_error *err)
 
     free(sending->region);
     sending->region = find_region(sending);
-    if (!sending->given || core_s3_is_aws(sending->given)) {
+    if (is_aws(sending)) {
         char *named = sending->given ? core_s3_region_of(sending->given) : NULL;
 
         /* An address that names the region may be dual-stack; one of another region is wrong. */
@@ -201,6 +207,15 @@ static enum rc_code aim(struct sending *sending, struct rc_error *err)
 static bool is_signed(const char *name)
 {
     return rc_str_starts(name, "x-amz-") || rc_str_starts(name, "content-");
+}
+
+static size_t count_headers(const struct rc_buf *headers)
+{
+    size_t texts = 0;
+
+    for (size_t i = 0; i < headers->len; i++)
+        texts += headers->data[i] == '\0';
+    return texts / 2;
 }
 
 static size_t split_headers(const struct rc_buf *headers, bool only_signed,
@@ -267,7 +282,9 @@ static bool learn_region(struct sending *sending, const struct core_s3_refusal *
         region = rc_strdup(refusal->region);
     else if (status != 400)
         region = core_s3_region_of(refusal->endpoint);
-    is_news = region && !rc_str_eq(region, sending->region);
+    /* At AWS it becomes a part of the address that gets the content. */
+    is_news = region && !rc_str_eq(region, sending->region) &&
+              (!is_aws(sending) || core_s3_is_region(region));
     if (is_news)
         core_remote_note(place->remote, note_key(sending), place->bucket, region);
     free(region);
@@ -346,6 +363,9 @@ static enum rc_code check_request(const struct core_s3_request *request, struct 
         return rc_fail(err, RC_INVALID, "the URI names a bucket, not an object in it");
     if (rc_buf_check(&request->headers, err) || rc_buf_check(&request->query, err))
         return err->code;
+    if (count_headers(&request->headers) > HEADERS_MAX - OWN_HEADERS)
+        return rc_fail(err, RC_INVALID, "the object has more than %d headers, metadata included",
+                       HEADERS_MAX - OWN_HEADERS);
     return RC_OK;
 }
 

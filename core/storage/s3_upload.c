@@ -32,7 +32,8 @@ struct part {
 
 struct core_s3_upload {
     struct core_s3_place place;
-    char *if_match; /* or NULL */
+    char *if_match;               /* or NULL */
+    char mark[CORE_S3_MARK_TEXT]; /* with a condition */
     char *id;
     struct rc_buf tagging; /* XML, for servers that forget the tags of uploads; or empty */
     bool is_complete, may_have_strays;
@@ -49,11 +50,14 @@ int64_t core_s3_part_bytes(int64_t least_bytes, int64_t size_bytes, int64_t offs
 {
     enum { DEFAULT_MIB = 8, LEAST_MIB = 5, GROWTH = 1250 };
     int64_t least = least_bytes > 0 ? least_bytes : DEFAULT_MIB * CORE_S3_MIB;
-    /* With a known size all are alike. Else a part is 1/1250 of what went before: 5 TiB then take
-       1250 * (1 + ln(5 TiB / 10 GiB)), some 9,100 parts. */
-    int64_t needed =
-        size_bytes >= 0 ? (size_bytes + CORE_S3_PARTS - 1) / CORE_S3_PARTS : offset_bytes / GROWTH;
+    /* With a known size all are alike. Else, and behind the end of what was announced, a part is
+       1/1250 of what went before: 5 TiB then take 1250 * (1 + ln(5 TiB / 10 GiB)), some 9,100. */
+    int64_t needed = size_bytes >= offset_bytes
+                         ? size_bytes / CORE_S3_PARTS + (size_bytes % CORE_S3_PARTS != 0)
+                         : offset_bytes / GROWTH;
 
+    if (needed > CORE_S3_MAX_PUT)
+        needed = CORE_S3_MAX_PUT;
     needed = (needed + CORE_S3_MIB - 1) / CORE_S3_MIB * CORE_S3_MIB;
     if (least < LEAST_MIB * CORE_S3_MIB)
         least = LEAST_MIB * CORE_S3_MIB;
@@ -86,6 +90,8 @@ static enum rc_code initiate(struct core_s3_upload *upload, const struct rc_put_
 
     if (core_s3_add_attributes(&request, options->attributes, err))
         return err->code;
+    if (upload->if_match)
+        core_s3_add_mark(&request, upload->mark);
     core_s3_add_query(&request.query, "uploads", NULL);
     request.answers_xml = true;
     request.root = "InitiateMultipartUploadResult";
@@ -417,7 +423,10 @@ static enum rc_code add_parts(const struct core_s3_upload *upload, struct rc_buf
     return rc_buf_check(xml, err);
 }
 
-/* The ETag that S3 gives an object of these parts: the MD5 of their MD5s. NULL: not known. */
+/*
+ * The ETag that S3 gives an object of these parts: the MD5 of their MD5s. NULL: not known, as where
+ * a key of KMS or of the customer encrypts them, so that their own ETags are something else.
+ */
 static char *expected_etag(const struct core_s3_upload *upload)
 {
     RC_BUF_AUTO(digests, CORE_S3_PARTS * 16 + 1);
@@ -426,9 +435,13 @@ static char *expected_etag(const struct core_s3_upload *upload)
     size_t count = 0;
 
     for (; count < upload->count && upload->parts[count].etag[0]; count++) {
-        if (!upload->parts[count].has_md5)
+        const struct part *part = &upload->parts[count];
+        RC_BUF_AUTO(tag, CORE_DIGEST_HEX);
+
+        core_add_hex(&tag, part->md5, sizeof(part->md5));
+        if (!part->has_md5 || !rc_str_eq(tag.data, part->etag))
             return NULL;
-        rc_buf_add(&digests, upload->parts[count].md5, sizeof(upload->parts[count].md5));
+        rc_buf_add(&digests, part->md5, sizeof(part->md5));
     }
     core_digest(CORE_MD5, digests.data, digests.len, md5);
     core_add_hex(&hex, md5, core_digest_len(CORE_MD5));
@@ -445,6 +458,8 @@ static bool is_ours(const struct core_s3_upload *upload, int64_t size_bytes, str
     struct core_place_in_store place = upload->place.at;
     struct rc_error ignored = RC_ERROR_INIT;
 
+    if (upload->mark[0] != '\0')
+        return core_s3_has_mark(&place, upload->mark, stat);
     if (core_s3_stat(&place, stat, NULL, &ignored) || stat->size_bytes != size_bytes)
         return false;
     if (expected && strchr(stat->etag, '-'))
@@ -530,9 +545,12 @@ enum rc_code core_s3_upload_complete(struct core_s3_upload *upload, struct rc_st
     request.repeats = true;
     request.idle_ms = CORE_S3_SLOW_MS;
     if (core_s3_send(&request, &answer, err)) {
-        bool is_known = !rc_str_eq(request.refusal.code, "NoSuchUpload");
-
-        if ((is_known && !rc_retryable(err->code)) || !is_ours(upload, size_bytes, &stat))
+        /* An entity tag is wanted, and there is no object. */
+        if (upload->if_match && rc_str_eq(request.refusal.code, "NoSuchKey"))
+            err->code = RC_CONFLICT;
+        /* An upload that is not known, or a condition that fails: it may be for our own object. */
+        if ((err->code != RC_CONFLICT && !rc_retryable(err->code)) ||
+            !is_ours(upload, size_bytes, &stat))
             return err->code;
     } else if (read_completion(upload, &answer, size_bytes, &stat, err)) {
         upload->is_complete = true;

@@ -13,7 +13,6 @@
 #include <sys/random.h>
 
 enum {
-    MARK_BYTES = 12,
     IN_FLIGHT = 3,                    /* parts of a stream on their way at once ... */
     BUFFERED_LIMIT = 64 * 1024 * 1024 /* ... and fewer if they have more bytes than this */
 };
@@ -45,22 +44,21 @@ enum rc_code core_s3_check_condition(const struct core_place_in_store *place, co
     return RC_OK;
 }
 
-/*
- * A conditional write whose answer is lost on the way is sent again, and then refused because of
- * itself. A mark in the metadata tells that apart from somebody else's write.
- */
-static void add_mark(struct core_s3_request *request, struct rc_buf *mark)
+void core_s3_add_mark(struct core_s3_request *request, char mark[CORE_S3_MARK_TEXT])
 {
-    unsigned char random[MARK_BYTES];
+    unsigned char random[CORE_S3_MARK_TEXT / 2];
+    RC_BUF_AUTO(hex, CORE_S3_MARK_TEXT);
 
+    mark[0] = '\0';
     if (getrandom(random, sizeof(random), 0) != (ssize_t)sizeof(random))
         return; /* only a conflict too many */
-    core_add_hex(mark, random, sizeof(random));
-    core_s3_add_header(request, CORE_S3_MARK, mark->data);
+    core_add_hex(&hex, random, sizeof(random));
+    memcpy(mark, hex.data, hex.len + 1);
+    core_s3_add_header(request, CORE_S3_MARK, mark);
 }
 
-static bool has_mark(const struct core_place_in_store *place, const char *mark,
-                     struct rc_stat *stat)
+bool core_s3_has_mark(const struct core_place_in_store *place, const char *mark,
+                      struct rc_stat *stat)
 {
     CORE_S3_REQUEST_AUTO(request, place, "look at", "HEAD");
     CORE_S3_ANSWER_AUTO(answer);
@@ -77,7 +75,7 @@ enum rc_code core_s3_put(const struct core_place_in_store *place, const void *da
 {
     CORE_S3_REQUEST_AUTO(request, place, "write", "PUT");
     CORE_S3_ANSWER_AUTO(answer);
-    RC_BUF_AUTO(mark, 2 * MARK_BYTES + 1);
+    char mark[CORE_S3_MARK_TEXT] = "";
     struct rc_stat stat = { .size_bytes = (int64_t)len };
     const char *date;
 
@@ -86,7 +84,7 @@ enum rc_code core_s3_put(const struct core_place_in_store *place, const void *da
         return err->code;
     core_s3_add_condition(&request, options->if_match);
     if (options->if_match)
-        add_mark(&request, &mark);
+        core_s3_add_mark(&request, mark);
     request.body = data;
     request.body_len = len;
     request.answers_etag = true;
@@ -94,7 +92,7 @@ enum rc_code core_s3_put(const struct core_place_in_store *place, const void *da
         /* An entity tag is wanted, and there is no object. */
         if (options->if_match && rc_str_eq(request.refusal.code, "NoSuchKey"))
             err->code = RC_CONFLICT;
-        if (err->code != RC_CONFLICT || !has_mark(place, mark.data, &stat))
+        if (err->code != RC_CONFLICT || !core_s3_has_mark(place, mark, &stat))
             return err->code;
     } else {
         date = core_http_answer_header(&answer, "date");
@@ -115,7 +113,7 @@ struct s3_writer {
     struct rc_attributes attributes;
     struct core_arena arena;
     struct core_cancel stop; /* ends what is on its way */
-    bool is_committed;
+    bool is_committed, has_failed;
 
     char *data; /* the part that fills; NULL: none has begun */
     size_t len, capacity;
@@ -214,14 +212,20 @@ static enum rc_code send_data(struct s3_writer *writer, struct rc_error *err)
     return RC_OK;
 }
 
-static enum rc_code writer_write(struct rc_writer *base, const void *data, size_t len,
-                                 struct rc_error *err)
+static enum rc_code check_writer(const struct s3_writer *writer, struct rc_error *err)
 {
-    struct s3_writer *writer = (struct s3_writer *)base;
-    const char *from = data;
-
     if (writer->is_committed)
         return rc_fail(err, RC_INVALID, "write '%s': it is committed already", writer->place.uri);
+    /* Some of it is missing, so what there is must not become an object. */
+    if (writer->has_failed)
+        return rc_fail(err, RC_INVALID, "write '%s': writing it has failed before",
+                       writer->place.uri);
+    return RC_OK;
+}
+
+static enum rc_code take_data(struct s3_writer *writer, const char *from, size_t len,
+                              struct rc_error *err)
+{
     while (len > 0) {
         size_t piece;
 
@@ -239,12 +243,23 @@ static enum rc_code writer_write(struct rc_writer *base, const void *data, size_
     return RC_OK;
 }
 
+static enum rc_code writer_write(struct rc_writer *base, const void *data, size_t len,
+                                 struct rc_error *err)
+{
+    struct s3_writer *writer = (struct s3_writer *)base;
+
+    if (check_writer(writer, err))
+        return err->code;
+    writer->has_failed = take_data(writer, data, len, err) != RC_OK;
+    return err->code;
+}
+
 static enum rc_code writer_commit(struct rc_writer *base, struct rc_error *err)
 {
     struct s3_writer *writer = (struct s3_writer *)base;
 
-    if (writer->is_committed)
-        return rc_fail(err, RC_INVALID, "write '%s': it is committed already", writer->place.uri);
+    if (check_writer(writer, err))
+        return err->code;
     writer->is_committed = true;
     if (!writer->upload)
         return core_s3_put(&writer->place.at, writer->data ? writer->data : "", writer->len,

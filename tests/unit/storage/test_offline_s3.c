@@ -9,6 +9,7 @@
 
 #include <setjmp.h>
 #include <stdarg.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -97,6 +98,36 @@ static void knows_the_regions_of_hosts(void **state)
         assert_true(rc_str_eq(region, cases[i].region));
         assert_int_equal(core_s3_is_aws(cases[i].url), cases[i].is_aws);
     }
+    assert_true(core_s3_is_region("eu-west-1"));
+    assert_false(core_s3_is_region(""));
+    assert_false(core_s3_is_region("x.evil.org/"));
+}
+
+/* What is left out of a request in silence is missing from the object. */
+static void refuses_more_headers_than_it_can_send(void **state)
+{
+    const struct core_store_settings store = {
+        .name = "none", .bucket = "bkt", .endpoint = "http://127.0.0.1:1", .anonymous = true
+    };
+    struct core_remote *remote = core_remote_new(NULL, NULL, NULL);
+    const struct core_place_in_store place = {
+        .settings = &store, .remote = remote, .uri = "s3://bkt/k", .bucket = "bkt", .key = "k"
+    };
+    struct rc_pair pairs[200];
+    const struct rc_attributes attributes = { .metadata = { RC_ARRAY_LEN(pairs), pairs } };
+    const struct rc_put_options options = { .struct_bytes = sizeof(options),
+                                            .attributes = &attributes };
+    char names[RC_ARRAY_LEN(pairs)][8];
+    struct rc_error err = RC_ERROR_INIT;
+
+    (void)state;
+    for (size_t i = 0; i < RC_ARRAY_LEN(pairs); i++) {
+        (void)snprintf(names[i], sizeof(names[i]), "n%zu", i);
+        pairs[i] = (struct rc_pair){ names[i], "v" };
+    }
+    assert_int_equal(core_s3_put(&place, "x", 1, &options, NULL, &err), RC_INVALID);
+    assert_non_null(strstr(err.cause, "120 headers"));
+    core_remote_free(remote);
 }
 
 /* ---- sizes of parts -------------------------------------------------------------------------- */
@@ -125,23 +156,51 @@ static void parts_of_a_known_size_are_alike_and_enough(void **state)
     }
 }
 
-static void parts_of_an_unknown_size_grow_to_5_tib(void **state)
+/* How many parts a stream takes up to 5 TiB, of which 'said' is announced and more comes. */
+static int count_parts(int64_t least, int64_t said, int64_t *largest)
 {
-    int64_t offset = 0, before = 0;
+    int64_t usual = least > 8 * CORE_S3_MIB ? least : 8 * CORE_S3_MIB;
+    int64_t offset = 0;
     int count = 0;
 
-    (void)state;
-    while (offset < INT64_C(5) << 40) {
-        int64_t part = core_s3_part_bytes(0, -1, offset);
+    for (*largest = 0; offset < INT64_C(5) << 40; count++) {
+        int64_t part = core_s3_part_bytes(least, said, offset);
 
-        assert_true(part >= before && part <= CORE_S3_MAX_PUT);
-        if (offset < INT64_C(8) << 30)
-            assert_int_equal(part, 8 * CORE_S3_MIB);
-        before = part;
+        assert_true(part >= *largest && part >= 5 * CORE_S3_MIB && part <= CORE_S3_MAX_PUT);
+        /* Nobody pays in memory for what is not long yet. */
+        assert_true(part <= usual || part <= CORE_S3_MIB + offset / 1250);
+        *largest = part;
         offset += part;
-        count++;
     }
-    assert_true(count <= CORE_S3_PARTS);
+    return count;
+}
+
+static void parts_of_an_unknown_size_grow_to_5_tib(void **state)
+{
+    static const struct {
+        int64_t least, said;
+    } cases[] = {
+        { 0, -1 },
+        { 1, -1 },
+        { 5 * CORE_S3_MIB, -1 },
+        { 64 * CORE_S3_MIB, -1 },
+        { 1024 * CORE_S3_MIB, -1 },
+        { INT64_MAX, -1 },
+        { 0, 0 },
+        { 0, 1 },
+        { 0, INT64_C(1) << 30 },
+    };
+    int64_t largest;
+
+    (void)state;
+    for (size_t i = 0; i < RC_ARRAY_LEN(cases); i++)
+        assert_in_range(count_parts(cases[i].least, cases[i].said, &largest), 1, CORE_S3_PARTS);
+    assert_in_range(count_parts(0, -1, &largest), 9000, 9100);
+    assert_in_range(largest, INT64_C(4) << 30, CORE_S3_MAX_PUT);
+    for (int64_t offset = 0; offset <= INT64_C(9) << 30; offset += 8 * CORE_S3_MIB)
+        assert_int_equal(core_s3_part_bytes(0, -1, offset), 8 * CORE_S3_MIB);
+    assert_int_equal(core_s3_part_bytes(0, INT64_MAX, 0), CORE_S3_MAX_PUT);
+    assert_int_equal(core_s3_part_bytes(0, -1, INT64_MAX), CORE_S3_MAX_PUT);
 }
 
 /* ---- refusals -------------------------------------------------------------------------------- */
@@ -163,6 +222,8 @@ static void refusals_have_a_code_and_words(void **state)
         { 403, "RequestTimeTooSkewed", RC_DENIED, CORE_HTTP_ACCEPT, "this clock is 20m behind" },
         { 400, "ExpiredToken", RC_DENIED, CORE_HTTP_ACCEPT, "renew" },
         { 301, "PermanentRedirect", RC_INVALID, CORE_HTTP_ACCEPT, "'region'" },
+        { 400, "InvalidBucketName", RC_INVALID, CORE_HTTP_ACCEPT, "lower-case" },
+        { 400, "InvalidStorageClass", RC_INVALID, CORE_HTTP_ACCEPT, "'storage_class'" },
         { 403, "InvalidObjectState", RC_DENIED, CORE_HTTP_ACCEPT, "restore it" },
         { 404, "NoSuchUpload", RC_CONFLICT, CORE_HTTP_ACCEPT, "aborted" },
         { 400, "EntityTooLarge", RC_FAILED, CORE_HTTP_ACCEPT, "'part_size'" },
@@ -239,12 +300,14 @@ static void pages_that_contradict_themselves_are_refused(void **state)
         { "", RC_CORRUPT },
         { "<IsTruncated>true</IsTruncated>", RC_CORRUPT },
         { "<IsTruncated>false</IsTruncated><KeyCount>1</KeyCount>", RC_CORRUPT },
-        { "<IsTruncated>false</IsTruncated><Contents><Key>other</Key></Contents>", RC_CORRUPT },
-        { "<IsTruncated>false</IsTruncated><Contents><Key>p/b</Key></Contents>"
-          "<Contents><Key>p/a</Key></Contents>",
+        { "<IsTruncated>false</IsTruncated><Contents><Key>other</Key><Size>1</Size></Contents>",
+          RC_CORRUPT },
+        { "<IsTruncated>false</IsTruncated><Contents><Key>p/a</Key></Contents>", RC_CORRUPT },
+        { "<IsTruncated>false</IsTruncated><Contents><Key>p/b</Key><Size>1</Size></Contents>"
+          "<Contents><Key>p/a</Key><Size>1</Size></Contents>",
           RC_UNSUPPORTED },
         { "<IsTruncated>false</IsTruncated><EncodingType>url</EncodingType>"
-          "<Contents><Key>p/%</Key></Contents>",
+          "<Contents><Key>p/%</Key><Size>1</Size></Contents>",
           RC_CORRUPT },
     };
 
@@ -263,6 +326,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(aims),
         cmocka_unit_test(knows_the_regions_of_hosts),
+        cmocka_unit_test(refuses_more_headers_than_it_can_send),
         cmocka_unit_test(parts_of_a_known_size_are_alike_and_enough),
         cmocka_unit_test(parts_of_an_unknown_size_grow_to_5_tib),
         cmocka_unit_test(refusals_have_a_code_and_words),

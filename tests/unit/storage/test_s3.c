@@ -56,11 +56,38 @@ static void conforms_in_the_host_name(void **state)
     core_storage_free(storage);
 }
 
+/* ---- writers --------------------------------------------------------------------------------- */
+
+/* What is missing in the middle must not be passed over. */
+static void a_writer_that_failed_commits_nothing(void **state)
+{
+    const struct rc_put_options options = { .struct_bytes = sizeof(options), .size_bytes = -1 };
+    const size_t len = 20 << 20;
+    RC_STR_AUTO data = rc_malloc(len);
+    struct core_place_in_store place = s3_place(&world, "object");
+    struct rc_error err = RC_ERROR_INIT;
+    struct rc_writer *writer;
+    struct rc_stat stat;
+
+    (void)state;
+    memset(data, 'x', len);
+    expect_ok(core_s3_create(&place, &options, &writer, &err));
+    s3_world_tell(&world, "DELETE", "", "");
+    assert_int_equal(writer->ops->write(writer, data, len, &err), RC_NOT_FOUND);
+    s3_world_tell(&world, "PUT", "", "");
+    assert_int_equal(writer->ops->write(writer, data, 1, &err), RC_INVALID);
+    assert_int_equal(writer->ops->commit(writer, &err), RC_INVALID);
+    writer->ops->close(writer);
+    assert_int_equal(core_s3_stat(&place, &stat, NULL, &err), RC_NOT_FOUND);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(conforms, open_world, close_world),
         cmocka_unit_test_setup_teardown(conforms_in_the_host_name, open_world, close_world),
+        cmocka_unit_test_setup_teardown(a_writer_that_failed_commits_nothing, open_world,
+                                        close_world),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

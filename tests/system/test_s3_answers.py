@@ -1,0 +1,163 @@
+"""What the S3 backend makes of answers that are odd but real: of servers that ignore conditions or
+ranges, that encrypt with keys of KMS, and of answers that are lost so that a request is repeated."""
+import hashlib
+import re
+from email.utils import formatdate
+
+import pytest
+from conftest import BUILD
+from stand_in import Reply, StandIn
+from storage_probe import Failed, StorageProbe
+
+MIB = 1 << 20
+ERROR = "<Error><Code>{}</Code><Message>no</Message></Error>"
+
+
+class Server(StandIn):
+    """Uploads in parts, as a server with KMS does them: no entity tag is an MD5."""
+
+    def __init__(self):
+        super().__init__()
+        self.objects, self.parts, self.metadata, self.completions = {}, {}, {}, 0
+        self.lose, self.again = 0, (404, "NoSuchUpload")
+
+    def handle(self, request):
+        body, key = request.body(), request.path
+        headers = {"x-amz-server-side-encryption": "aws:kms", "Date": formatdate(usegmt=True)}
+        if request.method == "POST" and request.query_text.startswith("uploads"):
+            self.metadata = {name: value for name, value in request.headers.items()
+                             if name.startswith("x-amz-meta-")}
+            return Reply(200, headers, b"<InitiateMultipartUploadResult><UploadId>u1</UploadId>"
+                                       b"</InitiateMultipartUploadResult>")
+        if request.method == "PUT":
+            tag = hashlib.sha256(body).hexdigest()[:32]
+            self.parts[int(request.parameter("partNumber"))] = body
+            return Reply(200, {**headers, "ETag": f'"{tag}"'}, b"")
+        if request.method == "POST":
+            return self.complete(key, headers)
+        if request.method == "DELETE":
+            return Reply(404, {}, ERROR.format("NoSuchUpload").encode())
+        if key not in self.objects:
+            return Reply(404, {}, ERROR.format("NoSuchUpload").encode())
+        data, metadata = self.objects[key]
+        headers |= {"ETag": '"ffffffffffffffffffffffffffffffff-2"', **metadata,
+                    "Last-Modified": formatdate(usegmt=True)}
+        return Reply(200, headers, b"", len(data))
+
+    def complete(self, key, headers):
+        self.completions += 1
+        if self.completions == 1:
+            self.objects[key] = (b"".join(self.parts[number] for number in sorted(self.parts)),
+                                 self.metadata)
+        if self.completions <= self.lose:
+            return Reply(503, headers, b"")
+        status, code = self.again
+        return Reply(status, headers, ERROR.format(code).encode())
+
+
+def probe_of(server, **store):
+    return StorageProbe(BUILD, bucket="bkt", endpoint=server.endpoint, region="us-east-1",
+                        access_key_id="AKIASTANDIN", secret_access_key="the-stand-in-s-secret",
+                        part_bytes=5 * MIB, **store)
+
+
+def test_a_lost_completion_of_what_kms_encrypts():
+    data = b"0123456789" * MIB
+    with Server() as server:
+        server.lose = 1
+        with probe_of(server, sse="aws:kms") as probe:
+            assert probe.stream("s3://bkt/key", data)["size"] == len(data)
+        assert server.objects["/bkt/key"][0] == data
+
+
+@pytest.mark.parametrize("again", [(412, "PreconditionFailed"), (404, "NoSuchUpload"),
+                                   (409, "ConditionalRequestConflict")])
+def test_a_lost_completion_on_a_condition(again):
+    """Sent again, it is refused because of itself."""
+    with Server() as server:
+        server.lose, server.again = 1, again
+        with probe_of(server) as probe:
+            assert probe.stream("s3://bkt/key", b"x" * 6 * MIB, if_match="")["size"] == 6 * MIB
+            server.completions, server.lose = 1, 0
+            server.objects["/bkt/other"] = b"x" * 6 * MIB, {}
+            with pytest.raises(Failed) as failed:
+                probe.stream("s3://bkt/other", b"x" * 6 * MIB, if_match="")
+            assert failed.value.code == "conflict"
+
+
+def test_a_condition_on_what_is_not_there_is_a_conflict():
+    with Server() as server:
+        server.completions, server.again = 1, (404, "NoSuchKey")
+        with probe_of(server) as probe:
+            server.objects["/bkt/key"] = b"", {}
+            with pytest.raises(Failed) as failed:
+                probe.stream("s3://bkt/key", b"x" * 6 * MIB,
+                             if_match="ffffffffffffffffffffffffffffffff-2")
+            assert failed.value.code == "conflict"
+
+
+class Ranges(StandIn):
+    """One object, of which the first answer is cut. 'mode' says what is wrong with the next."""
+
+    DATA = bytes(range(256)) * 32768
+
+    def __init__(self, mode):
+        super().__init__()
+        self.mode = mode
+
+    def handle(self, request):
+        match = re.match(r"bytes=(\d+)-", request.headers.get("range", ""))
+        begin = int(match[1]) if match else 0
+        replaced = self.mode == "replaced" and begin > 0
+        data = self.DATA[::-1] if replaced else self.DATA
+        headers = {"ETag": '"second-2"' if replaced else '"first-2"'}
+        shown = begin - 100 if self.mode == "earlier" and begin > 0 else begin
+        if match:
+            headers["Content-Range"] = f"bytes {shown}-{len(data) - 1}/{len(data)}"
+            if self.mode == "unnamed":
+                del headers["Content-Range"]
+        return Reply(206 if match else 200, headers, data[shown:])
+
+
+@pytest.mark.parametrize("mode, code", [("replaced", "conflict"), ("earlier", "corrupt"),
+                                        ("unnamed", "corrupt"), ("right", None)])
+def test_what_goes_on_after_a_cut_is_looked_at(mode, code):
+    """Servers and caches on the way that ignore If-Match, or give another range."""
+    with Ranges(mode) as server:
+        server.rules.add(method="GET", cut_reply_body_bytes=6 * MIB)
+        with probe_of(server) as probe:
+            if not code:
+                assert probe.get("s3://bkt/key") == Ranges.DATA
+                return
+            with pytest.raises(Failed) as failed:
+                probe.get("s3://bkt/key")
+            assert failed.value.code == code
+
+
+class Fixed(StandIn):
+    """Answers all with one text."""
+
+    def __init__(self, text):
+        super().__init__()
+        self.text = text
+
+    def handle(self, request):
+        request.body()
+        return Reply(200, {"Content-Type": "application/xml"}, self.text.encode())
+
+
+def test_a_removal_that_failed_for_nobody_knows_what():
+    with Fixed("<DeleteResult><Error><Code>AccessDenied</Code><Message>no</Message></Error>"
+               "</DeleteResult>") as server:
+        with probe_of(server) as probe:
+            failed = probe.remove("s3://bkt/a", "s3://bkt/b")
+    assert [item["index"] for item in failed] == [0, 1]
+    assert all(item["error"] == "denied" for item in failed)
+
+
+def test_an_object_without_a_size():
+    with Fixed("<ListBucketResult><IsTruncated>false</IsTruncated><Contents><Key>a</Key><ETag>x"
+               "</ETag></Contents></ListBucketResult>") as server:
+        with probe_of(server) as probe, pytest.raises(Failed) as failed:
+            probe.names("s3://bkt/")
+    assert failed.value.code == "corrupt" and "size" in failed.value.message
