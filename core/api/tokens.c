@@ -30,21 +30,12 @@ struct core_tokens {
 
 /* ---- reading --------------------------------------------------------------------------------- */
 
-static int digit_of(char c)
-{
-    if (c >= '0' && c <= '9')
-        return c - '0';
-    if (c >= 'a' && c <= 'f')
-        return c - 'a' + 10;
-    return c >= 'A' && c <= 'F' ? c - 'A' + 10 : -1;
-}
-
 static bool parse_hash(const char *hex, size_t len, unsigned char hash[CORE_DIGEST_BYTES])
 {
     if (len != CORE_TOKEN_HASH_HEX)
         return false;
     for (size_t i = 0; i < CORE_DIGEST_BYTES; i++) {
-        int high = digit_of(hex[2 * i]), low = digit_of(hex[2 * i + 1]);
+        int high = core_hex_value(hex[2 * i]), low = core_hex_value(hex[2 * i + 1]);
 
         if (high < 0 || low < 0)
             return false;

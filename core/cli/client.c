@@ -148,9 +148,7 @@ enum rc_code core_client_stream(struct core_client *client, const char *path,
 
 const char *core_client_text(const struct core_client *client, const char *key)
 {
-    const struct core_node *node = core_node_get(client->reply, key);
-
-    return node && node->kind == CORE_NODE_SCALAR ? node->text : NULL;
+    return core_node_text(client->reply, key);
 }
 
 static int exit_status_of(const struct core_client *client)
@@ -169,20 +167,14 @@ static int exit_status_of(const struct core_client *client)
     }
 }
 
-static const char *member(const struct core_node *map, const char *key)
-{
-    const struct core_node *node = core_node_get(map, key);
-
-    return node && node->kind == CORE_NODE_SCALAR ? node->text : NULL;
-}
-
 /* The mistakes that the daemon found, each as 'check' writes it. */
 static void print_problems(const struct core_node *problems)
 {
     for (size_t i = 0; i < problems->len; i++) {
         const struct core_node *problem = problems->items[i];
-        const char *file = member(problem, "file"), *line = member(problem, "line");
-        const char *column = member(problem, "column"), *message = member(problem, "message");
+        const char *file = core_node_text(problem, "file"), *line = core_node_text(problem, "line");
+        const char *column = core_node_text(problem, "column"),
+                   *message = core_node_text(problem, "message");
 
         if (line && column)
             (void)fprintf(stderr, "%s:%s:%s: %s\n", file ? file : "", line, column,
@@ -262,5 +254,5 @@ void core_client_complete_runs(const struct core_arguments *arguments, bool only
     read_reply(&client);
     runs = core_node_get(client.reply, "runs");
     for (size_t i = 0; runs && runs->kind == CORE_NODE_LIST && i < runs->len; i++)
-        rc_buf_addf(out, "%s\n", member(runs->items[i], "id"));
+        rc_buf_addf(out, "%s\n", core_node_text(runs->items[i], "id"));
 }

@@ -45,13 +45,6 @@ void core_log_add_printable(struct rc_buf *out, const char *text, size_t len)
     }
 }
 
-static const char *text_of(const struct core_node *map, const char *key)
-{
-    const struct core_node *node = core_node_get(map, key);
-
-    return node && node->kind == CORE_NODE_SCALAR ? node->text : NULL;
-}
-
 /* What every line has, and what the one who asked for the log knows. */
 static bool is_known(const char *key)
 {
@@ -77,8 +70,9 @@ static const char *colour_of(const char *level)
 static bool add_message(const struct core_log_view *view, const struct core_node *map,
                         struct rc_buf *out)
 {
-    const char *time = text_of(map, "time"), *level = text_of(map, "level");
-    const char *message = text_of(map, "message"), *day_end = time ? strchr(time, 'T') : NULL;
+    const char *time = core_node_text(map, "time"), *level = core_node_text(map, "level");
+    const char *message = core_node_text(map, "message"),
+               *day_end = time ? strchr(time, 'T') : NULL;
 
     if (!day_end || strlen(day_end) < sizeof("Thh:mm:ss") - 1 || !level || !message)
         return false;

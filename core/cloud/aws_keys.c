@@ -103,21 +103,12 @@ static void sort(struct pairs *pairs, int (*compare)(const void *, const void *)
 
 /* ---- the canonical request ------------------------------------------------------------------- */
 
-static int hex_value(char c)
-{
-    if (c >= '0' && c <= '9')
-        return c - '0';
-    if (c >= 'a' && c <= 'f')
-        return c - 'a' + 10;
-    return c >= 'A' && c <= 'F' ? c - 'A' + 10 : -1;
-}
-
 /* Encodes what is not encoded, so that all ways to write one thing come out alike. */
 static void add_encoded(struct rc_buf *out, const char *text, size_t len)
 {
     for (size_t i = 0; i < len; i++) {
-        int high = text[i] == '%' && i + 2 < len ? hex_value(text[i + 1]) : -1;
-        int low = high >= 0 ? hex_value(text[i + 2]) : -1;
+        int high = text[i] == '%' && i + 2 < len ? core_hex_value(text[i + 1]) : -1;
+        int low = high >= 0 ? core_hex_value(text[i + 2]) : -1;
         char byte = text[i];
 
         if (low >= 0) {

@@ -6,7 +6,6 @@
 #include <cloud/xml.h>
 #include <config/json.h>
 #include <config/secrets.h>
-#include <http/curl.h>
 
 #include <run-core/str.h>
 #include <run-core/time.h>
@@ -18,19 +17,11 @@ enum { SKEW_MS = 4 * 60 * 1000 /* beyond which a clock is worth a word */ };
 
 /* ---- JSON ------------------------------------------------------------------------------------ */
 
-const struct core_node *core_aws_read_json(struct core_arena *arena, const char *text, size_t len)
-{
-    CORE_PROBLEMS_AUTO(problems);
-    const struct core_node *node = core_json_read(arena, "reply", text, len, &problems);
-
-    return node && problems.count == 0 && node->kind == CORE_NODE_MAP ? node : NULL;
-}
-
 const char *core_aws_json_text(const struct core_node *map, const char *name)
 {
-    const struct core_node *node = core_node_get(map, name);
+    const char *text = core_node_text(map, name);
 
-    return node && node->kind == CORE_NODE_SCALAR && *node->text ? node->text : NULL;
+    return text && *text ? text : NULL;
 }
 
 bool core_aws_parse_time(const char *text, int64_t *out_unix_ms)
@@ -93,7 +84,7 @@ enum rc_code core_aws_keys_from_json(enum core_aws_reply kind, const char *text,
                                      struct core_aws_keys *out, struct rc_error *err)
 {
     RC_CLEANUP(core_arena_clear) struct core_arena arena = CORE_ARENA_INIT;
-    const struct core_node *map = core_aws_read_json(&arena, text, len);
+    const struct core_node *map = core_json_read_reply(&arena, text, len);
     int64_t end = INT64_MAX;
 
     if (!map)
@@ -209,7 +200,7 @@ static void read_json_failure(const struct core_http_answer *answer, struct core
     RC_CLEANUP(core_arena_clear) struct core_arena arena = CORE_ARENA_INIT;
     static const char *const code_names[] = { "__type", "code", "Code", "error" };
     static const char *const message_names[] = { "message", "Message", "error_description" };
-    const struct core_node *map = core_aws_read_json(&arena, answer->body.data, answer->body.len);
+    const struct core_node *map = core_json_read_reply(&arena, answer->body.data, answer->body.len);
     const char *kind = core_http_answer_header(answer, "x-amzn-errortype"), *message = NULL;
 
     for (size_t i = 0; !kind && i < RC_ARRAY_LEN(code_names); i++)
@@ -293,15 +284,10 @@ static bool is_mistake(const char *code)
 static void add_clock(struct rc_buf *out, const struct core_http_answer *answer,
                       int64_t now_unix_ms)
 {
-    const char *date = core_http_answer_header(answer, "date");
-    const struct core_curl *curl;
-    struct rc_error unused = RC_ERROR_INIT;
+    int64_t server_unix_ms = core_http_answer_time_unix_ms(answer, "date");
+    int64_t ahead_ms = server_unix_ms ? now_unix_ms - server_unix_ms : 0;
     char shown[RC_AMOUNT_TEXT];
-    int64_t ahead_ms;
 
-    if (!date || core_curl_load(&curl, &unused) || curl->getdate(date, NULL) == -1)
-        return;
-    ahead_ms = now_unix_ms - (int64_t)curl->getdate(date, NULL) * 1000;
     if (ahead_ms > SKEW_MS || ahead_ms < -SKEW_MS)
         rc_buf_addf(out, "; this machine's clock is %s %s the server's: set it",
                     rc_format_duration(llabs(ahead_ms) / 60000 * 60000, shown),

@@ -17,8 +17,6 @@ enum core_aws_reply {
     CORE_AWS_REPLY_SSO,      /* of the portal of IAM Identity Center */
 };
 
-/* NULL: it is no JSON object. The tree belongs to the arena. */
-const struct core_node *core_aws_read_json(struct core_arena *arena, const char *text, size_t len);
 /* The text of a member, not empty; or NULL. */
 const char *core_aws_json_text(const struct core_node *map, const char *name);
 

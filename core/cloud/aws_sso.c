@@ -125,7 +125,7 @@ static enum rc_code read_token(const struct access *access, struct token *out, s
     }
     if (code)
         return rc_context(err, "read the token");
-    map = core_aws_read_json(&out->arena, text.data, text.len);
+    map = core_json_read_reply(&out->arena, text.data, text.len);
     out->text = core_aws_json_text(map, "accessToken");
     out->refresh = core_aws_json_text(map, "refreshToken");
     out->client_id = core_aws_json_text(map, "clientId");
@@ -184,7 +184,7 @@ static enum rc_code take_token(struct token *token, const struct core_http_answe
                                struct rc_error *err)
 {
     const struct core_node *map =
-        core_aws_read_json(&token->arena, answer->body.data, answer->body.len);
+        core_json_read_reply(&token->arena, answer->body.data, answer->body.len);
     const char *text = core_aws_json_text(map, "accessToken");
     const char *lifetime = core_aws_json_text(map, "expiresIn");
     int64_t lifetime_s;

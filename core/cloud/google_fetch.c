@@ -5,8 +5,8 @@
 #include <cloud/google_fetch.h>
 
 #include <cloud/jwt.h>
+#include <config/json.h>
 #include <config/secrets.h>
-#include <http/curl.h>
 #include <os/clock.h>
 #include <os/file.h>
 
@@ -155,15 +155,9 @@ static enum rc_code write_assertion(const struct core_google_fetch *fetch,
 /* What a server's clock shows by its header Date, less ours; 0: no date. */
 static int64_t skew_of(const struct core_http_answer *answer, int64_t now_unix_ms)
 {
-    const char *date = core_http_answer_header(answer, "date");
-    struct rc_error err = RC_ERROR_INIT;
-    const struct core_curl *curl;
-    int64_t server_unix_s;
+    int64_t server_unix_ms = core_http_answer_time_unix_ms(answer, "date");
 
-    if (!date || core_curl_load(&curl, &err))
-        return 0;
-    server_unix_s = (int64_t)curl->getdate(date, NULL);
-    return server_unix_s < 0 ? 0 : server_unix_s * 1000 - now_unix_ms;
+    return server_unix_ms ? server_unix_ms - now_unix_ms : 0;
 }
 
 static enum rc_code say_skew(int64_t skew_ms, struct rc_error *err)
@@ -350,8 +344,8 @@ static char *subject_token(const struct core_google_key *key, const struct rc_bu
     char *token = NULL;
 
     if (key->subject.field) {
-        token = rc_strdup(core_google_text(core_google_read_json(&arena, text->data, text->len),
-                                           key->subject.field));
+        token = rc_strdup(core_node_text(core_json_read_reply(&arena, text->data, text->len),
+                                         key->subject.field));
     } else {
         size_t len = text->len;
 

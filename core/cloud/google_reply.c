@@ -20,25 +20,9 @@ enum {
 
 /* ---- JSON ------------------------------------------------------------------------------------ */
 
-const struct core_node *core_google_read_json(struct core_arena *arena, const char *text,
-                                              size_t len)
-{
-    CORE_PROBLEMS_AUTO(problems);
-    const struct core_node *node = core_json_read(arena, "reply", text, len, &problems);
-
-    return problems.count == 0 ? node : NULL;
-}
-
-const char *core_google_text(const struct core_node *map, const char *name)
-{
-    const struct core_node *node = core_node_get(map, name);
-
-    return node && node->kind == CORE_NODE_SCALAR ? node->text : NULL;
-}
-
 bool core_google_int(const struct core_node *map, const char *name, int64_t *out)
 {
-    const char *text = core_google_text(map, name);
+    const char *text = core_node_text(map, name);
 
     return text && rc_parse_int(text, out);
 }
@@ -54,7 +38,7 @@ static const char *first_reason(const struct core_node *error)
         const struct core_node *list = core_node_get(error, lists[i]);
 
         for (size_t j = 0; list && list->kind == CORE_NODE_LIST && j < list->len; j++) {
-            const char *reason = core_google_text(list->items[j], "reason");
+            const char *reason = core_node_text(list->items[j], "reason");
 
             if (reason)
                 return reason;
@@ -79,17 +63,17 @@ static const char *first_line(struct core_arena *arena, const char *body, size_t
 void core_google_read_failure(struct core_arena *arena, const char *body, size_t len,
                               struct core_google_failure *out)
 {
-    const struct core_node *reply = core_google_read_json(arena, body, len);
+    const struct core_node *reply = core_json_read_reply(arena, body, len);
     const struct core_node *error = core_node_get(reply, "error");
 
     *out = (struct core_google_failure){ .status = NULL };
     if (error && error->kind == CORE_NODE_MAP) {
-        out->status = core_google_text(error, "status");
-        out->message = core_google_text(error, "message");
+        out->status = core_node_text(error, "status");
+        out->message = core_node_text(error, "message");
         out->reason = first_reason(error);
     } else if (error) {
-        out->status = core_google_text(reply, "error");
-        out->message = core_google_text(reply, "error_description");
+        out->status = core_node_text(reply, "error");
+        out->message = core_node_text(reply, "error_description");
     } else {
         out->message = first_line(arena, body, len);
     }
@@ -208,13 +192,13 @@ enum rc_code core_google_token_parse(const char *body, size_t len, int64_t now_u
                                      struct core_google_token *out, struct rc_error *err)
 {
     struct core_arena arena = CORE_ARENA_INIT;
-    const struct core_node *reply = core_google_read_json(&arena, body, len);
-    const char *text = core_google_text(reply, "access_token");
-    const char *expires = core_google_text(reply, "expireTime");
+    const struct core_node *reply = core_json_read_reply(&arena, body, len);
+    const char *text = core_node_text(reply, "access_token");
+    const char *expires = core_node_text(reply, "expireTime");
     int64_t seconds, expires_unix_ms = now_unix_ms + LIFETIME_MS;
 
     if (!text)
-        text = core_google_text(reply, "accessToken");
+        text = core_node_text(reply, "accessToken");
     if (core_google_int(reply, "expires_in", &seconds) && seconds >= 0 && seconds < 1000 * 86400)
         expires_unix_ms = now_unix_ms + seconds * 1000;
     else if (expires && !rc_parse_time(expires, &expires_unix_ms))

@@ -11,11 +11,6 @@
 
 struct core_node;
 
-/* NULL: it is no JSON. The tree belongs to the arena. */
-const struct core_node *core_google_read_json(struct core_arena *arena, const char *text,
-                                              size_t len);
-/* The text of a member, also of a number; NULL: there is none. */
-const char *core_google_text(const struct core_node *map, const char *name);
 /* A whole number, which Google writes as a text or as a number. */
 bool core_google_int(const struct core_node *map, const char *name, int64_t *out);
 

@@ -17,6 +17,12 @@
 struct core_node *core_json_read(struct core_arena *arena, const char *name, const char *text,
                                  size_t len, struct core_problems *problems);
 
+/*
+ * The same of what a server replies, whose mistakes nobody can mend: NULL if it is no JSON object.
+ */
+const struct core_node *core_json_read_reply(struct core_arena *arena, const char *text,
+                                             size_t len);
+
 /* Appends the JSON of a tree that was read from JSON. */
 void core_json_add(struct rc_buf *out, const struct core_node *node);
 

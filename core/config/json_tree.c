@@ -29,6 +29,14 @@ struct core_node *core_json_read(struct core_arena *arena, const char *name, con
     return read_tree(&reader, text, len);
 }
 
+const struct core_node *core_json_read_reply(struct core_arena *arena, const char *text, size_t len)
+{
+    CORE_PROBLEMS_AUTO(problems);
+    const struct core_node *node = core_json_read(arena, "reply", text, len, &problems);
+
+    return node && problems.count == 0 && node->kind == CORE_NODE_MAP ? node : NULL;
+}
+
 /* ---- writing ------------------------------------------------------------------------------ */
 
 static void add_text(struct rc_buf *out, const char *text)

@@ -183,3 +183,10 @@ struct core_node *core_node_get(const struct core_node *map, const char *key)
             return map->entries[i].value;
     return NULL;
 }
+
+const char *core_node_text(const struct core_node *map, const char *key)
+{
+    const struct core_node *node = core_node_get(map, key);
+
+    return node && node->kind == CORE_NODE_SCALAR ? node->text : NULL;
+}

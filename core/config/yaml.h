@@ -81,5 +81,7 @@ struct core_node *core_yaml_parse_loose(struct core_arena *arena, const struct c
 
 /* The value under 'key', or NULL. 'map' may be NULL or of another kind. */
 struct core_node *core_node_get(const struct core_node *map, const char *key);
+/* Its text, where it is a scalar; or NULL. */
+const char *core_node_text(const struct core_node *map, const char *key);
 
 #endif

@@ -155,6 +155,8 @@ void core_http_answer_clear(struct core_http_answer *answer);
 
 /* The first header of that name, in any case; or NULL. */
 const char *core_http_answer_header(const struct core_http_answer *answer, const char *name);
+/* The point in time that a header such as Date gives; 0: none. */
+int64_t core_http_answer_time_unix_ms(const struct core_http_answer *answer, const char *name);
 /*
  * How long Retry-After asks to wait, by 'now_unix_ms' if it gives a date; -1 if there is none that
  * makes sense.

@@ -1,5 +1,5 @@
 /*
- * Answers: their headers, and what Retry-After asks for.
+ * Answers: their headers, the times in them, and what Retry-After asks for.
  */
 #include <http/client.h>
 
@@ -46,21 +46,30 @@ const char *core_http_answer_header(const struct core_http_answer *answer, const
     return NULL;
 }
 
+int64_t core_http_answer_time_unix_ms(const struct core_http_answer *answer, const char *name)
+{
+    const char *text = core_http_answer_header(answer, name);
+    struct rc_error ignored = RC_ERROR_INIT;
+    const struct core_curl *curl;
+    int64_t seconds;
+
+    if (!text || core_curl_load(&curl, &ignored))
+        return 0;
+    seconds = (int64_t)curl->getdate(text, NULL);
+    return seconds > 0 ? seconds * 1000 : 0;
+}
+
 int64_t core_http_answer_retry_ms(const struct core_http_answer *answer, int64_t now_unix_ms)
 {
     const char *text = core_http_answer_header(answer, "retry-after");
-    const struct core_curl *curl;
-    struct rc_error err = RC_ERROR_INIT;
-    int64_t seconds;
+    int64_t number;
 
     if (!text)
         return -1;
-    if (rc_parse_int(text, &seconds))
-        return seconds >= 0 && seconds <= INT64_MAX / 1000 ? seconds * 1000 : -1;
-    if (core_curl_load(&curl, &err))
+    if (rc_parse_int(text, &number))
+        return number >= 0 && number <= INT64_MAX / 1000 ? number * 1000 : -1;
+    number = core_http_answer_time_unix_ms(answer, "retry-after");
+    if (number == 0)
         return -1;
-    seconds = (int64_t)curl->getdate(text, NULL);
-    if (seconds < 0)
-        return -1;
-    return seconds * 1000 > now_unix_ms ? seconds * 1000 - now_unix_ms : 0;
+    return number > now_unix_ms ? number - now_unix_ms : 0;
 }

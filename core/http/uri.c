@@ -5,6 +5,7 @@
 #include <http/uri.h>
 
 #include <base/utf8.h>
+#include <os/digest.h>
 
 #include <run-core/str.h>
 
@@ -15,15 +16,6 @@
 #include <strings.h>
 
 /* ---- decoding -------------------------------------------------------------------------------- */
-
-static int hex_value(char c)
-{
-    if (c >= '0' && c <= '9')
-        return c - '0';
-    if (c >= 'a' && c <= 'f')
-        return c - 'a' + 10;
-    return c >= 'A' && c <= 'F' ? c - 'A' + 10 : -1;
-}
 
 /*
  * Decodes the 'len' bytes at 'from' to '*to', ends them with a NUL and moves '*to' behind it. False
@@ -37,8 +29,8 @@ static bool decode(const char *from, size_t len, bool plus_is_blank, char **to)
         char c = *from;
 
         if (c == '%') {
-            int high = end - from > 2 ? hex_value(from[1]) : -1;
-            int low = end - from > 2 ? hex_value(from[2]) : -1;
+            int high = end - from > 2 ? core_hex_value(from[1]) : -1;
+            int low = end - from > 2 ? core_hex_value(from[2]) : -1;
 
             if (high < 0 || low < 0 || high + low == 0)
                 return false;

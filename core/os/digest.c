@@ -181,6 +181,15 @@ bool core_digest_equal(const void *a, const void *b, size_t len)
 
 /* ---- texts ----------------------------------------------------------------------------------- */
 
+int core_hex_value(char digit)
+{
+    if (digit >= '0' && digit <= '9')
+        return digit - '0';
+    if (digit >= 'a' && digit <= 'f')
+        return digit - 'a' + 10;
+    return digit >= 'A' && digit <= 'F' ? digit - 'A' + 10 : -1;
+}
+
 void core_add_hex(struct rc_buf *out, const void *data, size_t len)
 {
     static const char digits[] = "0123456789abcdef";

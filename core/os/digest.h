@@ -38,6 +38,8 @@ uint32_t core_crc32c(uint32_t crc, const void *data, size_t len);
 /* The same as a processor without an instruction for it does it, for tests. */
 uint32_t core_crc32c_by_tables(uint32_t crc, const void *data, size_t len);
 
+/* Of a hexadecimal digit in either case; -1: it is none. */
+int core_hex_value(char digit);
 void core_add_hex(struct rc_buf *out, const void *data, size_t len);
 void core_add_base64(struct rc_buf *out, const void *data, size_t len);
 /* RFC 4648 section 5, without padding, as JSON web tokens want it. */

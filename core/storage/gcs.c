@@ -6,6 +6,8 @@
  */
 #include <storage/gcs.h>
 
+#include <config/json.h>
+
 #include <run-core/str.h>
 
 static enum rc_code read_stat(const struct core_gcs_request *request,
@@ -14,7 +16,7 @@ static enum rc_code read_stat(const struct core_gcs_request *request,
 {
     struct core_arena arena = CORE_ARENA_INIT;
     const struct core_node *resource =
-        core_google_read_json(&arena, answer->body.data, answer->body.len);
+        core_json_read_reply(&arena, answer->body.data, answer->body.len);
     struct core_gcs_object object;
     enum rc_code code = RC_OK;
 

@@ -4,7 +4,7 @@
  */
 #include <storage/gcs_upload.h>
 
-#include <config/yaml.h>
+#include <config/json.h>
 
 #include <run-core/str.h>
 
@@ -128,13 +128,13 @@ static enum rc_code read_reply(struct copy *copy, const struct core_http_answer 
 {
     struct core_arena arena = CORE_ARENA_INIT;
     const struct core_node *reply =
-        core_google_read_json(&arena, answer->body.data, answer->body.len);
-    const char *token = core_google_text(reply, "rewriteToken");
+        core_json_read_reply(&arena, answer->body.data, answer->body.len);
+    const char *token = core_node_text(reply, "rewriteToken");
     struct core_gcs_object object;
     int64_t size = -1, so_far;
     enum rc_code code = RC_OK;
 
-    *done = rc_str_eq(core_google_text(reply, "done"), "true");
+    *done = rc_str_eq(core_node_text(reply, "done"), "true");
     if (!core_google_int(reply, "totalBytesRewritten", &so_far))
         so_far = copy->done_bytes;
     if (*done && core_gcs_read_object(core_node_get(reply, "resource"), &object) &&

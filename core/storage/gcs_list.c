@@ -6,7 +6,7 @@
 #include <storage/gcs.h>
 
 #include <base/utf8.h>
-#include <config/yaml.h>
+#include <config/json.h>
 
 #include <run-core/str.h>
 
@@ -108,10 +108,10 @@ static enum rc_code next_page(struct gcs_listing *listing, struct rc_error *err)
         return err->code;
     core_arena_clear(&listing->page);
     reply =
-        core_google_read_json(&listing->page, listing->answer.body.data, listing->answer.body.len);
+        core_json_read_reply(&listing->page, listing->answer.body.data, listing->answer.body.len);
     if (!reply || reply->kind != CORE_NODE_MAP)
         return corrupt(listing, "the reply is not a page of a listing", err);
-    token = core_google_text(reply, "nextPageToken");
+    token = core_node_text(reply, "nextPageToken");
     if (token && listing->token && rc_str_eq(token, listing->token))
         return corrupt(listing, "the server gives the same page for ever", err);
     free(listing->token);
@@ -223,7 +223,7 @@ static bool goes_on(const struct gcs_listing *listing)
 
     if (listing->item == len_of(listing->items))
         return listing->token != NULL; /* the next page tells */
-    name = core_google_text(listing->items->items[listing->item], "name");
+    name = core_node_text(listing->items->items[listing->item], "name");
     return name && rc_str_eq(name, listing->group[0].object.name);
 }
 

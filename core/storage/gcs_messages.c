@@ -4,7 +4,7 @@
  */
 #include <storage/gcs.h>
 
-#include <config/yaml.h>
+#include <config/json.h>
 #include <os/digest.h>
 
 #include <run-core/str.h>
@@ -27,15 +27,15 @@ bool core_gcs_is_generation(const char *text)
 
 bool core_gcs_read_object(const struct core_node *resource, struct core_gcs_object *out)
 {
-    const char *updated = core_google_text(resource, "updated");
+    const char *updated = core_node_text(resource, "updated");
 
     *out = (struct core_gcs_object){
-        .name = core_google_text(resource, "name"),
-        .generation = core_google_text(resource, "generation"),
-        .storage_class = core_google_text(resource, "storageClass"),
-        .crc32c = core_google_text(resource, "crc32c"),
-        .md5 = core_google_text(resource, "md5Hash"),
-        .is_live = !core_google_text(resource, "timeDeleted"),
+        .name = core_node_text(resource, "name"),
+        .generation = core_node_text(resource, "generation"),
+        .storage_class = core_node_text(resource, "storageClass"),
+        .crc32c = core_node_text(resource, "crc32c"),
+        .md5 = core_node_text(resource, "md5Hash"),
+        .is_live = !core_node_text(resource, "timeDeleted"),
     };
     if (!out->generation || !core_gcs_is_generation(out->generation) ||
         !core_google_int(resource, "size", &out->stat.size_bytes) || out->stat.size_bytes < 0 ||
@@ -89,20 +89,20 @@ static const char *hex_of(struct core_arena *arena, const char *base64)
 void core_gcs_read_detail(const struct core_node *resource, struct core_object_detail *out)
 {
     struct core_arena *arena = &out->arena;
-    const char *crc32c = core_google_text(resource, "crc32c");
+    const char *crc32c = core_node_text(resource, "crc32c");
 
     out->attributes = (struct rc_attributes){
-        .content_type = core_arena_strdup(arena, core_google_text(resource, "contentType")),
-        .content_encoding = core_arena_strdup(arena, core_google_text(resource, "contentEncoding")),
+        .content_type = core_arena_strdup(arena, core_node_text(resource, "contentType")),
+        .content_encoding = core_arena_strdup(arena, core_node_text(resource, "contentEncoding")),
         .content_disposition =
-            core_arena_strdup(arena, core_google_text(resource, "contentDisposition")),
-        .content_language = core_arena_strdup(arena, core_google_text(resource, "contentLanguage")),
-        .cache_control = core_arena_strdup(arena, core_google_text(resource, "cacheControl")),
-        .storage_class = core_arena_strdup(arena, core_google_text(resource, "storageClass")),
+            core_arena_strdup(arena, core_node_text(resource, "contentDisposition")),
+        .content_language = core_arena_strdup(arena, core_node_text(resource, "contentLanguage")),
+        .cache_control = core_arena_strdup(arena, core_node_text(resource, "cacheControl")),
+        .storage_class = core_arena_strdup(arena, core_node_text(resource, "storageClass")),
     };
     read_metadata(core_node_get(resource, "metadata"), out);
-    out->version = core_arena_strdup(arena, core_google_text(resource, "generation"));
-    out->md5_hex = hex_of(arena, core_google_text(resource, "md5Hash"));
+    out->version = core_arena_strdup(arena, core_node_text(resource, "generation"));
+    out->md5_hex = hex_of(arena, core_node_text(resource, "md5Hash"));
     out->crc32c = core_arena_strdup(arena, crc32c);
     out->checksum = crc32c ? core_arena_strf(arena, "CRC32C=%s", crc32c) : NULL;
 }

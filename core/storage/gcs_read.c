@@ -5,7 +5,6 @@
  */
 #include <storage/gcs.h>
 
-#include <http/curl.h>
 #include <os/digest.h>
 
 #include <run-core/str.h>
@@ -40,20 +39,6 @@ static enum rc_code missing_header(const struct core_gcs_request *request, const
                    header);
 }
 
-/* To the second only; 0: not said. */
-static int64_t modified_unix_ms(const struct core_http_answer *answer)
-{
-    const char *text = core_http_answer_header(answer, "last-modified");
-    struct rc_error err = RC_ERROR_INIT;
-    const struct core_curl *curl;
-    int64_t unix_s;
-
-    if (!text || core_curl_load(&curl, &err))
-        return 0;
-    unix_s = (int64_t)curl->getdate(text, NULL);
-    return unix_s < 0 ? 0 : unix_s * 1000;
-}
-
 /* What the head of an answer says of the whole object. */
 static enum rc_code read_head(const struct core_gcs_request *request,
                               const struct core_http_answer *answer, struct rc_stat *out,
@@ -69,7 +54,9 @@ static enum rc_code read_head(const struct core_gcs_request *request,
         stored = core_http_answer_header(answer, "content-length");
     if (size < 0 && (!stored || !rc_parse_int(stored, &size) || size < 0))
         return missing_header(request, "x-goog-stored-content-length", err);
-    *out = (struct rc_stat){ .size_bytes = size, .modified_unix_ms = modified_unix_ms(answer) };
+    *out = (struct rc_stat){ .size_bytes = size,
+                             .modified_unix_ms =
+                                 core_http_answer_time_unix_ms(answer, "last-modified") };
     memcpy(out->etag, generation, strlen(generation) + 1);
     return RC_OK;
 }

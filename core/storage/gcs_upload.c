@@ -4,6 +4,7 @@
  */
 #include <storage/gcs_upload.h>
 
+#include <config/json.h>
 #include <os/clock.h>
 #include <os/digest.h>
 
@@ -76,7 +77,7 @@ static enum rc_code read_written(const char *name, const struct core_http_answer
 
     core_gcs_add_crc32c(&expected, crc);
     *is_wrong = false;
-    if (!core_gcs_read_object(core_google_read_json(&arena, answer->body.data, answer->body.len),
+    if (!core_gcs_read_object(core_json_read_reply(&arena, answer->body.data, answer->body.len),
                               &object)) {
         code = rc_fail(err, RC_CORRUPT, "%s: the reply is not that of an object", name);
     } else {

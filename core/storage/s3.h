@@ -167,7 +167,6 @@ RC_MUST_CHECK enum rc_code core_s3_add_customer_key(struct core_s3_request *requ
                                                     const char *prefix, struct rc_error *err);
 
 void core_s3_set_etag(struct rc_stat *stat, const char *etag);
-int64_t core_s3_date_unix_ms(const char *http_date); /* 0: none */
 /* Of an answer to HEAD or GET. False: it does not tell the size. */
 bool core_s3_read_stat(const struct core_http_answer *answer, struct rc_stat *out);
 void core_s3_read_detail(const struct core_http_answer *answer, struct core_object_detail *out);

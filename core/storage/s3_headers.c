@@ -6,7 +6,6 @@
 #include <storage/s3.h>
 
 #include <base/utf8.h>
-#include <http/curl.h>
 
 #include <run-core/str.h>
 
@@ -271,18 +270,6 @@ void core_s3_set_etag(struct rc_stat *stat, const char *etag)
     stat->etag[len] = '\0';
 }
 
-int64_t core_s3_date_unix_ms(const char *http_date)
-{
-    const struct core_curl *curl;
-    struct rc_error ignored = RC_ERROR_INIT;
-    int64_t seconds;
-
-    if (core_curl_load(&curl, &ignored))
-        return 0;
-    seconds = (int64_t)curl->getdate(http_date, NULL);
-    return seconds > 0 ? seconds * 1000 : 0;
-}
-
 /* The size of the whole, of an answer with all of it or with a range. */
 static bool read_size(const struct core_http_answer *answer, int64_t *out)
 {
@@ -298,11 +285,9 @@ static bool read_size(const struct core_http_answer *answer, int64_t *out)
 
 bool core_s3_read_stat(const struct core_http_answer *answer, struct rc_stat *out)
 {
-    const char *modified = core_http_answer_header(answer, "last-modified");
-
     *out = (struct rc_stat){ .size_bytes = -1 };
     core_s3_set_etag(out, core_http_answer_header(answer, "etag"));
-    out->modified_unix_ms = modified ? core_s3_date_unix_ms(modified) : 0;
+    out->modified_unix_ms = core_http_answer_time_unix_ms(answer, "last-modified");
     return read_size(answer, &out->size_bytes);
 }
 

@@ -6,6 +6,7 @@
 #include <storage/s3_page.h>
 
 #include <cloud/xml.h>
+#include <os/digest.h>
 #include <storage/s3.h>
 
 #include <run-core/str.h>
@@ -171,14 +172,6 @@ static enum rc_code on_end(void *context, const char *path, const char *text, si
 
 /* ---- making a page of it --------------------------------------------------------------------- */
 
-static int hex_value(char c)
-{
-    if (c >= '0' && c <= '9')
-        return c - '0';
-    c = (char)(c | 0x20);
-    return c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
-}
-
 /* In place. "%2B" is a plus, "+" a blank. False: a '%' that begins nothing, or a NUL. */
 static bool decode(char *text)
 {
@@ -191,8 +184,8 @@ static bool decode(char *text)
             *out++ = (char)(*text == '+' ? ' ' : *text);
             continue;
         }
-        high = hex_value(text[1]);
-        low = high >= 0 ? hex_value(text[2]) : -1;
+        high = core_hex_value(text[1]);
+        low = high >= 0 ? core_hex_value(text[2]) : -1;
         if (low < 0 || high + low == 0)
             return false;
         *out++ = (char)(high * 16 + low);

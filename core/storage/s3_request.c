@@ -293,8 +293,7 @@ static bool learn_region(struct sending *sending, const struct core_s3_refusal *
 
 static int64_t server_clock_ahead_ms(const struct core_http_answer *answer)
 {
-    const char *date = core_http_answer_header(answer, "date");
-    int64_t server_unix_ms = date ? core_s3_date_unix_ms(date) : 0;
+    int64_t server_unix_ms = core_http_answer_time_unix_ms(answer, "date");
 
     return server_unix_ms ? server_unix_ms - core_clock_real_unix_ms() : 0;
 }

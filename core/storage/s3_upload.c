@@ -484,12 +484,11 @@ static enum rc_code read_completion(const struct core_s3_upload *upload,
                                     struct rc_stat *out, struct rc_error *err)
 {
     const struct core_xml_events events = { .end = on_completed, .context = out };
-    const char *date = core_http_answer_header(answer, "date");
 
     *out = (struct rc_stat){ .size_bytes = size_bytes };
     if (core_xml_read(answer->body.data, answer->body.len, &events, err))
         return rc_context(err, "write '%s'", upload->place.uri);
-    out->modified_unix_ms = date ? core_s3_date_unix_ms(date) : 0;
+    out->modified_unix_ms = core_http_answer_time_unix_ms(answer, "date");
     /* Ceph does not tell the ETag here. */
     if (out->etag[0] == '\0' && core_s3_stat(&upload->place.at, out, NULL, err))
         return err->code;

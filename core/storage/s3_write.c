@@ -77,7 +77,6 @@ enum rc_code core_s3_put(const struct core_place_in_store *place, const void *da
     CORE_S3_ANSWER_AUTO(answer);
     char mark[CORE_S3_MARK_TEXT] = "";
     struct rc_stat stat = { .size_bytes = (int64_t)len };
-    const char *date;
 
     if (core_s3_check_condition(place, options->if_match, err) ||
         core_s3_add_attributes(&request, options->attributes, err))
@@ -95,8 +94,7 @@ enum rc_code core_s3_put(const struct core_place_in_store *place, const void *da
         if (err->code != RC_CONFLICT || !core_s3_has_mark(place, mark, &stat))
             return err->code;
     } else {
-        date = core_http_answer_header(&answer, "date");
-        stat.modified_unix_ms = date ? core_s3_date_unix_ms(date) : 0;
+        stat.modified_unix_ms = core_http_answer_time_unix_ms(&answer, "date");
         core_s3_set_etag(&stat, core_http_answer_header(&answer, "etag"));
     }
     if (written)

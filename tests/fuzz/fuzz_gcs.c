@@ -4,7 +4,7 @@
  */
 #include <storage/gcs.h>
 
-#include <config/yaml.h>
+#include <config/json.h>
 #include <run-core/str.h>
 
 #include <stdint.h>
@@ -28,7 +28,7 @@ static void read_object(const struct core_node *resource)
     if (!again.overflow) {
         struct core_arena arena = CORE_ARENA_INIT;
 
-        RC_ASSERT(core_google_read_json(&arena, again.data, again.len));
+        RC_ASSERT(core_json_read_reply(&arena, again.data, again.len));
         core_arena_clear(&arena);
     }
 }
@@ -36,7 +36,7 @@ static void read_object(const struct core_node *resource)
 static void read_json(const char *text, size_t len)
 {
     struct core_arena arena = CORE_ARENA_INIT;
-    const struct core_node *reply = core_google_read_json(&arena, text, len);
+    const struct core_node *reply = core_json_read_reply(&arena, text, len);
     const struct core_node *items = core_node_get(reply, "items");
 
     read_object(reply);
