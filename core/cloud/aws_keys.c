@@ -16,7 +16,7 @@
 #define ALGORITHM "AWS4-HMAC-SHA256"
 
 enum {
-    TIME_TEXT = 32, /* "20150830T123600Z"; a date far off is longer */
+    TIME_TEXT = sizeof("20150830T123600Z"),
     DATE_LEN = 8,
     SCOPE_BYTES = 512,
     ANY_LENGTH = 0x7fffffff,
@@ -182,6 +182,11 @@ static void add_normal_path(struct rc_buf *out, const char *path)
         rc_buf_addc(out, '/');
 }
 
+static bool is_blank(char c)
+{
+    return c == ' ' || c == '\t' || c == '\r' || c == '\n';
+}
+
 static void add_header(struct pairs *pairs, const char *name, const char *value)
 {
     bool gap = false;
@@ -189,8 +194,10 @@ static void add_header(struct pairs *pairs, const char *name, const char *value)
     for (; *name; name++)
         rc_buf_addc(&pairs->text, *name >= 'A' && *name <= 'Z' ? (char)(*name | 0x20) : *name);
     rc_buf_addc(&pairs->text, '\0');
-    for (value += strspn(value, " \t\r\n"); *value; value++) {
-        bool blank = strchr(" \t\r\n", *value) != NULL;
+    while (is_blank(*value))
+        value++;
+    for (; *value; value++) {
+        bool blank = is_blank(*value);
 
         if (!blank && gap)
             rc_buf_addc(&pairs->text, ' ');
@@ -202,7 +209,15 @@ static void add_header(struct pairs *pairs, const char *name, const char *value)
     pairs->count++;
 }
 
-static void add_time(const struct core_sigv4 *request, char out[TIME_TEXT])
+static char *put_digits(char *out, unsigned value, unsigned count)
+{
+    for (unsigned i = count; i-- > 0; value /= 10)
+        out[i] = (char)('0' + value % 10);
+    return out + count;
+}
+
+/* This is made several times for each request, and printf() would be most of that. */
+static void put_time(const struct core_sigv4 *request, char out[TIME_TEXT])
 {
     int64_t s = request->now_unix_ms / 1000, in_day = s % 86400;
     int year, month, day;
@@ -210,10 +225,15 @@ static void add_time(const struct core_sigv4 *request, char out[TIME_TEXT])
     if (in_day < 0)
         in_day += 86400;
     rc_day_to_date((int32_t)((s - in_day) / 86400), &year, &month, &day);
-    RC_BUF_AUTO(text, TIME_TEXT - 1);
-    rc_buf_addf(&text, "%04d%02d%02dT%02d%02d%02dZ", year, month, day, (int)(in_day / 3600),
-                (int)(in_day / 60 % 60), (int)(in_day % 60));
-    memcpy(out, text.data, text.len + 1);
+    out = put_digits(out, (unsigned)year, 4);
+    out = put_digits(out, (unsigned)month, 2);
+    out = put_digits(out, (unsigned)day, 2);
+    *out++ = 'T';
+    out = put_digits(out, (unsigned)(in_day / 3600), 2);
+    out = put_digits(out, (unsigned)(in_day / 60 % 60), 2);
+    out = put_digits(out, (unsigned)(in_day % 60), 2);
+    *out++ = 'Z';
+    *out = '\0';
 }
 
 /* All headers that are signed; those that keys add only where 'keys' is given. */
@@ -224,7 +244,7 @@ static void collect_headers(const struct core_sigv4 *request, const struct core_
     if (keys && keys->access_key_id) {
         char time[TIME_TEXT];
 
-        add_time(request, time);
+        put_time(request, time);
         add_header(out, "x-amz-date", time);
         if (keys->session_token)
             add_header(out, "x-amz-security-token", keys->session_token);
@@ -291,7 +311,11 @@ void core_sigv4_canonical_request(const struct core_sigv4 *request,
 static void add_scope(struct rc_buf *out, const struct core_sigv4 *request, const char *time)
 {
     rc_buf_add(out, time, DATE_LEN);
-    rc_buf_addf(out, "/%s/%s/aws4_request", request->region, request->service);
+    rc_buf_addc(out, '/');
+    rc_buf_adds(out, request->region);
+    rc_buf_addc(out, '/');
+    rc_buf_adds(out, request->service);
+    rc_buf_adds(out, "/aws4_request");
 }
 
 void core_sigv4_string_to_sign(const struct core_sigv4 *request, const char *canonical_request,
@@ -300,8 +324,10 @@ void core_sigv4_string_to_sign(const struct core_sigv4 *request, const char *can
     unsigned char digest[CORE_DIGEST_BYTES];
     char time[TIME_TEXT];
 
-    add_time(request, time);
-    rc_buf_addf(out, ALGORITHM "\n%s\n", time);
+    put_time(request, time);
+    rc_buf_adds(out, ALGORITHM "\n");
+    rc_buf_adds(out, time);
+    rc_buf_addc(out, '\n');
     add_scope(out, request, time);
     rc_buf_addc(out, '\n');
     core_digest(CORE_SHA256, canonical_request, strlen(canonical_request), digest);
@@ -388,14 +414,16 @@ void core_sigv4_sign(const struct core_sigv4 *request, const struct core_aws_key
     collect_headers(request, keys, &to_sign);
     add_canonical_request(&canonical, request, request->query, &to_sign);
 
-    add_time(request, time);
+    put_time(request, time);
     add_line(headers, "x-amz-date", time);
     if (keys->session_token)
         add_line(headers, "x-amz-security-token", keys->session_token);
     if (request->add_payload)
         add_line(headers, "x-amz-content-sha256", request->payload);
     rc_buf_add(headers, "authorization", sizeof("authorization"));
-    rc_buf_addf(headers, ALGORITHM " Credential=%s/", keys->access_key_id);
+    rc_buf_adds(headers, ALGORITHM " Credential=");
+    rc_buf_adds(headers, keys->access_key_id);
+    rc_buf_addc(headers, '/');
     add_scope(headers, request, time);
     rc_buf_adds(headers, ", SignedHeaders=");
     add_signed_names(headers, &to_sign);
@@ -419,7 +447,7 @@ void core_sigv4_presign(const struct core_sigv4 *request, const struct core_aws_
     if (!keys->access_key_id)
         return;
     collect_headers(request, /* keys = */ NULL, &to_sign);
-    add_time(request, time);
+    put_time(request, time);
     rc_buf_addf(&credential, "%s/", keys->access_key_id);
     add_scope(&credential, request, time);
     add_signed_names(&names, &to_sign);
