@@ -1,7 +1,7 @@
 /*
  * The life of copies: the directory in which they lie, what of them is kept, and how much all of it
- * may be. Finding out what to fetch is in staging_fetch.c, publication in staging_publish.c; the
- * copying itself is the mover's.
+ * may be. What to fetch is found out in staging_look.c and staging_fetch.c, publication is in
+ * staging_publish.c; the copying itself is the mover's.
  */
 #include <storage/staging_internal.h>
 
@@ -89,10 +89,9 @@ static struct staged_file **slot_of(struct core_staging *staging, const char *ur
     return &staging->slots[hash % STAGING_SLOTS];
 }
 
-void core_staged_add(struct core_staging *staging, struct core_staged *staged, const char *name,
-                     const struct rc_stat *stat)
+void core_staged_add(struct core_staged *staged, const char *name, const struct rc_stat *stat)
 {
-    struct staged_file *file = rc_malloc(sizeof(*file)), **slot;
+    struct staged_file *file = rc_malloc(sizeof(*file));
     const char *rest = strstr(staged->location, "://");
 
     *file = (struct staged_file){
@@ -103,13 +102,21 @@ void core_staged_add(struct core_staging *staging, struct core_staged *staged, c
         .size_bytes = stat->size_bytes,
     };
     memcpy(file->etag, stat->etag, sizeof(file->etag));
-    slot = slot_of(staging, file->uri);
-    file->next_slot = *slot;
-    *slot = file;
+    /* Grown by doubling, where the count is a power of two. */
     if ((staged->count & (staged->count - 1)) == 0)
         staged->files = rc_realloc(staged->files, (staged->count ? 2 * staged->count : 1) *
                                                       sizeof(struct staged_file *));
     staged->files[staged->count++] = file;
+}
+
+void core_staged_enter(struct core_staging *staging, struct core_staged *staged)
+{
+    for (size_t i = 0; i < staged->count; i++) {
+        struct staged_file **slot = slot_of(staging, staged->files[i]->uri);
+
+        staged->files[i]->next_slot = *slot;
+        *slot = staged->files[i];
+    }
 }
 
 static void forget(struct core_staging *staging, struct staged_file *file)

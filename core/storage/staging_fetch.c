@@ -1,7 +1,7 @@
 /*
- * The fetch: lists all locations, finds what of them is here already and whether the rest fits, and
- * has the rest copied in one transfer. What came before something was replaced under way is kept,
- * so that the next attempt only needs what has changed.
+ * The fetch: has all locations listed, finds what of them is here already and whether the rest
+ * fits, and has the rest copied in one transfer. What came before something was replaced under way
+ * is kept, so that the next attempt only needs what has changed.
  */
 #include <storage/staging_internal.h>
 
@@ -18,7 +18,6 @@ enum { ATTEMPTS = 4 };
 struct fetching {
     struct core_staging *staging;
     const char *const *locations;
-    bool (*wants)(const char *name);
     struct core_staged **staged; /* of each location */
     size_t count;
     int64_t missing_bytes;
@@ -27,74 +26,6 @@ struct fetching {
     size_t at, file;
     char *folder;
 };
-
-/* ---- listing ------------------------------------------------------------------------------- */
-
-/*
- * Objects of other makers may be called what no file can be; a file of nearly that name would be
- * another object's.
- */
-static enum rc_code check_key(const char *uri, struct rc_error *err)
-{
-    const char *segment = strstr(uri, "://");
-
-    for (segment = segment ? segment + strlen("://") : uri; *segment;) {
-        size_t len = strcspn(segment, "/");
-
-        if (len == 0 || (len <= 2 && strspn(segment, ".") >= len))
-            return rc_fail(err, RC_UNSUPPORTED,
-                           "'%s' cannot be copied to a file: its key has a segment that is empty, "
-                           "'.' or '..'",
-                           uri);
-        segment += len;
-        segment += *segment == '/';
-    }
-    return RC_OK;
-}
-
-/* A name that ends with a slash is no data: people's tools make such objects for folders. */
-static bool is_wanted(const struct fetching *work, const char *name)
-{
-    return *name && !rc_str_ends(name, "/") && (!work->wants || work->wants(name));
-}
-
-static enum rc_code list_folder(struct fetching *work, struct core_staged *staged,
-                                struct rc_error *err)
-{
-    const struct rc_object *object = NULL;
-    struct rc_listing *listing;
-    enum rc_code code =
-        core_storage_list(&work->staging->storage, staged->location, NULL, &listing, err);
-
-    if (code)
-        return code;
-    while ((code = core_listing_next(listing, &object, err)) == RC_OK && object) {
-        if (!is_wanted(work, object->name))
-            continue;
-        code = check_key(object->uri, err);
-        if (code)
-            break;
-        core_staged_add(work->staging, staged, object->name, &object->stat);
-    }
-    core_listing_close(listing);
-    return code;
-}
-
-static enum rc_code look(struct fetching *work, struct core_staged *staged, struct rc_error *err)
-{
-    struct rc_stat stat;
-    enum rc_code code;
-
-    if (rc_str_ends(staged->location, "/"))
-        return list_folder(work, staged, err);
-    code = core_storage_stat(&work->staging->storage, staged->location, &stat, err);
-    if (code)
-        return code == RC_NOT_FOUND ? RC_OK : code;
-    if (check_key(staged->location, err))
-        return err->code;
-    core_staged_add(work->staging, staged, "", &stat);
-    return RC_OK;
-}
 
 /* ---- what is here already ------------------------------------------------------------------- */
 
@@ -242,16 +173,16 @@ static enum rc_code link_others(struct fetching *work, struct core_staged *stage
 }
 
 /* *changed: an object that was listed is another now, or gone. */
-static enum rc_code fetch_once(struct fetching *work, bool *changed, struct rc_error *err)
+static enum rc_code fetch_once(struct fetching *work, bool (*wants)(const char *name),
+                               bool *changed, struct rc_error *err)
 {
     enum rc_code code;
 
     *changed = false;
     work->missing_bytes = 0;
     work->at = work->file = 0;
-    for (size_t i = 0; i < work->count; i++)
-        if (look(work, work->staged[i], err))
-            return err->code;
+    if (core_staging_look(work->staging, work->staged, work->count, wants, err))
+        return err->code;
     for (size_t i = 0; i < work->count; i++)
         if (plan(work, work->staged[i], err))
             return err->code;
@@ -287,7 +218,7 @@ enum rc_code core_staging_fetch(struct core_staging *staging, const char *const 
                                 struct core_staged **out, struct rc_error *err)
 {
     struct fetching work = {
-        .staging = staging, .locations = locations, .wants = wants, .staged = out, .count = count
+        .staging = staging, .locations = locations, .staged = out, .count = count
     };
     enum rc_code code = check_locations(locations, count, err);
     bool changed = true;
@@ -297,7 +228,7 @@ enum rc_code core_staging_fetch(struct core_staging *staging, const char *const 
     for (int attempt = 0; attempt < ATTEMPTS && changed; attempt++) {
         for (size_t i = 0; i < count; i++)
             out[i] = core_staged_new(staging, locations[i]);
-        code = fetch_once(&work, &changed, err);
+        code = fetch_once(&work, wants, &changed, err);
         for (size_t i = 0; i < count; i++) {
             if (code)
                 give_up(staging, out[i]);

@@ -2,7 +2,8 @@
  * What the parts of staging share.
  *
  *   staging.c          the life of copies: the directory, what is kept, the budget
- *   staging_fetch.c    what is listed, what of it is here already, the fetch of the rest
+ *   staging_look.c     what is at the locations
+ *   staging_fetch.c    what of it is here already, the fetch of the rest
  *   staging_publish.c  what was written
  *   staging_dir.c      the directory itself
  */
@@ -69,9 +70,13 @@ RC_MUST_CHECK enum rc_code core_staging_folder_make(const char *path, struct rc_
 /* ---- copies ---------------------------------------------------------------------------------- */
 
 struct core_staged *core_staged_new(struct core_staging *staging, const char *location);
-/* Adds an object, which is not here yet. */
-void core_staged_add(struct core_staging *staging, struct core_staged *staged, const char *name,
-                     const struct rc_stat *stat);
+/* Adds an object, which is not here yet. Others do not find it before it is entered. */
+void core_staged_add(struct core_staged *staged, const char *name, const struct rc_stat *stat);
+void core_staged_enter(struct core_staging *staging, struct core_staged *staged);
+/* Lists the objects of all these, each into its own. */
+RC_MUST_CHECK enum rc_code core_staging_look(struct core_staging *staging,
+                                             struct core_staged **staged, size_t count,
+                                             bool (*wants)(const char *name), struct rc_error *err);
 /* Another file of the same object with the same content, in that state; or NULL. */
 const struct staged_file *core_staging_find(const struct core_staging *staging,
                                             const struct staged_file *like,
