@@ -300,6 +300,14 @@ static void what_cannot_be_a_file_is_said(void **state)
     put(f, "s3://b/in/a", "x");
     assert_int_equal(try_fetch(f, "s3://b//in/a", &err), RC_UNSUPPORTED);
     assert_int_equal(try_fetch(f, "in/a", &err), RC_INVALID);
+
+    /* Among others, too, and then again without it. */
+    static const char *const locations[] = { "s3://b/in/", "s3://b//in/a", "s3://b/in/a" };
+    struct core_staged *staged[RC_ARRAY_LEN(locations)];
+    assert_int_equal(core_staging_fetch(f->staging, locations, 3, NULL, staged, &err),
+                     RC_UNSUPPORTED);
+    assert_non_null(strstr(err.cause, "s3://b//in/a"));
+    assert_int_equal(core_staging_fetch(f->staging, locations, 1, NULL, staged, &err), RC_OK);
 }
 
 static void nothing_remains(void **state)
