@@ -11,6 +11,7 @@ import time
 from pathlib import Path
 
 import pytest
+from faults import Rule, slow_down
 
 sys.path.insert(0, str(Path(__file__).resolve().parent / "aggregator"))
 from lake import Event, Lake, date_of, now_of, revenue  # noqa: E402
@@ -227,3 +228,88 @@ def test_a_bucket_that_is_not_there(world, lake, remote):
     remote.write_config("x")
     error = run(world, DAYS - 1, "--json", status=1).final["error"]
     assert "no-such-bucket-here" in error
+
+
+# ---- a store that breaks -----------------------------------------------------------------------
+
+class Tables:
+    """Tables in a bucket behind a proxy, read and written by a plugin that does nothing else."""
+
+    def __init__(self, world, ceph, bucket, proxy):
+        self.world, self.s3, self.bucket, self.proxy = world, ceph.s3(), bucket, proxy
+        world.environment.update({
+            "AWS_ACCESS_KEY_ID": ceph.access_key, "AWS_SECRET_ACCESS_KEY": ceph.secret_key,
+            "AWS_REGION": ceph.region, "AWS_ENDPOINT_URL_S3": proxy.endpoint})
+
+    def run(self, query, to, *sources, **options):
+        self.world.config(json.dumps({
+            "core": {"http": {"attempts": 2, "backoff": "1ms", "max_backoff": "2ms"}},
+            "jobs": {"t": {"plugin": "table", "config": {
+                "query": query, "to": f"s3://{self.bucket}/{to}",
+                "from": [f"s3://{self.bucket}/{source}" for source in sources], **options}}}}))
+        return self.world.run("run", "t", "--json")
+
+    def objects(self, prefix=""):
+        listed = self.s3.list_objects_v2(Bucket=self.bucket, Prefix=prefix).get("Contents", [])
+        return {item["Key"]: item["ETag"] for item in listed}
+
+    def uploads(self):
+        return self.s3.list_multipart_uploads(Bucket=self.bucket).get("Uploads", [])
+
+
+@pytest.fixture
+def tables(world, ceph, bucket, proxy):
+    return Tables(world, ceph, bucket, proxy)
+
+
+SMALL = "SELECT i // 100 AS p, i + {salt} AS i FROM range(400) t(i)"
+# Some 9 MiB that cannot be compressed: uploaded in parts.
+LARGE = "SELECT 0 AS p, sha256((i + {salt})::varchar) AS h FROM range(280000) t(i)"
+# One object is uploaded but nobody hears of it, one is uploaded, the others are refused.
+REFUSED = [Rule(method="PUT", target="/out/p.*1/", times=None, cut_reply_bytes=0),
+           slow_down(method="PUT", skip=1, times=None)]
+CUT = [Rule(method="PUT", target="partNumber=2", times=None, cut_request_body_bytes=40)]
+WRONG_TAG = [Rule(method="PUT", target="partNumber=1", times=None,
+                  set_headers={"ETag": '"00000000000000000000000000000000"'})]
+
+
+def test_a_publication_that_fails_leaves_the_old_set(tables):
+    assert tables.run(SMALL.format(salt=0), "out/", partition="p").status == 0
+    old = tables.objects()
+    for salt, (query, rules) in enumerate([(SMALL, REFUSED), (LARGE, CUT), (LARGE, WRONG_TAG)], 1):
+        tables.proxy.rules.add(*rules)
+        result = tables.run(query.format(salt=salt), "out/", partition="p")
+        assert tables.proxy.rules.used() > 0, rules
+        tables.proxy.rules.clear()
+        assert result.status == 1 and tables.objects() == old, rules
+        assert f"publish 's3://{tables.bucket}/out/'" in result.final["error"], rules
+        assert tables.uploads() == [], rules
+    assert left_behind(tables.world) == []
+
+
+def test_old_objects_that_cannot_be_removed_go_with_the_next_write(tables):
+    assert tables.run(SMALL.format(salt=0), "out/", partition="p").status == 0
+    old = tables.objects()
+    tables.proxy.rules.add(slow_down(method="POST", target="delete", times=None))
+    result = tables.run(SMALL.format(salt=1), "out/", partition="p")
+    assert "the new objects are there; remove the old ones" in result.final["error"]
+    both = tables.objects()
+    assert len(both) == 2 * len(old) and old.items() <= both.items()
+    tables.proxy.rules.clear()
+    assert tables.run(SMALL.format(salt=1), "out/", partition="p").status == 0
+    assert tables.objects().keys() == both.keys() - old.keys()
+
+
+def test_only_what_was_replaced_is_fetched_again(tables):
+    """All locations in one transfer; what came before one of them changed is kept."""
+    days = range(4)
+    for day in days:
+        assert tables.run(f"SELECT {day} AS d", f"in/day={day}/").status == 0
+    data = r"/in/day.*/data_0-.*\.parquet"
+    before = tables.proxy.count("GET", data)
+    # As of an object that is another one now. It is asked for last, so that the others are here.
+    tables.proxy.rules.add(method="GET", target=data.replace(".*/", ".*3/"), delay_ms=300, status=412)
+    result = tables.run("SELECT count(*) AS n, sum(d) AS s FROM t", "out/",
+                        *(f"in/day={day}/" for day in days))
+    assert result.status == 0, result.stderr
+    assert tables.proxy.count("GET", data) - before == len(days) + 1
