@@ -77,6 +77,8 @@ const struct core_flag core_flags[] = {
       "Shows every version of each object, the newest first." },
     { CORE_FLAG_VERSION_ID, "version-id", 0, "ID", CORE_TEXT, AT(version_id),
       "Means that version of the object." },
+    { CORE_FLAG_VERSION_IDS, "version-id", 0, "ID", CORE_TEXTS, AT(version_ids),
+      "Removes that version of one object, for good. May be repeated." },
     { CORE_FLAG_RANGE, "range", 0, "A-B", CORE_TEXT, AT(range),
       "Takes the bytes from A to B, which count from 0; A- goes to the end, -N are the last N." },
     { CORE_FLAG_SUMMARY, "summary", 0, NULL, CORE_SWITCH, AT(summary),

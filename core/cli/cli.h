@@ -92,6 +92,7 @@ int core_cli_run(const struct core_run_request *request);
 #define CORE_FLAG_PROFILE (UINT64_C(1) << 49)
 #define CORE_FLAG_ANONYMOUS (UINT64_C(1) << 50)
 #define CORE_FLAG_REMOVE_ALL (UINT64_C(1) << 51)
+#define CORE_FLAG_VERSION_IDS (UINT64_C(1) << 52)
 
 /* What a run takes, of a plugin or a job. */
 #define CORE_FLAGS_RUN                                                                             \
@@ -154,7 +155,7 @@ struct core_arguments {
     /* Of 'storage'. */
     const char *version_id, *range, *width, *limit_rate, *storage_class, *content_type, *resume;
     const char *older, *endpoint, *region, *profile;
-    struct rc_strs include, exclude, metadata;
+    struct rc_strs include, exclude, metadata, version_ids;
     bool recursive, versions, summary, human, remove_extra, if_absent, keep_going, anonymous;
 };
 

@@ -71,6 +71,7 @@ static void describe_store(const struct core_arguments *arguments, struct core_s
         return;
     /* Whoever names credentials here means no others. */
     out->access_key_id = out->secret_access_key = out->session_token = NULL;
+    out->role_arn = out->external_id = out->role_session_name = NULL;
     out->service_account_file = out->access_token = NULL;
     out->profile = arguments->profile;
     out->anonymous = arguments->anonymous;
@@ -179,8 +180,6 @@ static enum rc_code open_storage(struct core_storage_command *command, struct rc
 
 static int exit_status(const struct core_storage_command *command, enum rc_code code)
 {
-    if (command->is_out_gone)
-        return CORE_EXIT_OK;
     if (code && stop_signal)
         return CORE_EXIT_SIGNAL + stop_signal;
     if (code == RC_INVALID)
@@ -193,13 +192,16 @@ static int finish(struct core_storage_command *command, enum rc_code code, struc
     struct rc_error late = RC_ERROR_INIT;
 
     core_output_progress_end();
+    /* The work ended because nobody wants to know more of it; what failed before that did so. */
+    if (command->is_out_gone)
+        return exit_status(command, RC_OK);
     if (core_storage_out_flush(command, &late) && !code) {
-        code = late.code;
+        code = command->is_out_gone ? RC_OK : late.code;
         *err = late;
     }
     if (code == RC_CANCELLED && stop_signal)
         (void)fprintf(stderr, "run-core: stopped by the signal %d\n", (int)stop_signal);
-    else if (code && !command->is_out_gone && !command->has_said)
+    else if (code && !command->has_said)
         (void)core_cli_complain(err);
     return exit_status(command, code);
 }

@@ -4,6 +4,7 @@
  */
 #include <cli/storage_stream.h>
 #include <cli/storage_transfer.h>
+#include <storage/backend.h>
 
 #include <run-core/str.h>
 
@@ -268,7 +269,9 @@ static enum rc_code copy_from_stdin(struct core_storage_command *command, struct
     options.if_match = command->arguments->if_absent ? RC_IF_ABSENT : NULL;
     options.attributes = &transfers.attributes;
     if (command->arguments->dry_run)
-        rc_buf_addf(&command->out, "would copy stdin to '%s'\n", target);
+        core_storage_add_would(
+            &transfers, RC_TRANSFER_COPY,
+            &(struct rc_transfer_item){ .source = "-", .target = target, .size_bytes = -1 });
     else
         code = core_storage_from_stdin(command, target, &options, &bytes, err);
     if (code == RC_CONFLICT && options.if_match) {
@@ -281,6 +284,53 @@ static enum rc_code copy_from_stdin(struct core_storage_command *command, struct
     return core_storage_transfers_end(&transfers, code, err);
 }
 
+/* One version of an object, which the mover knows nothing of. */
+static enum rc_code copy_version(struct core_storage_command *command, struct rc_error *err)
+{
+    const struct core_arguments *arguments = command->arguments;
+    struct core_storage_transfers transfers = { .command = command,
+                                                .verb = "copy",
+                                                .done = "copied" };
+    struct rc_transfer_item item = { .source = command->uris[0], .target = command->uris[1] };
+    struct core_copy_options options = { .size_bytes = -1 };
+    struct rc_stat stat;
+    enum rc_code code;
+    bool into;
+
+    if (command->uri_count != 2 || arguments->recursive || arguments->resume ||
+        arguments->limit_rate || core_storage_is_folder_by_name(item.source))
+        return rc_fail(err, RC_INVALID,
+                       "'--version-id' is of one object, and goes without '--recursive', "
+                       "'--resume' and '--limit-rate'");
+    if (core_storage_transfers_open(&transfers, err) ||
+        is_target_folder(command, item.target, &into, err) ||
+        core_storage_stat_with(command->storage, item.source, arguments->version_id, &stat, NULL,
+                               err))
+        return err->code;
+    if (into)
+        item.target = core_arena_strf(&command->arena, "%s%s",
+                                      core_storage_as_folder(&command->arena, item.target),
+                                      base_name(item.source));
+    item.size_bytes = options.size_bytes = stat.size_bytes;
+    options.if_match = arguments->if_absent ? RC_IF_ABSENT : NULL;
+    options.attributes = transfers.has_attributes ? &transfers.attributes : NULL;
+    if (arguments->dry_run) {
+        core_storage_add_would(&transfers, RC_TRANSFER_COPY, &item);
+        code = RC_OK;
+    } else {
+        code = core_storage_copy_with(command->storage, item.source, arguments->version_id,
+                                      item.target, &options, NULL, err);
+    }
+    if (code == RC_CONFLICT && options.if_match) {
+        transfers.total.skipped++;
+        code = RC_OK;
+    } else if (!code) {
+        transfers.total.objects++;
+        transfers.total.bytes += stat.size_bytes;
+    }
+    return core_storage_transfers_end(&transfers, code, err);
+}
+
 static enum rc_code copy_all(struct core_storage_command *command, struct rc_error *err)
 {
     static const struct core_storage_part whole = { .len_bytes = -1 };
@@ -288,6 +338,8 @@ static enum rc_code copy_all(struct core_storage_command *command, struct rc_err
 
     if (is_pair && strcmp(command->uris[1], "-") == 0)
         return core_storage_to_stdout(command, command->uris[0], &whole, err);
+    if (command->arguments->version_id)
+        return copy_version(command, err);
     if (is_pair && strcmp(command->uris[0], "-") == 0)
         return copy_from_stdin(command, err);
     return copy_with(command, "copy", "copied", 0, err);
@@ -317,7 +369,7 @@ const struct core_command core_command_storage_cp = {
         "place of all that the source has of such; without them it goes along between stores, and "
         "no type is guessed from a name. Many objects are copied at once, and each is verified. "
         "--json ends with {objects, bytes, skipped, removed, failed, seconds, dry_run, error}.",
-    .flags = COPY_FLAGS | CORE_FLAG_RECURSIVE | CORE_FLAG_IF_ABSENT,
+    .flags = COPY_FLAGS | CORE_FLAG_RECURSIVE | CORE_FLAG_IF_ABSENT | CORE_FLAG_VERSION_ID,
     .min_words = 2,
     .max_words = SIZE_MAX,
     .run = run_cp,
@@ -350,14 +402,9 @@ const struct core_command core_command_storage_mv = {
 
 static enum rc_code check_sync(struct core_storage_command *command, struct rc_error *err)
 {
-    const struct core_arguments *arguments = command->arguments;
     const char *source = command->uris[0];
     bool is_folder;
 
-    if (arguments->remove_extra && (arguments->include.len > 0 || arguments->exclude.len > 0))
-        return rc_fail(err, RC_INVALID,
-                       "'--delete' goes with neither '--include' nor '--exclude': it removes "
-                       "whatever has no source");
     if (core_storage_is_folder(command, source, &is_folder, err))
         return err->code;
     /* With --delete a slip would empty the target. */
@@ -397,7 +444,8 @@ const struct core_command core_command_storage_sync = {
     .details =
         "Both are folders, with a slash or without. Different is what has another size or content; "
         "where the content cannot be told from what the stores say, an older copy. Nothing is "
-        "removed without --delete, and nothing at all happens if the source is not there.",
+        "removed without --delete, and nothing at all happens if the source is not there. What "
+        "--include and --exclude leave out is left alone at the target, too.",
     .flags = COPY_FLAGS | CORE_FLAG_DELETE,
     .min_words = 2,
     .max_words = 2,

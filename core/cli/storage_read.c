@@ -198,10 +198,15 @@ static enum rc_code stat_one(struct core_storage_command *command, const char *u
 {
     CORE_OBJECT_DETAIL_AUTO(detail);
     struct told told = { .uri = uri, .detail = &detail };
+    struct rc_error ignored = RC_ERROR_INIT;
 
     if (core_storage_stat_with(command->storage, uri, command->arguments->version_id, &told.stat,
                                &detail, err))
         return err->code;
+    /* Who may look at an object may not look at its tags; that there are some is told then. */
+    if (detail.has_tags)
+        (void)!core_storage_tags(command->storage, uri, command->arguments->version_id, &detail,
+                                 &ignored);
     (command->arguments->json ? add_json : add_lines)(&told, &command->out);
     return core_storage_out(command, err);
 }

@@ -4,9 +4,11 @@
 #include <cli/storage_transfer.h>
 
 #include <os/clock.h>
+#include <storage/backend.h>
 
 #include <run-core/log.h>
 #include <run-core/str.h>
+#include <run-core/time.h>
 
 #include <string.h>
 
@@ -103,16 +105,61 @@ static enum rc_code next_item(void *context, struct rc_transfer_item *item, bool
 
 /* ---- rm -------------------------------------------------------------------------------------- */
 
-/* One version of an object, which the mover knows nothing of. */
-static enum rc_code remove_version(struct core_storage_command *command, struct rc_error *err)
+static void tell_failed(void *context, size_t index, const struct rc_error *err)
 {
-    const char *version = command->arguments->version_id;
+    struct core_storage_transfers *transfers = context;
 
-    if (command->uri_count > 1 || command->arguments->recursive || command->arguments->dry_run)
+    (void)index;
+    core_storage_say_failed(transfers, err);
+    transfers->total.failed++;
+}
+
+static void add_version(struct core_storage_command *command, const char *version)
+{
+    if (command->arguments->json) {
+        rc_buf_addc(&command->out, '{');
+        core_storage_add_text(&command->out, "act", "remove");
+        core_storage_add_text(&command->out, "uri", command->uris[0]);
+        core_storage_add_text(&command->out, "version", version);
+        rc_buf_adds(&command->out, "}\n");
+        return;
+    }
+    rc_buf_adds(&command->out, "would remove the version ");
+    core_storage_add_printable(&command->out, version);
+    rc_buf_adds(&command->out, " of '");
+    core_storage_add_printable(&command->out, command->uris[0]);
+    rc_buf_adds(&command->out, "'\n");
+}
+
+/* Versions of one object, which the mover knows nothing of. */
+static enum rc_code remove_versions(struct core_storage_command *command, struct rc_error *err)
+{
+    const struct core_arguments *arguments = command->arguments;
+    const struct rc_strs *versions = &arguments->version_ids;
+    const char **uris = core_arena_alloc(&command->arena, versions->len * sizeof(*uris));
+    struct core_storage_transfers transfers = { .command = command,
+                                                .verb = "remove",
+                                                .done = "removed" };
+    const struct core_remove_report report = { tell_failed, &transfers };
+    enum rc_code code = RC_OK;
+
+    if (command->uri_count > 1 || arguments->recursive)
         return rc_fail(err, RC_INVALID,
-                       "'--version-id' is of one object, and goes without '--recursive' and "
-                       "'--dry-run'");
-    return core_storage_remove_with(command->storage, command->uris, &version, 1, NULL, err);
+                       "'--version-id' is of one object, and goes without '--recursive'");
+    if (core_storage_transfers_open(&transfers, err))
+        return err->code;
+    for (size_t i = 0; i < versions->len; i++) {
+        uris[i] = command->uris[0];
+        if (arguments->dry_run)
+            add_version(command, versions->items[i]);
+    }
+    if (!arguments->dry_run)
+        code = core_storage_remove_with(command->storage, uris, versions->items, versions->len,
+                                        &report, err);
+    if (!code)
+        transfers.total.removed = (int64_t)versions->len - transfers.total.failed;
+    command->has_failed = transfers.total.failed > 0;
+    return core_storage_transfers_end(&transfers, code, err);
 }
 
 static enum rc_code remove_all(struct core_storage_command *command, struct rc_error *err)
@@ -124,8 +171,8 @@ static enum rc_code remove_all(struct core_storage_command *command, struct rc_e
     };
     enum rc_code code;
 
-    if (arguments->version_id)
-        return remove_version(command, err);
+    if (arguments->version_ids.len > 0)
+        return remove_versions(command, err);
     if ((arguments->include.len > 0 || arguments->exclude.len > 0) && !arguments->recursive)
         return rc_fail(err, RC_INVALID,
                        "'--include' and '--exclude' choose among what lies below a folder; give "
@@ -156,7 +203,7 @@ const struct core_command core_command_storage_rm = {
         "an object with versions the current one goes, and the others stay. Patterns and --json "
         "are those of 'storage cp'.",
     .flags = CORE_FLAGS_STORAGE | CORE_FLAG_RECURSIVE | CORE_FLAG_REMOVE_ALL | CORE_FLAG_INCLUDE |
-             CORE_FLAG_EXCLUDE | CORE_FLAG_VERSION_ID | CORE_FLAG_DRY_RUN | CORE_FLAG_WIDTH |
+             CORE_FLAG_EXCLUDE | CORE_FLAG_VERSION_IDS | CORE_FLAG_DRY_RUN | CORE_FLAG_WIDTH |
              CORE_FLAG_KEEP_GOING | CORE_FLAG_JSON,
     .min_words = 1,
     .max_words = SIZE_MAX,
@@ -165,30 +212,79 @@ const struct core_command core_command_storage_rm = {
 
 /* ---- sweep ----------------------------------------------------------------------------------- */
 
+/* A place that is swept, in a dry run. */
+struct looked_at {
+    struct core_storage_command *command;
+    const char *prefix;
+};
+
+static void tell_pending(void *context, const char *name, int64_t begun_unix_ms)
+{
+    const struct looked_at *at = context;
+    struct rc_buf *out = &at->command->out;
+    struct rc_error ignored = RC_ERROR_INIT;
+    char when[RC_TIME_TEXT];
+
+    RC_STR_AUTO uri = rc_strf("%s%s", at->prefix, name);
+    if (at->command->arguments->json) {
+        rc_buf_addc(out, '{');
+        core_storage_add_text(out, "act", "give up");
+        core_storage_add_text(out, "uri", uri);
+        core_storage_add_time(out, "begun", begun_unix_ms);
+        rc_buf_adds(out, "}\n");
+    } else {
+        rc_buf_adds(out, "would give up the upload to '");
+        core_storage_add_printable(out, uri);
+        rc_buf_addf(out, "' of %s\n", rc_format_time(begun_unix_ms, when));
+    }
+    /* The end of the command says why, or nothing where nobody reads any more. */
+    if (core_storage_out(at->command, &ignored))
+        core_cancel_request(at->command->cancel, RC_CANCELLED);
+}
+
+static void add_swept(struct core_storage_command *command, int64_t swept)
+{
+    bool dry_run = command->arguments->dry_run;
+
+    if (command->arguments->json)
+        rc_buf_addf(&command->out, "{\"swept\":%lld,\"dry_run\":%s}\n", (long long)swept,
+                    dry_run ? "true" : "false");
+    else if (command->log_level >= RC_LOG_INFO)
+        rc_buf_addf(&command->out, "%s %lld unfinished upload%s\n",
+                    dry_run ? "would have given up" : "gave up", (long long)swept,
+                    swept == 1 ? "" : "s");
+}
+
 static enum rc_code sweep_all(struct core_storage_command *command, struct rc_error *err)
 {
     const char *older = command->arguments->older;
-    int64_t older_ms = DEFAULT_OLDER_MS, before_unix_ms, swept = 0;
+    int64_t older_ms = DEFAULT_OLDER_MS, swept = 0;
+    enum rc_code code = RC_OK;
 
     if (older && !rc_parse_duration(older, &older_ms))
         return rc_fail(err, RC_INVALID, "'--older %s': a duration is written as 30m, 12h, 1d, ...",
                        older);
-    before_unix_ms = core_clock_real_unix_ms() - older_ms;
-    for (size_t i = 0; i < command->uri_count; i++) {
+    for (size_t i = 0; i < command->uri_count && !code; i++) {
+        const char *uri = command->uris[i];
+        struct looked_at at = {
+            .command = command,
+            .prefix =
+                core_storage_is_root(uri) ? core_storage_as_folder(&command->arena, uri) : uri,
+        };
+        const struct core_sweep sweep = {
+            .before_unix_ms = core_clock_real_unix_ms() - older_ms,
+            .only_looks = command->arguments->dry_run,
+            .tell = command->arguments->dry_run ? tell_pending : NULL,
+            .context = &at,
+        };
         int64_t here = 0;
-        enum rc_code code =
-            core_storage_sweep(command->storage, command->uris[i], before_unix_ms, &here, err);
 
+        code = core_storage_sweep(command->storage, at.prefix, &sweep, &here, err);
         swept += here;
-        if (code)
-            return code;
     }
-    if (command->arguments->json)
-        rc_buf_addf(&command->out, "{\"swept\":%lld}\n", (long long)swept);
-    else if (command->log_level >= RC_LOG_INFO)
-        rc_buf_addf(&command->out, "gave up %lld unfinished upload%s\n", (long long)swept,
-                    swept == 1 ? "" : "s");
-    return RC_OK;
+    /* Also before a failure: those are gone. */
+    add_swept(command, swept);
+    return code;
 }
 
 static int run_sweep(const struct core_arguments *arguments)
@@ -201,8 +297,9 @@ const struct core_command core_command_storage_sweep = {
     .operands = "PLACE...",
     .summary = "Gives up uploads that were begun and never finished, whose parts cost space.",
     .details = "PLACE is a bucket or the begin of names in it. An upload that goes on is hit too, "
-               "if it was begun longer ago than --older. --json writes {swept}.",
-    .flags = CORE_FLAGS_STORAGE | CORE_FLAG_OLDER | CORE_FLAG_JSON,
+               "if it was begun longer ago than --older. --json writes {swept, dry_run}, behind "
+               "what a dry run has found: {act, uri, begun}.",
+    .flags = CORE_FLAGS_STORAGE | CORE_FLAG_OLDER | CORE_FLAG_DRY_RUN | CORE_FLAG_JSON,
     .min_words = 1,
     .max_words = SIZE_MAX,
     .run = run_sweep,

@@ -103,7 +103,7 @@ static enum rc_code next(void *context, struct rc_transfer_item *item, bool *mor
     return run->next(run->context, item, more, err);
 }
 
-static void say_failed(struct core_storage_transfers *transfers, const struct rc_error *err)
+void core_storage_say_failed(struct core_storage_transfers *transfers, const struct rc_error *err)
 {
     core_output_progress_end();
     (void)core_cli_complain(err);
@@ -111,12 +111,11 @@ static void say_failed(struct core_storage_transfers *transfers, const struct rc
         transfers->said[transfers->said_count++] = *err;
 }
 
-/* In a dry run: what would be done. */
-static void add_act(const struct core_storage_transfers *transfers,
-                    const struct rc_transfer_report *report, struct rc_buf *out)
+void core_storage_add_would(const struct core_storage_transfers *transfers,
+                            enum rc_transfer_act act, const struct rc_transfer_item *item)
 {
-    const struct rc_transfer_item *item = &report->item;
-    bool is_copy = report->act == RC_TRANSFER_COPY;
+    struct rc_buf *out = &transfers->command->out;
+    bool is_copy = act == RC_TRANSFER_COPY;
     const char *verb = is_copy ? transfers->verb : "remove";
     const char *place = item->source ? item->source : item->target;
 
@@ -161,7 +160,7 @@ static void report(void *context, const struct rc_transfer_report *report)
     struct rc_error ignored = RC_ERROR_INIT;
 
     if (report->err) {
-        say_failed(transfers, report->err);
+        core_storage_say_failed(transfers, report->err);
         return;
     }
     /* Of what the store has moved by itself the size is known only now. */
@@ -171,7 +170,7 @@ static void report(void *context, const struct rc_transfer_report *report)
         log_act(transfers, report);
     if (!(transfers->flags & RC_TRANSFER_CHECK) || report->act == RC_TRANSFER_SKIP)
         return;
-    add_act(transfers, report, &command->out);
+    core_storage_add_would(transfers, report->act, &report->item);
     /* The end of the command says why, or nothing where nobody reads any more. */
     if (core_storage_out(command, &ignored))
         core_cancel_request(command->cancel, RC_CANCELLED);
@@ -260,7 +259,7 @@ enum rc_code core_storage_transfer_list(struct core_storage_transfers *transfers
                                         struct rc_error *err)
 {
     struct run run = { .transfers = transfers, .next = next_item, .context = context };
-    struct rc_transfer asked = { .next = next };
+    struct rc_transfer asked = { .next = next, .when = transfers->when };
 
     return transfer(transfers, &asked, &run, err);
 }

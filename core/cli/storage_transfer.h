@@ -46,6 +46,12 @@ RC_MUST_CHECK enum rc_code core_storage_transfer_list(struct core_storage_transf
 RC_MUST_CHECK enum rc_code core_storage_transfers_end(struct core_storage_transfers *transfers,
                                                       enum rc_code code, struct rc_error *err);
 
+/* Tells of a failure, and keeps it for the result. */
+void core_storage_say_failed(struct core_storage_transfers *transfers, const struct rc_error *err);
+/* In a dry run: adds to the output what would be done. */
+void core_storage_add_would(const struct core_storage_transfers *transfers,
+                            enum rc_transfer_act act, const struct rc_transfer_item *item);
+
 /* What these flags say of objects that are written. */
 RC_MUST_CHECK enum rc_code core_storage_read_attributes(struct core_storage_command *command,
                                                         struct rc_attributes *out,

@@ -151,6 +151,15 @@ struct core_remove_report {
     void *context;
 };
 
+/* Which unfinished uploads are given up. */
+struct core_sweep {
+    int64_t before_unix_ms; /* begun before then */
+    bool only_looks;        /* nothing is given up, only told and counted */
+    /* Of each, its name behind the prefix. May be NULL. */
+    void (*tell)(void *context, const char *name, int64_t begun_unix_ms);
+    void *context;
+};
+
 struct core_storage_ops {
     const char *scheme;
     unsigned capabilities;
@@ -192,12 +201,12 @@ struct core_storage_ops {
     /* Optional: in one step. Default: copy, then remove. */
     enum rc_code (*move)(const struct core_place_in_store *source,
                          const struct core_place_in_store *target, struct rc_error *err);
-    /*
-     * Optional: gives up uploads below the prefix that nobody has finished, begun before
-     * 'before_unix_ms'. Default: there are none.
-     */
-    enum rc_code (*sweep)(const struct core_place_in_store *prefix, int64_t before_unix_ms,
+    /* Optional: gives up uploads below the prefix that nobody has finished. Default: none are. */
+    enum rc_code (*sweep)(const struct core_place_in_store *prefix, const struct core_sweep *sweep,
                           int64_t *swept, struct rc_error *err);
+    /* Optional: fetches the tags of an object that 'has_tags'. Default: there are none. */
+    enum rc_code (*tags)(const struct core_place_in_store *place, struct core_object_detail *detail,
+                         struct rc_error *err);
 };
 
 extern const struct core_storage_ops core_storage_file;

@@ -16,4 +16,5 @@ const struct core_storage_ops core_storage_s3 = {
     .is_same_store = core_s3_is_same_store,
     .copy = core_s3_copy,
     .sweep = core_s3_sweep,
+    .tags = core_s3_tags,
 };

@@ -271,7 +271,7 @@ RC_MUST_CHECK enum rc_code core_s3_leave_replaced(const struct core_place_in_sto
                                                   const struct core_remove_report *report,
                                                   struct rc_error *err);
 RC_MUST_CHECK enum rc_code core_s3_sweep(const struct core_place_in_store *prefix,
-                                         int64_t before_unix_ms, int64_t *swept,
+                                         const struct core_sweep *sweep, int64_t *swept,
                                          struct rc_error *err);
 
 /*

@@ -116,34 +116,42 @@ enum rc_code core_s3_each_pending(const struct core_place_in_store *prefix, bool
     return code;
 }
 
-struct sweep {
+struct sweeping {
     const struct core_place_in_store *prefix;
-    int64_t before_unix_ms;
+    const struct core_sweep *sweep;
     int64_t *swept;
 };
 
 static enum rc_code sweep_one(void *context, const struct core_s3_pending *pending,
                               struct rc_error *err)
 {
-    const struct sweep *sweep = context;
-    struct core_place_in_store place = *sweep->prefix;
+    const struct sweeping *sweeping = context;
+    const struct core_sweep *sweep = sweeping->sweep;
+    struct core_place_in_store place = *sweeping->prefix;
+    size_t prefix_len = strlen(place.key);
 
     if (pending->begun_unix_ms >= sweep->before_unix_ms)
         return RC_OK;
     RC_STR_AUTO uri = rc_strf("s3://%s/%s", place.bucket, pending->key);
-    place.key = pending->key;
     place.uri = rc_str_starts(place.uri, "s3://") ? uri : place.uri;
-    if (core_s3_abort(&place, pending->upload_id, /* ignore_cancel = */ false, err))
+    if (strncmp(pending->key, place.key, prefix_len) != 0)
+        return rc_fail(err, RC_CORRUPT, "list uploads to '%s': it has '%.100s', which is not below",
+                       sweeping->prefix->uri, pending->key);
+    place.key = pending->key;
+    if (!sweep->only_looks &&
+        core_s3_abort(&place, pending->upload_id, /* ignore_cancel = */ false, err))
         return err->code;
-    (*sweep->swept)++;
+    (*sweeping->swept)++;
+    if (sweep->tell)
+        sweep->tell(sweep->context, pending->key + prefix_len, pending->begun_unix_ms);
     return RC_OK;
 }
 
-enum rc_code core_s3_sweep(const struct core_place_in_store *prefix, int64_t before_unix_ms,
+enum rc_code core_s3_sweep(const struct core_place_in_store *prefix, const struct core_sweep *sweep,
                            int64_t *swept, struct rc_error *err)
 {
-    struct sweep sweep = { prefix, before_unix_ms, swept };
+    struct sweeping sweeping = { prefix, sweep, swept };
 
     *swept = 0;
-    return core_s3_each_pending(prefix, /* ignore_cancel = */ false, sweep_one, &sweep, err);
+    return core_s3_each_pending(prefix, /* ignore_cancel = */ false, sweep_one, &sweeping, err);
 }

@@ -598,14 +598,26 @@ enum rc_code core_storage_remove(struct core_storage *storage, const char *const
 }
 
 enum rc_code core_storage_sweep(struct core_storage *storage, const char *prefix,
-                                int64_t before_unix_ms, int64_t *swept, struct rc_error *err)
+                                const struct core_sweep *sweep, int64_t *swept,
+                                struct rc_error *err)
 {
     CORE_RESOLVED_AUTO(at);
 
     *swept = 0;
     if (resolve(storage, prefix, &at, err))
         return err->code;
-    return at.ops->sweep ? at.ops->sweep(&at.place, before_unix_ms, swept, err) : RC_OK;
+    return at.ops->sweep ? at.ops->sweep(&at.place, sweep, swept, err) : RC_OK;
+}
+
+enum rc_code core_storage_tags(struct core_storage *storage, const char *uri, const char *version,
+                               struct core_object_detail *detail, struct rc_error *err)
+{
+    CORE_RESOLVED_AUTO(at);
+
+    if (resolve(storage, uri, &at, err))
+        return err->code;
+    at.place.version = version;
+    return at.ops->tags ? at.ops->tags(&at.place, detail, err) : RC_OK;
 }
 
 enum rc_code core_storage_local_path(struct core_storage *storage, const char *uri,

@@ -26,6 +26,7 @@ struct core_range;
 struct core_object_detail;
 struct core_copy_options;
 struct core_remove_report;
+struct core_sweep;
 
 /*
  * The settings, 'remote' (NULL: only what lies on this machine is reached) and 'cancel' (may be
@@ -120,10 +121,14 @@ RC_MUST_CHECK enum rc_code core_storage_remove_with(struct core_storage *storage
                                                     const char *const *versions, size_t count,
                                                     const struct core_remove_report *report,
                                                     struct rc_error *err);
-/* Gives up uploads below the prefix that were begun before then and never finished. */
+/* Gives up uploads below the prefix that were never finished. */
 RC_MUST_CHECK enum rc_code core_storage_sweep(struct core_storage *storage, const char *prefix,
-                                              int64_t before_unix_ms, int64_t *swept,
+                                              const struct core_sweep *sweep, int64_t *swept,
                                               struct rc_error *err);
+/* Adds the tags to what stat told of an object that has some. */
+RC_MUST_CHECK enum rc_code core_storage_tags(struct core_storage *storage, const char *uri,
+                                             const char *version, struct core_object_detail *detail,
+                                             struct rc_error *err);
 
 /*
  * The local path behind a URI (a trailing slash stays), appended to 'out', after the mapping of

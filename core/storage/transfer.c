@@ -439,10 +439,10 @@ static enum rc_code check_request(const struct rc_transfer *request, struct rc_e
                        "'target', or 'next'");
     if (is_tree && (!request->source || !request->target))
         return rc_fail(err, RC_INVALID, "the transfer of a tree needs 'source' and 'target'");
-    if (request->next && (request->when != RC_TRANSFER_ALWAYS || request->wants ||
+    if (request->next && (request->when == RC_TRANSFER_IF_DIFFERENT || request->wants ||
                           request->flags & RC_TRANSFER_REMOVE_EXTRA))
         return rc_fail(err, RC_INVALID,
-                       "'when', 'wants' and REMOVE_EXTRA are of a tree, not of a list");
+                       "IF_DIFFERENT, 'wants' and REMOVE_EXTRA are of a tree, not of a list");
     if (request->flags & RC_TRANSFER_MOVE && request->flags & RC_TRANSFER_REMOVE_EXTRA)
         return rc_fail(err, RC_INVALID,
                        "a move leaves no source, so that everything at the target would be extra");

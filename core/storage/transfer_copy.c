@@ -32,6 +32,21 @@ static void close_writer(struct rc_writer **writer)
     core_writer_close(*writer);
 }
 
+const char *core_transfer_condition(const struct core_transfer *t)
+{
+    return t->request.when == RC_TRANSFER_IF_ABSENT ? RC_IF_ABSENT : NULL;
+}
+
+bool core_transfer_is_taken(const struct core_transfer *t, const struct core_resolved *to,
+                            enum rc_code code)
+{
+    struct rc_error ignored = RC_ERROR_INIT;
+    struct rc_stat stat;
+
+    return code == RC_CONFLICT && core_transfer_condition(t) && to->ops &&
+           to->ops->stat(&to->place, &stat, NULL, &ignored) == RC_OK;
+}
+
 /* Makes size and tag of the source known, and refuses another than the caller gave. */
 static enum rc_code look(struct attempt *a, struct rc_error *err)
 {
@@ -71,6 +86,10 @@ static enum rc_code move_inside(struct attempt *a, struct rc_error *err)
 
     if (item->is_etag_given && look(a, err))
         return err->code;
+    if (core_transfer_is_taken(a->t, &a->to, RC_CONFLICT)) {
+        a->outcome = SKIPPED;
+        return RC_OK;
+    }
     code = a->from.ops->move(&a->from.place, &a->to.place, err);
     if (code == RC_NOT_FOUND)
         return check_moved_before(a, err);
@@ -85,6 +104,7 @@ static enum rc_code copy_inside(struct attempt *a, struct rc_error *err)
     struct transfer_item *item = a->item;
     const struct core_copy_options options = {
         .source_if_match = item->etag,
+        .if_match = core_transfer_condition(a->t),
         .attributes = a->t->request.attributes,
         .size_bytes = item->size_bytes,
     };
@@ -124,6 +144,7 @@ static enum rc_code fill_options(struct attempt *a, struct rc_reader *reader,
 {
     *out = (struct rc_put_options){
         .struct_bytes = sizeof(*out),
+        .if_match = core_transfer_condition(a->t),
         .size_bytes = a->item->size_bytes,
         .attributes = a->t->request.attributes,
     };
@@ -292,6 +313,10 @@ void core_transfer_copy(struct core_transfer *t, struct transfer_item *item)
     do {
         a.outcome = COPIED;
         code = try(&a, &err);
+        if (core_transfer_is_taken(t, &a.to, code)) {
+            a.outcome = SKIPPED;
+            code = RC_OK;
+        }
     } while (code && core_transfer_again(t, item, &err));
     if (code && has_vanished(&a, &err)) {
         a.outcome = SKIPPED;

@@ -218,6 +218,13 @@ static enum rc_code step(struct transfer_feed *feed, struct rc_error *err)
     return RC_OK;
 }
 
+static bool is_wanted(const struct transfer_feed *feed, const struct rc_object *object)
+{
+    const struct rc_transfer *request = &feed->t->request;
+
+    return !request->wants || request->wants(request->context, object);
+}
+
 static enum rc_code next_of_tree(struct transfer_feed *feed, struct transfer_fed *out, bool *more,
                                  struct rc_error *err)
 {
@@ -230,7 +237,7 @@ static enum rc_code next_of_tree(struct transfer_feed *feed, struct transfer_fed
         *more = source || target;
         if (!*more)
             return RC_OK;
-        if (order > 0 && request->flags & RC_TRANSFER_REMOVE_EXTRA) {
+        if (order > 0 && request->flags & RC_TRANSFER_REMOVE_EXTRA && is_wanted(feed, target)) {
             *out = (struct transfer_fed){
                 .act = RC_TRANSFER_REMOVE,
                 .target = target->uri,
@@ -240,7 +247,7 @@ static enum rc_code next_of_tree(struct transfer_feed *feed, struct transfer_fed
             };
             return RC_OK;
         }
-        if (order <= 0 && (!request->wants || request->wants(request->context, source)))
+        if (order <= 0 && is_wanted(feed, source))
             return give_source(feed, order == 0 ? target : NULL, out, err);
         if (step(feed, err))
             return err->code;

@@ -178,6 +178,11 @@ struct transfer_worker {
 };
 
 void core_transfer_copy(struct core_transfer *t, struct transfer_item *item);
+/* The condition of what is written, as rc_storage_put() takes it. */
+const char *core_transfer_condition(const struct core_transfer *t);
+/* After a conflict: whether the reason is that the target is there meanwhile, so that it stays. */
+bool core_transfer_is_taken(const struct core_transfer *t, const struct core_resolved *to,
+                            enum rc_code code);
 /* Leaves out what means nothing in another store: its storage class; tags, which not all have. */
 void core_transfer_translate(const struct core_resolved *from, const struct core_resolved *to,
                              struct rc_attributes *attributes);

@@ -91,7 +91,10 @@ static enum rc_code prepare_checks(struct transfer_large *large, struct rc_error
 static enum rc_code begin(struct transfer_large *large, struct rc_error *err)
 {
     struct core_transfer *t = large->t;
-    struct rc_put_options options = { .struct_bytes = sizeof(options) };
+    struct rc_put_options options = {
+        .struct_bytes = sizeof(options),
+        .if_match = core_transfer_condition(t),
+    };
 
     if (core_resolve(&t->storage, large->item->source, &large->from, err) ||
         core_resolve(&t->storage, large->item->target, &large->to, err) || look(large, err))
@@ -150,6 +153,7 @@ static void end(struct transfer_large *large)
     struct transfer_item *item = large->item;
     struct rc_error err = large->err;
     enum rc_code code = large->code;
+    bool is_taken = core_transfer_is_taken(t, &large->to, code);
 
     if (!code)
         item->written = large->parts->stat;
@@ -159,7 +163,10 @@ static void end(struct transfer_large *large)
     /* Each range was tried several times, so all of it is only tried once more. */
     if (rc_retryable(code))
         item->attempt += TRANSFER_ATTEMPTS / 2;
-    if (!code)
+    if (is_taken) {
+        item->act = RC_TRANSFER_SKIP;
+        core_transfer_finish(t, item, NULL);
+    } else if (!code)
         core_transfer_copied(t, item);
     else if (core_transfer_again(t, item, &err) || was_there(t, item, code))
         core_transfer_queue(t, &t->ready, item);

@@ -183,7 +183,11 @@ static enum rc_code do_extra(struct work *work, const char *uri, struct rc_error
     RC_STR_AUTO source = rc_strf("%s%s", request->source, uri + strlen(request->target));
     const struct rc_transfer_item item = { .target = uri, .size_bytes = -1 };
 
-    if (fake_storage_find(work->job->fake, source, NULL))
+    struct rc_object object = { .uri = uri, .name = uri + strlen(request->target) };
+
+    if (fake_storage_find(work->job->fake, source, NULL) ||
+        !fake_storage_find(work->job->fake, uri, &object.stat) ||
+        (request->wants && !request->wants(request->context, &object)))
         return RC_OK;
     return do_item(work, &item, err);
 }
@@ -217,9 +221,9 @@ static enum rc_code check(const struct rc_transfer *request, struct rc_error *er
 {
     if (request->next ? request->source || request->target : !request->source || !request->target)
         return rc_fail(err, RC_INVALID, "a transfer has a source and a target, or a list");
-    if (request->next && (request->when != RC_TRANSFER_ALWAYS || request->wants ||
+    if (request->next && (request->when == RC_TRANSFER_IF_DIFFERENT || request->wants ||
                           (request->flags & RC_TRANSFER_REMOVE_EXTRA)))
-        return rc_fail(err, RC_INVALID, "'when', 'wants' and REMOVE_EXTRA are of a tree");
+        return rc_fail(err, RC_INVALID, "IF_DIFFERENT, 'wants' and REMOVE_EXTRA are of a tree");
     if ((request->flags & RC_TRANSFER_MOVE) && (request->flags & RC_TRANSFER_REMOVE_EXTRA))
         return rc_fail(err, RC_INVALID, "after a move everything at the target would be extra");
     return RC_OK;

@@ -213,17 +213,20 @@ static void test_tree(void **state)
     put_text(host, "s3://a/_done", "");
     put_text(host, "s3://b/c/x", "1");
     put_text(host, "s3://b/c/old", "old");
+    put_text(host, "s3://b/c/_mark", "left alone");
     transfer.when = RC_TRANSFER_IF_DIFFERENT;
     transfer.wants = no_markers;
     transfer.flags = RC_TRANSFER_REMOVE_EXTRA | RC_TRANSFER_CHECK;
     assert_int_equal(rc_transfer_run(job, &transfer, &done, &err), RC_OK);
-    assert_string_equal(rc_fake_host_objects(host, "s3://b/"), "s3://b/c/old\ns3://b/c/x\n");
+    assert_string_equal(rc_fake_host_objects(host, "s3://b/"),
+                        "s3://b/c/_mark\ns3://b/c/old\ns3://b/c/x\n");
 
     rc_buf_reset(&told.text);
     transfer.flags = RC_TRANSFER_REMOVE_EXTRA;
     assert_int_equal(rc_transfer_run(job, &transfer, &done, &err), RC_OK);
     assert_string_equal(told.text.data, "skip s3://a/x copy s3://a/y/z remove s3://b/c/old ");
-    assert_string_equal(rc_fake_host_objects(host, "s3://b/"), "s3://b/c/x\ns3://b/c/y/z\n");
+    assert_string_equal(rc_fake_host_objects(host, "s3://b/"),
+                        "s3://b/c/_mark\ns3://b/c/x\ns3://b/c/y/z\n");
     assert_int_equal(done.found, 2);
     assert_int_equal(done.found_bytes, 3);
     assert_int_equal(done.objects, 1);

@@ -307,8 +307,18 @@ def test_sync(storage, world, lake):
     # A slip in the source's name empties nothing.
     assert storage("sync", "--delete", "nothing/", lake.base + "t").status == 1
     assert storage("sync", "--delete", lake.base + "nothing", lake.base + "t").status == 1
-    assert storage("sync", "--delete", "--exclude", "x", "tree", lake.base + "t").status == 2
     assert lake.names() == ["t/changed", "t/new", "t/same"]
+    # What is left out is left alone on both sides.
+    (tree / "skip.tmp").write_text("x")
+    os.utime(tree / "changed", (1, 1))
+    for name in ["old.tmp", "old"]:
+        lake.put("t/" + name, b"x")
+    told = sync("--delete", "--exclude", "*.tmp", "tree", lake.base + "t")
+    assert (told["objects"], told["removed"]) == (0, 1)
+    assert lake.names() == ["t/changed", "t/new", "t/old.tmp", "t/same"]
+    told = sync("--delete", "--include", "*.tmp", "tree", lake.base + "t")
+    assert (told["objects"], told["removed"]) == (1, 1)
+    assert lake.names() == ["t/changed", "t/new", "t/same", "t/skip.tmp"]
 
 
 def test_a_dry_run_changes_nothing(storage, world, lake):
@@ -324,7 +334,10 @@ def test_a_dry_run_changes_nothing(storage, world, lake):
         ("rm", "-r", lake.base + "dir"): f"would remove '{lake.base}dir/b'",
     }.items():
         assert said in good(storage(*words, "--dry-run")).stdout
-    assert "would copy stdin" in good(storage("cp", "-n", "-", lake.base + "s", stdin=b"x")).stdout
+    dry = good(storage("cp", "-n", "-", lake.base + "s", stdin=b"x")).stdout
+    assert f"would copy '-' to '{lake.base}s'\nwould have copied 1 object in" in dry
+    told = lines(good(storage("cp", "-n", "--json", "-", lake.base + "s", stdin=b"x")))
+    assert told[0] == {"act": "copy", "source": "-", "target": lake.base + "s"}
     told = lines(good(storage("cp", "-rn", "--json", lake.base + "dir/", "here")))
     assert told[0] == {"act": "copy", "source": lake.base + "dir/b",
                        "target": f"file://{world.root}/here/b", "size": 3}
@@ -343,6 +356,24 @@ def test_if_absent_replaces_nothing(storage, world, lake):
     told = json.loads(good(storage("cp", "--if-absent", "--json", "-r", "t/", lake.base + "t")).stdout)
     assert (told["objects"], told["skipped"]) == (1, 1)
     assert (lake.get("t/a"), lake.get("t/b")) == (b"old", b"new")
+
+
+@pytest.mark.parametrize("size", [3, 20 * MIB])
+@pytest.mark.parametrize("words", [["cp"], ["cp", "-r"], ["mv", "-r"]])
+def test_what_comes_meanwhile_is_not_replaced(storage, world, s3, proxy, words, size):
+    (world.root / "t").mkdir()
+    (world.root / "t" / "a").write_bytes(b"n" * size)
+    world.environment["AWS_ENDPOINT_URL"] = proxy.endpoint
+    # The store has been looked at, and what is written is on its way.
+    proxy.rules.add(method="PUT", target="/t/a", delay_ms=1000)
+    source, target = ("t/", s3.base + "t") if "-r" in words else ("t/a", s3.base + "t/a")
+    process = world.start("storage", *words, "--if-absent", "--json", source, target)
+    wait_until(lambda: proxy.count("PUT", "/t/a"))
+    s3.put("t/a", b"theirs")
+    told = json.loads(process.communicate(timeout=60)[0])
+    assert (process.returncode, told["objects"], told["skipped"], told["failed"]) == (0, 0, 1, 0)
+    assert s3.get("t/a") == b"theirs" and s3.uploads() == []
+    assert (world.root / "t" / "a").stat().st_size == size
 
 
 def test_odd_names_survive(storage, world, lake):
@@ -399,6 +430,26 @@ storage:
     assert result.status == 2 and "test.yaml:2:" in result.stderr and "url" in result.stderr
 
 
+def test_a_profile_takes_the_place_of_a_role(storage, world, s3, ceph):
+    """Whoever names credentials means no others."""
+    for name in list(world.environment):
+        if name.startswith("AWS_"):
+            del world.environment[name]
+    (world.root / "credentials").write_text(
+        f"[p]\naws_access_key_id={ceph.access_key}\naws_secret_access_key={ceph.secret_key}\n")
+    world.environment.update(AWS_SHARED_CREDENTIALS_FILE=str(world.root / "credentials"),
+                             AWS_EC2_METADATA_DISABLED="true")
+    world.config(f"""
+storage:
+  real: {{bucket: {s3.bucket}, endpoint: "{ceph.endpoint}", region: us-east-1,
+          role_arn: "arn:aws:iam::123456789012:role/x", access_key_id: none,
+          secret_access_key: "none"}}
+core: {{http: {{attempts: 1, proxy: "http://127.0.0.1:9"}}}}
+""".replace("region:", 'proxy: "", region:'))
+    s3.put("a", b"1")
+    assert good(storage("cat", "--profile", "p", s3.base + "a")).stdout == "1"
+
+
 def test_flags_describe_a_store(storage, world, s3, ceph):
     s3.put("a", b"1")
     environment = world.environment
@@ -435,6 +486,10 @@ def test_attributes_are_written_and_shown(storage, world, s3):
     assert told["etag"] == told["md5"] == head["ETag"].strip('"')
     text = good(storage("stat", s3.base + "a")).stdout
     assert f"{s3.base}a\n  size: 1 bytes\n" in text and "  metadata who: mé\n" in text
+    s3.client.put_object_tagging(Bucket=s3.bucket, Key="a", Tagging={
+        "TagSet": [{"Key": "team", "Value": "lake & co"}]})
+    assert lines(good(storage("stat", "--json", s3.base + "a")))[0]["tags"] == {"team": "lake & co"}
+    assert "  tag team: lake & co\n" in good(storage("stat", s3.base + "a")).stdout
     # From one object to another they go along, unless others are given.
     good(storage("cp", s3.base + "a", s3.base + "b"))
     assert s3.client.head_object(Bucket=s3.bucket, Key="b")["ContentType"] == "text/csv"
@@ -466,8 +521,32 @@ def test_versions(storage, s3):
     first = told[2]["version"]
     assert good(storage("cat", "--version-id", first, s3.base + "a")).stdout == "first"
     assert lines(storage("stat", "--json", "--version-id", first, s3.base + "a"))[0]["size"] == 5
-    good(storage("rm", "--version-id", told[0]["version"], s3.base + "a"))
+    marker, second = told[0]["version"], told[1]["version"]
+    dry = good(storage("rm", "-n", "--version-id", marker, s3.base + "a")).stdout
+    assert dry.startswith(f"would remove the version {marker} of '{s3.base}a'\nwould have removed 1")
+    dry = lines(good(storage("rm", "-n", "--json", "--version-id", marker, s3.base + "a")))
+    assert dry[0] == {"act": "remove", "uri": s3.base + "a", "version": marker}
+    assert storage("cat", s3.base + "a").status == 1
+    good(storage("rm", "--version-id", marker, s3.base + "a"))
     assert good(storage("cat", s3.base + "a")).stdout == "second"
+    # What was there before comes back by a copy, in the store or from it.
+    assert f"would copy '{s3.base}a' to '{s3.base}b'" in good(
+        storage("cp", "-n", "--version-id", first, s3.base + "a", s3.base + "b")).stdout
+    told = json.loads(good(storage("cp", "--json", "--version-id", first, s3.base + "a",
+                                   s3.base + "a")).stdout)
+    assert (told["objects"], told["bytes"]) == (1, 5) and s3.get("a") == b"first"
+    good(storage("cp", "--version-id", second, s3.base + "a", "here/"))
+    assert good(storage("cat", "here/a")).stdout == "second"
+    told = json.loads(good(storage("cp", "--json", "--if-absent", "--version-id", second,
+                                   s3.base + "a", s3.base + "a")).stdout)
+    assert told["skipped"] == 1 and s3.get("a") == b"first"
+    assert storage("cp", "--version-id", "none", s3.base + "a", "x").status == 1
+    assert storage("cp", "-r", "--version-id", first, s3.base, "x").status == 2
+    assert storage("rm", "-r", "--version-id", first, s3.base + "a").status == 2
+    told = json.loads(good(storage("rm", "--json", "--version-id", first, "--version-id", second,
+                                   s3.base + "a")).stdout)
+    assert (told["removed"], told["failed"]) == (2, 0)
+    assert len(lines(good(storage("ls", "--versions", "--json", s3.base)))) == 1
     assert storage("cat", "--version-id", first, s3.base + "a", s3.base + "b").status == 2
 
 
@@ -501,6 +580,16 @@ def test_5000_objects(storage, world, s3):
                               capture_output=True, check=False)
         assert (done.returncode, done.stderr) == (0, b""), words
         assert done.stdout.count(b"\n") == 1
+
+
+def test_a_failure_is_one_though_nobody_reads(world, s3):
+    """The status tells of it, however little of the output is wanted."""
+    for words, status in [(["rm", "--json", "none"], 1), (["cp", "--json", "none", "x"], 1),
+                          (["sync", "--json", "none", s3.base], 1), (["ls", "."], 0)]:
+        line = f"set -o pipefail; {BUILD}/run-core storage {' '.join(words)} | true"
+        done = subprocess.run(["bash", "-c", f"exec 2>/dev/null; {line}"], cwd=world.root,
+                              env=world.environment, check=False)
+        assert done.returncode == status, words
 
 
 # ---- mistakes and failures ---------------------------------------------------------------------------
@@ -625,9 +714,18 @@ def test_what_a_killed_one_left_is_swept(storage, world, s3):
     process.communicate()
     assert s3.names() == [] and len(s3.uploads()) == 1
     assert "gave up 0 unfinished uploads" in good(storage("sweep", s3.base)).stdout
-    assert good(storage("sweep", "--older", "0", s3.base + "other")).stdout.startswith("gave up 0")
     time.sleep(1.1)  # the server tells when it began to the second
-    assert good(storage("sweep", "--json", "--older", "0", s3.base)).stdout == '{"swept":1}\n'
+    for place in [s3.base, s3.base[:-1], s3.base + "x/b"]:
+        dry = good(storage("sweep", "--dry-run", "--older", "0", place)).stdout
+        assert dry.startswith(f"would give up the upload to '{s3.base}x/big' of 20"), dry
+        assert dry.endswith("would have given up 1 unfinished upload\n")
+    told = lines(good(storage("sweep", "-n", "--json", "--older", "0", s3.base)))
+    assert told[0].pop("begun").endswith("Z")
+    assert told == [{"act": "give up", "uri": s3.base + "x/big"}, {"swept": 1, "dry_run": True}]
+    assert len(s3.uploads()) == 1
+    assert good(storage("sweep", "--older", "0", s3.base + "other")).stdout.startswith("gave up 0")
+    assert lines(good(storage("sweep", "--json", "--older", "0", s3.base))) == [
+        {"swept": 1, "dry_run": False}]
     assert s3.uploads() == []
 
 

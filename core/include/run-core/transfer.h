@@ -18,10 +18,10 @@ enum rc_transfer_flag {
     RC_TRANSFER_CHECK = 1u << 3,        /* change nothing, only find what would be done */
 };
 
-/* Of a tree: which objects are copied. */
+/* Which objects are copied. A list knows only the first two. */
 enum rc_transfer_when {
     RC_TRANSFER_ALWAYS,
-    RC_TRANSFER_IF_ABSENT,    /* there is none of that name */
+    RC_TRANSFER_IF_ABSENT,    /* there is none of that name, up to the moment of the copy */
     RC_TRANSFER_IF_DIFFERENT, /* none, or one of another size or content; where the content cannot
                                  be compared, an older one */
 };
@@ -57,7 +57,9 @@ struct rc_transfer {
     /* What: a tree, all objects whose URI begins with 'source', named alike behind 'target' ... */
     const char *source, *target;
     enum rc_transfer_when when;
-    bool (*wants)(void *context, const struct rc_object *object); /* of the source; NULL: all */
+    /* Of the source, and with REMOVE_EXTRA of the target: what is not wanted is left alone. NULL:
+       all is. */
+    bool (*wants)(void *context, const struct rc_object *object);
 
     /* ... or a list: gives items until *more is false. Borrowed until the next call. */
     enum rc_code (*next)(void *context, struct rc_transfer_item *item, bool *more,

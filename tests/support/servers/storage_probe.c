@@ -363,10 +363,12 @@ static enum rc_code remove_all(struct probe *probe, struct rc_error *err)
 
 static enum rc_code sweep(struct probe *probe, struct rc_error *err)
 {
+    const struct core_sweep all = {
+        .before_unix_ms = number(probe->command, "before", INT64_MAX),
+    };
     int64_t swept;
 
-    if (core_storage_sweep(probe->storage, text(probe->command, "uri"),
-                           number(probe->command, "before", INT64_MAX), &swept, err))
+    if (core_storage_sweep(probe->storage, text(probe->command, "uri"), &all, &swept, err))
         return err->code;
     add_number(&probe->out, "swept", swept);
     return RC_OK;

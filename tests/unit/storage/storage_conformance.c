@@ -524,6 +524,7 @@ static void check_parts(const struct place *at)
     RC_STR_AUTO where = uri(at, "in/parts");
     struct rc_error err = RC_ERROR_INIT;
     struct core_parts *parts;
+    const struct core_sweep all = { .before_unix_ms = INT64_MAX };
     int64_t swept, size;
 
     expect_ok(core_resolve(at->storage, where, &to, &err));
@@ -556,7 +557,7 @@ static void check_parts(const struct place *at)
     parts->ops->close(parts);
     expect_whole(at, "in/parts", whole, size);
     take_away(at, "in/parts");
-    expect_ok(core_storage_sweep(at->storage, at->base, INT64_MAX, &swept, &err));
+    expect_ok(core_storage_sweep(at->storage, at->base, &all, &swept, &err));
     assert_int_equal(swept, 0);
 }
 
