@@ -36,23 +36,28 @@ struct transfer_mark *core_transfer_mark_add(struct transfer_marks *marks, const
     return mark;
 }
 
-/* Makes 'mark' and the one behind it one, if both have ended and the first says enough for both. */
+/* Whether two neighbours have ended, and the first says enough for both. */
+static bool are_one(const struct transfer_mark *mark, const struct transfer_mark *behind)
+{
+    if (!mark || !behind || mark->state == MARK_OPEN || behind->state == MARK_OPEN)
+        return false;
+    return mark->state == MARK_FAILED || behind->state == MARK_DONE;
+}
+
 static void join_behind(struct transfer_marks *marks, struct transfer_mark *mark)
 {
-    struct transfer_mark *behind = mark ? mark->behind : NULL;
+    while (mark && are_one(mark, mark->behind)) {
+        struct transfer_mark *behind = mark->behind;
 
-    if (!behind || mark->state == MARK_OPEN || behind->state == MARK_OPEN)
-        return;
-    if (mark->state == MARK_DONE && behind->state == MARK_FAILED)
-        return;
-    if (mark->state == MARK_DONE) {
-        char *name = mark->name;
+        if (mark->state == MARK_DONE) {
+            char *name = mark->name;
 
-        mark->items += behind->items;
-        mark->name = behind->name;
-        behind->name = name;
+            mark->items += behind->items;
+            mark->name = behind->name;
+            behind->name = name;
+        }
+        unlink_mark(marks, behind);
     }
-    unlink_mark(marks, behind);
 }
 
 void core_transfer_mark_end(struct transfer_marks *marks, struct transfer_mark *mark,

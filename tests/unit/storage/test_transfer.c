@@ -390,6 +390,14 @@ static void marks_tell_how_far_all_is_done(void **state)
     core_transfer_mark_end(&all, marks[3], MARK_FAILED);
     assert_int_equal(all.done, 3);
     assert_ptr_equal(all.first, all.last);
+    /* However failures come, they leave one mark. */
+    for (size_t i = 0; i < 5; i++)
+        marks[i] = core_transfer_mark_add(&all, names[i]);
+    for (size_t i = 0; i < 5; i += 2)
+        core_transfer_mark_end(&all, marks[i], MARK_FAILED);
+    core_transfer_mark_end(&all, marks[1], MARK_DONE);
+    core_transfer_mark_end(&all, marks[3], MARK_DONE);
+    assert_ptr_equal(all.first, all.last);
     core_transfer_mark_end(&all, core_transfer_mark_add(&all, "f"), MARK_DONE);
     core_transfer_mark_end(&all, core_transfer_mark_add(&all, "g"), MARK_FAILED);
     assert_ptr_equal(all.first, all.last);
