@@ -13,7 +13,10 @@
 #include <string.h>
 #include <unistd.h>
 
-enum { READ_PIECE = 64 * 1024 };
+enum {
+    READ_PIECE = 64 * 1024,
+    RACE_ROUNDS = 100, /* of a step that another process may undo each time */
+};
 
 static ssize_t read_some(int fd, void *out, size_t len)
 {
@@ -86,21 +89,30 @@ enum rc_code core_dir_sync(const char *path, struct rc_error *err)
     return RC_OK;
 }
 
-/* Makes one directory; *made tells whether it was missing. */
+/*
+ * Makes one directory; *made tells whether it was missing. One that was there and is removed before
+ * it can be looked at is missing after all.
+ */
 static enum rc_code make_one(const char *path, mode_t mode, bool *made, struct rc_error *err)
 {
     struct stat info;
+    int error_number = EEXIST;
 
-    *made = mkdir(path, mode) == 0;
-    if (*made)
-        return RC_OK;
-
-    /* A read-only or automounted parent may refuse before it says that the directory is there. */
-    int error_number = errno;
-    if (stat(path, &info) == 0) {
-        if (S_ISDIR(info.st_mode))
+    for (int round = 0; error_number == EEXIST && round < RACE_ROUNDS; round++) {
+        *made = mkdir(path, mode) == 0;
+        if (*made)
             return RC_OK;
-        return rc_fail(err, RC_INVALID, "make directory '%s': a file of that name exists", path);
+
+        /* A read-only or automounted parent may refuse before it says that it is there. */
+        error_number = errno;
+        if (stat(path, &info) == 0) {
+            if (S_ISDIR(info.st_mode))
+                return RC_OK;
+            return rc_fail(err, RC_INVALID, "make directory '%s': a file of that name exists",
+                           path);
+        }
+        if (lstat(path, &info) == 0)
+            break;
     }
     return rc_fail_errno(err, error_number, "make directory '%s'", path);
 }

@@ -276,6 +276,24 @@ static enum rc_code settle_move(const struct core_place_in_store *source,
     return core_file_settle(source, err);
 }
 
+/* What is removed has to be what was copied. */
+static enum rc_code copy_and_remove(const struct core_place_in_store *source,
+                                    const struct core_place_in_store *target, struct rc_error *err)
+{
+    struct core_place_in_store victim = *source;
+    struct core_copy_options options = { .size_bytes = -1 };
+    struct rc_stat stat;
+
+    if (core_storage_file.stat(source, &stat, NULL, err))
+        return err->code;
+    options.source_if_match = victim.remove_if_match = stat.etag;
+    if (core_file_copy(source, target, &options, NULL, err))
+        return err->code;
+    if (core_file_remove(&victim, 1, NULL, err))
+        return rc_context(err, "copied to '%s', but the source stays", target->key);
+    return RC_OK;
+}
+
 enum rc_code core_file_move(const struct core_place_in_store *source,
                             const struct core_place_in_store *target, struct rc_error *err)
 {
@@ -295,9 +313,5 @@ enum rc_code core_file_move(const struct core_place_in_store *source,
                        target->key);
     if (outcome == MOVED)
         return settle_move(source, target, err);
-    if (core_file_copy(source, target, &(struct core_copy_options){ .size_bytes = -1 }, NULL, err))
-        return err->code;
-    if (core_file_remove(source, 1, NULL, err))
-        return rc_context(err, "copied to '%s', but the source stays", target->key);
-    return RC_OK;
+    return copy_and_remove(source, target, err);
 }

@@ -10,6 +10,7 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
 #include <pthread.h>
 #include <sched.h>
 #include <setjmp.h>
@@ -22,6 +23,7 @@
 #include <sys/file.h>
 #include <sys/mount.h>
 #include <sys/resource.h>
+#include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -212,6 +214,37 @@ static void removal_of_folders_loses_no_put(void **state)
     assert_int_equal(entries("bucket"), 0);
 }
 
+static void *make_and_remove(void *context)
+{
+    RC_STR_AUTO inner = path("outer/inner");
+
+    (void)context;
+    while (atomic_load(&writing)) {
+        (void)mkdir(inner, 0777);
+        (void)rmdir(inner);
+    }
+    return NULL;
+}
+
+static void folders_that_vanish_are_made_again(void **state)
+{
+    enum { THREADS = 3 };
+    RC_STR_AUTO inner = path("outer/inner");
+    struct rc_error err = RC_ERROR_INIT;
+    pthread_t threads[THREADS];
+
+    (void)state;
+    expect_ok(core_dir_make(inner, 0777, &err));
+    atomic_store(&writing, true);
+    for (int i = 0; i < THREADS; i++)
+        assert_int_equal(pthread_create(&threads[i], NULL, make_and_remove, NULL), 0);
+    for (int i = 0; i < 20000; i++)
+        expect_ok(core_dir_make(inner, 0777, &err));
+    atomic_store(&writing, false);
+    for (int i = 0; i < THREADS; i++)
+        assert_int_equal(pthread_join(threads[i], NULL), 0);
+}
+
 static void *move_about(void *context)
 {
     const bool forth = *(const bool *)context;
@@ -248,6 +281,64 @@ static void moves_in_both_directions_do_not_wait_for_each_other(void **state)
         assert_null(wrong);
     }
     assert_true(exists("ping") != exists("pong"));
+}
+
+/* Whether this process has something open below 'where', though it may have no name yet. */
+static bool is_writing_to(const char *where)
+{
+    DIR *dir = opendir("/proc/self/fd");
+    struct dirent *entry;
+    bool found = false;
+
+    assert_non_null(dir);
+    while (!found && (entry = readdir(dir)) != NULL) {
+        char target[PATH_MAX];
+        ssize_t len = readlinkat(dirfd(dir), entry->d_name, target, sizeof(target) - 1);
+
+        target[len > 0 ? len : 0] = '\0';
+        found = rc_str_starts(target, where);
+    }
+    (void)closedir(dir);
+    return found;
+}
+
+/* Replaces the source of a move once its copy has begun. */
+static void *replace_late(void *context)
+{
+    RC_STR_AUTO source = path("source");
+    RC_STR_AUTO other = path("other");
+    RC_STR_AUTO target = path("to/");
+
+    (void)context;
+    while (!is_writing_to(target))
+        sched_yield();
+    return (void *)(intptr_t)rename(other, source);
+}
+
+/* The content behind a link has to be copied to be moved, which takes a while. */
+static void moves_that_copy_lose_nothing(void **state)
+{
+    enum { LARGE = 64 * 1024 * 1024 };
+    RC_STR_AUTO source = path("source");
+    RC_STR_AUTO content = path("content");
+    RC_STR_AUTO from = uri("source");
+    RC_STR_AUTO to = uri("to/target");
+    RC_STR_AUTO target = path("to");
+    struct rc_error err = RC_ERROR_INIT;
+    pthread_t thread;
+    void *failed;
+
+    (void)state;
+    expect_ok(put("content", "x", &err));
+    assert_int_equal(truncate(content, LARGE), 0);
+    assert_int_equal(symlink(content, source), 0);
+    expect_ok(put("other", "new", &err));
+    assert_int_equal(mkdir(target, 0777), 0);
+    assert_int_equal(pthread_create(&thread, NULL, replace_late, NULL), 0);
+    assert_int_equal(core_storage_move(storage, from, to, &err), RC_CONFLICT);
+    assert_int_equal(pthread_join(thread, &failed), 0);
+    assert_null(failed);
+    assert_content(from, "new");
 }
 
 static void *churn(void *context)
@@ -353,7 +444,9 @@ int main(void)
         TEST(of_many_conditional_puts_one_wins),
         TEST(no_conditional_put_is_lost_between_processes),
         TEST(removal_of_folders_loses_no_put),
+        TEST(folders_that_vanish_are_made_again),
         TEST(moves_in_both_directions_do_not_wait_for_each_other),
+        TEST(moves_that_copy_lose_nothing),
         TEST(listings_bear_folders_that_vanish),
         TEST(a_killed_writer_leaves_the_old_or_the_new),
     };
