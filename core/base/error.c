@@ -144,7 +144,7 @@ enum rc_code rc_fail_errno(struct rc_error *err, int error_number, const char *f
     return set(err, code_of_errno(error_number), cause);
 }
 
-/* Whether the last thing that was put in front of an error, or its cause itself, says it already. */
+/* Whether what was put in front of an error last, or its cause itself, says it already. */
 static bool is_said(const struct rc_error *err, const char *step)
 {
     const char *text = err->context[0] != '\0' ? err->context : err->cause;

@@ -25,6 +25,10 @@ class Rule:
     headers: dict = field(default_factory=dict)
     body: str = ""
     early: bool = False
+    raw: str = ""  # these bytes instead of any reply, and the end of the connection
+
+    # The connection ends before any of the request is carried out.
+    lost: bool = False
 
     # The connection ends after so many bytes of the request's body, of the whole reply or of the
     # reply's body: in order, or with 'reset' by a RST. Zero bytes of a reply: it has been carried

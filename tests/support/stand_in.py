@@ -247,6 +247,11 @@ class Connection:
         return keep
 
     def answer(self, own, request, rule):
+        if rule.lost:
+            raise Cut("by a rule, before it is carried out")
+        if rule.raw:
+            self.socket.sendall(rule.raw.encode())
+            raise Cut("by a rule, after what is no reply")
         if rule.status:
             return Reply(rule.status, dict(rule.headers), rule.body.encode())
         request.connection = self
