@@ -51,6 +51,15 @@ RC_MUST_CHECK enum rc_code core_place_read_attributes(const struct core_resolved
                                                       struct rc_reader *reader,
                                                       struct core_object_detail *detail,
                                                       struct rc_error *err);
+/*
+ * Makes of the attributes of an object those of its copy in another store: without its storage
+ * class, which means nothing there, and with its tags, if both know such. Where the target does
+ * not, 'has_tags' stays.
+ */
+RC_MUST_CHECK enum rc_code core_place_translate(const struct core_resolved *source,
+                                                const struct core_resolved *target,
+                                                struct core_object_detail *detail,
+                                                struct rc_error *err);
 /* 'written' may be NULL. */
 RC_MUST_CHECK enum rc_code core_place_put(const struct core_resolved *at, const void *data,
                                           size_t len, const struct rc_put_options *options,

@@ -413,6 +413,16 @@ enum rc_code core_place_read_attributes(const struct core_resolved *source,
     return source->ops->stat(&source->place, &ignored, detail, err);
 }
 
+enum rc_code core_place_translate(const struct core_resolved *source,
+                                  const struct core_resolved *target,
+                                  struct core_object_detail *detail, struct rc_error *err)
+{
+    detail->attributes.storage_class = NULL;
+    if (!detail->has_tags || !source->ops->tags || !target->ops->tags)
+        return RC_OK;
+    return source->ops->tags(&source->place, detail, err);
+}
+
 /*
  * Reads and writes. The attributes of the source go along; those of a place on this machine are
  * none, and there they are not kept.
@@ -437,10 +447,9 @@ static enum rc_code copy_stream(const struct core_resolved *source,
     if (source->ops->open(&source->place, &whole, &reader, err))
         return err->code;
     if (!put.attributes && !(target->ops->capabilities & CORE_STORAGE_LOCAL)) {
-        if (core_place_read_attributes(source, reader, &detail, err))
+        if (core_place_read_attributes(source, reader, &detail, err) ||
+            core_place_translate(source, target, &detail, err))
             return err->code;
-        /* The classes of one store mean nothing to another. */
-        detail.attributes.storage_class = NULL;
         put.attributes = &detail.attributes;
     }
     put.size_bytes = reader->stat.size_bytes;

@@ -120,6 +120,7 @@ static void report(struct core_transfer *t, const struct transfer_item *item,
         },
         .written = item->written,
         .err = err,
+        .lost = item->has_lost_tags ? "tags" : NULL,
     };
 
     if (!t->request.report)

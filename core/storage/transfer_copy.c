@@ -130,14 +130,6 @@ static enum rc_code open_source(struct attempt *a, struct rc_reader **reader, st
     return RC_OK;
 }
 
-void core_transfer_translate(const struct core_resolved *from, const struct core_resolved *to,
-                             struct rc_attributes *attributes)
-{
-    attributes->storage_class = NULL;
-    if (from->ops != to->ops)
-        attributes->tags = (struct rc_map){ 0 };
-}
-
 static enum rc_code fill_options(struct attempt *a, struct rc_reader *reader,
                                  struct core_object_detail *detail, struct rc_put_options *out,
                                  struct rc_error *err)
@@ -152,7 +144,9 @@ static enum rc_code fill_options(struct attempt *a, struct rc_reader *reader,
         return RC_OK;
     if (core_place_read_attributes(&a->from, reader, detail, err))
         return rc_context(err, "the attributes of '%s'", a->item->source);
-    core_transfer_translate(&a->from, &a->to, &detail->attributes);
+    if (core_place_translate(&a->from, &a->to, detail, err))
+        return err->code;
+    a->item->has_lost_tags = detail->has_tags;
     out->attributes = &detail->attributes;
     return RC_OK;
 }

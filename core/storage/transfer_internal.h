@@ -71,6 +71,7 @@ struct transfer_item {
     char *source, *target; /* as in struct rc_transfer_item */
     char *etag;            /* of the source, or NULL */
     bool is_etag_given;    /* by the caller, so that another one is final */
+    bool has_lost_tags;    /* the store of the target knows none */
     int64_t size_bytes;    /* of the source; -1: unknown */
     unsigned attempt;
     char *derived; /* the tag that its content gave, where that was not the store's; or NULL */
@@ -183,9 +184,6 @@ const char *core_transfer_condition(const struct core_transfer *t);
 /* After a conflict: whether the reason is that the target is there meanwhile, so that it stays. */
 bool core_transfer_is_taken(const struct core_transfer *t, const struct core_resolved *to,
                             enum rc_code code);
-/* Leaves out what means nothing in another store: its storage class; tags, which not all have. */
-void core_transfer_translate(const struct core_resolved *from, const struct core_resolved *to,
-                             struct rc_attributes *attributes);
 
 /* Begins a large object: its ranges are to be had then, or the item ended. Takes 'item'. */
 void core_transfer_large_begin(struct core_transfer *t, struct transfer_item *item);

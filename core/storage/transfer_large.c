@@ -102,7 +102,9 @@ static enum rc_code begin(struct transfer_large *large, struct rc_error *err)
     options.size_bytes = large->source.size_bytes;
     options.attributes = t->request.attributes;
     if (!options.attributes && !(large->to.ops->capabilities & CORE_STORAGE_LOCAL)) {
-        core_transfer_translate(&large->from, &large->to, &large->detail.attributes);
+        if (core_place_translate(&large->from, &large->to, &large->detail, err))
+            return err->code;
+        large->item->has_lost_tags = large->detail.has_tags;
         options.attributes = &large->detail.attributes;
     }
     if (large->to.ops->begin_parts(&large->to.place, &options, &large->parts, err))

@@ -41,6 +41,8 @@ struct rc_transfer_report {
     struct rc_transfer_item item;
     struct rc_stat written;     /* of a copy */
     const struct rc_error *err; /* NULL: it went well */
+    const char *lost;           /* of the source, since the target's store has no such thing, as
+                                   "tags"; NULL: nothing. A file has no attributes at all. */
 };
 
 /* Numbers so far. */
@@ -73,7 +75,10 @@ struct rc_transfer {
     const struct rc_attributes *attributes; /* of the copies; NULL: those of the sources */
     const char *resume; /* the token of an earlier transfer of the same tree or list */
 
-    /* Told in one thread at a time. */
+    /*
+     * Told in one thread at a time, which may be any: also while 'wants' or 'next' is called, which
+     * the calling thread does.
+     */
     void (*report)(void *context, const struct rc_transfer_report *report);
     void (*progress)(void *context, const struct rc_transferred *so_far);
     /* Every few seconds and at the end: with this token a later transfer begins where this one was.

@@ -47,6 +47,8 @@ static struct {
     bool says_crc, says_md5;
     int64_t part_bytes; /* of objects that are stored from now on; 0: stored whole */
     int busy, most_busy, open_uploads, put_pause_ms, puts;
+    bool has_tags; /* all objects have one */
+    int tagged;    /* what was written with it */
 } memory = { .lock = PTHREAD_MUTEX_INITIALIZER };
 
 static bool happens(int *left)
@@ -214,8 +216,29 @@ static enum rc_code memory_stat(const struct core_place_in_store *place, struct 
         detail->md5_hex = core_arena_strdup(&detail->arena, object.etag);
     if (detail && memory.says_crc)
         detail->crc32c = core_arena_strdup(&detail->arena, object.crc32c);
+    if (detail)
+        detail->has_tags = memory.has_tags;
     free_object(&object);
     return RC_OK;
+}
+
+static enum rc_code memory_tags(const struct core_place_in_store *place,
+                                struct core_object_detail *detail, struct rc_error *err)
+{
+    static const struct rc_pair tags[] = { { "color", "green" } };
+
+    (void)place;
+    (void)err;
+    detail->attributes.tags = (struct rc_map){ .len = 1, .items = tags };
+    detail->has_tags = false;
+    return RC_OK;
+}
+
+static void note_tags(const struct rc_attributes *attributes)
+{
+    pthread_mutex_lock(&memory.lock);
+    memory.tagged += attributes->tags.len == 1;
+    pthread_mutex_unlock(&memory.lock);
 }
 
 /* ---- listing */
@@ -323,6 +346,7 @@ static enum rc_code reader_detail(struct rc_reader *base, struct core_object_det
     (void)base;
     (void)err;
     detail->attributes.content_type = core_arena_strdup(&detail->arena, "text/odd");
+    detail->has_tags = memory.has_tags;
     return RC_OK;
 }
 
@@ -400,6 +424,7 @@ static enum rc_code memory_put(const struct core_place_in_store *place, const vo
         return rc_fail(err, RC_UNAVAILABLE, "503 SlowDown");
     assert_int_equal(options->size_bytes, len);
     assert_non_null(options->attributes);
+    note_tags(options->attributes);
     enter();
     copy = rc_malloc(len + 1);
     memcpy(copy, data, len);
@@ -476,6 +501,7 @@ static enum rc_code memory_begin_parts(const struct core_place_in_store *place,
     struct memory_parts *parts = rc_calloc(1, sizeof(*parts));
 
     (void)err;
+    note_tags(options->attributes);
     *parts = (struct memory_parts){
         .base = { .ops = &parts_ops, .part_bytes = PART },
         .name = name_of(place),
@@ -545,6 +571,7 @@ const struct core_storage_ops core_storage_s3 = {
     .scheme = "s3",
     .list = memory_list,
     .stat = memory_stat,
+    .tags = memory_tags,
     .open = memory_open,
     .create = memory_create,
     .remove = memory_remove,

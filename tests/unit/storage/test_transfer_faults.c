@@ -30,7 +30,8 @@ static int set_up(void **state)
     memory.refused_removals = memory.refused_keys = memory.conflicting_removals =
         memory.replaced_removals = 0;
     memory.cut_at = 10;
-    memory.says_crc = memory.says_md5 = false;
+    memory.says_crc = memory.says_md5 = memory.has_tags = false;
+    memory.tagged = 0;
     memory.part_bytes = 0;
     memory.busy = memory.most_busy = memory.put_pause_ms = memory.puts = 0;
     return 0;
@@ -108,6 +109,21 @@ static void copies_through_memory(void **state)
     assert_int_equal(done.objects, 3);
     assert_false(is_there("one/a") || is_there("one/large"));
     assert_true(is_there("two/large"));
+}
+
+static void copies_tags(void **state)
+{
+    struct rc_error err = RC_ERROR_INIT;
+    struct rc_transferred done;
+
+    (void)state;
+    keep("one/a", "1");
+    keep_large("one/large");
+    expect_ok(go(0, &done, &err));
+    assert_int_equal(memory.tagged, 0);
+    memory.has_tags = true;
+    expect_ok(go(0, &done, &err));
+    assert_int_equal(memory.tagged, 2);
 }
 
 static void begins_anew_what_was_cut(void **state)
@@ -406,6 +422,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         TEST(copies_through_memory),
+        TEST(copies_tags),
         TEST(begins_anew_what_was_cut),
         TEST(gives_up_what_stays_broken),
         TEST(compares_by_crc),
