@@ -186,7 +186,8 @@ static const struct rc_option sql_options[] = {
               "and writes as files; by default that of the run." },
     { RC_BYTES("staging_limit", struct core_engine_settings, staging_limit_bytes), .def = "0",
       .min = 0, .max = INT64_MAX,
-      .help = "Most space for copies to read at the same time; 0 is no limit." },
+      .help = "Most space for copies to read and files to upload at the same time; 0 is no "
+              "limit." },
     { 0 },
 };
 
