@@ -1,7 +1,7 @@
 /*
  * Credentials that come with the place where this process runs: of a container (ECS, EKS Pod
  * Identity), and of a machine (EC2, by its metadata service). What they ask is near by, so they do
- * not use the client of the stores, whose patience is for a network, nor any proxy: it would be told
+ * not use the client of the stores, whose patience is for a network, nor any proxy: it would learn
  * the authorization, and would fetch the credentials of its own machine.
  */
 #include <cloud/aws_reply.h>

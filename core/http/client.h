@@ -28,7 +28,8 @@ struct core_http_header {
 
 /* ---- the client ------------------------------------------------------------------------------ */
 
-/* One request's end, for a log. Without query, user and password; the URL of no secret request. */
+/* One attempt's end, for a log. The URL is without user, password and query, and the path of a
+ * secret one. */
 struct core_http_record {
     const char *name, *method, *url;
     unsigned status; /* 0: no answer */

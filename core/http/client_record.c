@@ -4,43 +4,43 @@
  */
 #include <http/client_internal.h>
 
+#include <base/url.h>
 #include <os/clock.h>
 
 #include <run-core/str.h>
 
+#include <stdlib.h>
 #include <string.h>
 
-static void add_url(struct rc_buf *out, const char *url, bool secret)
+static char *shown_url(const struct request *request)
 {
-    size_t origin_len = core_http_origin_len(url);
-    const char *authority = strstr(url, "://");
-    size_t scheme_len = authority ? (size_t)(authority - url) + strlen("://") : 0;
-    const char *user = memrchr(url + scheme_len, '@', origin_len - scheme_len);
-    const char *path = url + origin_len;
+    char *url = core_url_public(request->asked_url), *shorter;
 
-    rc_buf_add(out, url, scheme_len);
-    url = user ? user + 1 : url + scheme_len;
-    rc_buf_add(out, url, (size_t)(path - url));
-    rc_buf_add(out, secret ? "/..." : path, secret ? strlen("/...") : strcspn(path, "?#"));
+    url[strcspn(url, "?")] = '\0';
+    if (!request->call->secret_url)
+        return url;
+    shorter = rc_strf("%.*s/...", (int)core_http_origin_len(url), url);
+    free(url);
+    return shorter;
 }
 
 void core_http_log(const struct request *request, const struct transfer *transfer,
                    const char *failure, int64_t retry_in_ms)
 {
     const struct core_http_client *client = request->client;
-    RC_BUF_AUTO(url, HEAD_BYTES);
+    RC_STR_AUTO url = NULL;
     curl_off_t sent = 0;
 
     if (!client || !client->settings.record)
         return;
     if (transfer->lane)
         (void)transfer->curl->easy_getinfo(transfer->lane->easy, CURLINFO_SIZE_UPLOAD_T, &sent);
-    add_url(&url, request->asked_url, request->call->secret_url);
+    url = shown_url(request);
     client->settings.record(client->settings.record_context,
                             &(struct core_http_record){
                                 .name = request->name,
                                 .method = request->method,
-                                .url = url.data,
+                                .url = url,
                                 .status = transfer->status,
                                 .attempt = request->draft.attempt,
                                 .duration_ms = core_clock_mono_ms() - request->began_mono_ms,

@@ -4,6 +4,8 @@
  */
 #include <storage/remote.h>
 
+#include <base/url.h>
+
 #include <run-core/str.h>
 
 #include <pthread.h>
@@ -200,8 +202,9 @@ static enum rc_code find_s3(struct member *member, struct rc_error *err)
     else if (core_aws_region(profile, &member->s3.region, err))
         return rc_context(err, "find the region");
     endpoint = store && store->endpoint ? store->endpoint : member->s3.endpoint;
+    RC_STR_AUTO shown = endpoint ? core_url_public(endpoint) : NULL;
     member->s3.name =
-        endpoint ? rc_strf("the S3 server '%s'", endpoint) : rc_strdup("the S3 server of AWS");
+        shown ? rc_strf("the S3 server '%s'", shown) : rc_strdup("the S3 server of AWS");
     member->has_s3 = true;
     return RC_OK;
 }
