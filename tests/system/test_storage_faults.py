@@ -61,11 +61,15 @@ def test_any_fault_of_google(tmp_path, rng):
 # ---- what was wrong once ---------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("operation", ["put", "mv", "mv-in", "sync-in", "copy-parts", "put-parts"])
-@pytest.mark.parametrize("status, body", [(200, ""), (200, "<html><body>hello</body></html>")])
-def test_a_page_that_is_no_answer(bench, operation, status, body):
+PAGE = "<html><body>hello</body></html>"
+
+
+@pytest.mark.parametrize("operation, body", [("put", ""), ("mv", PAGE), ("mv-in", ""),
+                                             ("mv-in", PAGE), ("copy-parts", ""),
+                                             ("put-parts", PAGE)])
+def test_a_page_that_is_no_answer(bench, operation, body):
     """Of something on the way, that calls everything a success."""
-    fault = Fault("page", {"method": "PUT|POST|DELETE" if body else "PUT|POST", "status": status,
+    fault = Fault("page", {"method": "PUT|POST|DELETE" if body else "PUT|POST", "status": 200,
                            "body": body, "times": None}, says="no S3 server answers")
     wrong, outcome = bench.run(named(operation), fault)
     # Of uploads that are begun nothing is known, and there are none.
@@ -112,7 +116,7 @@ def test_a_server_that_goes_away(bench):
 def test_a_server_that_nobody_knows(bench):
     bench.config.write_text(bench.config.read_text().replace(
         bench.place.server.endpoint, "http://object-store.invalid:9000"))
-    for name in ("ls", "stat", "cat", "put", "get", "mv-in", "sync-out", "rm"):
+    for name in ("ls", "cat", "put", "mv-in", "sync-out"):
         operation = named(name)
         prefix, local = bench.begin(operation)
         process, where = bench.start(operation, prefix, local)
