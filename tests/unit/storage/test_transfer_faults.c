@@ -6,6 +6,8 @@
 #include <storage/remote.h>
 #include <storage/transfer.h>
 
+#include <time.h>
+
 #define expect_ok(call)                                                                            \
     do {                                                                                           \
         if (call)                                                                                  \
@@ -357,6 +359,61 @@ static void bounds_memory_and_width(void **state)
     expect_equal("one/large", "two/large");
 }
 
+/* Starts a worker that has nothing to do and returns when it waits. */
+static void start_idle(struct core_transfer *t, struct transfer_worker *worker, pthread_t *thread)
+{
+    bool waits = false;
+
+    t->pace.was_busy = true;
+    assert_int_equal(pthread_create(thread, NULL, core_transfer_worker, worker), 0);
+    while (!waits) {
+        pthread_mutex_lock(&t->lock);
+        waits = !t->pace.was_busy; /* it says so with the lock that it gives up as it waits */
+        pthread_mutex_unlock(&t->lock);
+    }
+}
+
+/*
+ * Two workers wait, the one of the higher number first, so that it is woken first; by then only one
+ * is allowed. It has to pass on what it was woken for.
+ */
+static void a_worker_too_many_wakes_another(void **state)
+{
+    struct core_transfer t = {
+        .storage = *storage,
+        .err = RC_ERROR_INIT,
+        .pace = { .allowed = 2, .width = 2 },
+        .lock = PTHREAD_MUTEX_INITIALIZER,
+        .telling = PTHREAD_MUTEX_INITIALIZER,
+        .work = PTHREAD_COND_INITIALIZER,
+        .rest = PTHREAD_COND_INITIALIZER,
+        .room = PTHREAD_COND_INITIALIZER,
+        .calm = PTHREAD_COND_INITIALIZER,
+    };
+    struct transfer_worker workers[] = { { &t, 0 }, { &t, 1 } };
+    struct transfer_item *item = rc_calloc(1, sizeof(*item));
+    pthread_t threads[2];
+    struct timespec until;
+
+    (void)state;
+    start_idle(&t, &workers[1], &threads[1]);
+    start_idle(&t, &workers[0], &threads[0]);
+    item->source = rc_strdup("nowhere://one/a"); /* its failure ends the transfer */
+    item->target = rc_strdup("s3://two/a");
+    pthread_mutex_lock(&t.lock);
+    item->mark = core_transfer_mark_add(&t.marks, "a");
+    t.outstanding = 1;
+    t.pace.allowed = 1;
+    pthread_mutex_unlock(&t.lock);
+    core_transfer_queue(&t, &t.ready, item);
+    assert_int_equal(clock_gettime(CLOCK_REALTIME, &until), 0);
+    until.tv_sec += 20;
+    for (int i = 0; i < 2; i++)
+        assert_int_equal(pthread_timedjoin_np(threads[i], NULL, &until), 0);
+    assert_int_equal(t.counts.failed, 1);
+    core_transfer_marks_clear(&t.marks);
+}
+
 static void climbs_while_that_brings_more(void **state)
 {
     struct rc_error err = RC_ERROR_INIT;
@@ -434,6 +491,7 @@ int main(void)
         TEST(repeats_removals),
         TEST(removes_from_a_list_what_it_means),
         TEST(bounds_memory_and_width),
+        TEST(a_worker_too_many_wakes_another),
         TEST(climbs_while_that_brings_more),
         TEST(holds_the_limit_of_bytes),
         TEST(finishes_a_move_that_was_ended),
