@@ -11,7 +11,7 @@
  * yet, and leaves nothing behind. Fails as a cmocka test does.
  */
 void storage_conformance(struct core_storage *storage, const char *base);
-/* The same of a store that refuses writes on a condition: RC_UNSUPPORTED, and nothing is changed. */
+/* The same of a store that refuses writes on a condition: RC_UNSUPPORTED, nothing is changed. */
 void storage_conformance_without_conditions(struct core_storage *storage, const char *base);
 
 #endif
