@@ -67,8 +67,8 @@ static const char *type_of(const struct core_gcs_upload *upload)
 
 /* What the server says that it has written is held against what was sent. */
 static enum rc_code read_written(const char *name, const struct core_http_answer *answer,
-                                 int64_t size_bytes, uint32_t crc, struct rc_stat *out,
-                                 bool *is_wrong, struct rc_error *err)
+                                 const char *key, int64_t size_bytes, uint32_t crc,
+                                 struct rc_stat *out, bool *is_wrong, struct rc_error *err)
 {
     struct core_arena arena = CORE_ARENA_INIT;
     struct core_gcs_object object;
@@ -80,6 +80,11 @@ static enum rc_code read_written(const char *name, const struct core_http_answer
     if (!core_gcs_read_object(core_json_read_reply(&arena, answer->body.data, answer->body.len),
                               &object)) {
         code = rc_fail(err, RC_CORRUPT, "%s: the reply is not that of an object", name);
+    } else if (object.name && !rc_str_eq(object.name, key)) {
+        code = rc_fail(err, RC_CORRUPT,
+                       "%s: the server has stored it as '%s', so the request was garbled on its "
+                       "way; remove that object, and use https",
+                       name, object.name);
     } else {
         *out = object.stat;
         *is_wrong = object.stat.size_bytes != size_bytes ||
@@ -195,7 +200,8 @@ static enum rc_code upload_at_once(const struct core_gcs_upload *upload, const v
     core_http_answer_init(&answer, CORE_GCS_REPLY_BYTES);
     code = core_gcs_call(&request, 0, &answer, err);
     if (!code)
-        code = read_written(request.name, &answer, (int64_t)len, crc, written, &is_wrong, err);
+        code = read_written(request.name, &answer, upload->place->key, (int64_t)len, crc, written,
+                            &is_wrong, err);
     core_http_answer_clear(&answer);
     if (is_wrong)
         remove_wrong(upload->place, written);
@@ -507,8 +513,8 @@ enum rc_code core_gcs_session_end(struct core_gcs_session *session, const void *
     code = send_chunk(session, &chunk, &answer, err);
     session->is_done = chunk.is_done;
     if (!code)
-        code = read_written(session->name, &answer, total_bytes, session->crc, written, &is_wrong,
-                            err);
+        code = read_written(session->name, &answer, session->upload.place->key, total_bytes,
+                            session->crc, written, &is_wrong, err);
     core_http_answer_clear(&answer);
     if (is_wrong)
         remove_wrong(session->upload.place, written);

@@ -202,7 +202,7 @@ def lies_of(call):
     has_data = call.method == "GET" and "list-type" not in call.target
     if has_data and call.reply_bytes > 600:
         yield Fault("flip-reply", {"flip_reply_byte": call.reply_bytes // 3})
-    # What begins a session of Google's is names only, of which there is no checksum.
+    # What begins a session of Google's has no checksum: an object under another name is told only.
     has_checksum = "uploadType=resumable" not in call.target
     for at in {0, call.request_bytes // 2, call.request_bytes - 1}:
         if 0 <= at < call.request_bytes and has_checksum:

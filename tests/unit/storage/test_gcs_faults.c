@@ -344,6 +344,19 @@ static void refuses_a_session_whose_content_was_damaged(void **state)
     expect_nothing("damaged");
 }
 
+/* What begins a session has no checksum, so a name that was garbled is seen at the end. */
+static void tells_an_object_under_another_name(void **state)
+{
+    static const char name[] = "rrrrrrrrrrrrrrrrrrrrrrrrrrrrrrrr";
+    struct rc_error err = RC_ERROR_INIT;
+
+    (void)state;
+    let("{\"rules\": [{\"target\": \"uploadType=resumable\", \"flip_request_byte\": 24}]}");
+    assert_int_equal(write_long(name, NULL, &err), RC_CORRUPT);
+    assert_non_null(strstr(err.cause, "the server has stored it as 'r"));
+    expect_nothing(name);
+}
+
 /* ---- conditions ------------------------------------------------------------------------------ */
 
 /* Whatever answer is lost, who was first is known for sure. */
@@ -522,6 +535,8 @@ int main(void)
         cmocka_unit_test_setup_teardown(says_what_a_refusal_says, open_world, close_world),
         cmocka_unit_test_setup_teardown(writes_a_session_through_failures, open_world, close_world),
         cmocka_unit_test_setup_teardown(says_so_where_a_session_is_lost, open_world, close_world),
+        cmocka_unit_test_setup_teardown(tells_an_object_under_another_name, open_world,
+                                        close_world),
         cmocka_unit_test_setup_teardown(refuses_a_session_whose_content_was_damaged, open_world,
                                         close_world),
         cmocka_unit_test_setup_teardown(is_first_only_once, open_world, close_world),
