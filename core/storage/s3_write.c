@@ -245,11 +245,13 @@ static enum rc_code writer_write(struct rc_writer *base, const void *data, size_
                                  struct rc_error *err)
 {
     struct s3_writer *writer = (struct s3_writer *)base;
+    enum rc_code code = check_writer(writer, err);
 
-    if (check_writer(writer, err))
-        return err->code;
-    writer->has_failed = take_data(writer, data, len, err) != RC_OK;
-    return err->code;
+    if (code)
+        return code;
+    code = take_data(writer, data, len, err);
+    writer->has_failed = code != RC_OK;
+    return code;
 }
 
 static enum rc_code writer_commit(struct rc_writer *base, struct rc_error *err)

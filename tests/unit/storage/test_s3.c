@@ -71,6 +71,22 @@ static void conforms_in_the_host_name(void **state)
 
 /* ---- writers --------------------------------------------------------------------------------- */
 
+/* An error of before is none of the writer's. */
+static void a_writer_forgets_what_failed_before(void **state)
+{
+    const struct rc_put_options options = { .struct_bytes = sizeof(options), .size_bytes = -1 };
+    struct core_place_in_store place = s3_place(&world, "object");
+    struct rc_error err = RC_ERROR_INIT;
+    struct rc_writer *writer;
+
+    (void)state;
+    expect_ok(core_s3_create(&place, &options, &writer, &err));
+    assert_int_equal(rc_fail(&err, RC_NOT_FOUND, "before"), RC_NOT_FOUND);
+    expect_ok(writer->ops->write(writer, "x", 1, &err));
+    expect_ok(writer->ops->commit(writer, &err));
+    writer->ops->close(writer);
+}
+
 /* What is missing in the middle must not be passed over. */
 static void a_writer_that_failed_commits_nothing(void **state)
 {
@@ -99,6 +115,8 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(conforms, open_world, close_world),
         cmocka_unit_test_setup_teardown(conforms_in_the_host_name, open_world, close_world),
+        cmocka_unit_test_setup_teardown(a_writer_forgets_what_failed_before, open_world,
+                                        close_world),
         cmocka_unit_test_setup_teardown(a_writer_that_failed_commits_nothing, open_world,
                                         close_world),
     };
