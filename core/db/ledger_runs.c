@@ -322,7 +322,7 @@ static enum rc_code is_late(struct core_ledger *ledger, const char *id, const st
 
 /*
  * A text that the plugin may have had a hand in: a server refuses bytes that are not UTF-8, and
- * with them the whole transaction.
+ * with them the whole transaction. An empty one says nothing, and is none.
  */
 static char *clean(const char *text)
 {
@@ -334,7 +334,7 @@ static char *clean(const char *text)
         len = core_utf8_next(text, left, &valid);
         rc_buf_add(&out, valid ? text : "\xef\xbf\xbd", valid ? len : 3);
     }
-    return text ? rc_buf_take(&out) : NULL;
+    return out.len > 0 ? rc_buf_take(&out) : NULL;
 }
 
 static enum rc_code write_end(struct core_ledger *ledger, const char *id, bool goes_on,

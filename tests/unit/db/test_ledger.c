@@ -257,6 +257,36 @@ static void what_a_worker_says_need_not_be_text(void **state)
     core_ledger_close(ledger);
 }
 
+static void take_why(void *context, const struct core_run_record *run)
+{
+    bool *is_bare = context;
+
+    *is_bare = !run->reason && !run->message;
+}
+
+static void an_empty_text_of_an_end_is_none(void **state)
+{
+    const struct core_attempt_end end = {
+        .status = CORE_RUN_SUCCEEDED,
+        .reason = "",
+        .message = "",
+        .finished_unix_ms = T0 + 1,
+    };
+    struct core_ledger *ledger = ledger_join("d1", "daemon", 30000);
+    struct core_claim claim = ledger_slot("r1", 1);
+    struct rc_error err = RC_ERROR_INIT;
+    bool is_bare = false;
+
+    (void)state;
+    assert_int_equal(ledger_claim(ledger, &claim), CORE_CLAIM_STARTED);
+    expect_ok(core_ledger_begin(ledger, &err));
+    expect_ok(core_ledger_finish(ledger, "r1", 1, &end, &err));
+    expect_ok(core_ledger_commit(ledger, &err));
+    expect_ok(core_ledger_run(ledger, "r1", take_why, &is_bare, &err));
+    assert_true(is_bare);
+    core_ledger_close(ledger);
+}
+
 /* ---- jobs ----------------------------------------------------------------------------------- */
 
 static void add_job(void *context, const struct core_job_record *record)
@@ -625,6 +655,7 @@ int main(void)
         LEDGER_TEST(a_run_between_two_attempts_holds_up_first_attempts_only),
         LEDGER_TEST(a_waiting_run_that_was_asked_to_stop_is_dropped),
         LEDGER_TEST(what_a_worker_says_need_not_be_text),
+        LEDGER_TEST(an_empty_text_of_an_end_is_none),
         LEDGER_TEST(jobs_are_settled_and_paused),
         LEDGER_TEST(latest_ends_outlive_the_runs),
         LEDGER_TEST(notices_wait_until_they_are_delivered),
