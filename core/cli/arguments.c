@@ -100,8 +100,8 @@ const struct core_flag core_flags[] = {
     { CORE_FLAG_KEEP_GOING, "keep-going", 'k', NULL, CORE_SWITCH, AT(keep_going),
       "Goes on after a failure; the exit status still tells of it." },
     { CORE_FLAG_RESUME, "resume", 0, "FILE", CORE_TEXT, AT(resume),
-      "Keeps in that file how far it is, and goes on from there if the file exists; it is removed "
-      "at the end." },
+      "Of one folder: keeps in that file, every few seconds, how far it is, and goes on from there "
+      "if the file exists; it is removed at the end." },
     { CORE_FLAG_ENDPOINT, "endpoint", 0, "URL", CORE_TEXT, AT(endpoint),
       "Means the object store at that address." },
     { CORE_FLAG_REGION, "region", 0, "REGION", CORE_TEXT, AT(region),

@@ -30,13 +30,26 @@ int core_cli_print(const struct rc_buf *text, int status)
     return status;
 }
 
+void core_cli_add_printable(struct rc_buf *out, const char *text)
+{
+    for (; *text; text++) {
+        if ((unsigned char)*text < 0x20 || *text == 0x7f)
+            rc_buf_addf(out, "\\x%02x", (unsigned)(unsigned char)*text);
+        else
+            rc_buf_addc(out, *text);
+    }
+}
+
 int core_cli_complain(const struct rc_error *err)
 {
     RC_BUF_AUTO(line, 4 * RC_ERROR_TEXT);
+    RC_BUF_AUTO(shown, 16 * RC_ERROR_TEXT);
 
     rc_buf_addf(&line, "%s%s%s", err->context, err->context[0] ? ": " : "", err->cause);
     core_secret_mask(line.data);
-    (void)fprintf(stderr, "run-core: %s\n", line.data);
+    /* A file's name may hold what steers a terminal, and would end the line in a log. */
+    core_cli_add_printable(&shown, line.data);
+    (void)fprintf(stderr, "run-core: %s\n", shown.data);
     return CORE_EXIT_USAGE;
 }
 

@@ -13,6 +13,9 @@ enum { CORE_CLI_OUTPUT_BYTES = 16 * 1024 * 1024 };
 /* Writes 'text' to stdout and returns 'status'; CORE_EXIT_FAILED, with a message, if that fails. */
 int core_cli_print(const struct rc_buf *text, int status);
 
+/* A name for people: what would steer the terminal is written as \x1b. */
+void core_cli_add_printable(struct rc_buf *out, const char *text);
+
 /* "run-core: context: cause" to stderr, secrets masked. Returns CORE_EXIT_USAGE. */
 int core_cli_complain(const struct rc_error *err);
 

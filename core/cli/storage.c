@@ -182,7 +182,8 @@ static int exit_status(const struct core_storage_command *command, enum rc_code 
 {
     if (code && stop_signal)
         return CORE_EXIT_SIGNAL + stop_signal;
-    if (code == RC_INVALID)
+    /* What a source had that its target cannot have is no fault of the usage. */
+    if (code == RC_INVALID && !command->has_said)
         return CORE_EXIT_USAGE;
     return code || command->has_failed ? CORE_EXIT_FAILED : CORE_EXIT_OK;
 }
@@ -310,16 +311,6 @@ void core_storage_add_time(struct rc_buf *out, const char *name, int64_t unix_ms
 
     add_name(out, name);
     core_cli_add_json(out, unix_ms > 0 ? rc_format_time(unix_ms, text) : NULL);
-}
-
-void core_storage_add_printable(struct rc_buf *out, const char *text)
-{
-    for (; *text; text++) {
-        if ((unsigned char)*text < 0x20 || *text == 0x7f)
-            rc_buf_addf(out, "\\x%02x", (unsigned)(unsigned char)*text);
-        else
-            rc_buf_addc(out, *text);
-    }
 }
 
 /* ---- the command ----------------------------------------------------------------------------- */

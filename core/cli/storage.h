@@ -60,8 +60,6 @@ void core_storage_add_text(struct rc_buf *out, const char *name, const char *val
 void core_storage_add_number(struct rc_buf *out, const char *name, int64_t value);
 /* RFC 3339, or null where it is not known. */
 void core_storage_add_time(struct rc_buf *out, const char *name, int64_t unix_ms);
-/* A name for people: what would steer the terminal is written as \x1b. */
-void core_storage_add_printable(struct rc_buf *out, const char *text);
 
 /* ---- places ---------------------------------------------------------------------------------- */
 

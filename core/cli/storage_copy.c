@@ -367,7 +367,9 @@ const struct core_command core_command_storage_cp = {
         "as the target. Patterns are held against the name below the folder, in which * matches "
         "slashes too; what is included is then excluded. --content-type and --metadata take the "
         "place of all that the source has of such; without them it goes along between stores, and "
-        "no type is guessed from a name. Many objects are copied at once, and each is verified. "
+        "no type is guessed from a name. Of a local folder, links to files count as those files; "
+        "links to folders, and what is neither, are left out. Many objects are copied at once, and "
+        "each is verified. "
         "--json ends with {objects, bytes, skipped, removed, failed, seconds, dry_run, error}.",
     .flags = COPY_FLAGS | CORE_FLAG_RECURSIVE | CORE_FLAG_IF_ABSENT | CORE_FLAG_VERSION_ID,
     .min_words = 2,

@@ -3,6 +3,7 @@
  */
 #include <cli/storage.h>
 
+#include <cli/output.h>
 #include <storage/backend.h>
 
 #include <run-core/str.h>
@@ -87,7 +88,7 @@ static void add_line(const struct listing *listing, const struct core_listed *fo
     add_size(listing, found, out);
     if (listing->command->arguments->versions)
         rc_buf_addf(out, "%-32s  ", found->version ? found->version : "");
-    core_storage_add_printable(out, shown_name(listing, object));
+    core_cli_add_printable(out, shown_name(listing, object));
     rc_buf_addc(out, '\n');
 }
 

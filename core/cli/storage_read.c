@@ -3,6 +3,7 @@
  */
 #include <cli/storage.h>
 
+#include <cli/output.h>
 #include <cli/storage_stream.h>
 #include <storage/backend.h>
 
@@ -163,7 +164,7 @@ static void add_json(const struct told *told, struct rc_buf *out)
 static void add_pair(struct rc_buf *out, const char *name, const char *key, const char *value)
 {
     rc_buf_addf(out, "  %s%s%s: ", name, key ? " " : "", key ? key : "");
-    core_storage_add_printable(out, value);
+    core_cli_add_printable(out, value);
     rc_buf_addc(out, '\n');
 }
 
@@ -180,7 +181,7 @@ static void add_lines(const struct told *told, struct rc_buf *out)
     char text[RC_TIME_TEXT];
 
     collect(told, texts);
-    core_storage_add_printable(out, told->uri);
+    core_cli_add_printable(out, told->uri);
     rc_buf_addf(out, "\n  size: %lld bytes\n", (long long)told->stat.size_bytes);
     if (told->stat.modified_unix_ms > 0)
         add_pair(out, "modified", NULL, rc_format_time(told->stat.modified_unix_ms, text));

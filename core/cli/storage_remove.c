@@ -3,6 +3,7 @@
  */
 #include <cli/storage_transfer.h>
 
+#include <cli/output.h>
 #include <os/clock.h>
 #include <storage/backend.h>
 
@@ -125,9 +126,9 @@ static void add_version(struct core_storage_command *command, const char *versio
         return;
     }
     rc_buf_adds(&command->out, "would remove the version ");
-    core_storage_add_printable(&command->out, version);
+    core_cli_add_printable(&command->out, version);
     rc_buf_adds(&command->out, " of '");
-    core_storage_add_printable(&command->out, command->uris[0]);
+    core_cli_add_printable(&command->out, command->uris[0]);
     rc_buf_adds(&command->out, "'\n");
 }
 
@@ -234,7 +235,7 @@ static void tell_pending(void *context, const char *name, int64_t begun_unix_ms)
         rc_buf_adds(out, "}\n");
     } else {
         rc_buf_adds(out, "would give up the upload to '");
-        core_storage_add_printable(out, uri);
+        core_cli_add_printable(out, uri);
         rc_buf_addf(out, "' of %s\n", rc_format_time(begun_unix_ms, when));
     }
     /* The end of the command says why, or nothing where nobody reads any more. */

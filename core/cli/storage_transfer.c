@@ -130,10 +130,10 @@ void core_storage_add_would(const struct core_storage_transfers *transfers,
         return;
     }
     rc_buf_addf(out, "would %s '", verb);
-    core_storage_add_printable(out, place);
+    core_cli_add_printable(out, place);
     if (is_copy) {
         rc_buf_adds(out, "' to '");
-        core_storage_add_printable(out, item->target);
+        core_cli_add_printable(out, item->target);
     }
     rc_buf_adds(out, "'\n");
 }

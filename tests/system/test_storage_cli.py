@@ -630,6 +630,10 @@ def test_a_name_that_steers_a_terminal_is_shown_as_text(storage, world):
     (world.root / "d").mkdir()
     (world.root / "d" / "red\x1b[31m\n").write_text("x")
     assert good(storage("ls", "d")).stdout.endswith("red\\x1b[31m\\x0a\n")
+    result = storage("cp", "-r", "d", "e")
+    assert "red\\x1b[31m\\x0a" in result.stderr and "\x1b" not in result.stderr
+    # What a folder has is no bad usage.
+    assert (result.status, result.stderr.count("\n")) == (1, 1)
 
 
 def test_failures_name_what_can_be_done(storage, world, s3, ceph):
