@@ -348,7 +348,7 @@ def test_stop_waits_and_then_says_what_it_stopped(make):
     daemon.wait_for(lambda: len(daemon.runs(status="started")) == 2)
     assert daemon.stop() == 0
     assert {(r["job"], r["status"], r["reason"]) for r in daemon.runs()} == {
-        ("quick", "succeeded", ""), ("slow", "cancelled", "shutdown")}
+        ("quick", "succeeded", None), ("slow", "cancelled", "shutdown")}
     assert any("stopping attempt 1" in m["message"] and m["job"] == "slow"
                for m in daemon.messages())
 
