@@ -233,7 +233,7 @@ static void refusals_have_a_code_and_words(void **state)
         { 200, "InternalError", RC_UNAVAILABLE, CORE_HTTP_AGAIN, "HTTP 200 InternalError" },
         { 412, "PreconditionFailed", RC_CONFLICT, CORE_HTTP_ACCEPT, "HTTP 412" },
         { 409, "BucketNotEmpty", RC_CONFLICT, CORE_HTTP_ACCEPT, "HTTP 409" },
-        { 400, "SomethingElse", RC_FAILED, CORE_HTTP_ACCEPT, "SomethingElse: words (request r)" },
+        { 400, "SomethingElse", RC_INVALID, CORE_HTTP_ACCEPT, "SomethingElse: words (request r)" },
         { 500, "", RC_UNAVAILABLE, CORE_HTTP_AGAIN, "HTTP 500" },
         { 403, "", RC_DENIED, CORE_HTTP_ACCEPT, "not known or do not allow" },
         { 501, "", RC_UNSUPPORTED, CORE_HTTP_ACCEPT, "HTTP 501" },
