@@ -40,8 +40,9 @@ static enum rc_code fetch(const char *url, struct core_http_client *client,
     };
     RC_CLEANUP(core_http_answer_clear) struct core_http_answer answer;
     RC_STR_AUTO shown = core_url_public(url);
+    RC_STR_AUTO name = rc_strf("fetch the configuration at '%s'", shown);
     const struct core_http_call call = {
-        .name = "the configuration",
+        .name = name,
         .url = url,
         .headers = &accept,
         .header_count = 1,
@@ -53,8 +54,10 @@ static enum rc_code fetch(const char *url, struct core_http_client *client,
 
     core_secret_add_url(url);
     core_http_answer_init(&answer, CORE_YAML_MAX_BYTES);
-    if (core_http_call(&call, &answer, err) || judge(&answer, err))
-        return rc_context(err, "fetch the configuration at '%s'", shown);
+    if (core_http_call(&call, &answer, err))
+        return err->code;
+    if (judge(&answer, err))
+        return rc_context(err, "%s", name);
     *body = answer.body;
     rc_buf_init(&answer.body, 0);
     return RC_OK;

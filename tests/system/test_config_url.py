@@ -132,6 +132,7 @@ def test_no_server_is_a_failure_that_may_pass(world, server):
     result = world.run("run", "j", "--json")
     assert result.status == 1
     assert "fetch the configuration at 'http://127.0.0.1:1/c'" in result.final["error"]
+    assert result.final["error"].count("configuration") == 1, result.final["error"]
 
 
 def test_mistakes_name_their_place_at_the_url(world, server):
