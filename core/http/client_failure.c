@@ -5,6 +5,8 @@
  */
 #include <http/client_internal.h>
 
+#include <base/url.h>
+
 #include <run-core/str.h>
 
 #include <errno.h>
@@ -140,6 +142,21 @@ static enum rc_code broken(const struct transfer *transfer, CURLcode result, str
                    transfer->curl->easy_strerror(result));
 }
 
+static enum rc_code no_address(const struct transfer *transfer, struct rc_error *err)
+{
+    char *url = NULL;
+
+    (void)transfer->curl->easy_getinfo(transfer->lane->easy, CURLINFO_EFFECTIVE_URL, &url);
+    RC_STR_AUTO shown = core_url_public(url ? url : "");
+    const char *scheme_end = strstr(shown, "://");
+    const char *host = scheme_end ? scheme_end + strlen("://") : shown;
+
+    return rc_fail(err, RC_UNAVAILABLE,
+                   "%s: the server's name '%.*s' has no address; look at its spelling and at the "
+                   "name service of this machine",
+                   transfer->name, (int)strcspn(host, ":/?#"), host);
+}
+
 static enum rc_code describe(struct transfer *transfer, CURLcode result, struct rc_error *err)
 {
     const char *name = transfer->name;
@@ -152,10 +169,7 @@ static enum rc_code describe(struct transfer *transfer, CURLcode result, struct 
     case CURLE_PEER_FAILED_VERIFICATION:
         return bad_certificate(transfer, err);
     case CURLE_COULDNT_RESOLVE_HOST:
-        return rc_fail(err, RC_UNAVAILABLE,
-                       "%s: the server's name has no address; look at its spelling and at the name "
-                       "service of this machine",
-                       name);
+        return no_address(transfer, err);
     case CURLE_COULDNT_RESOLVE_PROXY:
         return rc_fail(err, RC_UNAVAILABLE, "%s: the proxy's name has no address", name);
     case CURLE_SSL_CACERT_BADFILE:

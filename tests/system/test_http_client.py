@@ -205,8 +205,10 @@ def test_never_goes_from_https_to_http(certificates):
 
 
 def test_tells_names_without_address():
-    answers, _ = ask("http://no-such-host.invalid/")
-    assert answers[0][0] == "unavailable" and "name has no address" in answers[0][3]
+    answers, _ = ask("http://someone:hunter2@no-such-host.invalid:81/path")
+    assert answers[0][0] == "unavailable"
+    assert "the server's name 'no-such-host.invalid' has no address" in answers[0][3]
+    assert "hunter2" not in answers[0][3]
 
 
 def test_a_trickle_ends_with_the_time_for_the_whole():
