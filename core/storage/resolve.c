@@ -8,6 +8,7 @@
 
 #include <stdlib.h>
 #include <string.h>
+#include <strings.h>
 
 enum {
     URI_LIMIT = 64 * 1024,
@@ -92,8 +93,34 @@ static enum rc_code map_bucket(const struct core_store_settings *store, const ch
     return RC_OK;
 }
 
+/* What was meant by a scheme as other tools write it, or in capitals; or NULL. */
+static const char *scheme_meant(const struct rc_uri *parts)
+{
+    static const struct {
+        const char *written, *meant;
+    } near[] = {
+        { "s3", "s3" }, { "s3a", "s3" }, { "s3n", "s3" }, { "gs", "gs" }, { "gcs", "gs" }
+    };
+
+    for (size_t i = 0; i < RC_ARRAY_LEN(near); i++)
+        if (strlen(near[i].written) == parts->scheme_len &&
+            strncasecmp(near[i].written, parts->scheme, parts->scheme_len) == 0)
+            return near[i].meant;
+    return NULL;
+}
+
 static enum rc_code unsupported(const struct rc_uri *parts, const char *uri, struct rc_error *err)
 {
+    const char *meant = scheme_meant(parts);
+
+    if (meant)
+        return rc_fail(err, RC_UNSUPPORTED, "'%s': did you mean '%s%s'?", uri, meant,
+                       uri + parts->scheme_len);
+    if (has_scheme(parts, "http") || has_scheme(parts, "https"))
+        return rc_fail(err, RC_UNSUPPORTED,
+                       "'%s' is an address, not a place in a store; did you mean s3://BUCKET/KEY "
+                       "(or gs://)? The server's address is 'endpoint' of the store",
+                       uri);
     if (parts->bucket_len > 0)
         return rc_fail(err, RC_UNSUPPORTED,
                        "'%s': this run-core has no backend for '%.*s'; map the bucket '%.*s' to "

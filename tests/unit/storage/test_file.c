@@ -225,6 +225,13 @@ static void resolves_named_stores(void **state)
     assert_non_null(strstr(err.cause, "map the bucket 'plain' to another place under 'storage:' "
                                       "(bucket, url)"));
     assert_int_equal(core_storage_local_path(in, "ftp://h/k", &out, &err), RC_UNSUPPORTED);
+    assert_non_null(strstr(err.cause, "no backend for 'ftp'"));
+    assert_int_equal(core_storage_local_path(in, "GCS://h/k", &out, &err), RC_UNSUPPORTED);
+    assert_non_null(strstr(err.cause, "did you mean 'gs://h/k'?"));
+    assert_int_equal(core_storage_local_path(in, "S3://h/k", &out, &err), RC_UNSUPPORTED);
+    assert_non_null(strstr(err.cause, "did you mean 's3://h/k'?"));
+    assert_int_equal(core_storage_local_path(in, "https://h/k", &out, &err), RC_UNSUPPORTED);
+    assert_non_null(strstr(err.cause, "did you mean s3://"));
     core_storage_free(in);
 }
 
