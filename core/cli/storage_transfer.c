@@ -271,6 +271,20 @@ static enum rc_code read_token(const char *path, struct rc_buf *token, struct rc
     return rc_context(err, "--resume");
 }
 
+/* The mover would say the same, but knows of no file. */
+static enum rc_code check_token(const char *path, const struct rc_transfer *asked,
+                                struct rc_error *err)
+{
+    struct rc_error found = RC_ERROR_INIT;
+
+    if (core_transfer_check_token(asked, &found) == RC_OK)
+        return RC_OK;
+    return rc_fail(err, found.code,
+                   "--resume: the file '%s' does not belong to this transfer: %s; remove the file "
+                   "to begin anew, or name another",
+                   path, found.cause);
+}
+
 enum rc_code core_storage_transfer_tree(struct core_storage_transfers *transfers,
                                         const char *source, const char *target,
                                         struct rc_error *err)
@@ -279,6 +293,7 @@ enum rc_code core_storage_transfer_tree(struct core_storage_transfers *transfers
     RC_BUF_AUTO(token, TOKEN_LIMIT);
     struct run run = { .transfers = transfers, .resume_path = arguments->resume };
     struct rc_transfer asked = {
+        .flags = transfers->flags,
         .source = source,
         .target = target,
         .when = transfers->when,
@@ -290,6 +305,8 @@ enum rc_code core_storage_transfer_tree(struct core_storage_transfers *transfers
     if (arguments->resume && read_token(arguments->resume, &token, err))
         return err->code;
     asked.resume = token.len > 0 ? token.data : NULL;
+    if (check_token(arguments->resume, &asked, err))
+        return err->code;
     code = transfer(transfers, &asked, &run, err);
     if (!code && !transfers->command->has_failed && arguments->resume && !arguments->dry_run &&
         unlink(arguments->resume) != 0 && errno != ENOENT)

@@ -17,4 +17,8 @@ RC_MUST_CHECK enum rc_code core_transfer_run(struct core_storage *storage,
                                              const struct rc_transfer *transfer,
                                              struct rc_transferred *out, struct rc_error *err);
 
+/* RC_INVALID: the request has a token that it cannot go on from. */
+RC_MUST_CHECK enum rc_code core_transfer_check_token(const struct rc_transfer *transfer,
+                                                     struct rc_error *err);
+
 #endif

@@ -141,3 +141,12 @@ enum rc_code core_transfer_token_read(const struct rc_transfer *request,
         marks->name = rc_buf_take(&name);
     return RC_OK;
 }
+
+enum rc_code core_transfer_check_token(const struct rc_transfer *transfer, struct rc_error *err)
+{
+    struct transfer_marks marks = { .first = NULL };
+    enum rc_code code = core_transfer_token_read(transfer, &marks, err);
+
+    core_transfer_marks_clear(&marks);
+    return code;
+}
