@@ -291,6 +291,9 @@ enum rc_code core_gcs_fail(const struct core_gcs_request *request,
     what = advice(request, answer->status, err->cause);
     if (what)
         (void)rc_fail(err, err->code, "%s; %s", err->cause, what);
+    if (err->code == RC_DENIED && request->place->settings && request->place->settings->name)
+        (void)rc_fail(err, err->code, "%s (storage: %s)", err->cause,
+                      request->place->settings->name);
     return rc_context(err, "%s", request->name);
 }
 

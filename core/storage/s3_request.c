@@ -4,6 +4,7 @@
  */
 #include <storage/s3.h>
 
+#include <base/url.h>
 #include <os/clock.h>
 
 #include <run-core/str.h>
@@ -398,6 +399,35 @@ static enum rc_code start(struct core_s3_request *request, struct sending *sendi
     return RC_OK;
 }
 
+/* Whether the endpoint has a path, which becomes a part of every URL. */
+static bool has_path(const char *endpoint)
+{
+    const char *scheme_end = endpoint ? strstr(endpoint, "://") : NULL;
+    const char *path = scheme_end ? strchr(scheme_end + strlen("://"), '/') : NULL;
+
+    return path && path[strspn(path, "/")] != '\0';
+}
+
+/* Where in the configuration the reason may lie. */
+static enum rc_code refused(const struct core_s3_request *request, const struct sending *sending,
+                            const struct core_http_answer *answer, struct rc_error *err)
+{
+    const struct core_store_settings *store = request->place->settings;
+    enum rc_code code = core_s3_refusal_fail(&request->refusal, !sending->keys.access_key_id,
+                                             server_clock_ahead_ms(answer), err);
+
+    if (code == RC_NOT_FOUND && has_path(sending->given)) {
+        RC_STR_AUTO shown = core_url_public(sending->given);
+        return rc_fail(err, code,
+                       "%s; the endpoint '%s' has a path, behind which the bucket is looked for: "
+                       "check 'endpoint' of the store",
+                       err->cause, shown);
+    }
+    if (code == RC_DENIED && store && store->name)
+        return rc_fail(err, code, "%s (storage: %s)", err->cause, store->name);
+    return code;
+}
+
 static enum rc_code transmit(struct core_s3_request *request, struct sending *sending,
                              struct core_http_answer *answer, struct core_http_stream **stream,
                              struct rc_error *err)
@@ -441,8 +471,7 @@ static enum rc_code transmit(struct core_s3_request *request, struct sending *se
                        : answer->body.len == 0 ? "the answer is empty"
                                                : "the answer is something else");
     }
-    return core_s3_refusal_fail(&request->refusal, !sending->keys.access_key_id,
-                                server_clock_ahead_ms(answer), err);
+    return refused(request, sending, answer, err);
 }
 
 static enum rc_code perform(struct core_s3_request *request, struct core_http_answer *answer,

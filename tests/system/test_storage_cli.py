@@ -657,6 +657,35 @@ def test_failures_name_what_can_be_done(storage, world, s3, ceph):
     assert result.status == 1 and "127.0.0.1:9" in result.stderr
 
 
+def describe(world, server, bucket, **more):
+    store = {"bucket": bucket, "endpoint": server.endpoint, "region": server.region,
+             "access_key_id": server.access_key, "secret_access_key": server.secret_key, **more}
+    world.config(json.dumps({"storage": {"datalake": store}}))
+
+
+def test_failures_name_the_store_and_what_of_it_may_be_wrong(storage, world, ceph, bucket):
+    place = f"s3://{bucket}/"
+    describe(world, ceph, bucket, secret_access_key="wrong")
+    for words in [("ls", place), ("cat", place + "a")]:
+        result = storage(*words)
+        assert result.status == 1 and "403" in result.stderr
+        assert result.stderr.endswith("(storage: datalake)\n"), result.stderr
+    describe(world, ceph, bucket, endpoint=ceph.endpoint + "/no-such-base/")
+    result = storage("cat", place + "a")
+    assert result.status == 1 and "404" in result.stderr, result.stderr
+    assert f"the endpoint '{ceph.endpoint}/no-such-base/' has a path" in result.stderr
+    describe(world, ceph, bucket)
+    result = storage("cat", place + "a")
+    assert result.status == 1 and "404" in result.stderr and "endpoint" not in result.stderr
+
+
+@pytest.mark.parametrize("place, meant", [("S3://b/k", "s3://b/k"), ("gcs://b/k", "gs://b/k"),
+                                          ("https://b/k", "s3://BUCKET/KEY (or gs://)")])
+def test_schemes_that_nearly_exist(storage, place, meant):
+    result = storage("ls", place)
+    assert result.status != 0 and "did you mean" in result.stderr and meant in result.stderr
+
+
 def test_requests_are_logged_on_demand(storage, s3, ceph):
     s3.put("a", b"1")
     result = storage("cp", "-v", s3.base + "a", "x")
@@ -751,9 +780,12 @@ def test_a_killed_copy_is_resumed(storage, world, s3, proxy):
     assert 1000 - before <= told["objects"] < 1000
     assert sorted(os.listdir(world.root / "down")) == [f"{i:05}" for i in range(1000)]
     assert not (world.root / "token").exists()
-    (world.root / "token").write_text("1.nonsense")
+    foreign = world.root / "token"
+    foreign.write_text("name,price\n")
     result = storage(*words)
     assert result.status == 2 and "no token to resume" in result.stderr
+    assert "'token'" in result.stderr and "remove the file to begin anew" in result.stderr
+    assert foreign.read_text() == "name,price\n"
 
 
 def test_a_move_that_is_stopped_loses_nothing(world, s3, proxy):
