@@ -71,6 +71,9 @@ const struct core_flag core_flags[] = {
       "Leaves out names like that, also included ones. May be repeated." },
     { CORE_FLAG_DELETE, "delete", 0, NULL, CORE_SWITCH, AT(remove_extra),
       "Removes what is at the target and has no source." },
+    { CORE_FLAG_CHECKSUM, "checksum", 0, NULL, CORE_SWITCH, AT(checksum),
+      "Reads files of equal size and compares them with what the store knows, whatever their "
+      "times; copies what cannot be compared." },
     { CORE_FLAG_IF_ABSENT, "if-absent", 0, NULL, CORE_SWITCH, AT(if_absent),
       "Replaces nothing: what is there already is skipped." },
     { CORE_FLAG_VERSIONS, "versions", 0, NULL, CORE_SWITCH, AT(versions),

@@ -93,6 +93,7 @@ int core_cli_run(const struct core_run_request *request);
 #define CORE_FLAG_ANONYMOUS (UINT64_C(1) << 50)
 #define CORE_FLAG_REMOVE_ALL (UINT64_C(1) << 51)
 #define CORE_FLAG_VERSION_IDS (UINT64_C(1) << 52)
+#define CORE_FLAG_CHECKSUM (UINT64_C(1) << 53)
 
 /* What a run takes, of a plugin or a job. */
 #define CORE_FLAGS_RUN                                                                             \
@@ -157,6 +158,7 @@ struct core_arguments {
     const char *older, *endpoint, *region, *profile;
     struct rc_strs include, exclude, metadata, version_ids;
     bool recursive, versions, summary, human, remove_extra, if_absent, keep_going, anonymous;
+    bool checksum;
 };
 
 struct core_command {

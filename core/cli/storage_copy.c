@@ -421,7 +421,8 @@ static enum rc_code sync_all(struct core_storage_command *command, struct rc_err
         .command = command,
         .verb = "copy",
         .done = "copied",
-        .flags = command->arguments->remove_extra ? RC_TRANSFER_REMOVE_EXTRA : 0,
+        .flags = (command->arguments->remove_extra ? RC_TRANSFER_REMOVE_EXTRA : 0) |
+                 (command->arguments->checksum ? RC_TRANSFER_COMPARE_CONTENT : 0),
         .when = RC_TRANSFER_IF_DIFFERENT,
     };
     enum rc_code code;
@@ -445,10 +446,12 @@ const struct core_command core_command_storage_sync = {
     .summary = "Makes a folder like another: copies what is missing or different.",
     .details =
         "Both are folders, with a slash or without. Different is what has another size or content; "
-        "where the content cannot be told from what the stores say, an older copy. Nothing is "
+        "where the content cannot be told from what the stores say, an older copy. A file that has "
+        "got a former content back, with its former time and the same size, is only found with "
+        "--checksum. Nothing is "
         "removed without --delete, and nothing at all happens if the source is not there. What "
         "--include and --exclude leave out is left alone at the target, too.",
-    .flags = COPY_FLAGS | CORE_FLAG_DELETE,
+    .flags = COPY_FLAGS | CORE_FLAG_DELETE | CORE_FLAG_CHECKSUM,
     .min_words = 2,
     .max_words = 2,
     .run = run_sync,

@@ -27,6 +27,7 @@ void core_transfer_item_free(struct transfer_item *item)
     free(item->source);
     free(item->target);
     free(item->etag);
+    free(item->target_etag);
     free(item->derived);
     free(item);
 }
@@ -242,6 +243,7 @@ static struct transfer_item *item_new(const struct transfer_fed *fed)
         .target = rc_strdup(fed->target),
         .etag = rc_strdup(fed->etag),
         .is_etag_given = fed->is_etag_given,
+        .target_etag = rc_strdup(fed->target_etag),
         .size_bytes = fed->size_bytes,
     };
     return item;
@@ -267,7 +269,7 @@ static void take(struct core_transfer *t, const struct transfer_fed *fed)
     if (!is_single) {
         rc_fail(&err, RC_INVALID, "another item that is under way has the same target");
         core_transfer_finish(t, item, &err);
-    } else if (item->act == RC_TRANSFER_SKIP || only_looks) {
+    } else if (item->act == RC_TRANSFER_SKIP || (only_looks && !item->target_etag)) {
         core_transfer_finish(t, item, NULL);
     } else {
         bool is_removal = item->act == RC_TRANSFER_REMOVE || fed->is_there;
@@ -444,6 +446,9 @@ static enum rc_code check_request(const struct rc_transfer *request, struct rc_e
                           request->flags & RC_TRANSFER_REMOVE_EXTRA))
         return rc_fail(err, RC_INVALID,
                        "IF_DIFFERENT, 'wants' and REMOVE_EXTRA are of a tree, not of a list");
+    if (request->flags & RC_TRANSFER_COMPARE_CONTENT &&
+        (request->when != RC_TRANSFER_IF_DIFFERENT || request->flags & RC_TRANSFER_MOVE))
+        return rc_fail(err, RC_INVALID, "COMPARE_CONTENT needs IF_DIFFERENT, and is not of a move");
     if (request->flags & RC_TRANSFER_MOVE && request->flags & RC_TRANSFER_REMOVE_EXTRA)
         return rc_fail(err, RC_INVALID,
                        "a move leaves no source, so that everything at the target would be extra");

@@ -12,7 +12,7 @@
 
 enum { STREAM_CHUNK = 1024 * 1024 };
 
-enum outcome { COPIED, MOVED, SKIPPED, LARGE };
+enum outcome { COPIED, MOVED, SKIPPED, LARGE, WOULD_COPY };
 
 /* One attempt. */
 struct attempt {
@@ -249,6 +249,22 @@ static enum rc_code copy_streamed(struct attempt *a, struct rc_error *err)
     return code;
 }
 
+/* Leaves what is at the target and the same, and of a dry run all else. */
+static enum rc_code compare(struct attempt *a, struct rc_error *err)
+{
+    bool same;
+
+    if (core_transfer_compare(a->t, a->item, &a->from, &a->to, &same, err))
+        return err->code;
+    if (same)
+        a->outcome = SKIPPED;
+    else if (a->t->request.flags & RC_TRANSFER_CHECK)
+        a->outcome = WOULD_COPY;
+    /* No further attempt needs to look. */
+    rc_str_free(&a->item->target_etag);
+    return RC_OK;
+}
+
 /* ---- an attempt --------------------------------------------------------------------------- */
 
 static enum rc_code try(struct attempt *a, struct rc_error *err)
@@ -278,6 +294,10 @@ static enum rc_code try(struct attempt *a, struct rc_error *err)
         return check_moved_before(a, err);
     if (code)
         return code;
+    if (item->target_etag && compare(a, err))
+        return err->code;
+    if (a->outcome != COPIED)
+        return RC_OK;
     if (is_inside)
         return copy_inside(a, err);
     if (item->size_bytes <= TRANSFER_SMALL_BYTES)

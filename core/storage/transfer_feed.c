@@ -151,6 +151,13 @@ static enum likeness compare(const struct rc_stat *source, const struct rc_stat 
     return target->modified_unix_ms >= source->modified_unix_ms ? LIKELY_SAME : DIFFERENT;
 }
 
+/* Whether only the content can tell, which a worker looks at. */
+static bool needs_look(const struct rc_stat *source, const struct rc_stat *target)
+{
+    return source->size_bytes == target->size_bytes &&
+           !(core_transfer_is_md5(source->etag) && core_transfer_is_md5(target->etag));
+}
+
 /* What is to be done about an object of the source. */
 static void decide(const struct transfer_feed *feed, const struct rc_object *source,
                    const struct rc_object *target, struct transfer_fed *out)
@@ -165,6 +172,9 @@ static void decide(const struct transfer_feed *feed, const struct rc_object *sou
     /* A source is removed for a copy that is surely one, not for what may be. */
     if (request->when == RC_TRANSFER_IF_DIFFERENT && request->flags & RC_TRANSFER_MOVE)
         out->is_there = likeness == SAME;
+    else if (request->flags & RC_TRANSFER_COMPARE_CONTENT && likeness != SAME &&
+             needs_look(&source->stat, &target->stat))
+        out->target_etag = target->stat.etag;
     else if (request->when == RC_TRANSFER_IF_ABSENT || likeness != DIFFERENT)
         out->act = RC_TRANSFER_SKIP;
 }

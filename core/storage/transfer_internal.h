@@ -10,6 +10,7 @@
  *   transfer_copy.c    an item as a whole
  *   transfer_large.c   a large object by ranges
  *   transfer_remove.c  removals by batches
+ *   transfer_compare.c whether the content at the target is the same
  *   transfer_etag.c    the entity tags of objects that were uploaded in parts
  *   transfer_pace.c    how many workers, how many bytes a second
  */
@@ -74,7 +75,8 @@ struct transfer_item {
     bool has_lost_tags;    /* the store of the target knows none */
     int64_t size_bytes;    /* of the source; -1: unknown */
     unsigned attempt;
-    char *derived; /* the tag that its content gave, where that was not the store's; or NULL */
+    char *target_etag; /* of what is there and may be the same, so that it is compared; or NULL */
+    char *derived;     /* the tag that its content gave, where that was not the store's; or NULL */
     struct rc_stat written;
     struct transfer_mark *mark;
 };
@@ -212,7 +214,8 @@ struct transfer_fed {
     const char *name;
     int64_t size_bytes;
     bool is_etag_given;
-    bool is_there; /* of a move: the copy, so that only the source is to go */
+    bool is_there;           /* of a move: the copy, so that only the source is to go */
+    const char *target_etag; /* of what is there and may be the same; NULL: nothing, or it is not */
 };
 
 RC_MUST_CHECK enum rc_code
@@ -226,6 +229,14 @@ void core_transfer_feed_close(struct transfer_feed *feed);
 
 enum { CORE_TRANSFER_MD5 = 16 };
 
+/*
+ * Of an item with a 'target_etag': whether the content is the same. Unknown counts as different.
+ */
+RC_MUST_CHECK enum rc_code core_transfer_compare(struct core_transfer *t,
+                                                 const struct transfer_item *item,
+                                                 const struct core_resolved *from,
+                                                 const struct core_resolved *to, bool *same,
+                                                 struct rc_error *err);
 /* Whether an entity tag is the MD5 of the content, by its looks. */
 bool core_transfer_is_md5(const char *etag);
 /* The likely size of the parts in which an object with this tag was uploaded; 0: not to be told. */

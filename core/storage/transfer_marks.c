@@ -98,7 +98,8 @@ static uint64_t hash_text(uint64_t hash, const char *text)
 
 static uint64_t hash_request(const struct rc_transfer *request)
 {
-    unsigned flags = request->flags & (RC_TRANSFER_MOVE | RC_TRANSFER_REMOVE_EXTRA);
+    unsigned flags = request->flags &
+                     (RC_TRANSFER_MOVE | RC_TRANSFER_REMOVE_EXTRA | RC_TRANSFER_COMPARE_CONTENT);
     RC_STR_AUTO numbers = rc_strf("%u %d %d", flags, (int)request->when, request->next != NULL);
     uint64_t hash = hash_text(UINT64_C(0xcbf29ce484222325), numbers);
 

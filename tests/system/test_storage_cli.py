@@ -321,6 +321,55 @@ def test_sync(storage, world, lake):
     assert lake.names() == ["t/changed", "t/new", "t/same", "t/skip.tmp"]
 
 
+def test_sync_by_checksum_finds_what_has_gone_back(storage, world, lake):
+    tree, down = world.root / "tree", world.root / "down"
+    tree.mkdir()
+    for name in ["a", "b"]:
+        (tree / name).write_text("present")
+
+    def sync(*words):
+        told = json.loads(good(storage("sync", "--json", *words)).stdout)
+        return told["objects"], told["skipped"]
+
+    assert sync("tree", lake.base + "t") == (2, 0)
+    (tree / "a").write_text("earlier")
+    os.utime(tree / "a", (1, 1))
+    assert sync("tree", lake.base + "t") == (0, 2)
+    dry = good(storage("sync", "--checksum", "--dry-run", "tree", lake.base + "t")).stdout
+    assert f"would copy 'file://{tree}/a'" in dry and "1 object (7 B), skipped 1 in" in dry
+    assert lake.get("t/a") == b"present"
+    assert sync("--checksum", "tree", lake.base + "t") == (1, 1)
+    assert lake.get("t/a") == b"earlier"
+    assert sync("--checksum", "tree", lake.base + "t") == (0, 2)
+    # The other way round.
+    assert sync(lake.base + "t", "down") == (2, 0)
+    (down / "b").write_text("damaged")
+    assert sync(lake.base + "t", "down") == (0, 2)
+    assert sync("--checksum", lake.base + "t", "down") == (1, 1)
+    assert (down / "b").read_text() == "present"
+    assert sync("--checksum", lake.base + "t", "down") == (0, 2)
+
+
+def test_sync_by_checksum_knows_uploads_in_parts(storage, world, s3):
+    (world.root / "tree").mkdir()
+    large = world.root / "tree" / "large"
+    data = bytearray(os.urandom(17 * MIB))
+    large.write_bytes(data)
+
+    def sync():
+        words = ["sync", "--json", "--checksum", "tree", s3.base + "t"]
+        return json.loads(good(storage(*words)).stdout)["objects"]
+
+    assert sync() == 1
+    assert "-" in s3.client.head_object(Bucket=s3.bucket, Key="t/large")["ETag"]
+    assert sync() == 0
+    data[-1] ^= 1
+    large.write_bytes(data)
+    os.utime(large, (1, 1))
+    assert sync() == 1
+    assert s3.get("t/large") == data
+
+
 def test_a_dry_run_changes_nothing(storage, world, lake):
     lake.put("a", b"12")
     lake.put("dir/b", b"345")

@@ -16,6 +16,9 @@ enum rc_transfer_flag {
     RC_TRANSFER_REMOVE_EXTRA = 1u << 1, /* of a tree: targets that have no source */
     RC_TRANSFER_KEEP_GOING = 1u << 2,   /* after a failure; the first is the error in the end */
     RC_TRANSFER_CHECK = 1u << 3,        /* change nothing, only find what would be done */
+    /* With IF_DIFFERENT, not of a move: times tell nothing. Where sizes are equal and tags do not
+       tell, files are read and compared with what the stores know (since 1.2). */
+    RC_TRANSFER_COMPARE_CONTENT = 1u << 4,
 };
 
 /* Which objects are copied. A list knows only the first two. */
@@ -23,7 +26,8 @@ enum rc_transfer_when {
     RC_TRANSFER_ALWAYS,
     RC_TRANSFER_IF_ABSENT,    /* there is none of that name, up to the moment of the copy */
     RC_TRANSFER_IF_DIFFERENT, /* none, or one of another size or content; where the content cannot
-                                 be compared, an older one */
+                                 be compared, an older one: a source of the same size that has gone
+                                 back to an older time is missed without COMPARE_CONTENT */
 };
 
 enum rc_transfer_act { RC_TRANSFER_COPY, RC_TRANSFER_SKIP, RC_TRANSFER_REMOVE };
