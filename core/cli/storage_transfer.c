@@ -95,6 +95,14 @@ static bool wants(void *context, const struct rc_object *object)
     return core_storage_is_wanted(run->transfers->command->arguments, object->name);
 }
 
+static void count_left_out(void *context, const char *name, enum core_left_out_kind kind)
+{
+    struct core_storage_transfers *transfers = context;
+
+    if (core_storage_is_wanted(transfers->command->arguments, name))
+        transfers->left_out[kind]++;
+}
+
 static enum rc_code next(void *context, struct rc_transfer_item *item, bool *more,
                          struct rc_error *err)
 {
@@ -300,6 +308,7 @@ enum rc_code core_storage_transfer_tree(struct core_storage_transfers *transfers
         .wants = wants,
         .checkpoint = arguments->resume ? checkpoint : NULL,
     };
+    const struct core_left_out left_out = { .tell = count_left_out, .context = transfers };
     enum rc_code code;
 
     if (arguments->resume && read_token(arguments->resume, &token, err))
@@ -307,7 +316,9 @@ enum rc_code core_storage_transfer_tree(struct core_storage_transfers *transfers
     asked.resume = token.len > 0 ? token.data : NULL;
     if (check_token(arguments->resume, &asked, err))
         return err->code;
+    core_storage_tell_left_out(transfers->command->storage, &left_out);
     code = transfer(transfers, &asked, &run, err);
+    core_storage_tell_left_out(transfers->command->storage, NULL);
     if (!code && !transfers->command->has_failed && arguments->resume && !arguments->dry_run &&
         unlink(arguments->resume) != 0 && errno != ENOENT)
         return rc_fail_errno(err, errno, "remove '%s', which is done with", arguments->resume);
@@ -365,6 +376,26 @@ static void add_json_result(const struct core_storage_transfers *transfers, doub
     rc_buf_adds(out, "}\n");
 }
 
+/* Who copies a folder should know that it is not all of it. */
+static void say_left_out(const struct core_storage_transfers *transfers)
+{
+    static const char *const names[CORE_STORAGE_LEFT_OUT][2] = {
+        [CORE_LEFT_OUT_FOLDER_LINK] = { "link to a folder", "links to folders" },
+        [CORE_LEFT_OUT_DANGLING] = { "link to nothing", "links to nothing" },
+        [CORE_LEFT_OUT_SPECIAL] = { "pipe, socket or device", "pipes, sockets or devices" },
+    };
+    RC_BUF_AUTO(line, LINE_LIMIT);
+
+    for (size_t i = 0; i < RC_ARRAY_LEN(names); i++) {
+        long long count = transfers->left_out[i];
+
+        if (count > 0)
+            rc_buf_addf(&line, "%s %lld %s", line.len > 0 ? "," : "", count, names[i][count != 1]);
+    }
+    if (line.len > 0 && transfers->command->log_level >= RC_LOG_WARN)
+        (void)fprintf(stderr, "run-core: left out:%s\n", line.data);
+}
+
 enum rc_code core_storage_transfers_end(struct core_storage_transfers *transfers, enum rc_code code,
                                         struct rc_error *err)
 {
@@ -374,6 +405,7 @@ enum rc_code core_storage_transfers_end(struct core_storage_transfers *transfers
     const struct rc_error *failure = code ? err : said;
 
     core_output_progress_end();
+    say_left_out(transfers);
     if (command->arguments->json)
         add_json_result(transfers, seconds, failure, &command->out);
     else if (command->log_level >= RC_LOG_INFO)

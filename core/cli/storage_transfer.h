@@ -10,6 +10,8 @@
 /* Of failures at the same moment the mover may take another for the first than was told first. */
 enum { CORE_STORAGE_SAID = 16 };
 
+enum { CORE_STORAGE_LEFT_OUT = CORE_LEFT_OUT_SPECIAL + 1 };
+
 /* Any number of transfers with one result. */
 struct core_storage_transfers {
     struct core_storage_command *command;
@@ -24,6 +26,7 @@ struct core_storage_transfers {
     struct rc_transferred total;             /* of those that have ended */
     struct rc_error said[CORE_STORAGE_SAID]; /* the first failures, which were told */
     size_t said_count;
+    int64_t left_out[CORE_STORAGE_LEFT_OUT]; /* of local folders, by their kinds */
 };
 
 /* 'command' and what is to be done are set already. RC_INVALID: a flag makes no sense. */

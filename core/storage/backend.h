@@ -130,6 +130,8 @@ struct core_list_options {
     bool versions;  /* every version, the newest of a key first; RC_UNSUPPORTED where there are none
                     */
     size_t at_most; /* more will not be asked for, though there may be some; 0: all may be */
+
+    const struct core_left_out *left_out; /* who is told of what is no object; NULL: nobody */
 };
 
 struct core_range {

@@ -8,6 +8,7 @@
 
 #include <os/path.h>
 #include <run-core/str.h>
+#include <storage/storage.h>
 
 #include <dirent.h>
 #include <errno.h>
@@ -33,6 +34,7 @@ struct level {
 struct file_listing {
     struct rc_listing base;
     const struct core_cancel *cancel;
+    const struct core_left_out *left_out;
     bool shallow;
     struct rc_buf path; /* the directory of the prefix, then the way to the present entry */
     size_t base_len;    /* bytes of the former */
@@ -105,6 +107,25 @@ static int compare_names(const void *a, const void *b, void *names)
                   (const char *)names + *(const size_t *)b);
 }
 
+/* Of an entry that is neither an object nor a folder. */
+static void tell_left_out(struct file_listing *listing, int directory, const char *name)
+{
+    enum core_left_out_kind kind = CORE_LEFT_OUT_SPECIAL;
+    size_t len = listing->path.len;
+    struct stat st;
+
+    if (!listing->left_out || fstatat(directory, name, &st, AT_SYMLINK_NOFOLLOW) != 0)
+        return;
+    if (S_ISLNK(st.st_mode) && fstatat(directory, name, &st, 0) != 0)
+        kind = CORE_LEFT_OUT_DANGLING;
+    else if (S_ISDIR(st.st_mode))
+        kind = CORE_LEFT_OUT_FOLDER_LINK;
+    rc_buf_adds(&listing->path, name);
+    listing->left_out->tell(listing->left_out->context,
+                            listing->path.data + listing->base_len + listing->leaf_len, kind);
+    rc_buf_truncate(&listing->path, len);
+}
+
 /* Takes the entry into the level if it belongs to the listing. */
 static void add_entry(struct file_listing *listing, struct level *level, int directory,
                       const struct dirent *entry)
@@ -118,6 +139,8 @@ static void add_entry(struct file_listing *listing, struct level *level, int dir
     if (level->path_len == listing->base_len && !rc_str_starts(entry->d_name, listing->leaf))
         return;
     kind = entry_kind(directory, entry);
+    if (kind == CORE_FILE_OTHER)
+        tell_left_out(listing, directory, entry->d_name);
     if (kind != CORE_FILE_OBJECT && kind != CORE_FILE_DIRECTORY)
         return;
 
@@ -329,6 +352,7 @@ enum rc_code core_file_list(const struct core_place_in_store *prefix,
     *listing = (struct file_listing){
         .base = { .ops = &listing_ops },
         .cancel = prefix->cancel,
+        .left_out = options->left_out,
         .shallow = options->plain.shallow,
         .path = RC_BUF_INIT(2 * PATH_MAX),
         .base_len = (size_t)(leaf - prefix->key),

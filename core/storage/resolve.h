@@ -11,6 +11,7 @@ struct core_storage {
     size_t store_count;
     struct core_remote *remote;
     const struct core_cancel *cancel;
+    const struct core_left_out *left_out; /* to whom a transfer tells; or NULL */
     bool is_temporary; /* what is written may be lost with the machine: files are not flushed */
 };
 

@@ -93,6 +93,11 @@ static const struct core_listing_ops named_listing_ops = {
     .close = named_close,
 };
 
+void core_storage_tell_left_out(struct core_storage *storage, const struct core_left_out *left_out)
+{
+    storage->left_out = left_out;
+}
+
 enum rc_code core_storage_list_with(struct core_storage *storage, const char *prefix,
                                     const struct core_list_options *options,
                                     struct rc_listing **out, struct rc_error *err)

@@ -43,6 +43,21 @@ RC_MUST_CHECK enum rc_code core_listing_next(struct rc_listing *listing,
                                              const struct rc_object **object, struct rc_error *err);
 void core_listing_close(struct rc_listing *listing);
 
+/* What lies in a local folder and is no object. */
+enum core_left_out_kind {
+    CORE_LEFT_OUT_FOLDER_LINK,
+    CORE_LEFT_OUT_DANGLING,
+    CORE_LEFT_OUT_SPECIAL, /* a pipe, a socket, a device, or a link to one */
+};
+
+struct core_left_out {
+    void (*tell)(void *context, const char *name, enum core_left_out_kind kind);
+    void *context;
+};
+
+/* Transfers tell of each such thing in their source, in the calling thread. NULL: no more. */
+void core_storage_tell_left_out(struct core_storage *storage, const struct core_left_out *left_out);
+
 RC_MUST_CHECK enum rc_code core_storage_stat(struct core_storage *storage, const char *uri,
                                              struct rc_stat *out, struct rc_error *err);
 RC_MUST_CHECK enum rc_code core_storage_get(struct core_storage *storage, const char *uri,

@@ -61,9 +61,12 @@ static enum rc_code side_next(const struct transfer_feed *feed, struct side *sid
 static enum rc_code side_open(struct transfer_feed *feed, struct side *side, const char *prefix,
                               struct rc_error *err)
 {
-    const struct rc_list_options options = { .start_after = feed->t->marks.name };
+    const struct core_list_options options = {
+        .plain.start_after = feed->t->marks.name,
+        .left_out = side == &feed->source ? feed->t->storage.left_out : NULL,
+    };
 
-    if (core_storage_list(&feed->t->storage, prefix, &options, &side->listing, err))
+    if (core_storage_list_with(&feed->t->storage, prefix, &options, &side->listing, err))
         return err->code;
     return side_next(feed, side, err);
 }

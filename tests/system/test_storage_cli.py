@@ -370,6 +370,27 @@ def test_sync_by_checksum_knows_uploads_in_parts(storage, world, s3):
     assert s3.get("t/large") == data
 
 
+def test_what_is_left_out_of_a_folder_is_counted(storage, world, lake):
+    tree = world.root / "tree"
+    (tree / "folder").mkdir(parents=True)
+    (tree / "folder" / "file").write_text("x")
+    for link, target in [("file", "folder/file"), ("one", "folder"), ("folder/two", ".."),
+                         ("nothing", "gone"), ("loop", "loop")]:
+        (tree / link).symlink_to(target)
+    os.mkfifo(tree / "pipe")
+    said = ("run-core: left out: 2 links to folders, 2 links to nothing, "
+            "1 pipe, socket or device\n")
+    for words in [("cp", "-r", "tree/", lake.base + "t/"), ("sync", "tree", lake.base + "t"),
+                  ("cp", "-rn", "tree/", lake.base + "t/")]:
+        result = storage(*words)
+        assert (result.status, result.stderr) == (0, said)
+    assert lake.names() == ["t/file", "t/folder/file"]
+    few = storage("cp", "-r", "--exclude", "*o*", "tree/", lake.base + "u/")
+    assert few.stderr == "run-core: left out: 1 pipe, socket or device\n"
+    # Of the target nothing is said.
+    good(storage("sync", lake.base + "t", "tree"))
+
+
 def test_a_dry_run_changes_nothing(storage, world, lake):
     lake.put("a", b"12")
     lake.put("dir/b", b"345")
