@@ -126,8 +126,9 @@ static void *serve(void *context)
         assert_true(count < STAGE_THREADS);
         guest = rc_calloc(1, sizeof(*guest));
         *guest = (struct guest){ .stage = stage, .fd = accepted };
-        assert_int_equal(pthread_create(&stage->threads[count], NULL, serve_guest, guest), 0);
+        /* Counted first: whoever has an answer finds its connection counted. */
         atomic_store(&stage->connections, count + 1);
+        assert_int_equal(pthread_create(&stage->threads[count], NULL, serve_guest, guest), 0);
     }
     return NULL;
 }
