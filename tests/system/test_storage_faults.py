@@ -16,7 +16,7 @@ from storage_faults import (KIB, LARGE, MIB, OLD, OPERATIONS, SMALL, Bench, Faul
                             run_cases)
 
 FULL = bool(os.environ.get("RUN_CORE_FULL"))
-SAMPLE = 40  # cases of each store
+SAMPLE = 16  # cases of each store
 KILLS = 100 if FULL else 6
 
 
