@@ -368,7 +368,8 @@ const struct core_command core_command_storage_cp = {
         "slashes too; what is included is then excluded. --content-type and --metadata take the "
         "place of all that the source has of such; without them it goes along between stores, and "
         "no type is guessed from a name. Of a local folder, links to files count as those files; "
-        "links to folders, and what is neither, are left out. Many objects are copied at once, and "
+        "links to folders, and what is neither, are left out and counted at the end. Many objects "
+        "are copied at once, and "
         "each is verified. "
         "--json ends with {objects, bytes, skipped, removed, failed, seconds, dry_run, error}.",
     .flags = COPY_FLAGS | CORE_FLAG_RECURSIVE | CORE_FLAG_IF_ABSENT | CORE_FLAG_VERSION_ID,
