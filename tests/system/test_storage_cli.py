@@ -749,6 +749,15 @@ def test_failures_name_the_store_and_what_of_it_may_be_wrong(storage, world, cep
     assert result.status == 1 and "404" in result.stderr and "endpoint" not in result.stderr
 
 
+def test_a_denial_by_google_names_the_store(storage, world, gcs):
+    gcs.store.make_bucket("lake")
+    world.config(json.dumps({"storage": {"datalake": {
+        "bucket": "lake", "endpoint": gcs.endpoint, "access_token": "stale"}}}))
+    result = storage("ls", "gs://lake/")
+    assert result.status == 1 and "401" in result.stderr
+    assert result.stderr.endswith("(storage: datalake)\n"), result.stderr
+
+
 @pytest.mark.parametrize("place, meant", [("S3://b/k", "s3://b/k"), ("gcs://b/k", "gs://b/k"),
                                           ("https://b/k", "s3://BUCKET/KEY (or gs://)")])
 def test_schemes_that_nearly_exist(storage, place, meant):
