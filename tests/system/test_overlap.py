@@ -105,6 +105,7 @@ def test_the_foreground_keeps_off_a_run_of_the_daemon(world, daemon):
     process.communicate()
     result = world.run("run", "long")
     assert result.status == 3 and "under way" in result.stderr
+    daemon()  # adopts what goes on, and ends it with itself
 
 
 def test_the_foreground_runs_when_daemon_and_run_are_gone(world, daemon):
