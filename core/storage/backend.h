@@ -65,6 +65,10 @@ struct core_object_detail {
 
 void core_object_detail_clear(struct core_object_detail *detail);
 
+/* Attributes whose texts are in the arena, for who needs them longer than the call. */
+struct rc_attributes core_attributes_copy(struct core_arena *arena,
+                                          const struct rc_attributes *from);
+
 /* ---- handles --------------------------------------------------------------------------------- */
 
 /* Every backend's handles begin with these. */

@@ -107,35 +107,12 @@ static const struct core_writer_ops writer_ops = {
     .close = writer_close,
 };
 
-static struct rc_map copy_map(struct core_arena *arena, const struct rc_map *map)
-{
-    struct rc_pair *pairs = core_arena_alloc(arena, map->len * sizeof(*pairs));
-
-    for (size_t i = 0; i < map->len; i++)
-        pairs[i] = (struct rc_pair){
-            .key = core_arena_strdup(arena, map->items[i].key),
-            .value = core_arena_strdup(arena, map->items[i].value),
-        };
-    return (struct rc_map){ .len = map->len, .items = pairs };
-}
-
 static const struct rc_attributes *copy_attributes(struct core_object_detail *to,
                                                    const struct rc_attributes *from)
 {
-    struct core_arena *arena = &to->arena;
-
     if (!from)
         return NULL;
-    to->attributes = (struct rc_attributes){
-        .content_type = core_arena_strdup(arena, from->content_type),
-        .content_encoding = core_arena_strdup(arena, from->content_encoding),
-        .content_disposition = core_arena_strdup(arena, from->content_disposition),
-        .content_language = core_arena_strdup(arena, from->content_language),
-        .cache_control = core_arena_strdup(arena, from->cache_control),
-        .storage_class = core_arena_strdup(arena, from->storage_class),
-        .metadata = copy_map(arena, &from->metadata),
-        .tags = copy_map(arena, &from->tags),
-    };
+    to->attributes = core_attributes_copy(&to->arena, from);
     return &to->attributes;
 }
 

@@ -291,32 +291,6 @@ static const struct core_writer_ops writer_ops = {
     .close = writer_close,
 };
 
-static struct rc_map copy_map(struct core_arena *arena, const struct rc_map *map)
-{
-    struct rc_pair *pairs = core_arena_alloc(arena, map->len * sizeof(*pairs));
-
-    for (size_t i = 0; i < map->len; i++) {
-        pairs[i].key = core_arena_strdup(arena, map->items[i].key);
-        pairs[i].value = core_arena_strdup(arena, map->items[i].value);
-    }
-    return (struct rc_map){ .len = map->len, .items = pairs };
-}
-
-static void copy_attributes(struct core_arena *arena, const struct rc_attributes *from,
-                            struct rc_attributes *out)
-{
-    *out = (struct rc_attributes){
-        .content_type = core_arena_strdup(arena, from->content_type),
-        .content_encoding = core_arena_strdup(arena, from->content_encoding),
-        .content_disposition = core_arena_strdup(arena, from->content_disposition),
-        .content_language = core_arena_strdup(arena, from->content_language),
-        .cache_control = core_arena_strdup(arena, from->cache_control),
-        .storage_class = core_arena_strdup(arena, from->storage_class),
-        .metadata = copy_map(arena, &from->metadata),
-        .tags = copy_map(arena, &from->tags),
-    };
-}
-
 /* Before anything is sent: what no request can say, and a name that no object has. */
 static enum rc_code check_options(const struct core_place_in_store *place,
                                   const struct rc_put_options *options, struct rc_error *err)
@@ -353,7 +327,7 @@ enum rc_code core_s3_create(const struct core_place_in_store *place,
         .size_bytes = options->size_bytes,
     };
     if (options->attributes) {
-        copy_attributes(&writer->arena, options->attributes, &writer->attributes);
+        writer->attributes = core_attributes_copy(&writer->arena, options->attributes);
         writer->options.attributes = &writer->attributes;
     }
     (void)pthread_mutex_init(&writer->mutex, NULL);

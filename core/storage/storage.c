@@ -167,6 +167,33 @@ void core_listing_close(struct rc_listing *listing)
 
 /* ---- reading ------------------------------------------------------------------------------ */
 
+static struct rc_map copy_map(struct core_arena *arena, const struct rc_map *map)
+{
+    struct rc_pair *pairs = core_arena_alloc(arena, map->len * sizeof(*pairs));
+
+    for (size_t i = 0; i < map->len; i++)
+        pairs[i] = (struct rc_pair){
+            .key = core_arena_strdup(arena, map->items[i].key),
+            .value = core_arena_strdup(arena, map->items[i].value),
+        };
+    return (struct rc_map){ .len = map->len, .items = pairs };
+}
+
+struct rc_attributes core_attributes_copy(struct core_arena *arena,
+                                          const struct rc_attributes *from)
+{
+    return (struct rc_attributes){
+        .content_type = core_arena_strdup(arena, from->content_type),
+        .content_encoding = core_arena_strdup(arena, from->content_encoding),
+        .content_disposition = core_arena_strdup(arena, from->content_disposition),
+        .content_language = core_arena_strdup(arena, from->content_language),
+        .cache_control = core_arena_strdup(arena, from->cache_control),
+        .storage_class = core_arena_strdup(arena, from->storage_class),
+        .metadata = copy_map(arena, &from->metadata),
+        .tags = copy_map(arena, &from->tags),
+    };
+}
+
 void core_object_detail_clear(struct core_object_detail *detail)
 {
     core_arena_clear(&detail->arena);
