@@ -11,6 +11,7 @@
 #ifndef RUN_CORE_HOST_H
 #define RUN_CORE_HOST_H
 
+#include <run-core/bucket.h>
 #include <run-core/db.h>
 #include <run-core/exchange.h>
 #include <run-core/http.h>
@@ -36,6 +37,7 @@ struct rc_host {
     const struct rc_exchange_api *exchange; /* since 1.1 */
     const struct rc_http_api *http;         /* since 1.2 */
     const struct rc_transfer_api *transfer; /* since 1.2 */
+    const struct rc_bucket_api *bucket;     /* since 1.3 */
 };
 
 /* ---- job ---------------------------------------------------------------------------------- */
@@ -206,6 +208,28 @@ rc_storage_create_with(struct rc_job *job, const char *uri, const struct rc_put_
                        struct rc_writer **out, struct rc_error *err)
 {
     return job->host->storage->create_with(job, uri, options, out, err);
+}
+
+/*
+ * Makes a store known to this run; before anything else uses its name, and not while other threads
+ * use the storage. RC_CONFLICT: there is one of that name. RC_INVALID: no such url.
+ */
+static inline RC_MUST_CHECK enum rc_code
+rc_storage_define(struct rc_job *job, const struct rc_store *store, struct rc_error *err)
+{
+    return job->host->storage->define(job, store, err);
+}
+
+/*
+ * Gives up uploads to names that begin with 'prefix', by whomever, that were begun before a time
+ * (INT64_MAX: all of them) and never finished: what a killed run has left. For a prefix that is the
+ * caller's alone. 'swept' (may be NULL): how many.
+ */
+static inline RC_MUST_CHECK enum rc_code rc_storage_sweep(struct rc_job *job, const char *prefix,
+                                                          int64_t begun_before_unix_ms,
+                                                          int64_t *swept, struct rc_error *err)
+{
+    return job->host->storage->sweep(job, prefix, begun_before_unix_ms, swept, err);
 }
 
 static inline RC_MUST_CHECK enum rc_code rc_storage_write(struct rc_job *job,
@@ -437,6 +461,43 @@ static inline RC_MUST_CHECK enum rc_code rc_transfer_run(struct rc_job *job,
                                                          struct rc_error *err)
 {
     return job->host->transfer->run(job, transfer, out, err);
+}
+
+/* ---- buckets ------------------------------------------------------------------------------ */
+
+/*
+ * What is known of the bucket that 'uri' leads into. One that is not there is RC_OK, with 'exists'
+ * NO; RC_DENIED: not even that may be asked.
+ */
+static inline RC_MUST_CHECK enum rc_code rc_bucket_look(struct rc_job *job, const char *uri,
+                                                        struct rc_bucket *out, struct rc_error *err)
+{
+    return job->host->bucket->look(job, uri, out, err);
+}
+
+/* RC_OK if it is there already and ours; RC_CONFLICT: it belongs to somebody else. */
+static inline RC_MUST_CHECK enum rc_code rc_bucket_create(struct rc_job *job, const char *uri,
+                                                          struct rc_error *err)
+{
+    return job->host->bucket->create(job, uri, err);
+}
+
+/* From now on what is written is encrypted by the store with keys of its own (AES-256). */
+static inline RC_MUST_CHECK enum rc_code rc_bucket_encrypt(struct rc_job *job, const char *uri,
+                                                           struct rc_error *err)
+{
+    return job->host->bucket->encrypt(job, uri, err);
+}
+
+/*
+ * From now on the store removes every object 'days' (1 and more) after it was written, and gives up
+ * unfinished uploads likewise. Other rules that the bucket has stay as they are. RC_CONFLICT:
+ * somebody else changed the rules at the same time.
+ */
+static inline RC_MUST_CHECK enum rc_code rc_bucket_expire(struct rc_job *job, const char *uri,
+                                                          int64_t days, struct rc_error *err)
+{
+    return job->host->bucket->expire(job, uri, days, err);
 }
 
 /* ---- db ----------------------------------------------------------------------------------- */

@@ -58,6 +58,19 @@ struct rc_put_options {
     const struct rc_attributes *attributes; /* or NULL */
 };
 
+/*
+ * A store that the configuration does not name, such as one whose endpoint and keys stand in a
+ * plugin's own options. Its objects are store://NAME/KEY. What is NULL is left to the vendor's own
+ * search. The keys leave the process only as signatures.
+ */
+struct rc_store {
+    size_t struct_bytes; /* sizeof(struct rc_store): it may grow */
+    const char *name;    /* lower-case letters, digits and '-'; no other store of the run has it */
+    const char *url;     /* where it lies: s3://BUCKET/FOLDER, gs://..., file:///... */
+    const char *endpoint, *region; /* of S3 */
+    const char *access_key_id, *secret_access_key, *session_token;
+};
+
 struct rc_listing;
 struct rc_reader;
 struct rc_writer;
@@ -102,6 +115,11 @@ struct rc_storage_api {
     enum rc_code (*create_with)(struct rc_job *job, const char *uri,
                                 const struct rc_put_options *options, struct rc_writer **out,
                                 struct rc_error *err);
+
+    /* Since 1.3. */
+    enum rc_code (*define)(struct rc_job *job, const struct rc_store *store, struct rc_error *err);
+    enum rc_code (*sweep)(struct rc_job *job, const char *prefix, int64_t begun_before_unix_ms,
+                          int64_t *swept, struct rc_error *err);
 };
 
 #endif

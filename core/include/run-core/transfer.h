@@ -5,6 +5,9 @@
  * take. Small objects are copied many at a time, large ones by ranges; inside one store the store
  * copies. What was written is verified against what was read. Under --dry-run every change is
  * logged and counted, not made.
+ *
+ * A transfer that was killed goes on from its last token: what is done is not done again, and the
+ * parts of a large object that had arrived are kept (since 1.3), where the store can say which.
  */
 #ifndef RUN_CORE_TRANSFER_H
 #define RUN_CORE_TRANSFER_H
@@ -19,6 +22,18 @@ enum rc_transfer_flag {
     /* With IF_DIFFERENT, not of a move: times tell nothing. Where sizes are equal and tags do not
        tell, files are read and compared with what the stores know (since 1.2). */
     RC_TRANSFER_COMPARE_CONTENT = 1u << 4,
+    /* With REMOVE_EXTRA: a source without any wanted object is RC_CONFLICT, and nothing is removed
+       (since 1.3). */
+    RC_TRANSFER_NOT_FROM_EMPTY = 1u << 5,
+};
+
+/* With IF_DIFFERENT: what makes two objects of one size different (since 1.3). */
+enum rc_transfer_compare {
+    RC_COMPARE_AUTO,    /* the entity tag; where it cannot be compared, the time */
+    RC_COMPARE_SIZE,    /* nothing does */
+    RC_COMPARE_ETAG,    /* the entity tag; where it cannot be compared, they are copied again */
+    RC_COMPARE_TIME,    /* the target is older than the source */
+    RC_COMPARE_CONTENT, /* as with the flag: files are read where tags do not tell */
 };
 
 /* Which objects are copied. A list knows only the first two. */
@@ -89,6 +104,12 @@ struct rc_transfer {
      */
     enum rc_code (*checkpoint)(void *context, const char *token, struct rc_error *err);
     void *context;
+
+    /* Since 1.3. */
+    int compare; /* enum rc_transfer_compare */
+    /* With REMOVE_EXTRA: more extra targets than this are RC_CONFLICT, and none of them is removed;
+       all removals then come after the last copy. 0: no limit. */
+    int64_t max_removed;
 };
 
 struct rc_transfer_api {
