@@ -1,0 +1,56 @@
+/*
+ * A connection to PostgreSQL. All waiting is done on its socket, so that a run that is asked to stop
+ * stops at once, with the statement cancelled at the server.
+ *
+ * Messages name role, host, port and database, never the password. Codes: RC_DENIED (wrong password,
+ * no such role, insufficient privilege), RC_NOT_FOUND (no such database, table, column), RC_TIMEOUT
+ * (statement_timeout, lock_timeout), RC_UNAVAILABLE (what may pass: no connection, connection lost,
+ * too many clients, shutting down, a conflict with recovery), RC_FAILED for any other.
+ *
+ * A connection belongs to one thread at a time.
+ */
+#ifndef EGRESS_DATABASE_H
+#define EGRESS_DATABASE_H
+
+#include "config.h"
+
+#include <libpq-fe.h>
+
+struct egress_database {
+    struct rc_job *job;
+    PGconn *connection;
+    char *place;      /* "database 'app' at db.example:5432 as role 'reader'", for messages */
+    int version;      /* of the server: 150020 */
+    bool in_recovery; /* a standby */
+};
+
+/*
+ * Connects, for as long as 'connect_for' says, and settles what the text of values depends on:
+ * client_encoding, DateStyle ISO, IntervalStyle, TimeZone UTC, extra_float_digits 3, bytea_output hex,
+ * no synchronized scans, the timeouts, row_security.
+ */
+RC_MUST_CHECK enum rc_code egress_database_open(struct rc_job *job,
+                                                const struct egress_config *config,
+                                                struct egress_database **out, struct rc_error *err);
+void egress_database_close(struct egress_database **database); /* *database may be NULL */
+
+/* Runs one statement; 'what' says it in messages: "export the snapshot". */
+RC_MUST_CHECK enum rc_code egress_database_exec(struct egress_database *database, const char *what,
+                                                const char *sql, struct rc_error *err);
+/* The same with text parameters and rows. The caller frees *out with PQclear(). */
+RC_MUST_CHECK enum rc_code egress_database_query(struct egress_database *database, const char *what,
+                                                 const char *sql, const char *const *params,
+                                                 size_t param_count, PGresult **out,
+                                                 struct rc_error *err);
+
+/* Whether the connection is still there, as far as the socket tells. */
+bool egress_database_alive(struct egress_database *database);
+
+/* Waits until the socket may be read, cancelling the statement when the run is asked to stop. */
+RC_MUST_CHECK enum rc_code egress_database_wait(struct egress_database *database,
+                                                struct rc_error *err);
+/* The error of a result, or of the connection if 'result' is NULL. */
+enum rc_code egress_database_fail(struct egress_database *database, const PGresult *result,
+                                  const char *what, struct rc_error *err);
+
+#endif

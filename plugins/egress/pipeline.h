@@ -1,0 +1,72 @@
+/*
+ * The dump's machine: readers fill blocks from the pieces of the objects, compressors turn blocks into
+ * members, writers put the members of an object behind one another, in order, into its sink.
+ *
+ *     source --reader--> block --compressor--> member --writer--> sink
+ *
+ * Data goes one way. Pieces are given out in order; what comes out of order waits in memory, which is
+ * bounded: the piece whose turn it is in its object is always let on, others only while there is room.
+ * An object that fails is given up, its sink closed without a commit; the others go on. Knows
+ * neither databases nor stores.
+ */
+#ifndef EGRESS_PIPELINE_H
+#define EGRESS_PIPELINE_H
+
+#include "compress.h"
+
+/* Where pieces come from. Called by the reader 'reader' (0 and more), one thread each. */
+struct egress_source {
+    enum rc_code (*open)(void *context, size_t reader, size_t piece, struct rc_error *err);
+    /* *len below 'capacity': this was the end. */
+    enum rc_code (*read)(void *context, size_t reader, void *data, size_t capacity, size_t *len,
+                         struct rc_error *err);
+    /* Of a piece that was opened; 'rows' is asked only where the end was read. */
+    void (*close)(void *context, size_t reader, int64_t *rows);
+    void *context;
+};
+
+/* Where an object goes. One thread at a time. Close without commit: nothing of it is seen. */
+struct egress_sink {
+    enum rc_code (*open)(void *context, size_t object, void **sink, struct rc_error *err);
+    enum rc_code (*write)(void *sink, const void *data, size_t len, struct rc_error *err);
+    enum rc_code (*commit)(void *sink, struct rc_error *err);
+    void (*close)(void *sink);
+    void *context;
+};
+
+enum { EGRESS_SHA256_TEXT = 65 };
+
+struct egress_dumped {
+    enum rc_code code; /* of the object; RC_OK: it was committed */
+    struct rc_error err;
+    int64_t rows, bytes, stored_bytes; /* bytes: of the text */
+    int64_t started_unix_ms, finished_unix_ms;
+    char sha256[EGRESS_SHA256_TEXT]; /* of what is stored, in hex */
+};
+
+struct egress_pipeline {
+    struct rc_job *job;
+    struct egress_compression compression;
+    struct egress_source source;
+    struct egress_sink sink;
+    size_t piece_count, object_count;
+    const size_t *first_pieces; /* of each object, in order; object_count + 1 of them */
+    size_t readers, compressors, writers;
+    int64_t
+        memory_bytes; /* for blocks and members; the least that works is taken if it is too low */
+
+    /* Told in one thread at a time; any may be NULL. */
+    void (*started)(void *context, size_t object);
+    void (*finished)(void *context, size_t object, const struct egress_dumped *dumped);
+    void (*progress)(void *context, int64_t rows, int64_t bytes, int64_t stored_bytes);
+    void *context;
+};
+
+/*
+ * 'dumped' has an entry for each object. RC_OK although objects failed; an error only where all had to
+ * stop: cancelled, out of time.
+ */
+RC_MUST_CHECK enum rc_code egress_pipeline_run(const struct egress_pipeline *pipeline,
+                                               struct egress_dumped *dumped, struct rc_error *err);
+
+#endif
