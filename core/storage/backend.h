@@ -13,6 +13,7 @@
 #include <config/config.h>
 #include <http/client.h>
 
+#include <run-core/bucket.h>
 #include <run-core/storage.h>
 #include <run-core/uri.h>
 
@@ -213,6 +214,17 @@ struct core_storage_ops {
     /* Optional: fetches the tags of an object that 'has_tags'. Default: there are none. */
     enum rc_code (*tags)(const struct core_place_in_store *place, struct core_object_detail *detail,
                          struct rc_error *err);
+
+    /*
+     * Optional: of the bucket as a whole, as <run-core/bucket.h> has it; of the place's key a
+     * backend reads what a mapping put in front, or a folder. Default: RC_UNSUPPORTED.
+     */
+    enum rc_code (*look_bucket)(const struct core_place_in_store *place, struct rc_bucket *out,
+                                struct rc_error *err);
+    enum rc_code (*create_bucket)(const struct core_place_in_store *place, struct rc_error *err);
+    enum rc_code (*encrypt_bucket)(const struct core_place_in_store *place, struct rc_error *err);
+    enum rc_code (*expire_bucket)(const struct core_place_in_store *place, int64_t days,
+                                  struct rc_error *err);
 };
 
 extern const struct core_storage_ops core_storage_file;

@@ -27,6 +27,7 @@ struct core_object_detail;
 struct core_copy_options;
 struct core_remove_report;
 struct core_sweep;
+struct rc_bucket;
 
 /*
  * The settings, 'remote' (NULL: only what lies on this machine is reached) and 'cancel' (may be
@@ -144,6 +145,27 @@ RC_MUST_CHECK enum rc_code core_storage_sweep(struct core_storage *storage, cons
 RC_MUST_CHECK enum rc_code core_storage_tags(struct core_storage *storage, const char *uri,
                                              const char *version, struct core_object_detail *detail,
                                              struct rc_error *err);
+
+/* ---- buckets as a whole ---------------------------------------------------------------------- */
+
+/*
+ * As <run-core/bucket.h> has them. What a look cannot learn is UNKNOWN in its answers and no error.
+ * RC_DENIED of a look: the bucket is there, or its name is taken, but we may not even ask for it.
+ */
+RC_MUST_CHECK enum rc_code core_storage_bucket_look(struct core_storage *storage, const char *uri,
+                                                    struct rc_bucket *out, struct rc_error *err);
+/* One that is there and ours is a success. RC_CONFLICT: the name is somebody else's. */
+RC_MUST_CHECK enum rc_code core_storage_bucket_create(struct core_storage *storage, const char *uri,
+                                                      struct rc_error *err);
+RC_MUST_CHECK enum rc_code core_storage_bucket_encrypt(struct core_storage *storage,
+                                                       const char *uri, struct rc_error *err);
+/*
+ * Has every object removed after so many days, instead of what an earlier call asked for; rules of
+ * others stay. RC_INVALID: no such number of days, or the URI is mapped to a folder of a bucket,
+ * whose other folders it would empty too.
+ */
+RC_MUST_CHECK enum rc_code core_storage_bucket_expire(struct core_storage *storage, const char *uri,
+                                                      int64_t days, struct rc_error *err);
 
 /*
  * The local path behind a URI (a trailing slash stays), appended to 'out', after the mapping of
