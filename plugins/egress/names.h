@@ -12,7 +12,8 @@
 /* A table, or a pattern of tables, as SQL reads it: what is not in quotes is in lower case. */
 struct egress_name {
     char *text;           /* as it was written */
-    char *schema, *table; /* schema NULL: by the search path; in a pattern '*' and '?' are wild */
+    char *schema, *table; /* schema NULL: by the search path; in a pattern '*' and '?' are wild,
+                             unless a backslash stands before them */
     bool is_pattern;      /* a '*' or '?' outside of quotes */
 };
 
@@ -42,13 +43,14 @@ struct egress_layout {
     size_t folder_len; /* of 'path' that makes the folder */
 };
 
-/* RC_INVALID: no {table}, an unknown field, or a field of time behind the table. */
+/* RC_INVALID: no {table}, an unknown field, or a field of time in or behind the segment with the
+ * table. */
 RC_MUST_CHECK enum rc_code egress_layout_read(const char *path, struct egress_layout *out,
                                               struct rc_error *err);
 
 /*
  * The folder of the run of a point in time, in the job's time zone: "2026-11-21/", or "" if the path
- * has none. Fields: {date} {year} {month} {day} {hour}.
+ * has none. Fields: {date} {year} {month} {day} {hour}, the last counted since the day began.
  */
 RC_MUST_CHECK enum rc_code egress_layout_folder(struct rc_job *job,
                                                 const struct egress_layout *layout,
