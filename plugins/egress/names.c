@@ -9,6 +9,7 @@
 
 enum {
     NAME_LIMIT = 64 << 10, /* of one part; PostgreSQL has 63 bytes */
+    WORD_SHOWN = 200,      /* bytes of what is refused */
     HOUR_MS = 3600000,
 };
 
@@ -64,19 +65,20 @@ static size_t character_len(const char *text)
     return len;
 }
 
-/* A message about the character at 'at', which it shows with what stands before it. */
+/* A message about the character at 'at', which it shows with what stands around it. */
 static enum rc_code fail(const struct reading *reading, const char *at, const char *why,
                          struct rc_error *err)
 {
     size_t place = 1;
-    const char *from = at, *to = at;
+    const char *from = at, *to;
 
     for (const char *p = reading->item; p < at; p += character_len(p))
         place++;
     while (from > reading->item && !is_blank(from[-1]))
         from--;
-    while (*to && !is_blank(*to))
-        to++;
+    to = from;
+    while (*to && !is_blank(*to) && to < from + WORD_SHOWN)
+        to += character_len(to);
     return rc_fail(err, RC_INVALID, "item %zu, character %zu ('%.*s'): %s", reading->number, place,
                    (int)(to - from), from, why);
 }
