@@ -101,10 +101,10 @@ static enum rc_code check_endpoint(const struct core_storage_command *command, s
 }
 
 static struct core_store_settings *find_store(struct core_store_settings *stores, size_t count,
-                                              const char *bucket)
+                                              const char *name, bool is_bucket)
 {
     for (size_t i = 0; i < count; i++)
-        if (rc_str_eq(stores[i].bucket, bucket))
+        if (rc_str_eq(is_bucket ? stores[i].bucket : stores[i].name, name))
             return &stores[i];
     return NULL;
 }
@@ -123,19 +123,21 @@ static enum rc_code make_stores(struct core_storage_command *command, size_t *co
         return err->code;
     for (size_t i = 0; i < command->uri_count && describes_stores(command->arguments); i++) {
         struct rc_error ignored = RC_ERROR_INIT;
+        bool is_bucket = !rc_str_starts(command->uris[i], "store://");
         struct core_store_settings *store;
         struct rc_uri parts;
-        char *bucket;
+        char *name;
 
         if (rc_uri_split(command->uris[i], &parts, &ignored) || parts.bucket_len == 0)
             continue;
-        bucket = core_arena_strf(&command->arena, "%.*s", (int)parts.bucket_len, parts.bucket);
-        store = find_store(command->stores, *count, bucket);
-        if (!store) {
+        name = core_arena_strf(&command->arena, "%.*s", (int)parts.bucket_len, parts.bucket);
+        store = find_store(command->stores, *count, name, is_bucket);
+        if (!store && is_bucket) {
             store = &command->stores[(*count)++];
-            store->name = store->bucket = bucket;
+            store->name = store->bucket = name;
         }
-        describe_store(command->arguments, store);
+        if (store)
+            describe_store(command->arguments, store);
     }
     return RC_OK;
 }
@@ -347,8 +349,9 @@ const struct core_command core_command_storage = {
         "A place is s3://BUCKET/KEY, gs://BUCKET/KEY, file:///PATH or, as a plain path, a local "
         "file; keys are written as they are, without escapes. A place that ends with a slash, and "
         "a whole bucket, is a folder; so is NAME if something lies at NAME/. Stores of the "
-        "configuration count, with their mapped buckets; none is needed: credentials are looked "
-        "for as the tools of AWS and Google do, and --endpoint, --region, --profile and "
+        "configuration count, with their mapped buckets, and store://NAME/KEY lies in the one of "
+        "that name; none is needed: credentials are looked for as the tools of AWS and Google do, "
+        "and --endpoint, --region, --profile and "
         "--anonymous hold for every bucket that is named. With -v each HTTP request is logged. "
         "The exit status is 0 if all was done, 1 if something failed, and 2 for bad usage.",
     .parts = parts,

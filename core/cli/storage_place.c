@@ -18,7 +18,7 @@ enum { URI_LIMIT = 64 * 1024 };
 /* "s3:bucket" is a file name, but nobody means one. */
 static enum rc_code check_slip(const char *word, struct rc_error *err)
 {
-    static const char *const schemes[] = { "s3", "gs", "file" };
+    static const char *const schemes[] = { "s3", "gs", "file", "store" };
 
     for (size_t i = 0; i < RC_ARRAY_LEN(schemes); i++) {
         size_t len = strlen(schemes[i]);

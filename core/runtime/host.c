@@ -22,6 +22,7 @@ const struct rc_host core_host = {
     .exchange = &core_host_exchange,
     .http = &core_host_http,
     .transfer = &core_host_transfer,
+    .bucket = &core_host_bucket,
 };
 
 enum { WOULD_BYTES = 32 * 1024 };

@@ -21,6 +21,7 @@ extern const struct rc_parallel_api core_host_parallel;
 extern const struct rc_exchange_api core_host_exchange;
 extern const struct rc_http_api core_host_http;
 extern const struct rc_transfer_api core_host_transfer;
+extern const struct rc_bucket_api core_host_bucket;
 
 /*
  * Handles that the plugin was given and has not closed: a process has one run, so one

@@ -175,6 +175,60 @@ static enum rc_code storage_remove(struct rc_job *job, const char *const *uris, 
     return core_storage_remove(storage_of(job), uris, count, err);
 }
 
+/* A dry run defines, too: what it looks at may lie there. */
+static enum rc_code storage_define(struct rc_job *job, const struct rc_store *given,
+                                   struct rc_error *err)
+{
+    struct rc_store store;
+
+    if (core_host_take(&store, sizeof(store), given, err))
+        return err->code;
+    return core_storage_define(storage_of(job), &store, err);
+}
+
+/* ---- unfinished uploads ------------------------------------------------------------------- */
+
+/* Says of each upload what the dry run does not do; the first failure to is the result. */
+struct dry_sweep {
+    struct core_job *job;
+    const char *prefix;
+    struct rc_error *err;
+};
+
+static void dry_tell(void *context, const char *name, int64_t begun_unix_ms)
+{
+    struct dry_sweep *dry = context;
+
+    (void)begun_unix_ms;
+    if (dry->err->code == RC_OK)
+        (void)!core_host_would(dry->job, dry->err, "give up the unfinished upload of '%s%s'",
+                               dry->prefix, name);
+}
+
+static enum rc_code storage_sweep(struct rc_job *job, const char *prefix,
+                                  int64_t begun_before_unix_ms, int64_t *swept,
+                                  struct rc_error *err)
+{
+    struct rc_error stopped = RC_ERROR_INIT;
+    struct dry_sweep dry = { .job = core_job_of(job), .prefix = prefix, .err = &stopped };
+    const struct core_sweep sweep = {
+        .before_unix_ms = begun_before_unix_ms,
+        .only_looks = job->dry_run,
+        .tell = job->dry_run ? dry_tell : NULL,
+        .context = &dry,
+    };
+    int64_t count = 0;
+    enum rc_code code = core_storage_sweep(storage_of(job), prefix, &sweep, &count, err);
+
+    if (swept)
+        *swept = count;
+    if (code == RC_OK && stopped.code) {
+        *err = stopped;
+        code = stopped.code;
+    }
+    return code;
+}
+
 const struct rc_storage_api core_host_storage = {
     .list = storage_list,
     .list_next = core_listing_next,
@@ -193,4 +247,6 @@ const struct rc_storage_api core_host_storage = {
     .move = storage_move,
     .remove = storage_remove,
     .create_with = storage_create_with,
+    .define = storage_define,
+    .sweep = storage_sweep,
 };

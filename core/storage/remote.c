@@ -4,6 +4,7 @@
  */
 #include <storage/remote.h>
 
+#include <base/arena.h>
 #include <base/url.h>
 
 #include <run-core/str.h>
@@ -22,6 +23,13 @@ struct member {
     bool has_s3;
 };
 
+/* A store that was defined, and its texts. */
+struct defined {
+    struct defined *next;
+    struct core_arena arena;
+    struct core_store_settings settings;
+};
+
 struct note {
     struct note *next;
     char *endpoint, *bucket, *text;
@@ -34,6 +42,7 @@ struct core_remote {
     pthread_mutex_t mutex; /* over all that follows */
     struct member *members;
     struct note *notes;
+    struct defined *defined;
 };
 
 struct core_remote *core_remote_new(const struct core_settings *settings,
@@ -82,6 +91,11 @@ void core_remote_free(struct core_remote *remote)
     for (struct note *note = remote->notes, *next; note; note = next) {
         next = note->next;
         free_note(note);
+    }
+    for (struct defined *defined = remote->defined, *next; defined; defined = next) {
+        next = defined->next;
+        core_arena_clear(&defined->arena);
+        free(defined);
     }
     (void)pthread_mutex_destroy(&remote->mutex);
     free(remote);
@@ -256,6 +270,75 @@ enum rc_code core_remote_s3(struct core_remote *remote, const struct core_store_
     *out = code ? NULL : &member->s3;
     unlock(remote);
     return code;
+}
+
+/* ---- stores that were defined ---------------------------------------------------------------- */
+
+static struct defined *find_defined(struct core_remote *remote, const char *name)
+{
+    struct defined *defined = remote->defined;
+
+    while (defined && !rc_str_eq(defined->settings.name, name))
+        defined = defined->next;
+    return defined;
+}
+
+/* In what may be said of a store that is defined. */
+static bool is_same(const struct core_store_settings *a, const struct core_store_settings *b)
+{
+    return rc_str_eq(a->url, b->url) && rc_str_eq(a->endpoint, b->endpoint) &&
+           rc_str_eq(a->region, b->region) && rc_str_eq(a->access_key_id, b->access_key_id) &&
+           rc_str_eq(a->secret_access_key, b->secret_access_key) &&
+           rc_str_eq(a->session_token, b->session_token);
+}
+
+static struct defined *keep(const struct core_store_settings *store)
+{
+    struct defined *defined = rc_calloc(1, sizeof(*defined));
+    struct core_arena *arena = &defined->arena;
+
+    defined->settings = (struct core_store_settings){
+        .name = core_arena_strdup(arena, store->name),
+        .bucket = core_arena_strdup(arena, store->bucket),
+        .url = core_arena_strdup(arena, store->url),
+        .region = core_arena_strdup(arena, store->region),
+        .endpoint = core_arena_strdup(arena, store->endpoint),
+        .access_key_id = core_arena_strdup(arena, store->access_key_id),
+        .secret_access_key = core_arena_strdup(arena, store->secret_access_key),
+        .session_token = core_arena_strdup(arena, store->session_token),
+    };
+    return defined;
+}
+
+enum rc_code core_remote_define(struct core_remote *remote, const struct core_store_settings *store,
+                                struct rc_error *err)
+{
+    const struct defined *other;
+    bool is_other;
+
+    lock(remote);
+    other = find_defined(remote, store->name);
+    is_other = other && !is_same(&other->settings, store);
+    if (!other) {
+        struct defined *defined = keep(store);
+
+        defined->next = remote->defined;
+        remote->defined = defined;
+    }
+    unlock(remote);
+    if (is_other)
+        return rc_fail(err, RC_CONFLICT, "this run has another store '%s' already", store->name);
+    return RC_OK;
+}
+
+const struct core_store_settings *core_remote_defined(struct core_remote *remote, const char *name)
+{
+    const struct defined *defined;
+
+    lock(remote);
+    defined = find_defined(remote, name);
+    unlock(remote);
+    return defined ? &defined->settings : NULL;
 }
 
 /* ---- notes ----------------------------------------------------------------------------------- */

@@ -1,6 +1,7 @@
 /*
  * What the object stores of a run share: for each named store an HTTP client and credentials,
- * and what was learnt of buckets on the way. Made when first wanted; thread-safe.
+ * and what was learnt of buckets on the way; and the stores that no configuration names. Made when
+ * first wanted; thread-safe.
  */
 #ifndef CORE_STORAGE_REMOTE_H
 #define CORE_STORAGE_REMOTE_H
@@ -30,6 +31,16 @@ struct core_aws_credentials *core_remote_aws(struct core_remote *remote,
                                              const struct core_store_settings *store);
 struct core_google_credentials *core_remote_google(struct core_remote *remote,
                                                    const struct core_store_settings *store);
+
+/*
+ * A store beside the configured ones. Its settings and their texts are copied and stay as long as
+ * the remote. The same again changes nothing; RC_CONFLICT: there is another one of that name.
+ */
+RC_MUST_CHECK enum rc_code core_remote_define(struct core_remote *remote,
+                                              const struct core_store_settings *store,
+                                              struct rc_error *err);
+/* NULL: none of that name was defined. */
+const struct core_store_settings *core_remote_defined(struct core_remote *remote, const char *name);
 
 /* Where the S3 requests of a store go. */
 struct core_remote_s3 {

@@ -4,6 +4,9 @@
  */
 #include <storage/resolve.h>
 
+#include <base/nearest.h>
+#include <storage/remote.h>
+
 #include <run-core/str.h>
 
 #include <stdlib.h>
@@ -36,15 +39,58 @@ static const struct core_storage_ops *find_backend(const struct rc_uri *uri,
     return NULL;
 }
 
+bool core_resolve_has_scheme(const struct rc_uri *uri)
+{
+    return find_backend(uri, /* settings = */ NULL) != NULL;
+}
+
 static bool is_bucket(const struct rc_uri *uri, const char *bucket)
 {
     return bucket && strlen(bucket) == uri->bucket_len &&
            memcmp(bucket, uri->bucket, uri->bucket_len) == 0;
 }
 
+static bool names_store(const struct rc_uri *uri)
+{
+    return has_scheme(uri, "store");
+}
+
+static enum rc_code unknown_store(const struct core_storage *storage, const char *name,
+                                  struct rc_error *err)
+{
+    const char **names = rc_calloc(storage->store_count + 1, sizeof(*names));
+    const char *nearest;
+
+    for (size_t i = 0; i < storage->store_count; i++)
+        names[i] = storage->stores[i].name;
+    nearest = core_nearest(name, names, storage->store_count);
+    (void)rc_fail(err, RC_INVALID,
+                  "'store://%s' names no store: there is no '%s' under "
+                  "'storage:'%s%s%s",
+                  name, name, nearest ? "; did you mean '" : "", nearest ? nearest : "",
+                  nearest ? "'?" : "");
+    free(names);
+    return err->code;
+}
+
+/* The store of store://NAME: one that is configured, or one that was defined for this run. */
+static enum rc_code find_named(const struct core_storage *storage, const struct rc_uri *uri,
+                               const struct core_store_settings **out, struct rc_error *err)
+{
+    RC_STR_AUTO name = rc_strndup(uri->bucket, uri->bucket_len);
+
+    for (size_t i = 0; i < storage->store_count; i++)
+        if (rc_str_eq(storage->stores[i].name, name)) {
+            *out = &storage->stores[i];
+            return RC_OK;
+        }
+    *out = storage->remote ? core_remote_defined(storage->remote, name) : NULL;
+    return *out ? RC_OK : unknown_store(storage, name, err);
+}
+
 /* Only object stores have buckets; a store may be reached under either of their schemes. */
-static const struct core_store_settings *find_store(const struct core_storage *storage,
-                                                    const struct rc_uri *uri)
+static const struct core_store_settings *find_by_bucket(const struct core_storage *storage,
+                                                        const struct rc_uri *uri)
 {
     if (!has_scheme(uri, "s3") && !has_scheme(uri, "gs"))
         return NULL;
@@ -71,18 +117,28 @@ static enum rc_code check_inside(const char *uri, const char *key, struct rc_err
     return RC_OK;
 }
 
-/* Replaces *uri, whose bucket is that of the store, by the place where the store has it. */
+/* How a store is reached that has no URL, but settings that only one of the vendors knows. */
+static const char *scheme_of(const struct core_store_settings *store)
+{
+    bool is_google = store->service_account_file || store->access_token || store->user_project;
+
+    return is_google ? "gs" : "s3";
+}
+
+/* Replaces *uri, which names the store or its bucket, by the place where the store has it. */
 static enum rc_code map_bucket(const struct core_store_settings *store, const char *key, char **uri,
                                struct rc_error *err)
 {
     RC_BUF_AUTO(mapped, URI_LIMIT);
-    size_t base = strlen(store->url);
-    const char *authority = strstr(store->url, "://");
-    size_t least = authority ? (size_t)(authority - store->url) + 3 : 0;
+    RC_STR_AUTO url =
+        store->url ? rc_strdup(store->url) : rc_strf("%s://%s", scheme_of(store), store->bucket);
+    size_t base = strlen(url);
+    const char *authority = strstr(url, "://");
+    size_t least = authority ? (size_t)(authority - url) + 3 : 0;
 
-    while (base > least && store->url[base - 1] == '/')
+    while (base > least && url[base - 1] == '/')
         base--;
-    rc_buf_add(&mapped, store->url, base);
+    rc_buf_add(&mapped, url, base);
     rc_buf_addc(&mapped, '/');
     rc_buf_adds(&mapped, key);
     if (rc_buf_check(&mapped, err))
@@ -134,19 +190,21 @@ static enum rc_code unsupported(const struct rc_uri *parts, const char *uri, str
 
 /* Follows the mappings from 'uri' on. 'parts' are those of out->uri at the end. */
 static enum rc_code follow(const struct core_storage *storage, const char *uri,
-                           struct core_resolved *out, struct rc_uri *parts, bool *mapped,
-                           struct rc_error *err)
+                           struct core_resolved *out, struct rc_uri *parts, struct rc_error *err)
 {
     for (int steps = 0;; steps++) {
-        const struct core_store_settings *store;
-        RC_STR_AUTO bucket = NULL;
+        const struct core_store_settings *store = NULL;
 
         if (rc_uri_split(out->uri, parts, err))
             return err->code;
-        store = find_store(storage, parts);
+        bool is_named = names_store(parts);
+        if (is_named && find_named(storage, parts, &store, err))
+            return err->code;
+        if (!is_named)
+            store = find_by_bucket(storage, parts);
         if (store)
             out->place.settings = store;
-        if (!store || !store->url)
+        if (!store || (!store->url && !is_named))
             return RC_OK;
         if (steps == MAPPINGS)
             return rc_fail(err, RC_INVALID,
@@ -154,18 +212,16 @@ static enum rc_code follow(const struct core_storage *storage, const char *uri,
                            "see 'url' of the store '%s' under 'storage:'",
                            uri, MAPPINGS, store->name);
 
-        if (check_inside(uri, parts->key, err))
+        if (store->url && check_inside(uri, parts->key, err))
             return err->code;
-        bucket = rc_strndup(parts->bucket, parts->bucket_len);
         RC_STR_AUTO key = rc_strdup(parts->key);
         if (map_bucket(store, key, &out->uri, err))
             return err->code;
-        *mapped = true;
 
         /* A store that gives the URL of its own bucket says where it lies, and ends the way. */
         if (rc_uri_split(out->uri, parts, err))
             return rc_context(err, "'url' of the store '%s'", store->name);
-        if (is_bucket(parts, bucket))
+        if (!names_store(parts) && is_bucket(parts, store->bucket))
             return RC_OK;
     }
 }
@@ -174,14 +230,13 @@ enum rc_code core_resolve(const struct core_storage *storage, const char *uri,
                           struct core_resolved *out, struct rc_error *err)
 {
     struct rc_uri named, parts;
-    bool mapped = false;
 
     core_resolved_clear(out);
     if (rc_uri_split(uri, &named, err))
         return err->code;
 
     out->uri = rc_strdup(uri);
-    if (follow(storage, uri, out, &parts, &mapped, err))
+    if (follow(storage, uri, out, &parts, err))
         return err->code;
     out->ops = find_backend(&parts, out->place.settings);
     if (!out->ops)
@@ -200,8 +255,7 @@ enum rc_code core_resolve(const struct core_storage *storage, const char *uri,
     out->place.remote = storage->remote;
     out->place.cancel = storage->cancel;
     out->place.is_temporary = storage->is_temporary;
-    if (mapped)
-        out->place.root_len = strlen(parts.key) - strlen(named.key);
+    out->place.root_len = strlen(parts.key) - strlen(named.key);
     return RC_OK;
 }
 

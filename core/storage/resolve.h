@@ -31,6 +31,9 @@ struct core_resolved {
     RC_CLEANUP(core_resolved_clear) struct core_resolved name = CORE_RESOLVED_INIT
 
 /*
+ * Of store://NAME/KEY the name is that of a store, configured or defined; one without a URL is then
+ * its bucket, at Google if the settings are Google's, else by S3. RC_INVALID: no such store.
+ *
  * A bucket that is mapped may lie in another mapped bucket, once; a longer way is RC_INVALID, as
  * is a key with a "." or ".." segment in a mapped bucket. RC_UNSUPPORTED: no backend for the
  * scheme.
@@ -38,6 +41,9 @@ struct core_resolved {
 RC_MUST_CHECK enum rc_code core_resolve(const struct core_storage *storage, const char *uri,
                                         struct core_resolved *out, struct rc_error *err);
 void core_resolved_clear(struct core_resolved *resolved);
+
+/* Whether there is a backend for the scheme. */
+bool core_resolve_has_scheme(const struct rc_uri *uri);
 
 /* ---- the defaults for what backends leave out, of storage.c ---------------------------------- */
 

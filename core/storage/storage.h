@@ -37,6 +37,13 @@ struct core_storage *core_storage_new(const struct core_store_settings *stores, 
                                       struct core_remote *remote, const struct core_cancel *cancel);
 void core_storage_free(struct core_storage *storage);
 
+/*
+ * Makes store://NAME/... lead to a store of the caller's, as <run-core/storage.h> says, for all
+ * storages with the same 'remote', which there has to be.
+ */
+RC_MUST_CHECK enum rc_code core_storage_define(struct core_storage *storage,
+                                               const struct rc_store *store, struct rc_error *err);
+
 RC_MUST_CHECK enum rc_code core_storage_list(struct core_storage *storage, const char *prefix,
                                              const struct rc_list_options *options,
                                              struct rc_listing **out, struct rc_error *err);

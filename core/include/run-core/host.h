@@ -211,8 +211,8 @@ rc_storage_create_with(struct rc_job *job, const char *uri, const struct rc_put_
 }
 
 /*
- * Makes a store known to this run; before anything else uses its name, and not while other threads
- * use the storage. RC_CONFLICT: there is one of that name. RC_INVALID: no such url.
+ * Makes a store known to this run, before anything else uses its name; the same again changes
+ * nothing. RC_CONFLICT: there is another one of that name. RC_INVALID: no such url.
  */
 static inline RC_MUST_CHECK enum rc_code
 rc_storage_define(struct rc_job *job, const struct rc_store *store, struct rc_error *err)
