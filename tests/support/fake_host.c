@@ -345,6 +345,7 @@ struct rc_fake_host *rc_fake_host_new(struct rc_job *base)
         .exchange = &fake_exchange_api,
         .http = &fake_http_api,
         .transfer = &fake_transfer_api,
+        .bucket = &fake_bucket_api,
     };
     fake->main.fake = fake;
     fake->main.base = base;
@@ -387,6 +388,8 @@ void rc_fake_host_free(struct rc_fake_host *host)
     if (!host)
         return;
     fake_storage_clear(host);
+    fake_store_clear(host);
+    fake_bucket_clear(host);
     fake_sql_clear(host);
     fake_http_clear(host);
     fake_db_clear(host);

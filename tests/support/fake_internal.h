@@ -21,6 +21,23 @@ struct fake_object {
     char *attributes; /* as rc_fake_host_attributes() gives them */
 };
 
+/* A store that the plugin defined, with its own texts. */
+struct fake_store {
+    struct rc_store is;
+    char *name, *url, *endpoint, *region, *id, *secret, *token;
+};
+
+/* An upload that was begun and never finished. */
+struct fake_upload {
+    char *uri;
+    int64_t begun_unix_ms;
+};
+
+struct fake_bucket {
+    char *name;
+    struct rc_bucket is;
+};
+
 struct fake_http_answer {
     char *text; /* NULL fits all */
     int times;
@@ -102,6 +119,13 @@ struct rc_fake_host {
     size_t object_count;
     int64_t writes;
 
+    struct fake_store *stores;
+    size_t store_count;
+    struct fake_upload *uploads;
+    size_t upload_count;
+    struct fake_bucket *buckets;
+    size_t bucket_count;
+
     struct fake_answer *answers;
     size_t answer_count;
     struct fake_statement *statements;
@@ -161,8 +185,11 @@ extern const struct rc_parallel_api fake_parallel_api;
 extern const struct rc_exchange_api fake_exchange_api;
 extern const struct rc_http_api fake_http_api;
 extern const struct rc_transfer_api fake_transfer_api;
+extern const struct rc_bucket_api fake_bucket_api;
 
 void fake_storage_clear(struct rc_fake_host *fake);
+void fake_store_clear(struct rc_fake_host *fake);
+void fake_bucket_clear(struct rc_fake_host *fake);
 void fake_sql_clear(struct rc_fake_host *fake);
 void fake_http_clear(struct rc_fake_host *fake);
 void fake_db_clear(struct rc_fake_host *fake);
@@ -177,6 +204,14 @@ bool fake_storage_find(struct rc_fake_host *fake, const char *uri, struct rc_sta
 void fake_storage_copy(struct rc_fake_host *fake, const char *source, const char *target,
                        const struct rc_attributes *attributes);
 bool fake_storage_same(struct rc_fake_host *fake, const char *a, const char *b);
+/* RC_INVALID: no URI, or one of a store that was not defined. */
+RC_MUST_CHECK enum rc_code fake_storage_check(struct rc_fake_host *fake, const char *uri,
+                                              struct rc_error *err);
+RC_MUST_CHECK enum rc_code fake_storage_define(struct rc_job *job, const struct rc_store *store,
+                                               struct rc_error *err);
+RC_MUST_CHECK enum rc_code fake_storage_sweep(struct rc_job *job, const char *prefix,
+                                              int64_t begun_before_unix_ms, int64_t *swept,
+                                              struct rc_error *err);
 void fake_storage_drop(struct rc_fake_host *fake, const char *uri);
 /* The URIs that begin with 'prefix', in the order of bytes; the texts and the array are freed. */
 char **fake_storage_uris(struct rc_fake_host *fake, const char *prefix, size_t *count);

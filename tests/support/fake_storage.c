@@ -129,13 +129,12 @@ static enum rc_code no_object(struct rc_error *err, const char *uri)
     return rc_fail(err, RC_NOT_FOUND, "'%s' does not exist", uri);
 }
 
-/* A fault or a malformed URI; what every operation begins with. */
+/* A fault or a URI that leads nowhere; what every operation begins with. */
 static enum rc_code begin(struct fake_job *job, const char *service, const char *uri,
                           struct rc_error *err)
 {
-    struct rc_uri parts;
     enum rc_code code = fake_call(job, service, uri, err);
-    return code ? code : rc_uri_split(uri, &parts, err);
+    return code ? code : fake_storage_check(job->fake, uri, err);
 }
 
 /* ---- listing -------------------------------------------------------------------------------- */
@@ -483,8 +482,7 @@ static enum rc_code transfer(struct fake_job *job, const char *source, const cha
                              bool remove_source, struct rc_error *err)
 {
     struct rc_fake_host *fake = job->fake;
-    struct rc_uri parts;
-    enum rc_code code = rc_uri_split(target, &parts, err);
+    enum rc_code code = fake_storage_check(fake, target, err);
     if (code)
         return code;
 
@@ -537,8 +535,7 @@ static enum rc_code remove_objects(struct rc_job *job, const char *const *uris, 
     if (FAKE_BASE(self, storage))
         return self->base->host->storage->remove(self->base, uris, count, err);
     for (size_t i = 0; i < count; i++) {
-        struct rc_uri parts;
-        code = rc_uri_split(uris[i], &parts, err);
+        code = fake_storage_check(self->fake, uris[i], err);
         if (code)
             return code;
         if (fake_held_back(self, "remove", uris[i]))
@@ -568,6 +565,8 @@ const struct rc_storage_api fake_storage_api = {
     .move = move,
     .remove = remove_objects,
     .create_with = create_with,
+    .define = fake_storage_define,
+    .sweep = fake_storage_sweep,
 };
 
 /* ---- for the transfer ----------------------------------------------------------------------- */

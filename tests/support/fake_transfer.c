@@ -12,6 +12,7 @@ struct work {
     struct fake_job *job;
     const struct rc_transfer *request;
     struct rc_transferred done;
+    int64_t extra;
     int64_t passed, skip; /* items, and those that an earlier transfer has passed */
     struct rc_error first;
 };
@@ -27,6 +28,27 @@ static enum rc_code look(struct work *work, const struct rc_transfer_item *item,
     return RC_OK;
 }
 
+static bool is_different(struct work *work, const struct rc_transfer_item *item)
+{
+    struct rc_fake_host *fake = work->job->fake;
+    struct rc_stat source, target;
+
+    if (!fake_storage_find(fake, item->source, &source) ||
+        !fake_storage_find(fake, item->target, &target) || source.size_bytes != target.size_bytes)
+        return true;
+    switch ((enum rc_transfer_compare)work->request->compare) {
+    case RC_COMPARE_SIZE:
+        return false;
+    case RC_COMPARE_TIME:
+        return target.modified_unix_ms < source.modified_unix_ms;
+    case RC_COMPARE_AUTO:
+    case RC_COMPARE_ETAG:
+    case RC_COMPARE_CONTENT:
+        break;
+    }
+    return !fake_storage_same(fake, item->source, item->target);
+}
+
 static bool is_wanted(struct work *work, const struct rc_transfer_item *item)
 {
     struct rc_fake_host *fake = work->job->fake;
@@ -35,7 +57,7 @@ static bool is_wanted(struct work *work, const struct rc_transfer_item *item)
     case RC_TRANSFER_IF_ABSENT:
         return !fake_storage_find(fake, item->target, NULL);
     case RC_TRANSFER_IF_DIFFERENT:
-        return !fake_storage_same(fake, item->source, item->target);
+        return is_different(work, item);
     case RC_TRANSFER_ALWAYS:
         break;
     }
@@ -177,19 +199,29 @@ static enum rc_code do_source(struct work *work, const char *uri, struct rc_erro
     return do_item(work, &item, err);
 }
 
-static enum rc_code do_extra(struct work *work, const char *uri, struct rc_error *err)
+static bool is_extra(struct work *work, const char *uri)
 {
     const struct rc_transfer *request = work->request;
     RC_STR_AUTO source = rc_strf("%s%s", request->source, uri + strlen(request->target));
-    const struct rc_transfer_item item = { .target = uri, .size_bytes = -1 };
-
     struct rc_object object = { .uri = uri, .name = uri + strlen(request->target) };
 
-    if (fake_storage_find(work->job->fake, source, NULL) ||
-        !fake_storage_find(work->job->fake, uri, &object.stat) ||
-        (request->wants && !request->wants(request->context, &object)))
-        return RC_OK;
-    return do_item(work, &item, err);
+    return !fake_storage_find(work->job->fake, source, NULL) &&
+           fake_storage_find(work->job->fake, uri, &object.stat) &&
+           (!request->wants || request->wants(request->context, &object));
+}
+
+static enum rc_code count_extra(struct work *work, const char *uri, struct rc_error *err)
+{
+    (void)err;
+    work->extra += is_extra(work, uri);
+    return RC_OK;
+}
+
+static enum rc_code do_extra(struct work *work, const char *uri, struct rc_error *err)
+{
+    const struct rc_transfer_item item = { .target = uri, .size_bytes = -1 };
+
+    return is_extra(work, uri) ? do_item(work, &item, err) : RC_OK;
 }
 
 static enum rc_code do_each(struct work *work, const char *prefix,
@@ -208,13 +240,29 @@ static enum rc_code do_each(struct work *work, const char *prefix,
     return code;
 }
 
+/* What has no source goes once everything was copied, if no more of it is there than may be. */
+static enum rc_code remove_extra(struct work *work, struct rc_error *err)
+{
+    const struct rc_transfer *request = work->request;
+
+    if (work->done.failed > 0)
+        return RC_OK;
+    if ((request->flags & RC_TRANSFER_NOT_FROM_EMPTY) && work->done.found == 0)
+        return rc_fail(err, RC_CONFLICT, "'%s' has nothing: nothing was removed", request->source);
+    if (request->max_removed > 0 && do_each(work, request->target, count_extra, err))
+        return err->code;
+    if (request->max_removed > 0 && work->extra > request->max_removed)
+        return rc_fail(err, RC_CONFLICT,
+                       "%lld objects of '%s' have no source, at most %lld are removed: none was",
+                       (long long)work->extra, request->target, (long long)request->max_removed);
+    return do_each(work, request->target, do_extra, err);
+}
+
 static enum rc_code do_tree(struct work *work, struct rc_error *err)
 {
     if (do_each(work, work->request->source, do_source, err))
         return err->code;
-    if (work->request->flags & RC_TRANSFER_REMOVE_EXTRA)
-        return do_each(work, work->request->target, do_extra, err);
-    return RC_OK;
+    return work->request->flags & RC_TRANSFER_REMOVE_EXTRA ? remove_extra(work, err) : RC_OK;
 }
 
 static enum rc_code check(const struct rc_transfer *request, struct rc_error *err)
@@ -226,18 +274,27 @@ static enum rc_code check(const struct rc_transfer *request, struct rc_error *er
         return rc_fail(err, RC_INVALID, "IF_DIFFERENT, 'wants' and REMOVE_EXTRA are of a tree");
     if ((request->flags & RC_TRANSFER_MOVE) && (request->flags & RC_TRANSFER_REMOVE_EXTRA))
         return rc_fail(err, RC_INVALID, "after a move everything at the target would be extra");
+    if (!(request->flags & RC_TRANSFER_REMOVE_EXTRA) &&
+        (request->max_removed || (request->flags & RC_TRANSFER_NOT_FROM_EMPTY)))
+        return rc_fail(err, RC_INVALID, "'max_removed' and NOT_FROM_EMPTY are of REMOVE_EXTRA");
+    if (request->compare && request->when != RC_TRANSFER_IF_DIFFERENT)
+        return rc_fail(err, RC_INVALID, "'compare' is of IF_DIFFERENT");
     return RC_OK;
 }
 
-static enum rc_code run(struct rc_job *job, const struct rc_transfer *request,
+static enum rc_code run(struct rc_job *job, const struct rc_transfer *given,
                         struct rc_transferred *out, struct rc_error *err)
 {
     struct fake_job *self = fake_job_of(job);
+    struct rc_transfer known = { .struct_bytes = 0 };
+    const struct rc_transfer *request = &known;
     struct work work = { .job = self, .request = request, .first = RC_ERROR_INIT };
-    const char *subject = request->source ? request->source : "";
+    const char *subject;
     enum rc_code code;
 
-    RC_ASSERT(request->struct_bytes > 0);
+    RC_ASSERT(given->struct_bytes > 0 && given->struct_bytes <= sizeof known);
+    memcpy(&known, given, given->struct_bytes);
+    subject = request->source ? request->source : "";
     if (out)
         *out = work.done;
     if (fake_call(self, "transfer.run", subject, err))
@@ -245,6 +302,9 @@ static enum rc_code run(struct rc_job *job, const struct rc_transfer *request,
     if (FAKE_BASE(self, transfer))
         return self->base->host->transfer->run(self->base, request, out, err);
     if (check(request, err))
+        return err->code;
+    if (!request->next && (fake_storage_check(self->fake, request->source, err) ||
+                           fake_storage_check(self->fake, request->target, err)))
         return err->code;
     if (request->resume)
         work.skip = strtoll(request->resume, NULL, 10);

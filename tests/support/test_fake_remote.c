@@ -1,5 +1,5 @@
 /*
- * HTTP, the transfer and attributes on the fake host.
+ * HTTP, the transfer, attributes, stores and buckets on the fake host.
  */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -362,13 +362,140 @@ static void test_attributes(void **state)
     assert_string_equal(rc_fake_host_attributes(host, "s3://a/y"), "");
 }
 
+/* ---- stores and buckets --------------------------------------------------------------------- */
+
+static void test_limits_of_removal(void **state)
+{
+    (void)state;
+    HOST_AUTO host = rc_fake_host_new(NULL);
+    struct rc_job *job = rc_fake_host_job(host);
+    struct rc_transfer transfer = {
+        .struct_bytes = sizeof(transfer),
+        .flags = RC_TRANSFER_REMOVE_EXTRA | RC_TRANSFER_NOT_FROM_EMPTY | RC_TRANSFER_KEEP_GOING,
+        .source = "s3://a/",
+        .target = "s3://b/",
+        .when = RC_TRANSFER_IF_DIFFERENT,
+        .max_removed = 1,
+    };
+    struct rc_transferred done;
+    struct rc_error err;
+
+    put_text(host, "s3://b/1", "1");
+    put_text(host, "s3://b/2", "2");
+    assert_int_equal(rc_transfer_run(job, &transfer, &done, &err), RC_CONFLICT);
+    put_text(host, "s3://a/3", "3");
+    assert_int_equal(rc_transfer_run(job, &transfer, &done, &err), RC_CONFLICT);
+    assert_string_equal(rc_fake_host_objects(host, "s3://b/"), "s3://b/1\ns3://b/2\ns3://b/3\n");
+    put_text(host, "s3://a/1", "x");
+    transfer.compare = RC_COMPARE_SIZE;
+    rc_fake_host_fail_on(host, "transfer.copy", "a/3", 1, RC_UNAVAILABLE);
+    assert_int_equal(rc_transfer_run(job, &transfer, &done, &err), RC_UNAVAILABLE);
+    assert_int_equal(done.removed, 0);
+    assert_int_equal(rc_transfer_run(job, &transfer, &done, &err), RC_OK);
+    assert_int_equal(done.removed, 1);
+    assert_string_equal(rc_fake_host_object(host, "s3://b/1", NULL), "1");
+    transfer.compare = RC_COMPARE_TIME;
+    assert_int_equal(rc_transfer_run(job, &transfer, &done, &err), RC_OK);
+    assert_string_equal(rc_fake_host_object(host, "s3://b/1", NULL), "x");
+    transfer.when = RC_TRANSFER_ALWAYS;
+    assert_int_equal(rc_transfer_run(job, &transfer, &done, &err), RC_INVALID);
+}
+
+static void test_stores(void **state)
+{
+    (void)state;
+    HOST_AUTO host = rc_fake_host_new(NULL);
+    struct rc_job *job = rc_fake_host_job(host);
+    struct rc_store store = {
+        .struct_bytes = sizeof store,
+        .name = "input",
+        .url = "s3://bucket/folder",
+        .secret_access_key = "s",
+    };
+    struct rc_stat stat;
+    struct rc_error err;
+
+    put_text(host, "store://input/x", "1");
+    assert_int_equal(rc_storage_stat(job, "store://input/x", &stat, &err), RC_INVALID);
+    assert_null(rc_fake_host_store(host, "input"));
+    assert_int_equal(rc_storage_define(job, &store, &err), RC_OK);
+    assert_int_equal(rc_storage_stat(job, "store://input/x", &stat, &err), RC_OK);
+    assert_string_equal(rc_fake_host_store(host, "input")->url, "s3://bucket/folder");
+    assert_int_equal(rc_storage_define(job, &store, &err), RC_OK);
+    store.secret_access_key = "t";
+    assert_int_equal(rc_storage_define(job, &store, &err), RC_CONFLICT);
+    rc_fake_host_fail_on(host, "storage.define", "output", 1, RC_DENIED);
+    store.name = "output";
+    assert_int_equal(rc_storage_define(job, &store, &err), RC_DENIED);
+}
+
+static void test_sweep(void **state)
+{
+    (void)state;
+    HOST_AUTO host = rc_fake_host_new(NULL);
+    struct rc_job *job = rc_fake_host_job(host);
+    struct rc_error err;
+    int64_t swept;
+
+    rc_fake_host_pend(host, "s3://b/day/1", 100);
+    rc_fake_host_pend(host, "s3://b/day/2", 200);
+    rc_fake_host_pend(host, "s3://b/other", 100);
+    job->dry_run = true;
+    assert_int_equal(rc_storage_sweep(job, "s3://b/day/", INT64_MAX, &swept, &err), RC_OK);
+    assert_int_equal(swept, 2);
+    assert_int_equal(rc_fake_host_held_back(host), 2);
+    job->dry_run = false;
+    assert_int_equal(rc_storage_sweep(job, "s3://b/day/", 200, &swept, &err), RC_OK);
+    assert_int_equal(swept, 1);
+    assert_string_equal(rc_fake_host_pending(host), "s3://b/day/2\ns3://b/other\n");
+    assert_int_equal(rc_storage_sweep(job, "s3://b/day/", INT64_MAX, NULL, &err), RC_OK);
+    assert_string_equal(rc_fake_host_pending(host), "s3://b/other\n");
+}
+
+static void test_buckets(void **state)
+{
+    (void)state;
+    HOST_AUTO host = rc_fake_host_new(NULL);
+    struct rc_job *job = rc_fake_host_job(host);
+    struct rc_bucket bucket;
+    struct rc_error err;
+
+    assert_int_equal(rc_bucket_look(job, "s3://b/x", &bucket, &err), RC_OK);
+    assert_string_equal(bucket.name, "s3://b");
+    assert_int_equal(bucket.exists, RC_ANSWER_NO);
+    assert_int_equal(rc_bucket_expire(job, "s3://b", 3, &err), RC_NOT_FOUND);
+    job->dry_run = true;
+    assert_int_equal(rc_bucket_create(job, "s3://b", &err), RC_OK);
+    assert_int_equal(rc_fake_host_held_back(host), 1);
+    job->dry_run = false;
+    assert_int_equal(rc_bucket_create(job, "s3://b", &err), RC_OK);
+    assert_int_equal(rc_bucket_encrypt(job, "s3://b/y/", &err), RC_OK);
+    assert_int_equal(rc_bucket_expire(job, "s3://b/", 3, &err), RC_OK);
+    rc_fake_host_bucket(host, "s3://b/z")->is_public = RC_ANSWER_UNKNOWN;
+    assert_int_equal(rc_bucket_look(job, "s3://b/x", &bucket, &err), RC_OK);
+    assert_int_equal(bucket.exists, RC_ANSWER_YES);
+    assert_string_equal(bucket.encryption, "AES256");
+    assert_int_equal(bucket.expire_days, 3);
+    assert_int_equal(bucket.is_public, RC_ANSWER_UNKNOWN);
+    rc_fake_host_fail_on(host, "bucket.encrypt", NULL, 1, RC_UNSUPPORTED);
+    assert_int_equal(rc_bucket_encrypt(job, "s3://b", &err), RC_UNSUPPORTED);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_answers), cmocka_unit_test(test_answers_that_fail),
-        cmocka_unit_test(test_stream),  cmocka_unit_test(test_dry_run),
-        cmocka_unit_test(test_tree),    cmocka_unit_test(test_resume),
-        cmocka_unit_test(test_list),    cmocka_unit_test(test_attributes),
+        cmocka_unit_test(test_answers),
+        cmocka_unit_test(test_answers_that_fail),
+        cmocka_unit_test(test_stream),
+        cmocka_unit_test(test_dry_run),
+        cmocka_unit_test(test_tree),
+        cmocka_unit_test(test_resume),
+        cmocka_unit_test(test_list),
+        cmocka_unit_test(test_attributes),
+        cmocka_unit_test(test_limits_of_removal),
+        cmocka_unit_test(test_stores),
+        cmocka_unit_test(test_sweep),
+        cmocka_unit_test(test_buckets),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -11,7 +11,7 @@
  *
  * Storage has the semantics of the real one: listings in the order of bytes, conditional
  * writes, writers of which nothing is seen before the commit. A transfer works on it, one object
- * after the other. The state database is SQLite in memory. SQL statements and HTTP requests are
+ * after the other; buckets are what the test says of them. The state database is SQLite in memory. SQL statements and HTTP requests are
  * recorded and answered by what the test has put up. With a base, each service that the base has
  * is the base's instead, still counted and failed here.
  *
@@ -130,6 +130,20 @@ const char *rc_fake_host_objects(struct rc_fake_host *host, const char *prefix);
  * then "metadata NAME: value" and "tag NAME: value". "": nothing. NULL: no such object.
  */
 const char *rc_fake_host_attributes(const struct rc_fake_host *host, const char *uri);
+/*
+ * The store of that name as the plugin has defined it; NULL: it has not. Its objects are those whose
+ * URI begins with store://NAME/, wherever its url leads.
+ */
+const struct rc_store *rc_fake_host_store(const struct rc_fake_host *host, const char *name);
+/* Somebody has begun an upload and not finished it. */
+void rc_fake_host_pend(struct rc_fake_host *host, const char *uri, int64_t begun_unix_ms);
+/* The URIs of such uploads that nobody has given up, a line each. */
+const char *rc_fake_host_pending(struct rc_fake_host *host);
+/*
+ * What is known of the bucket that the URI leads into, and what the plugin made of it; to be changed
+ * at will, until another one is named. At first it does not exist, and every answer is NO.
+ */
+struct rc_bucket *rc_fake_host_bucket(struct rc_fake_host *host, const char *uri);
 /* Handles (listings, readers, writers, sessions, rows, locks, streams) not closed yet. */
 int rc_fake_host_open_handles(const struct rc_fake_host *host);
 
