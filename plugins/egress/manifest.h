@@ -7,10 +7,12 @@
 
 #include <run-core/plugin.h>
 
+enum { EGRESS_MANIFEST_LIMIT = 64 << 20 }; /* bytes */
+
 struct egress_manifest_object {
-    char *key; /* inside the folder */
-    int64_t rows, bytes, stored_bytes;
-    char *sha256; /* hex, of what is stored */
+    char *key;                         /* inside the folder */
+    int64_t rows, bytes, stored_bytes; /* bytes: of the text */
+    char *sha256;                      /* hex, of what is stored */
 };
 
 struct egress_manifest_column {
@@ -33,7 +35,8 @@ struct egress_manifest {
     int64_t nominal_unix_ms, started_unix_ms, finished_unix_ms;
     char *server_version, *database, *system_identifier, *snapshot, *lsn, *xmin, *xmax;
     int64_t snapshot_unix_ms;
-    char *format, *compression, *delimiter, *null_string, *encoding;
+    char *format, *compression;
+    char *delimiter, *null_string, *encoding; /* of csv */
     bool header;
     struct egress_manifest_table *tables;
     size_t table_count;
@@ -41,10 +44,14 @@ struct egress_manifest {
 
 void egress_manifest_clear(struct egress_manifest *manifest);
 
-/* As JSON, in the order of the members. */
+/* As JSON, a line for each object; the sums of each table are added. RC_TOO_LARGE. */
 RC_MUST_CHECK enum rc_code egress_manifest_print(const struct egress_manifest *manifest,
                                                  struct rc_buf *out, struct rc_error *err);
-/* RC_CORRUPT: no manifest, or of a later version. Members that are not known are passed over. */
+/*
+ * RC_CORRUPT: no manifest, or of a later version. Members that are not known are passed over. What is
+ * accepted can be relied on: each key is that of one object, below the folder; numbers are not
+ * negative, and neither are their sums.
+ */
 RC_MUST_CHECK enum rc_code egress_manifest_parse(const char *text, size_t len,
                                                  struct egress_manifest *out, struct rc_error *err);
 

@@ -4,6 +4,7 @@
  */
 #include "names.h"
 
+#include <jansson.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -414,17 +415,28 @@ enum rc_code egress_layout_folder(struct rc_job *job, const struct egress_layout
 
 /* ---- keys ---- */
 
+static bool is_utf8(const char *text)
+{
+    json_t *string = json_string(text); /* NULL if it is not */
+
+    json_decref(string);
+    return string != NULL;
+}
+
 /*
  * A leading dot would hide a file, or climb; a leading underscore is the mark of what is no data, as
- * of the manifest, which many readers of folders pass over.
+ * of the manifest, which many readers of folders pass over. A database without an encoding
+ * (SQL_ASCII) can have any bytes in its names, stores and JSON only UTF-8.
  */
 static void add_table(struct rc_buf *out, const char *table)
 {
+    bool is_text = is_utf8(table);
+
     for (const char *at = table; *at; at++) {
         unsigned char c = (unsigned char)*at;
         bool is_hidden = at == table && (c == '.' || c == '_');
 
-        if (c < 0x20 || c == 0x7f || c == '/' || c == '%' || is_hidden)
+        if (c < 0x20 || c == 0x7f || c == '/' || c == '%' || is_hidden || (c > 0x7f && !is_text))
             rc_buf_addf(out, "%%%02X", c);
         else
             rc_buf_addc(out, *at);

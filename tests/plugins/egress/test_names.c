@@ -313,6 +313,7 @@ static void test_keys_hold_what_a_name_may_bring(void **state)
         { "{date}/{table}", "..", -1, "%2E..csv.gz" },
         { "{date}/{table}", "_manifest", -1, "%5Fmanifest.csv.gz" },
         { "{date}/{table}", "a_._b", -1, "a_._b.csv.gz" },
+        { "{date}/{table}", "ä\xe4", -1, "%C3%A4%E4.csv.gz" }, /* is not UTF-8 */
         { "t={table}/{table}/data", "x", 7, "t=x/x/data/part-00007.csv.gz" },
     };
 
