@@ -87,13 +87,21 @@ struct rc_writer {
 
 /*
  * An object that is written in parts, of 'part_bytes' each but the last, in any order and by many
- * threads. Without a commit nothing of it remains.
+ * threads. Without a commit nothing of it remains, unless it is left to be gone on with.
  */
 struct core_parts {
     const struct core_parts_ops *ops;
     int64_t part_bytes;
     bool takes_any_size; /* of parts: 'part_bytes' is only advice */
+    const char *id;      /* by which it can be gone on with after leave(); NULL: it cannot */
     struct rc_stat stat; /* once it is committed */
+};
+
+/* One that was left, by this process or another. */
+struct core_left_parts {
+    const char *id; /* NULL: it may have been begun, or not */
+    int64_t part_bytes;
+    int64_t begun_unix_ms; /* not before then */
 };
 
 struct core_listing_ops {
@@ -121,6 +129,15 @@ struct core_parts_ops {
                          int64_t len_bytes, struct rc_error *);
     enum rc_code (*commit)(struct core_parts *, struct rc_error *);
     void (*close)(struct core_parts *);
+
+    /* Those below are there where resume_parts() is. */
+
+    /* Of parts that are gone on with: whether this one is there, and its MD5 by the store's word.
+       False: it is not, or the store does not say. */
+    bool (*has)(struct core_parts *, int64_t offset_bytes, int64_t len_bytes,
+                unsigned char md5[16]);
+    /* Instead of close(): what was put stays, for resume_parts(). */
+    void (*leave)(struct core_parts *);
 };
 
 /* ---- operations ------------------------------------------------------------------------------ */
@@ -194,6 +211,20 @@ struct core_storage_ops {
     enum rc_code (*begin_parts)(const struct core_place_in_store *place,
                                 const struct rc_put_options *options, struct core_parts **out,
                                 struct rc_error *err);
+    /*
+     * Optional: goes on with parts that were left, for the same place and options. RC_NOT_FOUND:
+     * they are not there any more. Default: parts cannot be left.
+     */
+    enum rc_code (*resume_parts)(const struct core_place_in_store *place,
+                                 const struct rc_put_options *options,
+                                 const struct core_left_parts *left, struct core_parts **out,
+                                 struct rc_error *err);
+    /*
+     * Where resume_parts() is: gives up parts that were left for exactly this place; without an id
+     * whatever was begun there since, and never ended. None is RC_OK.
+     */
+    enum rc_code (*give_up_parts)(const struct core_place_in_store *place,
+                                  const struct core_left_parts *left, struct rc_error *err);
     /*
      * Optional: whether copy() can reach both, as when they lie behind one endpoint with the same
      * credentials. Default: yes.

@@ -198,6 +198,15 @@ struct core_s3_upload;
 RC_MUST_CHECK enum rc_code core_s3_upload_begin(const struct core_place_in_store *place,
                                                 const struct rc_put_options *options,
                                                 struct core_s3_upload **out, struct rc_error *err);
+/* Goes on with one that was left. RC_NOT_FOUND: the server knows it no more. */
+RC_MUST_CHECK enum rc_code core_s3_upload_resume(const struct core_place_in_store *place,
+                                                 const struct rc_put_options *options,
+                                                 const struct core_left_parts *left,
+                                                 struct core_s3_upload **out, struct rc_error *err);
+const char *core_s3_upload_id(const struct core_s3_upload *upload);
+/* Whether there is a part of that number and size, and its MD5 is known. */
+bool core_s3_upload_has(struct core_s3_upload *upload, int number, int64_t len_bytes,
+                        unsigned char md5[16]);
 /* From many threads at once. 'number' is 1 to 10,000; again replaces it. */
 RC_MUST_CHECK enum rc_code core_s3_upload_put(struct core_s3_upload *upload, int number,
                                               const struct core_http_content *content,
@@ -214,6 +223,8 @@ RC_MUST_CHECK enum rc_code core_s3_upload_complete(struct core_s3_upload *upload
                                                    struct rc_stat *out, struct rc_error *err);
 /* Gives up what was not completed. No part is on its way any more. */
 void core_s3_upload_free(struct core_s3_upload *upload);
+/* Frees it, but leaves to the server what it has. */
+void core_s3_upload_leave(struct core_s3_upload *upload);
 
 /* Aborts one upload until the server knows nothing of it. */
 RC_MUST_CHECK enum rc_code core_s3_abort(const struct core_place_in_store *place,
@@ -231,6 +242,18 @@ core_s3_each_pending(const struct core_place_in_store *prefix, bool ignore_cance
                      enum rc_code (*tell)(void *context, const struct core_s3_pending *pending,
                                           struct rc_error *err),
                      void *context, struct rc_error *err);
+
+/* A part that an upload has. */
+struct core_s3_part {
+    int number;
+    int64_t size_bytes;
+    char etag[RC_ETAG_TEXT];
+};
+/* Tells each part of the upload. RC_NOT_FOUND: there is no such upload. */
+RC_MUST_CHECK enum rc_code core_s3_each_part(
+    const struct core_place_in_store *place, const char *upload_id,
+    enum rc_code (*tell)(void *context, const struct core_s3_part *part, struct rc_error *err),
+    void *context, struct rc_error *err);
 
 /* ---- operations ------------------------------------------------------------------------------ */
 
@@ -254,6 +277,13 @@ RC_MUST_CHECK enum rc_code core_s3_create(const struct core_place_in_store *plac
 RC_MUST_CHECK enum rc_code core_s3_begin_parts(const struct core_place_in_store *place,
                                                const struct rc_put_options *options,
                                                struct core_parts **out, struct rc_error *err);
+RC_MUST_CHECK enum rc_code core_s3_resume_parts(const struct core_place_in_store *place,
+                                                const struct rc_put_options *options,
+                                                const struct core_left_parts *left,
+                                                struct core_parts **out, struct rc_error *err);
+RC_MUST_CHECK enum rc_code core_s3_give_up_parts(const struct core_place_in_store *place,
+                                                 const struct core_left_parts *left,
+                                                 struct rc_error *err);
 RC_MUST_CHECK enum rc_code core_s3_copy(const struct core_place_in_store *source,
                                         const struct core_place_in_store *target,
                                         const struct core_copy_options *options,

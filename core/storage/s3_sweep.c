@@ -1,6 +1,6 @@
 /*
- * Uploads in parts that were begun and never finished: found, and given up. Servers keep their
- * parts, and charge for them, until somebody does.
+ * Uploads in parts that were begun and never finished: found, looked into, and given up. Servers
+ * keep their parts, and charge for them, until somebody does.
  */
 #include <storage/s3.h>
 
@@ -154,4 +154,122 @@ enum rc_code core_s3_sweep(const struct core_place_in_store *prefix, const struc
 
     *swept = 0;
     return core_s3_each_pending(prefix, /* ignore_cancel = */ false, sweep_one, &sweeping, err);
+}
+
+/* ---- those to one object --------------------------------------------------------------------- */
+
+enum { CLOCK_SLACK_MS = 5000 }; /* between this machine's clock and the server's */
+
+struct giving_up {
+    const struct core_place_in_store *place;
+    int64_t since_unix_ms;
+};
+
+static enum rc_code give_up_one(void *context, const struct core_s3_pending *pending,
+                                struct rc_error *err)
+{
+    const struct giving_up *giving_up = context;
+
+    if (!rc_str_eq(pending->key, giving_up->place->key) ||
+        pending->begun_unix_ms < giving_up->since_unix_ms - CLOCK_SLACK_MS)
+        return RC_OK;
+    return core_s3_abort(giving_up->place, pending->upload_id, /* ignore_cancel = */ false, err);
+}
+
+enum rc_code core_s3_give_up_parts(const struct core_place_in_store *place,
+                                   const struct core_left_parts *left, struct rc_error *err)
+{
+    struct giving_up giving_up = { place, left->begun_unix_ms };
+
+    if (left->id)
+        return core_s3_abort(place, left->id, /* ignore_cancel = */ false, err);
+    return core_s3_each_pending(place, /* ignore_cancel = */ false, give_up_one, &giving_up, err);
+}
+
+/* ---- parts ----------------------------------------------------------------------------------- */
+
+/* A page of the parts of an upload, told as they are read. */
+struct part_page {
+    struct core_s3_part row;
+    bool is_truncated;
+    int64_t next;
+    enum rc_code (*tell)(void *context, const struct core_s3_part *part, struct rc_error *err);
+    void *context;
+};
+
+static enum rc_code on_part(void *context, const char *path, const char *text, size_t len,
+                            struct rc_error *err)
+{
+    struct part_page *page = context;
+    const char *name = strchr(path, '/');
+    struct rc_stat stat = { .size_bytes = 0 };
+    int64_t number = 0;
+
+    (void)len;
+    name = name ? name + 1 : "";
+    if (rc_str_eq(name, "Part/PartNumber")) {
+        if (rc_parse_int(text, &number) && number > 0 && number <= CORE_S3_PARTS)
+            page->row.number = (int)number;
+    } else if (rc_str_eq(name, "Part/ETag")) {
+        core_s3_set_etag(&stat, text);
+        memcpy(page->row.etag, stat.etag, sizeof(stat.etag));
+    } else if (rc_str_eq(name, "Part/Size")) {
+        if (!rc_parse_int(text, &page->row.size_bytes))
+            page->row.size_bytes = -1;
+    } else if (rc_str_eq(name, "Part")) {
+        const struct core_s3_part part = page->row;
+
+        page->row = (struct core_s3_part){ .size_bytes = -1 };
+        return part.number > 0 ? page->tell(page->context, &part, err) : RC_OK;
+    } else if (rc_str_eq(name, "IsTruncated")) {
+        page->is_truncated = rc_str_eq(text, "true");
+    } else if (rc_str_eq(name, "NextPartNumberMarker")) {
+        if (!rc_parse_int(text, &page->next))
+            page->next = 0;
+    }
+    return RC_OK;
+}
+
+static enum rc_code fetch_parts(const struct core_place_in_store *place, const char *upload_id,
+                                struct part_page *page, struct rc_error *err)
+{
+    CORE_S3_REQUEST_AUTO(request, place, "list the parts of", "GET");
+    CORE_S3_ANSWER_AUTO(answer);
+    const struct core_xml_events events = { .end = on_part, .context = page };
+    RC_STR_AUTO after = rc_strf("%lld", (long long)page->next);
+    int64_t before = page->next;
+
+    if (page->next > 0)
+        core_s3_add_query(&request.query, "part-number-marker", after);
+    core_s3_add_query(&request.query, "uploadId", upload_id);
+    request.answers_xml = true;
+    request.root = "ListPartsResult";
+    page->is_truncated = false;
+    page->row = (struct core_s3_part){ .size_bytes = -1 };
+    if (core_s3_send(&request, &answer, err)) {
+        /* Some servers say of an upload that is gone that its id is none. */
+        if (rc_str_eq(request.refusal.code, "NoSuchUpload"))
+            err->code = RC_NOT_FOUND;
+        return err->code;
+    }
+    if (core_xml_read(answer.body.data, answer.body.len, &events, err))
+        return rc_context(err, "list the parts of '%s'", place->uri);
+    if (page->is_truncated && page->next <= before)
+        return rc_fail(err, RC_CORRUPT, "list the parts of '%s': the listing goes in a circle",
+                       place->uri);
+    return RC_OK;
+}
+
+enum rc_code core_s3_each_part(const struct core_place_in_store *place, const char *upload_id,
+                               enum rc_code (*tell)(void *context, const struct core_s3_part *part,
+                                                    struct rc_error *err),
+                               void *context, struct rc_error *err)
+{
+    struct part_page page = { .tell = tell, .context = context };
+
+    do {
+        if (fetch_parts(place, upload_id, &page, err))
+            return err->code;
+    } while (page.is_truncated);
+    return RC_OK;
 }

@@ -35,6 +35,7 @@ struct core_s3_upload {
     char *if_match;               /* or NULL */
     char mark[CORE_S3_MARK_TEXT]; /* with a condition */
     char *id;
+    bool is_left;          /* to be gone on with */
     struct rc_buf tagging; /* XML, for servers that forget the tags of uploads; or empty */
     bool is_complete, may_have_strays;
     int64_t asked_unix_ms, answered_unix_ms; /* by the server's clock: while it was begun */
@@ -121,13 +122,11 @@ static void add_tagging(struct rc_buf *xml, const struct rc_map *tags)
     rc_buf_adds(xml, "</TagSet></Tagging>");
 }
 
-enum rc_code core_s3_upload_begin(const struct core_place_in_store *place,
-                                  const struct rc_put_options *options, struct core_s3_upload **out,
-                                  struct rc_error *err)
+static struct core_s3_upload *upload_new(const struct core_place_in_store *place,
+                                         const struct rc_put_options *options)
 {
     struct core_s3_upload *upload = rc_malloc(sizeof(*upload));
 
-    *out = NULL;
     *upload = (struct core_s3_upload){
         .if_match = rc_strdup(options->if_match),
         .tagging = RC_BUF_INIT(TAGS_LIMIT),
@@ -136,6 +135,16 @@ enum rc_code core_s3_upload_begin(const struct core_place_in_store *place,
         add_tagging(&upload->tagging, &options->attributes->tags);
     core_s3_place_copy(&upload->place, place);
     (void)pthread_mutex_init(&upload->mutex, NULL);
+    return upload;
+}
+
+enum rc_code core_s3_upload_begin(const struct core_place_in_store *place,
+                                  const struct rc_put_options *options, struct core_s3_upload **out,
+                                  struct rc_error *err)
+{
+    struct core_s3_upload *upload = upload_new(place, options);
+
+    *out = NULL;
     if (initiate(upload, options, err)) {
         const struct rc_error first = *err;
 
@@ -398,6 +407,85 @@ enum rc_code core_s3_upload_copy(struct core_s3_upload *upload, int number,
     return RC_OK;
 }
 
+/* ---- going on -------------------------------------------------------------------------------- */
+
+struct resumed {
+    struct core_s3_upload *upload;
+    int64_t size_bytes, part_bytes;
+};
+
+/* By its looks; what is encrypted with a key has another that nobody's content agrees with. */
+static bool read_md5(const char *etag, unsigned char md5[16])
+{
+    for (int i = 0; i < 16; i++) {
+        int high = core_hex_value(etag[2 * i]);
+        int low = high < 0 ? -1 : core_hex_value(etag[2 * i + 1]);
+
+        if (low < 0)
+            return false;
+        md5[i] = (unsigned char)(high << 4 | low);
+    }
+    return etag[32] == '\0';
+}
+
+/* What is not as it would be put now is put again. */
+static enum rc_code take_part(void *context, const struct core_s3_part *listed,
+                              struct rc_error *err)
+{
+    const struct resumed *resumed = context;
+    int64_t left = resumed->size_bytes - resumed->part_bytes * (listed->number - 1);
+    struct part part = { .len_bytes = listed->size_bytes };
+
+    (void)err;
+    if (left <= 0 || part.len_bytes != (left < resumed->part_bytes ? left : resumed->part_bytes))
+        return RC_OK;
+    memcpy(part.etag, listed->etag, sizeof(part.etag));
+    part.has_md5 = read_md5(part.etag, part.md5);
+    if (part.has_md5)
+        store_part(resumed->upload, listed->number, &part);
+    return RC_OK;
+}
+
+enum rc_code core_s3_upload_resume(const struct core_place_in_store *place,
+                                   const struct rc_put_options *options,
+                                   const struct core_left_parts *left, struct core_s3_upload **out,
+                                   struct rc_error *err)
+{
+    struct core_s3_upload *upload = upload_new(place, options);
+    struct resumed resumed = { upload, options->size_bytes, left->part_bytes };
+
+    *out = NULL;
+    upload->id = rc_strdup(left->id);
+    upload->asked_unix_ms = left->begun_unix_ms;
+    if (core_s3_each_part(place, left->id, take_part, &resumed, err)) {
+        core_s3_upload_leave(upload);
+        return err->code;
+    }
+    *out = upload;
+    return RC_OK;
+}
+
+const char *core_s3_upload_id(const struct core_s3_upload *upload)
+{
+    return upload->id;
+}
+
+bool core_s3_upload_has(struct core_s3_upload *upload, int number, int64_t len_bytes,
+                        unsigned char md5[16])
+{
+    const struct part *part;
+    bool is_known = false;
+
+    (void)pthread_mutex_lock(&upload->mutex);
+    if (number > 0 && (size_t)number <= upload->count) {
+        part = &upload->parts[number - 1];
+        is_known = part->etag[0] != '\0' && part->has_md5 && part->len_bytes == len_bytes;
+        memcpy(md5, part->md5, sizeof(part->md5));
+    }
+    (void)pthread_mutex_unlock(&upload->mutex);
+    return is_known;
+}
+
 /* ---- putting together ------------------------------------------------------------------------ */
 
 static enum rc_code add_parts(const struct core_s3_upload *upload, struct rc_buf *xml,
@@ -629,7 +717,7 @@ void core_s3_upload_free(struct core_s3_upload *upload)
 
     if (!upload)
         return;
-    if (upload->id && !upload->is_complete)
+    if (upload->id && !upload->is_complete && !upload->is_left)
         (void)!core_s3_abort(&upload->place.at, upload->id, /* ignore_cancel = */ true, &ignored);
     if (upload->may_have_strays) {
         ignored = (struct rc_error)RC_ERROR_INIT;
@@ -645,4 +733,10 @@ void core_s3_upload_free(struct core_s3_upload *upload)
     free(upload->id);
     free(upload->parts);
     free(upload);
+}
+
+void core_s3_upload_leave(struct core_s3_upload *upload)
+{
+    upload->is_left = true;
+    core_s3_upload_free(upload);
 }

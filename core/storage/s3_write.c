@@ -395,12 +395,42 @@ static void parts_close(struct core_parts *base)
     free(parts);
 }
 
+static bool parts_has(struct core_parts *base, int64_t offset_bytes, int64_t len_bytes,
+                      unsigned char md5[16])
+{
+    struct s3_parts *parts = (struct s3_parts *)base;
+
+    return core_s3_upload_has(parts->upload, (int)(offset_bytes / base->part_bytes) + 1, len_bytes,
+                              md5);
+}
+
+static void parts_leave(struct core_parts *base)
+{
+    struct s3_parts *parts = (struct s3_parts *)base;
+
+    core_s3_upload_leave(parts->upload);
+    free(parts);
+}
+
 static const struct core_parts_ops parts_ops = {
     .put = parts_put,
     .copy = parts_copy,
     .commit = parts_commit,
     .close = parts_close,
+    .has = parts_has,
+    .leave = parts_leave,
 };
+
+static struct core_parts *parts_new(struct core_s3_upload *upload, int64_t part_bytes)
+{
+    struct s3_parts *parts = rc_malloc(sizeof(*parts));
+
+    *parts = (struct s3_parts){
+        .base = { .ops = &parts_ops, .part_bytes = part_bytes, .id = core_s3_upload_id(upload) },
+        .upload = upload,
+    };
+    return &parts->base;
+}
 
 enum rc_code core_s3_begin_parts(const struct core_place_in_store *place,
                                  const struct rc_put_options *options, struct core_parts **out,
@@ -408,19 +438,29 @@ enum rc_code core_s3_begin_parts(const struct core_place_in_store *place,
 {
     const struct core_store_settings *settings = place->settings;
     struct core_s3_upload *upload;
-    struct s3_parts *parts;
 
     *out = NULL;
     if (core_s3_upload_begin(place, options, &upload, err))
         return err->code;
-    parts = rc_malloc(sizeof(*parts));
-    *parts = (struct s3_parts){
-        .base = { .ops = &parts_ops,
-                  .part_bytes =
-                      core_s3_part_bytes(settings ? settings->part_bytes : 0,
-                                         options->size_bytes > 0 ? options->size_bytes : 0, 0) },
-        .upload = upload,
-    };
-    *out = &parts->base;
+    *out =
+        parts_new(upload, core_s3_part_bytes(settings ? settings->part_bytes : 0,
+                                             options->size_bytes > 0 ? options->size_bytes : 0, 0));
+    return RC_OK;
+}
+
+enum rc_code core_s3_resume_parts(const struct core_place_in_store *place,
+                                  const struct rc_put_options *options,
+                                  const struct core_left_parts *left, struct core_parts **out,
+                                  struct rc_error *err)
+{
+    struct core_s3_upload *upload;
+
+    *out = NULL;
+    if (left->part_bytes < CORE_S3_MIB || left->part_bytes > CORE_S3_MAX_PUT)
+        return rc_fail(err, RC_NOT_FOUND, "no upload has parts of %lld bytes",
+                       (long long)left->part_bytes);
+    if (core_s3_upload_resume(place, options, left, &upload, err))
+        return err->code;
+    *out = parts_new(upload, left->part_bytes);
     return RC_OK;
 }

@@ -281,7 +281,7 @@ static void take(struct core_transfer *t, const struct transfer_fed *fed)
 /* ---- telling ------------------------------------------------------------------------------ */
 
 struct ticker {
-    int64_t progress_mono_ms, checkpoint_mono_ms, told_items;
+    int64_t progress_mono_ms, checkpoint_mono_ms;
 };
 
 static void tell_progress(struct core_transfer *t)
@@ -299,26 +299,42 @@ static void tell_progress(struct core_transfer *t)
     pthread_mutex_unlock(&t->telling);
 }
 
-static enum rc_code tell_checkpoint(struct core_transfer *t, struct ticker *ticker,
-                                    struct rc_error *err)
+/* With the lock held: the token, if it says anything new. */
+static char *new_token(struct core_transfer *t)
+{
+    if (t->told_done == t->marks.done && t->told_changes == t->uploads.changes)
+        return NULL;
+    t->told_done = t->marks.done;
+    t->told_changes = t->uploads.changes;
+    return core_transfer_token(&t->request, &t->marks, &t->uploads);
+}
+
+/* A transfer of which nobody knows how far it is must not go on. */
+enum rc_code core_transfer_checkpoint(struct core_transfer *t, struct rc_error *err)
 {
     RC_STR_AUTO token = NULL;
-    enum rc_code code;
-    int64_t done;
+    enum rc_code code = RC_OK;
 
     if (!t->request.checkpoint || t->request.flags & RC_TRANSFER_CHECK)
         return RC_OK;
-    pthread_mutex_lock(&t->lock);
-    done = t->marks.done;
-    token = core_transfer_token(&t->request, &t->marks);
-    pthread_mutex_unlock(&t->lock);
-    if (done == ticker->told_items)
-        return RC_OK;
-    ticker->told_items = done;
     pthread_mutex_lock(&t->telling);
-    code = t->request.checkpoint(t->request.context, token, err);
+    pthread_mutex_lock(&t->lock);
+    token = new_token(t);
+    pthread_mutex_unlock(&t->lock);
+    if (token)
+        code = t->request.checkpoint(t->request.context, token, err);
     pthread_mutex_unlock(&t->telling);
-    return code ? rc_context(err, "keep how far the transfer is") : RC_OK;
+    if (!code)
+        return RC_OK;
+    (void)rc_context(err, "keep how far the transfer is");
+    pthread_mutex_lock(&t->lock);
+    if (!t->code) {
+        t->code = code;
+        t->err = *err;
+    }
+    stop(t);
+    pthread_mutex_unlock(&t->lock);
+    return code;
 }
 
 /* What is due now and then, from the calling thread. */
@@ -341,7 +357,7 @@ static enum rc_code tick(struct core_transfer *t, struct ticker *ticker, struct 
     if (now - ticker->checkpoint_mono_ms < CHECKPOINT_MS)
         return RC_OK;
     ticker->checkpoint_mono_ms = now;
-    return tell_checkpoint(t, ticker, err);
+    return core_transfer_checkpoint(t, err);
 }
 
 /* ---- threads ------------------------------------------------------------------------------ */
@@ -476,6 +492,7 @@ static void init(struct core_transfer *t, const struct core_storage *storage,
         .storage = *storage,
         .cancel = { RC_OK, storage->cancel },
         .err = RC_ERROR_INIT,
+        .told_done = -1,
     };
     memcpy(&t->request, request, known < sizeof(t->request) ? known : sizeof(t->request));
     t->storage.cancel = &t->cancel;
@@ -504,6 +521,7 @@ static void clear(struct core_transfer *t)
             core_transfer_item_free(item);
     core_transfer_feed_close(t->feed);
     core_transfer_marks_clear(&t->marks);
+    core_transfer_uploads_clear(&t->uploads);
     free(t->threads);
     pthread_cond_destroy(&t->work);
     pthread_cond_destroy(&t->rest);
@@ -531,11 +549,11 @@ static enum rc_code work(struct core_transfer *t, struct ticker *ticker, struct 
 
 static enum rc_code run(struct core_transfer *t, struct rc_error *err)
 {
-    struct ticker ticker = { .told_items = -1 };
+    struct ticker ticker = { .progress_mono_ms = 0 };
     struct rc_error late = RC_ERROR_INIT;
     enum rc_code code;
 
-    if (core_transfer_token_read(&t->request, &t->marks, err) ||
+    if (core_transfer_token_read(&t->request, &t->marks, &t->uploads, err) ||
         core_transfer_feed_open(t, &t->feed, err))
         return err->code;
     ticker.checkpoint_mono_ms = core_clock_mono_ms();
@@ -545,8 +563,10 @@ static enum rc_code run(struct core_transfer *t, struct rc_error *err)
         *err = t->err;
         code = t->code;
     }
+    if (!code)
+        core_transfer_uploads_give_up(t);
     tell_progress(t);
-    if (tell_checkpoint(t, &ticker, &late) && !code) {
+    if (core_transfer_checkpoint(t, &late) && !code) {
         *err = late;
         code = late.code;
     }

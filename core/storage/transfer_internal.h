@@ -9,6 +9,7 @@
  *   transfer_work.c    what a worker does next; memory
  *   transfer_copy.c    an item as a whole
  *   transfer_large.c   a large object by ranges
+ *   transfer_uploads.c those of them that a later transfer can go on with
  *   transfer_remove.c  removals by batches
  *   transfer_compare.c whether the content at the target is the same
  *   transfer_etag.c    the entity tags of objects that were uploaded in parts
@@ -57,10 +58,38 @@ void core_transfer_mark_end(struct transfer_marks *marks, struct transfer_mark *
                             enum transfer_mark_state state);
 void core_transfer_marks_clear(struct transfer_marks *marks);
 
+/* ---- uploads --------------------------------------------------------------------------------- */
+
+/* A large object on its way: what has to be known to go on with it, or to give it up. */
+struct transfer_upload {
+    struct transfer_upload *next;
+    bool is_taken;      /* by an object that is under way; else it is left */
+    char *target;       /* a URI */
+    char *etag;         /* of the source */
+    int64_t size_bytes; /* likewise */
+    int64_t begun_unix_ms, part_bytes;
+    char *id; /* as of struct core_left_parts */
+};
+
+/* All of them, in no order. */
+struct transfer_uploads {
+    struct transfer_upload *first;
+    uint64_t changes; /* of anything of them that a token says */
+};
+
+/* The new one is the first, and taken. */
+struct transfer_upload *core_transfer_upload_add(struct transfer_uploads *uploads,
+                                                 const char *target, const char *etag,
+                                                 int64_t size_bytes, int64_t begun_unix_ms);
+void core_transfer_upload_drop(struct transfer_uploads *uploads, struct transfer_upload *upload);
+void core_transfer_uploads_clear(struct transfer_uploads *uploads);
+
 /* The text of a token, and back. RC_INVALID: it is of another transfer, or none. */
-char *core_transfer_token(const struct rc_transfer *request, const struct transfer_marks *marks);
+char *core_transfer_token(const struct rc_transfer *request, const struct transfer_marks *marks,
+                          const struct transfer_uploads *uploads);
 RC_MUST_CHECK enum rc_code core_transfer_token_read(const struct rc_transfer *request,
                                                     struct transfer_marks *marks,
+                                                    struct transfer_uploads *uploads,
                                                     struct rc_error *err);
 
 /* ---- items ----------------------------------------------------------------------------------- */
@@ -135,13 +164,17 @@ struct core_transfer {
     int64_t memory_bytes, memory_used_bytes;
     struct transfer_pace pace;
     struct transfer_marks marks;
+    struct transfer_uploads uploads;
     struct rc_transferred counts;
     int64_t moving_bytes; /* of objects that are not whole yet */
     enum rc_code code;    /* of the first failure */
     struct rc_error err;
     int64_t bytes_free_mono_us; /* when the limit of bytes lets the next go */
 
-    pthread_mutex_t telling;
+    pthread_mutex_t telling; /* taken before the lock; of what is below */
+    int64_t told_done;       /* in the last token; -1: none was told */
+    uint64_t told_changes;
+
     pthread_t *threads;
     unsigned thread_count;
 };
@@ -162,6 +195,8 @@ bool core_transfer_again(struct core_transfer *t, struct transfer_item *item,
                          const struct rc_error *err);
 /* What went of an object that is not whole yet; taken back when it is, or failed. */
 void core_transfer_moving(struct core_transfer *t, int64_t bytes);
+/* Tells the present token, unless nothing has changed since the last. Without the lock. */
+RC_MUST_CHECK enum rc_code core_transfer_checkpoint(struct core_transfer *t, struct rc_error *err);
 /* Waits until so many bytes may go. */
 RC_MUST_CHECK enum rc_code core_transfer_limit(struct core_transfer *t, size_t bytes,
                                                struct rc_error *err);
@@ -199,6 +234,21 @@ bool core_transfer_large_take(struct core_transfer *t, struct transfer_range *ou
 void core_transfer_large_copy(struct core_transfer *t, const struct transfer_range *range);
 /* What was begun and has no worker any more. */
 void core_transfer_large_abandon(struct core_transfer *t);
+
+/*
+ * The parts in which 'item' is written: those that were left of it, or new ones, which are in a
+ * token before their first byte counts. *upload is NULL where they cannot be left.
+ */
+RC_MUST_CHECK enum rc_code
+core_transfer_parts_open(struct core_transfer *t, const struct transfer_item *item,
+                         const struct core_resolved *to, const struct rc_put_options *options,
+                         struct core_parts **out, struct transfer_upload **upload,
+                         struct rc_error *err);
+/* Their end: with 'is_left' they stay for a later attempt, else what is not committed is gone. */
+void core_transfer_parts_close(struct core_transfer *t, struct core_parts *parts,
+                               struct transfer_upload *upload, bool is_left);
+/* After all went well: gives up what was left and is not among what was transferred any more. */
+void core_transfer_uploads_give_up(struct core_transfer *t);
 
 /* With the lock held: whether removals are due, and then those of one batch. */
 bool core_transfer_removals_due(const struct core_transfer *t, int64_t now_mono_ms);

@@ -26,6 +26,7 @@ struct transfer_large {
     struct core_object_detail detail;
     struct rc_stat source;
     struct core_parts *parts;
+    struct transfer_upload *upload; /* NULL: it cannot be gone on with */
 
     /* Under the transfer's lock. */
     int64_t next_bytes, done_bytes; /* given out; put */
@@ -41,7 +42,7 @@ struct transfer_large {
 };
 
 /* Ranges of the source's parts are taken up to this size, above which too few would be one. */
-enum { LARGEST_RANGE_BYTES = 128 * 1024 * 1024 };
+enum { LARGEST_RANGE_BYTES = 128 * 1024 * 1024, CHUNK_BYTES = 128 * 1024 };
 
 /* ---- the begin ---------------------------------------------------------------------------- */
 
@@ -72,13 +73,13 @@ static enum rc_code prepare_checks(struct transfer_large *large, struct rc_error
 {
     int64_t part = core_transfer_etag_part_bytes(large->source.etag, large->source.size_bytes);
 
+    if (core_digest_load(err))
+        return err->code;
     large->range_bytes = large->parts->part_bytes;
     if (large->detail.crc32c) {
         large->crcs = rc_calloc(range_count(large), sizeof(*large->crcs));
         return RC_OK;
     }
-    if (core_digest_load(err))
-        return err->code;
     if (large->parts->takes_any_size && part > 0 && part <= LARGEST_RANGE_BYTES)
         large->range_bytes = part;
     if (part == large->range_bytes)
@@ -107,15 +108,15 @@ static enum rc_code begin(struct transfer_large *large, struct rc_error *err)
         large->item->has_lost_tags = large->detail.has_tags;
         options.attributes = &large->detail.attributes;
     }
-    if (large->to.ops->begin_parts(&large->to.place, &options, &large->parts, err))
+    if (core_transfer_parts_open(t, large->item, &large->to, &options, &large->parts,
+                                 &large->upload, err))
         return err->code;
     return prepare_checks(large, err);
 }
 
-static void large_free(struct transfer_large *large)
+static void large_free(struct transfer_large *large, bool is_left)
 {
-    if (large->parts)
-        large->parts->ops->close(large->parts);
+    core_transfer_parts_close(large->t, large->parts, large->upload, is_left);
     core_running_digest_free(large->md5);
     free(large->crcs);
     free(large->md5s);
@@ -160,8 +161,8 @@ static void end(struct transfer_large *large)
     if (!code)
         item->written = large->parts->stat;
     core_transfer_moving(t, -large->done_bytes);
-    /* Its parts are given up before it is said that it ended. */
-    large_free(large);
+    /* Its parts are given up before it is said that it ended, unless another attempt may do. */
+    large_free(large, rc_retryable(code) || (code && core_cancel_code(&t->cancel)));
     /* Each range was tried several times, so all of it is only tried once more. */
     if (rc_retryable(code))
         item->attempt += TRANSFER_ATTEMPTS / 2;
@@ -212,7 +213,7 @@ void core_transfer_large_abandon(struct core_transfer *t)
 
         t->large = large->next;
         core_transfer_item_free(large->item);
-        large_free(large);
+        large_free(large, /* is_left = */ true);
     }
 }
 
@@ -250,6 +251,7 @@ struct range_content {
     int64_t done_bytes;
     uint32_t crc;
     struct core_running_digest *md5; /* NULL: not compared */
+    bool needs_md5;
 };
 
 static enum rc_code open_range(struct range_content *content, struct rc_error *err)
@@ -265,7 +267,7 @@ static enum rc_code open_range(struct range_content *content, struct rc_error *e
     content->reader = NULL;
     content->done_bytes = 0;
     content->crc = 0;
-    if (large->md5s) {
+    if (content->needs_md5) {
         core_running_digest_free(content->md5);
         content->md5 = core_running_digest_new(CORE_MD5);
     }
@@ -291,7 +293,7 @@ static enum rc_code read_on(struct range_content *content, char *data, size_t ca
                        range->len_bytes, large->item->source, range->offset_bytes);
     if (large->crcs)
         content->crc = core_crc32c(content->crc, data, *len);
-    if (content->md5)
+    if (content->needs_md5)
         core_running_digest_add(content->md5, data, *len);
     content->done_bytes += (int64_t)*len;
     return core_transfer_limit(large->t, *len, err);
@@ -354,10 +356,28 @@ static enum rc_code hash_range(const struct transfer_range *range, const char *b
     return RC_OK;
 }
 
+/* What was read of the range, for the check of the whole. */
+static void keep_sums(struct range_content *content, unsigned char md5[CORE_TRANSFER_MD5])
+{
+    struct transfer_large *large = content->range->large;
+    size_t index = (size_t)(content->range->offset_bytes / large->range_bytes);
+    unsigned char digest[CORE_DIGEST_BYTES];
+
+    if (large->crcs)
+        large->crcs[index] = content->crc;
+    if (!content->needs_md5)
+        return;
+    core_running_digest_end(content->md5, digest);
+    memcpy(md5, digest, CORE_TRANSFER_MD5);
+    if (large->md5s)
+        memcpy(large->md5s[index], digest, CORE_TRANSFER_MD5);
+}
+
 static enum rc_code put_range(struct range_content *content, struct rc_error *err)
 {
     const struct transfer_range *range = content->range;
     struct transfer_large *large = range->large;
+    unsigned char md5[CORE_TRANSFER_MD5];
     const struct core_http_content part = {
         .len_bytes = range->len_bytes,
         .read = give,
@@ -366,21 +386,80 @@ static enum rc_code put_range(struct range_content *content, struct rc_error *er
 
     if (large->parts->ops->put(large->parts, range->offset_bytes, &part, err))
         return err->code;
-    if (large->crcs)
-        large->crcs[range->offset_bytes / large->range_bytes] = content->crc;
-    if (content->md5) {
+    if (!content->buffer)
+        keep_sums(content, md5);
+    return RC_OK;
+}
+
+/* Reads what the target has already, which costs less than to send it. */
+static enum rc_code read_through(struct range_content *content, struct rc_error *err)
+{
+    RC_STR_AUTO chunk = rc_malloc(CHUNK_BYTES);
+    size_t len;
+
+    if (open_range(content, err))
+        return err->code;
+    do {
+        if (core_cancel_check(&content->range->large->t->cancel, err) ||
+            read_on(content, chunk, CHUNK_BYTES, &len, err))
+            return err->code;
+    } while (len > 0);
+    return RC_OK;
+}
+
+/*
+ * Of an upload that is gone on with: whether the target has the range, so that it need not be put.
+ * The store's word on its part is compared with the source's: as a part of the tag of the whole, if
+ * that is one of parts, else by reading the source.
+ */
+static enum rc_code is_there(struct range_content *content, bool *out, struct rc_error *err)
+{
+    const struct transfer_range *range = content->range;
+    struct transfer_large *large = range->large;
+    struct core_parts *parts = large->parts;
+    unsigned char found[CORE_TRANSFER_MD5], md5[CORE_TRANSFER_MD5];
+    enum rc_code code = RC_OK;
+
+    *out = false;
+    if (!parts->ops->has || !parts->ops->has(parts, range->offset_bytes, range->len_bytes, found))
+        return RC_OK;
+    if (large->md5s) {
+        memcpy(large->md5s[range->offset_bytes / large->range_bytes], found, sizeof(found));
+        *out = true;
+        return RC_OK;
+    }
+    if (content->buffer) {
         unsigned char digest[CORE_DIGEST_BYTES];
 
-        core_running_digest_end(content->md5, digest);
-        memcpy(large->md5s[range->offset_bytes / large->range_bytes], digest, CORE_TRANSFER_MD5);
+        core_digest(CORE_MD5, content->buffer, (size_t)range->len_bytes, digest);
+        memcpy(md5, digest, sizeof(md5));
+    } else {
+        content->needs_md5 = true;
+        code = read_through(content, err);
+        if (!code)
+            keep_sums(content, md5);
+        content->needs_md5 = false;
     }
-    return RC_OK;
+    *out = !code && memcmp(found, md5, sizeof(md5)) == 0;
+    return code;
+}
+
+static enum rc_code put_unless_there(struct range_content *content, struct rc_error *err)
+{
+    bool is_put;
+
+    if (is_there(content, &is_put, err))
+        return err->code;
+    return is_put ? RC_OK : put_range(content, err);
 }
 
 static enum rc_code copy_range(const struct transfer_range *range, char *buffer,
                                struct rc_error *err)
 {
-    struct range_content content = { .range = range };
+    struct range_content content = {
+        .range = range,
+        .needs_md5 = range->large->md5s != NULL,
+    };
     struct transfer_item tries = { .is_etag_given = true };
     struct core_transfer *t = range->large->t;
     enum rc_code code = RC_OK;
@@ -396,7 +475,7 @@ static enum rc_code copy_range(const struct transfer_range *range, char *buffer,
     }
     if (!code) {
         do
-            code = put_range(&content, err);
+            code = put_unless_there(&content, err);
         while (code && core_transfer_again(t, &tries, err));
     }
     core_reader_close(content.reader);

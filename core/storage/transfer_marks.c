@@ -12,7 +12,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { TOKEN_LIMIT = 64 * 1024 };
+enum { TOKEN_LIMIT = 128 * 1024 };
 
 static void unlink_mark(struct transfer_marks *marks, struct transfer_mark *mark)
 {
@@ -108,46 +108,129 @@ static uint64_t hash_request(const struct rc_transfer *request)
     return hash_text(hash_text(hash, request->source), request->target);
 }
 
-char *core_transfer_token(const struct rc_transfer *request, const struct transfer_marks *marks)
+/* ",target,etag,size,begun,part,id": texts as base64, an id that is not known as nothing. */
+static void add_upload(struct rc_buf *token, const struct transfer_upload *upload)
+{
+    rc_buf_adds(token, ",");
+    core_add_base64(token, upload->target, strlen(upload->target));
+    rc_buf_adds(token, ",");
+    core_add_base64(token, upload->etag, strlen(upload->etag));
+    rc_buf_addf(token, ",%" PRId64 ",%" PRId64 ",%" PRId64 ",", upload->size_bytes,
+                upload->begun_unix_ms, upload->part_bytes);
+    if (upload->id)
+        core_add_base64(token, upload->id, strlen(upload->id));
+}
+
+char *core_transfer_token(const struct rc_transfer *request, const struct transfer_marks *marks,
+                          const struct transfer_uploads *uploads)
 {
     struct rc_buf token = RC_BUF_INIT(TOKEN_LIMIT);
 
-    rc_buf_addf(&token, "1.%016" PRIx64 ".%" PRId64 ".", hash_request(request), marks->done);
+    rc_buf_addf(&token, "2.%016" PRIx64 ".%" PRId64 ".", hash_request(request), marks->done);
     if (marks->name)
         core_add_base64(&token, marks->name, strlen(marks->name));
+    for (const struct transfer_upload *upload = uploads->first; upload; upload = upload->next)
+        add_upload(&token, upload);
     return rc_buf_take(&token);
 }
 
-enum rc_code core_transfer_token_read(const struct rc_transfer *request,
-                                      struct transfer_marks *marks, struct rc_error *err)
+/* Takes what comes up to the next comma; false: there is nothing more. */
+static bool next_field(const char **rest, const char **field, size_t *len)
 {
-    RC_BUF_AUTO(name, TOKEN_LIMIT);
-    uint64_t hash;
-    int64_t done;
-    int at = 0;
+    *field = *rest;
+    if (!*rest)
+        return false;
+    *len = strcspn(*rest, ",");
+    *rest = (*rest)[*len] ? *rest + *len + 1 : NULL;
+    return true;
+}
+
+/* An owned text, NULL where there is none; false: it is no base64 of a text. */
+static bool next_text(const char **rest, char **out)
+{
+    RC_BUF_AUTO(text, TOKEN_LIMIT);
+    const char *field;
+    size_t len;
+
+    if (!next_field(rest, &field, &len) || !core_add_decoded_base64(&text, field, len) ||
+        memchr(text.data, '\0', text.len))
+        return false;
+    *out = text.len > 0 ? rc_buf_take(&text) : NULL;
+    return true;
+}
+
+static bool next_number(const char **rest, int64_t *out)
+{
+    const char *field;
+    size_t len;
+
+    if (!next_field(rest, &field, &len))
+        return false;
+    RC_STR_AUTO text = rc_strndup(field, len);
+    return rc_parse_int(text, out) && *out >= 0;
+}
+
+static bool read_upload(const char **rest, struct transfer_uploads *uploads)
+{
+    struct transfer_upload *upload;
+    char *target = NULL, *etag = NULL;
+    int64_t size, begun;
+    bool is_read = next_text(rest, &target) && target && next_text(rest, &etag) &&
+                   next_number(rest, &size) && next_number(rest, &begun);
+
+    if (is_read) {
+        upload = core_transfer_upload_add(uploads, target, etag ? etag : "", size, begun);
+        upload->is_taken = false;
+        is_read = next_number(rest, &upload->part_bytes) && next_text(rest, &upload->id);
+    }
+    free(target);
+    free(etag);
+    return is_read;
+}
+
+/* The first version knew nothing of uploads. */
+static bool read_token(const char *token, uint64_t *hash, struct transfer_marks *marks,
+                       struct transfer_uploads *uploads)
+{
+    const char *rest;
+    int version, at = 0;
+    bool is_read =
+        sscanf(token, "%1d.%16" SCNx64 ".%" SCNd64 ".%n", &version, hash, &marks->done, &at) == 3 &&
+        at > 0 && (version == 1 || version == 2) && marks->done >= 0;
+
+    if (!is_read)
+        return false;
+    rest = token + at;
+    is_read = next_text(&rest, &marks->name);
+    while (is_read && rest)
+        is_read = version > 1 && read_upload(&rest, uploads);
+    return is_read;
+}
+
+enum rc_code core_transfer_token_read(const struct rc_transfer *request,
+                                      struct transfer_marks *marks,
+                                      struct transfer_uploads *uploads, struct rc_error *err)
+{
+    uint64_t hash = 0;
 
     if (!request->resume)
         return RC_OK;
-    if (sscanf(request->resume, "1.%16" SCNx64 ".%" SCNd64 ".%n", &hash, &done, &at) != 2 ||
-        at == 0 || done < 0 ||
-        !core_add_decoded_base64(&name, request->resume + at, strlen(request->resume + at)) ||
-        memchr(name.data, '\0', name.len))
+    if (!read_token(request->resume, &hash, marks, uploads))
         return rc_fail(err, RC_INVALID, "'%.40s' is no token to resume a transfer with",
                        request->resume);
     if (hash != hash_request(request))
         return rc_fail(err, RC_INVALID,
                        "the token is of another transfer; begin this one without a token");
-    marks->done = done;
-    if (name.len > 0)
-        marks->name = rc_buf_take(&name);
     return RC_OK;
 }
 
 enum rc_code core_transfer_check_token(const struct rc_transfer *transfer, struct rc_error *err)
 {
     struct transfer_marks marks = { .first = NULL };
-    enum rc_code code = core_transfer_token_read(transfer, &marks, err);
+    struct transfer_uploads uploads = { .first = NULL };
+    enum rc_code code = core_transfer_token_read(transfer, &marks, &uploads, err);
 
     core_transfer_marks_clear(&marks);
+    core_transfer_uploads_clear(&uploads);
     return code;
 }
