@@ -11,6 +11,7 @@
 enum {
     NAME_LIMIT = 64 << 10, /* of one part; PostgreSQL has 63 bytes */
     WORD_SHOWN = 200,      /* bytes of what is refused */
+    URI_LIMIT = 8192,
     HOUR_MS = 3600000,
 };
 
@@ -411,6 +412,28 @@ enum rc_code egress_layout_folder(struct rc_job *job, const struct egress_layout
         }
     }
     return rc_buf_check(out, err);
+}
+
+enum rc_code egress_folder_uri(struct rc_job *job, const struct egress_config *config,
+                               int64_t nominal_unix_ms, char **out, struct rc_error *err)
+{
+    RC_BUF_AUTO(folder, URI_LIMIT);
+    RC_BUF_AUTO(output, URI_LIMIT);
+    RC_BUF_AUTO(uri, URI_LIMIT);
+    struct egress_layout layout;
+
+    if (!config->output || !config->output[0])
+        return rc_fail(err, RC_INVALID, "there is no place for dumps; set 'output' or S3_OUTPUT");
+    if (egress_layout_read(config->path, &layout, err))
+        return rc_context(err, "option 'path'");
+    if (egress_layout_folder(job, &layout, nominal_unix_ms, &folder, err))
+        return err->code;
+    rc_uri_place(&output, NULL, config->output, job->working_dir);
+    rc_uri_join(&uri, output.data, folder.data);
+    if (rc_buf_check(&output, err) || rc_buf_check(&uri, err))
+        return rc_context(err, "name the folder of the run");
+    *out = rc_buf_take(&uri);
+    return RC_OK;
 }
 
 /* ---- keys ---- */

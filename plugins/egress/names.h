@@ -58,6 +58,14 @@ RC_MUST_CHECK enum rc_code egress_layout_folder(struct rc_job *job,
                                                 struct rc_error *err);
 
 /*
+ * The same as a URI below 'output', which may be a local path, too; ends with '/'. The caller frees
+ * *out. RC_INVALID: no output is configured, or 'path' is no layout.
+ */
+RC_MUST_CHECK enum rc_code egress_folder_uri(struct rc_job *job, const struct egress_config *config,
+                                             int64_t nominal_unix_ms, char **out,
+                                             struct rc_error *err);
+
+/*
  * The key of an object inside that folder: "tally_snapshots.csv.gz", or with a part (0 and more)
  * "tally_snapshots/part-00000.csv.gz". What a name must not bring into a key (a slash, control
  * characters, a percent sign, a leading dot or underscore) is percent-encoded. 'extension': ".csv.gz".

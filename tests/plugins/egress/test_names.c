@@ -294,6 +294,49 @@ static void test_a_folder_needs_a_zone(void **state)
     assert_non_null(strstr(err.context, "name the folder of the run"));
 }
 
+static void test_the_folder_is_a_uri_below_the_output(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *output, *path, *uri;
+    } cases[] = {
+        { "s3://bucket", "{date}/{table}", "s3://bucket/2026-01-15/" },
+        { "s3://bucket/folder//", "{date}/{table}", "s3://bucket/folder/2026-01-15/" },
+        { "s3://bucket/", "{table}", "s3://bucket/" },
+        { "file:///", "{date}/{table}", "file:///2026-01-15/" },
+        { "store://lake/a", "{year}/{month}/{table}", "store://lake/a/2026/01/" },
+        { "/var/dumps", "{date}/{table}", "file:///var/dumps/2026-01-15/" },
+        { "dumps", "{table}", "file:///srv/dumps/" },
+    };
+
+    for (size_t i = 0; i < RC_ARRAY_LEN(cases); i++) {
+        HOST_AUTO host = rc_fake_host_new(NULL);
+        struct rc_job *job = rc_fake_host_job(host);
+        const struct egress_config config = { .output = cases[i].output, .path = cases[i].path };
+        RC_STR_AUTO uri = NULL;
+        struct rc_error err;
+
+        job->working_dir = "/srv";
+        assert_int_equal(egress_folder_uri(job, &config, job->slot_unix_ms, &uri, &err), RC_OK);
+        assert_string_equal(uri, cases[i].uri);
+    }
+}
+
+static void test_without_an_output_there_is_no_folder(void **state)
+{
+    (void)state;
+    HOST_AUTO host = rc_fake_host_new(NULL);
+    struct egress_config config = { .path = "{table}" };
+    RC_STR_AUTO uri = NULL;
+    struct rc_error err;
+
+    assert_int_equal(egress_folder_uri(rc_fake_host_job(host), &config, 0, &uri, &err), RC_INVALID);
+    assert_non_null(strstr(err.cause, "S3_OUTPUT"));
+    config = (struct egress_config){ .path = "{date}", .output = "s3://b" };
+    assert_int_equal(egress_folder_uri(rc_fake_host_job(host), &config, 0, &uri, &err), RC_INVALID);
+    assert_non_null(strstr(err.context, "'path'"));
+}
+
 /* ---- keys ---- */
 
 static void test_keys_hold_what_a_name_may_bring(void **state)
@@ -342,6 +385,8 @@ int main(void)
         cmocka_unit_test(test_a_layout_without_sense_is_refused),
         cmocka_unit_test(test_folders_have_the_time_of_the_jobs_zone),
         cmocka_unit_test(test_a_folder_needs_a_zone),
+        cmocka_unit_test(test_the_folder_is_a_uri_below_the_output),
+        cmocka_unit_test(test_without_an_output_there_is_no_folder),
         cmocka_unit_test(test_keys_hold_what_a_name_may_bring),
     };
 
