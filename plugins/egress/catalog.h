@@ -17,19 +17,22 @@ struct egress_column {
 
 /* A part of a table that has storage of its own: the table itself, or a leaf partition. */
 struct egress_leaf {
+    unsigned oid;
     char *schema, *relation;
-    int64_t pages;  /* as the file has now */
-    double rows;    /* estimate */
-    bool has_ctids; /* lies in a heap, and the server can scan ranges of it (14 and later) */
+    int64_t pages;     /* as the file has now */
+    double rows;       /* estimate */
+    bool has_ctids;    /* lies in a heap, and the server can scan ranges of it (14 and later) */
+    bool needs_select; /* COPY refuses it by name: a foreign table, a materialized view */
 };
 
 struct egress_table {
     char *name;                    /* by which lines, objects and the manifest call it; unique */
     char *schema, *relation;       /* NULL of a query */
-    char *query;                   /* NULL of a table */
+    char *query;                   /* NULL of a table; without a semicolon at its end */
     struct egress_column *columns; /* those that are dumped: neither generated nor dropped */
     size_t column_count;
-    struct egress_leaf *leaves; /* none: read in one piece (a query, a view, a foreign table) */
+    struct egress_leaf *leaves; /* none: to be selected from in one piece (a query, a view, a table
+                                 * whose partitions the role may read only through it) */
     size_t leaf_count;
     double rows;              /* estimate; below 0: none */
     int64_t bytes;            /* on disk, with TOAST; -1: not known */
@@ -51,5 +54,13 @@ RC_MUST_CHECK enum rc_code egress_catalog_read(struct egress_database *database,
                                                const struct egress_config *config,
                                                struct egress_catalog *out, struct rc_error *err);
 void egress_catalog_clear(struct egress_catalog *catalog);
+
+/*
+ * To be asked of a leaf that gave no rows, in the transaction that read it. To a snapshot, a table that
+ * was truncated or rewritten after it was taken looks empty. RC_CONFLICT: so it is.
+ */
+RC_MUST_CHECK enum rc_code egress_catalog_confirm_empty(struct egress_database *database,
+                                                        const struct egress_leaf *leaf,
+                                                        struct rc_error *err);
 
 #endif
