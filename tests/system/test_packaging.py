@@ -1,0 +1,283 @@
+"""The manifests of egress in packaging: Kubernetes' own schema is the judge of what they make, the
+option table of what they tell the jobs."""
+
+import base64
+import json
+import re
+
+import jsonschema
+import pytest
+import yaml
+
+from conftest import BUILD, SOURCE
+from postgres import PASSWORD
+from test_export import DEFINITIONS, SCHEMA, pod_of, strict
+
+OPENSHIFT = SOURCE / "packaging" / "openshift"
+KUBERNETES = SOURCE / "packaging" / "kubernetes" / "egress"
+TEMPLATES = ["egress-dump", "egress-dump-secrets", "egress-sync", "egress-sync-secrets"]
+PARAMETER = re.compile(r"\$\{(\w+)\}")
+# What the storage knows, as Amazon's own tools do.
+OF_STORAGE = {"AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_REGION", "AWS_ENDPOINT_URL"}
+
+
+@pytest.fixture(scope="module")
+def schema():
+    loaded = json.loads(SCHEMA.read_text())
+    strict(loaded["$defs"])
+    return loaded
+
+
+def judge(schema, document):
+    kinds = dict(DEFINITIONS, Secret="io.k8s.api.core.v1.Secret")
+    wanted = {"$ref": f"#/$defs/{kinds[document['kind']]}", "$defs": schema["$defs"]}
+    jsonschema.Draft7Validator(wanted).validate(document)
+
+
+# ---- what 'oc process' and 'kubectl apply -k' do -------------------------------------------------
+
+
+def template(name):
+    return yaml.safe_load((OPENSHIFT / f"{name}.yaml").read_text())
+
+
+def replace(node, values):
+    if isinstance(node, dict):
+        return {key: replace(value, values) for key, value in node.items()}
+    if isinstance(node, list):
+        return [replace(value, values) for value in node]
+    if isinstance(node, str):
+        return PARAMETER.sub(lambda found: values[found.group(1)], node)
+    return node
+
+
+def process(name, **given):
+    """The objects of a template."""
+    document = template(name)
+    values = {one["name"]: given.pop(one["name"], one.get("value"))
+              for one in document["parameters"]}
+    assert not given, f"unknown parameters of {name}: {given}"
+    for one in document["parameters"]:
+        assert values[one["name"]] or not one.get("required"), f"{one['name']} is required"
+    return replace(document["objects"], {key: value or "" for key, value in values.items()})
+
+
+def filled(name, **given):
+    """With something for every parameter that has to be given."""
+    return process(name, **{one["name"]: "given" for one in template(name)["parameters"]
+                            if one.get("required") and not one.get("value")}, **given)
+
+
+def kustomize():
+    """The objects of the folder: the resources and the ConfigMaps."""
+    settings = yaml.safe_load((KUBERNETES / "kustomization.yaml").read_text())
+    objects = [yaml.safe_load((KUBERNETES / name).read_text()) for name in settings["resources"]]
+    for one in settings["configMapGenerator"]:
+        data = dict(literal.split("=", 1) for literal in one["literals"])
+        objects.append({"apiVersion": "v1", "kind": "ConfigMap",
+                        "metadata": {"name": one["name"]}, "data": data})
+    return objects
+
+
+def named(objects, name):
+    (found,) = [one for one in objects
+                if one["kind"] == "CronJob" and one["metadata"]["name"] == name]
+    return found
+
+
+def environment(cron_job, objects):
+    """That of the container, as the cluster makes it of the objects that there are."""
+    container = pod_of(cron_job)["containers"][0]
+    stored = {}
+    for one in objects:
+        if one["kind"] in ("Secret", "ConfigMap"):
+            data = dict(one.get("data", {}))
+            if one["kind"] == "Secret":
+                data = {key: base64.b64decode(value).decode() for key, value in data.items()}
+            stored[one["kind"], one["metadata"]["name"]] = {**data, **one.get("stringData", {})}
+    found = {}
+    for source in container.get("envFrom", []):
+        found.update(stored["ConfigMap", source["configMapRef"]["name"]])
+    for variable in container["env"]:
+        if "value" in variable:
+            found[variable["name"]] = variable["value"]
+            continue
+        reference = variable["valueFrom"]["secretKeyRef"]
+        secret = stored["Secret", reference["name"]]
+        if reference["key"] in secret or not reference.get("optional"):
+            found[variable["name"]] = secret[reference["key"]]
+    return found
+
+
+def all_names(cron_job, objects):
+    container = pod_of(cron_job)["containers"][0]
+    maps = {one["metadata"]["name"]: one["data"] for one in objects if one["kind"] == "ConfigMap"}
+    return {one["name"] for one in container["env"]}.union(
+        *(maps[source["configMapRef"]["name"]] for source in container.get("envFrom", [])))
+
+
+# ---- the objects ---------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("name", TEMPLATES)
+def test_a_template_makes_objects_of_kubernetes(schema, name):
+    document = template(name)
+    assert (document["apiVersion"], document["kind"]) == ("template.openshift.io/v1", "Template")
+    for one in filled(name):
+        judge(schema, one)
+    used = set(PARAMETER.findall(json.dumps(document["objects"])))
+    assert used == {one["name"] for one in document["parameters"]}
+    assert all(one["description"] for one in document["parameters"])
+
+
+def test_the_folder_makes_objects_of_kubernetes(schema):
+    kinds = []
+    for one in kustomize():
+        judge(schema, one)
+        kinds.append(one["kind"])
+    assert kinds == ["CronJob", "CronJob", "ConfigMap"]
+
+
+@pytest.mark.parametrize("spoil", [
+    lambda d: d["spec"].update(timezone="UTC"),
+    lambda d: pod_of(d).pop("containers"),
+    lambda d: pod_of(d)["containers"][0]["resources"]["limits"].update(memory=["512Mi"]),
+])
+def test_the_judge_refuses_what_is_wrong(schema, spoil):
+    (document,) = filled("egress-dump")
+    judge(schema, document)
+    spoil(document)
+    with pytest.raises(jsonschema.ValidationError):
+        judge(schema, document)
+
+
+def test_a_template_needs_what_nobody_can_guess():
+    with pytest.raises(AssertionError, match="S3_OUTPUT is required"):
+        process("egress-dump", TABLES="orders")
+    with pytest.raises(AssertionError, match="TABLES is required"):
+        process("egress-dump", S3_OUTPUT="s3://bucket/path")
+
+
+@pytest.mark.parametrize("name", ["egress-dump", "egress-sync"])
+def test_both_clusters_get_the_same(name):
+    (ours,) = filled(name)
+    plain = named(kustomize(), name)
+    # OpenShift gives the group, and parameters are kept in a ConfigMap elsewhere.
+    assert pod_of(plain)["securityContext"].pop("fsGroup") == 10001
+    pod_of(plain)["containers"][0].pop("envFrom", None)
+    for document in (ours, plain):
+        container = pod_of(document)["containers"][0]
+        container["env"] = [one for one in container["env"] if "value" not in one]
+    assert ours == plain
+
+
+@pytest.mark.parametrize("name", ["egress-dump", "egress-sync"])
+def test_a_run_is_confined_and_has_an_end(name):
+    (cron_job,) = filled(name)
+    spec, pod = cron_job["spec"], pod_of(cron_job)
+    assert spec["concurrencyPolicy"] == "Forbid"
+    assert spec["startingDeadlineSeconds"] < 86400
+    assert pod["activeDeadlineSeconds"] < 86400
+    assert pod["restartPolicy"] == "Never"  # as a podFailurePolicy has it
+    assert pod["securityContext"]["runAsNonRoot"] is True
+    assert pod["automountServiceAccountToken"] is False
+    (container,) = pod["containers"]
+    assert container["securityContext"] == {
+        "allowPrivilegeEscalation": False, "readOnlyRootFilesystem": True,
+        "capabilities": {"drop": ["ALL"]}}
+    written = {one["mountPath"] for one in container["volumeMounts"]}
+    assert written == {"/var/lib/run-core", "/tmp"}
+    (rule, _) = spec["jobTemplate"]["spec"]["podFailurePolicy"]["rules"]
+    assert rule["onExitCodes"]["containerName"] == container["name"]
+
+
+# ---- what the jobs are told ----------------------------------------------------------------------
+
+
+@pytest.fixture
+def variables(world):
+    """The names that the option table has for its options in the environment."""
+    if not (BUILD / "plugins" / "egress.so").exists():
+        pytest.skip("the plugin egress is not built")
+    described = world.run("describe", "egress", "--json")
+    assert described.status == 0, described.stderr
+    return {one["env"] for one in json.loads(described.stdout)["options"] if one.get("env")}
+
+
+def test_every_variable_is_one_that_something_reads(variables):
+    objects = kustomize()
+    of_dump = all_names(named(objects, "egress-dump"), objects)
+    of_sync = all_names(named(objects, "egress-sync"), objects)
+    assert of_dump | of_sync <= variables | OF_STORAGE
+    for name in ("egress-dump", "egress-sync"):
+        (cron_job,) = filled(name)
+        assert all_names(cron_job, []) == (of_dump if name == "egress-dump" else of_sync)
+    # A session's token is for a person, and 'tables' of a sync are not read.
+    assert of_sync == {name for name in variables
+                       if name.startswith(("INPUT_", "OUTPUT_")) and "SESSION" not in name}
+    assert of_dump - OF_STORAGE == {name for name in variables
+                                    if not name.startswith(("INPUT_", "OUTPUT_"))}
+
+
+@pytest.mark.parametrize("name", ["egress-dump", "egress-sync"])
+def test_the_secrets_have_the_keys_that_are_asked_for(name):
+    (cron_job,) = filled(name)
+    secrets = filled(f"{name}-secrets")
+    found = environment(cron_job, secrets)
+    assert found.keys() == all_names(cron_job, [])
+    asked = {(one["valueFrom"]["secretKeyRef"]["name"], one["valueFrom"]["secretKeyRef"]["key"])
+             for one in pod_of(cron_job)["containers"][0]["env"] if "valueFrom" in one}
+    assert asked == {(one["metadata"]["name"], key)
+                     for one in secrets for key in one["stringData"]}
+
+
+# ---- runs ----------------------------------------------------------------------------------------
+
+
+def run_pod(world, cron_job, objects, *more):
+    """The container's command in its environment, and in no other."""
+    container = pod_of(cron_job)["containers"][0]
+    assert container["command"] == ["run-core"]
+    return world.run(*container["args"], *more, env=environment(cron_job, objects))
+
+
+@pytest.mark.parametrize("cluster", ["openshift", "kubernetes"])
+def test_the_jobs_run_with_nothing_else(world, postgres, ceph, bucket, variables, cluster):
+    database = f"application_{bucket.replace('-', '_')}"
+    postgres.make_database(database)
+    postgres.sql("CREATE TABLE tally_snapshots AS SELECT n AS id, 'row ' || n AS text FROM "
+                 "generate_series(1, 1000) AS n", database)
+    postgres.sql("CREATE TABLE subscription_capacity AS SELECT 1 AS id, NULL::text AS sku",
+                 database)
+    keys = dict(ACCESS_KEY_ID=ceph.access_key, SECRET_ACCESS_KEY=ceph.secret_key)
+    secrets = process("egress-dump-secrets", DATABASE_NAME=database, DATABASE_USER="postgres",
+                      DATABASE_PASSWORD=PASSWORD,
+                      ENDPOINT_URL=ceph.endpoint, **keys)
+    secrets += process(
+        "egress-sync-secrets",
+        INPUT_URL=ceph.endpoint, INPUT_PATH=f"{bucket}/dumps",
+        OUTPUT_URL=ceph.endpoint, OUTPUT_PATH=f"{bucket}/copies/of/dumps",
+        **{f"{side}_{name}": value for side in ("INPUT", "OUTPUT") for name, value in keys.items()})
+    given = dict(S3_OUTPUT=f"s3://{bucket}/dumps", PGHOST="127.0.0.1", PGPORT=str(postgres.port),
+                 TABLES="tally_snapshots subscription_capacity")
+    if cluster == "openshift":
+        objects = [*process("egress-dump", **given), *process("egress-sync"), *secrets]
+    else:
+        objects = kustomize() + secrets
+        (settings,) = [one["data"] for one in objects if one["kind"] == "ConfigMap"]
+        assert settings.keys() == given.keys()
+        settings.update(given)
+
+    now = ("--now", "2026-11-21T00:00:01Z")
+    dumped = run_pod(world, named(objects, "egress-dump"), objects, *now)
+    assert dumped.status == 0, dumped.stderr
+    assert dumped.stdout.splitlines()[-1] == "Success."
+    synced = run_pod(world, named(objects, "egress-sync"), objects, *now)
+    assert synced.status == 0, synced.stderr
+
+    listed = ceph.s3().list_objects_v2(Bucket=bucket)["Contents"]
+    names = {"2026-11-21/_manifest.json", "2026-11-21/subscription_capacity.csv.gz",
+             "2026-11-21/tally_snapshots.csv.gz"}
+    assert {one["Key"] for one in listed} == {f"{folder}/{name}" for name in names
+                                              for folder in ("dumps", "copies/of/dumps")}
+    postgres.sql(f"DROP DATABASE {database} WITH (FORCE)")
