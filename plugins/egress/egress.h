@@ -12,6 +12,7 @@ struct egress_verify_params {
     int32_t date;
     bool deep; /* expand and count rows, too */
 };
+extern const struct rc_option egress_verify_options[];
 
 enum rc_code egress_dump(struct rc_job *job, const void *config, struct rc_error *err);
 enum rc_code egress_sync(struct rc_job *job, const void *config, struct rc_error *err);
