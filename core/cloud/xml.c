@@ -32,6 +32,8 @@ struct expat {
     __typeof__(&XML_GetErrorCode) error_code;
     __typeof__(&XML_ErrorString) error_string;
     __typeof__(&XML_GetCurrentLineNumber) line;
+    __typeof__(&XML_GetCurrentByteIndex) index;
+    __typeof__(&XML_GetCurrentByteCount) count;
 };
 
 static const struct core_library_symbol symbols[] = {
@@ -46,6 +48,8 @@ static const struct core_library_symbol symbols[] = {
     { "XML_GetErrorCode", offsetof(struct expat, error_code) },
     { "XML_ErrorString", offsetof(struct expat, error_string) },
     { "XML_GetCurrentLineNumber", offsetof(struct expat, line) },
+    { "XML_GetCurrentByteIndex", offsetof(struct expat, index) },
+    { "XML_GetCurrentByteCount", offsetof(struct expat, count) },
 };
 
 static pthread_mutex_t mutex = PTHREAD_MUTEX_INITIALIZER;
@@ -74,6 +78,7 @@ struct reader {
     const struct core_xml_events *events;
     struct rc_buf path, text;
     size_t depth;
+    size_t begins[DEPTH_LIMIT]; /* of the elements that are open */
     struct rc_error *err;
     enum rc_code stopped; /* why a handler ended the reading */
 };
@@ -100,6 +105,8 @@ static void on_begin(void *context, const char *name, const char **attributes)
         rc_buf_addc(&reader->path, '/');
     rc_buf_adds(&reader->path, colon ? colon + 1 : name);
     rc_buf_reset(&reader->text);
+    if (reader->depth < DEPTH_LIMIT)
+        reader->begins[reader->depth] = (size_t)loaded.index(reader->parser);
     reader->depth++;
     if (reader->depth > DEPTH_LIMIT || reader->path.overflow)
         conclude(reader, rc_fail(reader->err, RC_CORRUPT, "the XML has elements more than %d deep",
@@ -117,6 +124,10 @@ static void on_end(void *context, const char *name)
     (void)name;
     if (reader->stopped)
         return;
+    if (reader->events->span)
+        reader->events->span(
+            reader->events->context, reader->path.data, reader->begins[reader->depth - 1],
+            (size_t)loaded.index(reader->parser) + (size_t)loaded.count(reader->parser));
     conclude(reader, reader->events->end(reader->events->context, reader->path.data,
                                          reader->text.data, reader->text.len, reader->err));
     slash = strrchr(reader->path.data, '/');

@@ -2,6 +2,7 @@
  * The S3 backend: AWS, Ceph, MinIO, Google's interoperable interface and what else speaks S3.
  */
 #include <storage/s3.h>
+#include <storage/s3_bucket.h>
 
 const struct core_storage_ops core_storage_s3 = {
     .scheme = "s3",
@@ -19,4 +20,8 @@ const struct core_storage_ops core_storage_s3 = {
     .copy = core_s3_copy,
     .sweep = core_s3_sweep,
     .tags = core_s3_tags,
+    .look_bucket = core_s3_look_bucket,
+    .create_bucket = core_s3_create_bucket,
+    .encrypt_bucket = core_s3_encrypt_bucket,
+    .expire_bucket = core_s3_expire_bucket,
 };

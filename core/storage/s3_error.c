@@ -125,6 +125,10 @@ static const struct meaning {
     { "AuthorizationHeaderMalformed", CORE_HTTP_ACCEPT, RC_INVALID,
       "set 'region' of the store to the bucket's" },
     { "BadDigest", CORE_HTTP_AGAIN, RC_CORRUPT, "the data was damaged on its way" },
+    { "BucketAlreadyExists", CORE_HTTP_ACCEPT, RC_CONFLICT,
+      "the name belongs to somebody else: choose another" },
+    { "BucketAlreadyOwnedByYou", CORE_HTTP_ACCEPT, RC_CONFLICT, NO_ADVICE },
+    { "BucketNotEmpty", CORE_HTTP_ACCEPT, RC_CONFLICT, "remove what is in it first" },
     { "ConditionalRequestConflict", CORE_HTTP_ACCEPT, RC_CONFLICT, NO_ADVICE },
     { "EntityTooLarge", CORE_HTTP_ACCEPT, RC_FAILED,
       "it is more than the server takes in one request: lower 'part_size' of the store" },
@@ -139,6 +143,7 @@ static const struct meaning {
       "or where else the credentials come from" },
     { "InvalidBucketName", CORE_HTTP_ACCEPT, RC_INVALID,
       "a bucket's name has 3 to 63 lower-case letters, digits, dots and dashes" },
+    { "InvalidLocationConstraint", CORE_HTTP_ACCEPT, RC_INVALID, "correct 'region' of the store" },
     { "InvalidObjectState", CORE_HTTP_ACCEPT, RC_DENIED,
       "the object is archived: restore it first" },
     { "InvalidStorageClass", CORE_HTTP_ACCEPT, RC_INVALID,
@@ -170,6 +175,7 @@ static const struct meaning {
     { "Throttling", CORE_HTTP_SLOWER, RC_UNAVAILABLE, SLOW },
     { "TokenRefreshRequired", CORE_HTTP_ACCEPT, RC_DENIED, RENEW },
     { "TooManyRequests", CORE_HTTP_SLOWER, RC_UNAVAILABLE, SLOW },
+    { "TooManyBuckets", CORE_HTTP_ACCEPT, RC_FAILED, "remove a bucket, or have the quota raised" },
     { "XAmzContentSHA256Mismatch", CORE_HTTP_AGAIN, RC_CORRUPT, "the data was damaged on its way" },
 };
 

@@ -3,6 +3,7 @@
  * judged. A wrong region, a wrong clock and credentials that have run out are corrected on the way.
  */
 #include <storage/s3.h>
+#include <storage/s3_bucket.h>
 
 #include <base/url.h>
 #include <os/clock.h>
@@ -88,6 +89,42 @@ enum rc_code core_s3_honours(const struct core_place_in_store *place, bool *out,
     return RC_OK;
 }
 
+/* The settings' region, else what the endpoint's name says, else that of the environment. */
+static char *configured_region(const struct core_place_in_store *place,
+                               const struct core_remote_s3 *s3, const char *given)
+{
+    bool is_set = place->settings && place->settings->region;
+    char *region = NULL;
+
+    if (is_google(place) && !is_set)
+        return rc_strdup("auto");
+    if (!is_set && given)
+        region = core_s3_region_of(given);
+    if (!region)
+        region = rc_strdup(s3->region);
+    return region ? region : rc_strdup("us-east-1");
+}
+
+enum rc_code core_s3_location(const struct core_place_in_store *place, char **out,
+                              struct rc_error *err)
+{
+    struct core_remote_s3 *s3;
+    const char *given;
+
+    *out = NULL;
+    if (find_server(place, &s3, err))
+        return err->code;
+    given = given_endpoint(place, s3);
+    if (given && !core_s3_is_aws(given))
+        return RC_OK;
+    *out = configured_region(place, s3, given);
+    if (rc_str_eq(*out, "us-east-1")) {
+        free(*out);
+        *out = NULL;
+    }
+    return RC_OK;
+}
+
 void core_s3_add_source(struct core_s3_request *request, const struct core_place_in_store *source,
                         const char *if_match)
 {
@@ -168,19 +205,13 @@ static bool is_aws(const struct sending *sending)
     return !sending->given || core_s3_is_aws(sending->given);
 }
 
-/* What was learnt of the bucket, else what is configured, else what the endpoint's name says. */
+/* What was learnt of the bucket, else what is configured. */
 static char *find_region(const struct sending *sending)
 {
     const struct core_place_in_store *place = sending->request->place;
     char *region = core_remote_recall(place->remote, note_key(sending), place->bucket);
 
-    if (!region && is_google(place) && !sending->settings->region)
-        return rc_strdup("auto");
-    if (!region && !sending->settings->region && sending->given)
-        region = core_s3_region_of(sending->given);
-    if (!region)
-        region = rc_strdup(sending->s3->region);
-    return region ? region : rc_strdup("us-east-1");
+    return region ? region : configured_region(place, sending->s3, sending->given);
 }
 
 static enum rc_code aim(struct sending *sending, struct rc_error *err)

@@ -82,3 +82,6 @@ class StorageProbe:
 
     def remove(self, *uris, **fields):
         return self.call("remove", uris=list(uris), **fields)["failed"]
+
+    def look_bucket(self, uri):
+        return self.call("look_bucket", uri=uri)

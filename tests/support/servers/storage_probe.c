@@ -374,13 +374,66 @@ static enum rc_code sweep(struct probe *probe, struct rc_error *err)
     return RC_OK;
 }
 
+static void add_answer(struct rc_buf *out, const char *name, enum rc_answer answer)
+{
+    add_text(out, name,
+             answer == RC_ANSWER_YES  ? "yes"
+             : answer == RC_ANSWER_NO ? "no"
+                                      : "unknown");
+}
+
+static enum rc_code look_bucket(struct probe *probe, struct rc_error *err)
+{
+    struct rc_bucket bucket;
+
+    if (core_storage_bucket_look(probe->storage, text(probe->command, "uri"), &bucket, err))
+        return err->code;
+    add_text(&probe->out, "name", bucket.name);
+    add_answer(&probe->out, "exists", bucket.exists);
+    add_answer(&probe->out, "encrypted", bucket.encrypted);
+    add_text(&probe->out, "encryption", bucket.encryption);
+    add_text(&probe->out, "encrypted_note", bucket.encrypted_note);
+    add_answer(&probe->out, "expires", bucket.expires);
+    add_number(&probe->out, "days", bucket.expire_days);
+    add_text(&probe->out, "expires_note", bucket.expires_note);
+    add_answer(&probe->out, "public", bucket.is_public);
+    add_text(&probe->out, "public_note", bucket.public_note);
+    return RC_OK;
+}
+
+static enum rc_code create_bucket(struct probe *probe, struct rc_error *err)
+{
+    return core_storage_bucket_create(probe->storage, text(probe->command, "uri"), err);
+}
+
+static enum rc_code encrypt_bucket(struct probe *probe, struct rc_error *err)
+{
+    return core_storage_bucket_encrypt(probe->storage, text(probe->command, "uri"), err);
+}
+
+static enum rc_code expire_bucket(struct probe *probe, struct rc_error *err)
+{
+    return core_storage_bucket_expire(probe->storage, text(probe->command, "uri"),
+                                      number(probe->command, "days", 0), err);
+}
+
 static const struct {
     const char *name;
     enum rc_code (*run)(struct probe *probe, struct rc_error *err);
 } operations[] = {
-    { "list", list },         { "stat", stat_object }, { "get", get },
-    { "put", put },           { "stream", stream },    { "copy", copy },
-    { "remove", remove_all }, { "sweep", sweep },      { "move", move },
+    { "list", list },
+    { "stat", stat_object },
+    { "get", get },
+    { "put", put },
+    { "stream", stream },
+    { "copy", copy },
+    { "remove", remove_all },
+    { "sweep", sweep },
+    { "move", move },
+    { "look_bucket", look_bucket },
+    { "create_bucket", create_bucket },
+    { "encrypt_bucket", encrypt_bucket },
+    { "expire_bucket", expire_bucket },
 };
 
 static void run(struct probe *probe, const char *line, size_t len)

@@ -30,7 +30,11 @@ static enum rc_code note_end(void *context, const char *path, const char *text, 
 
 static enum rc_code read_text(const char *text, struct rc_buf *told, struct rc_error *err)
 {
-    const struct core_xml_events events = { note_begin, note_end, told };
+    const struct core_xml_events events = {
+        .begin = note_begin,
+        .end = note_end,
+        .context = told,
+    };
 
     rc_buf_reset(told);
     return core_xml_read(text, strlen(text), &events, err);
@@ -51,6 +55,52 @@ static void tells_paths_and_texts(void **state)
     assert_int_equal(read_text("<a><stop/><b/></a>", &told, &err), RC_CONFLICT);
     assert_string_equal(told.data, "(a(a/stop=)");
     assert_string_equal(err.cause, "stopped");
+}
+
+struct spans {
+    const char *text;
+    struct rc_buf told;
+};
+
+static void note_span(void *context, const char *path, size_t begin, size_t behind)
+{
+    struct spans *spans = context;
+
+    rc_buf_addf(&spans->told, "%s:%.*s\n", path, (int)(behind - begin), spans->text + begin);
+}
+
+static enum rc_code end_nothing(void *context, const char *path, const char *text, size_t len,
+                                struct rc_error *err)
+{
+    (void)context;
+    (void)path;
+    (void)text;
+    (void)len;
+    (void)err;
+    return RC_OK;
+}
+
+static void tells_where_elements_stand(void **state)
+{
+    struct spans spans = {
+        .text = "<?xml version='1.0'?>\n<a> <b c='d'>\xc3\xa4<e/>\r\n</b ><b/><!-- x --> </a>\n",
+        .told = RC_BUF_INIT(1 << 20),
+    };
+    const struct core_xml_events events = {
+        .end = end_nothing,
+        .span = note_span,
+        .context = &spans,
+    };
+    struct rc_error err = RC_ERROR_INIT;
+
+    (void)state;
+    assert_int_equal(core_xml_read(spans.text, strlen(spans.text), &events, &err), RC_OK);
+    assert_string_equal(spans.told.data,
+                        "a/b/e:<e/>\n"
+                        "a/b:<b c='d'>\xc3\xa4<e/>\r\n</b >\n"
+                        "a/b:<b/>\n"
+                        "a:<a> <b c='d'>\xc3\xa4<e/>\r\n</b ><b/><!-- x --> </a>\n");
+    rc_buf_clear(&spans.told);
 }
 
 static void refuses_what_is_broken_or_beyond_the_limits(void **state)
@@ -90,6 +140,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(tells_paths_and_texts),
+        cmocka_unit_test(tells_where_elements_stand),
         cmocka_unit_test(refuses_what_is_broken_or_beyond_the_limits),
     };
 
