@@ -41,7 +41,8 @@ void egress_database_close(struct egress_database **database); /* *database may 
  * Begins a transaction, repeatable read and read only, after the end of one that may be open. It
  * sees what the snapshot of this name saw; NULL: what is there with its first statement. Settles what
  * the text of values depends on (DateStyle ISO, IntervalStyle postgres, TimeZone UTC,
- * extra_float_digits 3, bytea_output hex, no synchronized scans), the timeouts, and row_security.
+ * extra_float_digits 3, bytea_output hex, no synchronized scans), the timeouts (that of statements only where a snapshot is taken over, for
+ * COPY), and row_security.
  * RC_UNAVAILABLE: the snapshot is not there any more.
  */
 RC_MUST_CHECK enum rc_code egress_database_begin(struct egress_database *database,
