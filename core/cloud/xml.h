@@ -21,7 +21,7 @@ struct core_xml_events {
     enum rc_code (*end)(void *context, const char *path, const char *text, size_t len,
                         struct rc_error *err);
     void *context;
-    /* Or NULL. Just before 'end': the bytes of the document from 'begin' to before 'behind' are it. */
+    /* Or NULL. Just before 'end': the document's bytes from 'begin' to before 'behind' are it. */
     void (*span)(void *context, const char *path, size_t begin, size_t behind);
 };
 

@@ -358,4 +358,6 @@ const struct core_storage_ops core_storage_file = {
     .begin_parts = core_file_begin_parts,
     .copy = core_file_copy,
     .move = core_file_move,
+    .look_bucket = core_file_look_bucket,
+    .create_bucket = core_file_create_bucket,
 };

@@ -93,5 +93,9 @@ RC_MUST_CHECK enum rc_code core_file_copy(const struct core_place_in_store *sour
 RC_MUST_CHECK enum rc_code core_file_move(const struct core_place_in_store *source,
                                           const struct core_place_in_store *target,
                                           struct rc_error *err);
+RC_MUST_CHECK enum rc_code core_file_look_bucket(const struct core_place_in_store *place,
+                                                 struct rc_bucket *out, struct rc_error *err);
+RC_MUST_CHECK enum rc_code core_file_create_bucket(const struct core_place_in_store *place,
+                                                   struct rc_error *err);
 
 #endif

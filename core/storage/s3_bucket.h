@@ -16,8 +16,8 @@ RC_MUST_CHECK enum rc_code core_s3_expire_bucket(const struct core_place_in_stor
                                                  int64_t days, struct rc_error *err);
 
 /*
- * The region that a bucket is to be made in, as AWS wants to be told; the caller frees it. NULL: the
- * server makes it where it is. In s3_request.c.
+ * The region that a bucket is to be made in, as AWS wants to be told; the caller frees it. NULL:
+ * the server makes it where it is. In s3_request.c.
  */
 RC_MUST_CHECK enum rc_code core_s3_location(const struct core_place_in_store *place, char **out,
                                             struct rc_error *err);
