@@ -1,9 +1,10 @@
-"""The manifests of egress in packaging: Kubernetes' own schema is the judge of what they make, the
-option table of what they tell the jobs."""
+"""What packaging has for egress. Of the manifests, Kubernetes' own schema is the judge of what they
+make, the option table of what they tell the jobs."""
 
 import base64
 import json
 import re
+import subprocess
 
 import jsonschema
 import pytest
@@ -281,3 +282,48 @@ def test_the_jobs_run_with_nothing_else(world, postgres, ceph, bucket, variables
     assert {one["Key"] for one in listed} == {f"{folder}/{name}" for name in names
                                               for folder in ("dumps", "copies/of/dumps")}
     postgres.sql(f"DROP DATABASE {database} WITH (FORCE)")
+
+
+# ---- the quickstart's tables ---------------------------------------------------------------------
+
+INDEX = """Package: odd-one
+Source: odd (1.0-1)
+Version: 1:1.0-1
+Architecture: amd64
+Maintainer: Jané "J" O'Dear <jane@example.com>
+Installed-Size: 12
+Pre-Depends: libc6 (>= 2.34), dpkg
+Depends: a:any | b (<< 2~) | c, d
+Tag: one::two, three::four,
+ five::six
+SHA256: 00ff
+Size: 345
+Description: back\\slash\tand tab
+ not of the first line
+
+Package: bare
+Description: nothing else
+"""
+
+
+def test_the_package_index_becomes_tables(postgres):
+    script = subprocess.run([SOURCE / "packaging" / "make-packages"], input=INDEX, text=True,
+                            capture_output=True, check=True).stdout
+    postgres.make_database("index")
+    for _ in range(2):  # what is there is replaced
+        subprocess.run([postgres.bin / "psql", "-X", "-q", "-v", "ON_ERROR_STOP=1", "-d",
+                        postgres.url("index")], input=script, text=True, check=True)
+    rows = json.loads("".join(postgres.sql(
+        "SELECT json_agg(packages ORDER BY name) FROM packages", "index")))
+    bare, odd = ({key: value for key, value in row.items() if value is not None} for row in rows)
+    assert bare == {"name": "bare", "summary": "nothing else"}
+    assert odd == {
+        "name": "odd-one", "source": "odd (1.0-1)", "version": "1:1.0-1", "architecture": "amd64",
+        "maintainer": 'Jané "J" O\'Dear <jane@example.com>', "installed_kib": 12,
+        "size_bytes": 345, "sha256": "\\x00ff", "tags": ["one::two", "three::four", "five::six"],
+        "summary": "back\\slash\tand tab"}
+    assert postgres.sql("SELECT kind, alternatives, name, relation, needed_version "
+                        "FROM dependencies ORDER BY kind, name", "index") == [
+        "Depends|3|a||", "Depends|3|b|<<|2~", "Depends|3|c||", "Depends|1|d||",
+        "Pre-Depends|1|dpkg||", "Pre-Depends|1|libc6|>=|2.34"]
+    postgres.sql("DROP DATABASE index WITH (FORCE)")
