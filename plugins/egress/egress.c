@@ -4,6 +4,9 @@
 #include "egress.h"
 
 static const struct rc_action actions[] = {
+    { .name = "sync",
+      .summary = "Copies what is new or changed from one bucket or folder to another.",
+      .run = egress_sync },
     { .name = "setup",
       .summary = "Creates the bucket for dumps, has it encrypt and expire, and checks its rules.",
       .run = egress_setup },

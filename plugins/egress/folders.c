@@ -1,0 +1,488 @@
+/*
+ * Folders with a manifest. The listing of the source finds them, several threads read them, and
+ * from then on only what each lists is held: a sorted array of keys and sizes.
+ */
+#include "folders.h"
+#include "manifest.h"
+#include "names.h"
+
+#include <stdlib.h>
+#include <time.h>
+
+enum {
+    READERS = 16,
+    FIRST_PAUSE_MS = 250,
+    LONGEST_PAUSE_MS = 15000,
+    PAUSE_STEP_MS = 250, /* between two looks whether the run is to stop */
+};
+
+struct listed {
+    char *key;
+    int64_t size_bytes;
+    bool is_seen;  /* at the source, with that size; of the thread that lists */
+    bool is_there; /* at the target, too; of whoever reports */
+};
+
+struct folder {
+    char *name; /* "2026-11-21/", or "" */
+    char etag[RC_ETAG_TEXT];
+    int64_t size_bytes; /* of the manifest */
+
+    char *fault; /* why it is not complete; NULL: it is */
+    struct listed *listed;
+    size_t count;
+
+    bool is_at_target; /* a manifest is */
+    bool is_same;      /* and it is this one */
+
+    size_t filtered; /* objects that the filters leave out */
+    char *odd;       /* an object that is not as the manifest says */
+};
+
+struct egress_folders {
+    struct rc_job *job;
+    const struct egress_place *source, *target;
+    struct folder *items; /* by name */
+    size_t count;
+};
+
+static char *manifest_uri(const struct egress_place *place, const char *folder)
+{
+    return rc_strf("%s%s" EGRESS_MANIFEST, place->uri, folder);
+}
+
+/* ---- one manifest ---- */
+
+static size_t count_failed(const struct egress_manifest *manifest)
+{
+    size_t failed = 0;
+
+    for (size_t i = 0; i < manifest->table_count; i++)
+        failed += manifest->tables[i].error != NULL;
+    return failed;
+}
+
+/* Why the folder is not complete; NULL: it is. */
+static char *fault_of(const struct egress_manifest *manifest)
+{
+    if (manifest->complete)
+        return NULL;
+    return rc_strf("its manifest says that it is not complete: %zu of %zu tables failed",
+                   count_failed(manifest), manifest->table_count);
+}
+
+static int by_key(const void *a, const void *b)
+{
+    return strcmp(((const struct listed *)a)->key, ((const struct listed *)b)->key);
+}
+
+static void keep_objects(struct folder *folder, const struct egress_manifest *manifest)
+{
+    size_t count = 0;
+
+    for (size_t i = 0; i < manifest->table_count; i++)
+        count += manifest->tables[i].object_count;
+    folder->listed = rc_calloc(count + 1, sizeof(*folder->listed));
+    for (size_t i = 0; i < manifest->table_count; i++)
+        for (size_t k = 0; k < manifest->tables[i].object_count; k++) {
+            const struct egress_manifest_object *object = &manifest->tables[i].objects[k];
+
+            folder->listed[folder->count++] = (struct listed){
+                .key = rc_strdup(object->key),
+                .size_bytes = object->stored_bytes,
+            };
+        }
+    qsort(folder->listed, folder->count, sizeof(*folder->listed), by_key);
+}
+
+/* Whether the target has a manifest there, and the very same. */
+static enum rc_code look_at_target(struct rc_job *job, const struct egress_place *target,
+                                   struct folder *folder, const struct rc_buf *text,
+                                   struct rc_error *err)
+{
+    RC_STR_AUTO uri = manifest_uri(target, folder->name);
+    RC_BUF_AUTO(there, EGRESS_MANIFEST_LIMIT);
+    enum rc_code code = rc_storage_get(job, uri, &there, err);
+
+    if (code == RC_NOT_FOUND)
+        return RC_OK;
+    if (code && code != RC_TOO_LARGE)
+        return rc_context(err, "read the manifest '%s'", uri);
+    folder->is_at_target = true;
+    folder->is_same =
+        !code && there.len == text->len && memcmp(there.data, text->data, text->len) == 0;
+    return RC_OK;
+}
+
+/* What makes no manifest makes no complete folder, and is no failure of the sync. */
+static enum rc_code load(struct rc_job *job, void *context, size_t index, struct rc_error *err)
+{
+    struct egress_folders *folders = context;
+    struct folder *folder = &folders->items[index];
+    struct egress_manifest manifest;
+    RC_STR_AUTO uri = manifest_uri(folders->source, folder->name);
+    RC_BUF_AUTO(text, EGRESS_MANIFEST_LIMIT);
+    enum rc_code code = rc_storage_get(job, uri, &text, err);
+
+    if (code == RC_NOT_FOUND)
+        folder->fault = rc_strdup("its manifest has gone meanwhile");
+    else if (code == RC_TOO_LARGE)
+        folder->fault = rc_strdup("what is named as its manifest is too large to be one");
+    else if (code)
+        return rc_context(err, "read the manifest '%s'", uri);
+    if (folder->fault)
+        return RC_OK;
+
+    code = egress_manifest_parse(text.data, text.len, &manifest, err);
+    if (code == RC_CORRUPT) {
+        folder->fault = rc_strdup(err->cause);
+        return RC_OK;
+    }
+    if (code)
+        return rc_context(err, "read the manifest '%s'", uri);
+    folder->fault = fault_of(&manifest);
+    if (!folder->fault)
+        keep_objects(folder, &manifest);
+    egress_manifest_clear(&manifest);
+    return folder->fault ? RC_OK : look_at_target(job, folders->target, folder, &text, err);
+}
+
+/* ---- the run's date ---- */
+
+/* *complete: it is; otherwise *fault says why not. */
+static enum rc_code look_for(struct rc_job *job, const char *uri, char **fault, bool *complete,
+                             struct rc_error *err)
+{
+    struct egress_manifest manifest;
+    RC_BUF_AUTO(text, EGRESS_MANIFEST_LIMIT);
+    enum rc_code code = rc_storage_get(job, uri, &text, err);
+
+    rc_str_free(fault);
+    *fault = NULL;
+    *complete = false;
+    if (code == RC_NOT_FOUND) {
+        *fault = rc_strdup("it has no manifest yet");
+        return RC_OK;
+    }
+    if (code)
+        return rc_context(err, "look for the manifest '%s'", uri);
+    code = egress_manifest_parse(text.data, text.len, &manifest, err);
+    if (code == RC_CORRUPT) {
+        *fault = rc_strdup(err->cause);
+        return RC_OK;
+    }
+    if (code)
+        return code;
+    *fault = fault_of(&manifest);
+    *complete = !*fault;
+    egress_manifest_clear(&manifest);
+    return RC_OK;
+}
+
+static enum rc_code pause_for(struct rc_job *job, int64_t pause_ms, struct rc_error *err)
+{
+    while (pause_ms > 0) {
+        int64_t step_ms = pause_ms < PAUSE_STEP_MS ? pause_ms : PAUSE_STEP_MS;
+        const struct timespec step = { .tv_nsec = (long)step_ms * 1000000 };
+
+        if (rc_job_check(job, err))
+            return err->code;
+        (void)nanosleep(&step, NULL);
+        pause_ms -= step_ms;
+    }
+    return RC_OK;
+}
+
+static enum rc_code wait_for(struct rc_job *job, const char *uri, const char *shown,
+                             int64_t wait_ms, struct rc_error *err)
+{
+    int64_t waited_ms = 0, pause_ms = FIRST_PAUSE_MS;
+    RC_STR_AUTO fault = NULL;
+    bool complete;
+
+    for (;;) {
+        if (look_for(job, uri, &fault, &complete, err) || complete)
+            return complete ? RC_OK : err->code;
+        if (waited_ms == 0)
+            rc_info(job, "waiting for '%s' to be complete: %s", shown, fault);
+        if (waited_ms >= wait_ms) {
+            char waited[RC_AMOUNT_TEXT];
+
+            return rc_fail(err, RC_SKIPPED, "'%s' is not complete after %s: %s", shown,
+                           rc_format_duration(wait_ms, waited), fault);
+        }
+        pause_ms = pause_ms < wait_ms - waited_ms ? pause_ms : wait_ms - waited_ms;
+        if (pause_for(job, pause_ms, err))
+            return err->code;
+        waited_ms += pause_ms;
+        pause_ms = 2 * pause_ms < LONGEST_PAUSE_MS ? 2 * pause_ms : LONGEST_PAUSE_MS;
+    }
+}
+
+enum rc_code egress_folders_wait(struct rc_job *job, const struct egress_config *config,
+                                 const struct egress_place *source, struct rc_error *err)
+{
+    struct egress_layout layout;
+    RC_BUF_AUTO(folder, 4096);
+
+    if (config->wait_for_manifest_ms == 0)
+        return RC_OK;
+    if (egress_layout_read(config->path, &layout, err) ||
+        egress_layout_folder(job, &layout, job->slot_unix_ms, &folder, err))
+        return rc_context(err, "find the folder of the run's date");
+    RC_STR_AUTO uri = manifest_uri(source, folder.data);
+    RC_STR_AUTO shown = rc_strf("%s%s", source->shown, folder.data);
+    return wait_for(job, uri, shown, config->wait_for_manifest_ms, err);
+}
+
+/* ---- all of them ---- */
+
+static int by_name(const void *a, const void *b)
+{
+    return strcmp(((const struct folder *)a)->name, ((const struct folder *)b)->name);
+}
+
+static void add_folder(struct egress_folders *folders, const struct rc_object *object)
+{
+    size_t len = strlen(object->name) - strlen(EGRESS_MANIFEST);
+
+    /* Grown by doubling, where the count is a power of two. */
+    if ((folders->count & (folders->count - 1)) == 0)
+        folders->items = rc_realloc(folders->items, (folders->count ? 2 * folders->count : 1) *
+                                                        sizeof(*folders->items));
+    struct folder *folder = &folders->items[folders->count++];
+    *folder = (struct folder){
+        .name = rc_strndup(object->name, len),
+        .size_bytes = object->stat.size_bytes,
+    };
+    memcpy(folder->etag, object->stat.etag, sizeof(folder->etag));
+}
+
+static bool is_manifest(const char *name)
+{
+    return rc_str_eq(name, EGRESS_MANIFEST) || rc_str_ends(name, "/" EGRESS_MANIFEST);
+}
+
+static enum rc_code list_manifests(struct egress_folders *folders, struct rc_error *err)
+{
+    struct rc_job *job = folders->job;
+    const struct rc_object *object = NULL;
+    struct rc_listing *listing;
+    enum rc_code code = rc_storage_list(job, folders->source->uri, NULL, &listing, err);
+
+    if (code)
+        return rc_context(err, "list '%s'", folders->source->shown);
+    while ((code = rc_storage_list_next(job, listing, &object, err)) == RC_OK && object)
+        if (is_manifest(object->name))
+            add_folder(folders, object);
+    rc_storage_list_close(job, listing);
+    return code ? rc_context(err, "list '%s'", folders->source->shown) : RC_OK;
+}
+
+enum rc_code egress_folders_find(struct rc_job *job, const struct egress_place *source,
+                                 const struct egress_place *target, struct egress_folders **out,
+                                 struct rc_error *err)
+{
+    struct egress_folders *folders = rc_calloc(1, sizeof(*folders));
+
+    *folders = (struct egress_folders){ .job = job, .source = source, .target = target };
+    *out = folders;
+    if (list_manifests(folders, err))
+        return err->code;
+    qsort(folders->items, folders->count, sizeof(*folders->items), by_name);
+    if (rc_parallel(job, READERS, folders->count, load, folders, err))
+        return err->code;
+    for (size_t i = 0; i < folders->count; i++)
+        if (folders->items[i].fault)
+            rc_info(job, "leaving out '%s%s': %s", source->shown, folders->items[i].name,
+                    folders->items[i].fault);
+    return RC_OK;
+}
+
+void egress_folders_free(struct egress_folders *folders)
+{
+    if (!folders)
+        return;
+    for (size_t i = 0; i < folders->count; i++) {
+        struct folder *folder = &folders->items[i];
+
+        for (size_t k = 0; k < folder->count; k++)
+            free(folder->listed[k].key);
+        free(folder->listed);
+        free(folder->name);
+        free(folder->fault);
+        free(folder->odd);
+    }
+    free(folders->items);
+    free(folders);
+}
+
+enum rc_code egress_folders_begin(struct egress_folders *folders, struct rc_error *err)
+{
+    char **uris = rc_calloc(folders->count + 1, sizeof(*uris));
+    enum rc_code code = RC_OK;
+    size_t count = 0;
+
+    for (size_t i = 0; i < folders->count; i++) {
+        const struct folder *folder = &folders->items[i];
+
+        if (!folder->fault && folder->is_at_target && !folder->is_same)
+            uris[count++] = manifest_uri(folders->target, folder->name);
+    }
+    if (count > 0 && rc_storage_remove(folders->job, (const char *const *)uris, count, err))
+        code = rc_context(err, "remove the old manifests of '%s'", folders->target->shown);
+    for (size_t i = 0; i < count; i++)
+        free(uris[i]);
+    free(uris);
+    return code;
+}
+
+void egress_folders_reset(struct egress_folders *folders)
+{
+    for (size_t i = 0; i < folders->count; i++) {
+        struct folder *folder = &folders->items[i];
+
+        folder->filtered = 0;
+        rc_str_free(&folder->odd);
+        folder->odd = NULL;
+        for (size_t k = 0; k < folder->count; k++)
+            folder->listed[k].is_seen = folder->listed[k].is_there = false;
+    }
+}
+
+/* ---- lookups ---- */
+
+/* Compares as strcmp() does the text of 'len' bytes. */
+static int compare_part(const char *part, size_t len, const char *name)
+{
+    int order = strncmp(part, name, len);
+
+    return order != 0 ? order : name[len] == '\0' ? 0 : -1;
+}
+
+static struct folder *folder_of_len(const struct egress_folders *folders, const char *name,
+                                    size_t len)
+{
+    size_t low = 0, high = folders->count;
+
+    while (low < high) {
+        size_t middle = low + (high - low) / 2;
+        int order = compare_part(name, len, folders->items[middle].name);
+
+        if (order == 0)
+            return &folders->items[middle];
+        if (order < 0)
+            high = middle;
+        else
+            low = middle + 1;
+    }
+    return NULL;
+}
+
+/* The innermost folder with a manifest that the name lies in; NULL: none, or it is not complete. */
+static struct folder *find_folder(const struct egress_folders *folders, const char *name,
+                                  const char **key)
+{
+    for (size_t len = strlen(name);; len--) {
+        struct folder *folder = NULL;
+
+        if (len == 0 || name[len - 1] == '/')
+            folder = folder_of_len(folders, name, len);
+        *key = name + len;
+        if (folder || len == 0)
+            return folder && !folder->fault ? folder : NULL;
+    }
+}
+
+static struct listed *find_listed(const struct folder *folder, const char *key)
+{
+    const struct listed wanted = { .key = (char *)key };
+
+    return bsearch(&wanted, folder->listed, folder->count, sizeof(*folder->listed), by_key);
+}
+
+bool egress_folders_wants(struct egress_folders *folders, const char *name, int64_t size_bytes,
+                          bool fits)
+{
+    const char *key;
+    struct folder *folder = find_folder(folders, name, &key);
+    struct listed *listed = folder ? find_listed(folder, key) : NULL;
+
+    if (!listed)
+        return false;
+    if (!fits) {
+        folder->filtered++;
+        return false;
+    }
+    if (size_bytes != listed->size_bytes) {
+        rc_str_free(&folder->odd);
+        folder->odd = rc_strf("'%s' has %lld bytes, not %lld as its manifest says", key,
+                              (long long)size_bytes, (long long)listed->size_bytes);
+        return false;
+    }
+    listed->is_seen = true;
+    return true;
+}
+
+bool egress_folders_may_remove(const struct egress_folders *folders, const char *name)
+{
+    const char *key;
+    const struct folder *folder = find_folder(folders, name, &key);
+
+    return folder && !rc_str_eq(key, EGRESS_MANIFEST) && !find_listed(folder, key);
+}
+
+void egress_folders_arrived(struct egress_folders *folders, const char *name)
+{
+    const char *key;
+    const struct folder *folder = find_folder(folders, name, &key);
+    struct listed *listed = folder ? find_listed(folder, key) : NULL;
+
+    if (listed)
+        listed->is_there = true;
+}
+
+/* ---- what follows ---- */
+
+static const struct listed *first_missing(const struct folder *folder)
+{
+    for (size_t i = 0; i < folder->count; i++)
+        if (!folder->listed[i].is_seen || !folder->listed[i].is_there)
+            return &folder->listed[i];
+    return NULL;
+}
+
+/* Whether all that the manifest lists is at the target; says why not. */
+static bool is_whole(const struct egress_folders *folders, const struct folder *folder)
+{
+    const struct listed *missing = first_missing(folder);
+    RC_STR_AUTO place = rc_strf("%s%s", folders->source->shown, folder->name);
+
+    if (folder->odd)
+        rc_warn(folders->job, "the manifest of '%s' does not follow: %s", place, folder->odd);
+    else if (folder->filtered > 0)
+        rc_info(folders->job,
+                "the manifest of '%s' does not follow: filters leave out %zu of its objects", place,
+                folder->filtered);
+    else if (missing)
+        rc_warn(folders->job, "the manifest of '%s' does not follow: its object '%s' %s", place,
+                missing->key, missing->is_seen ? "did not arrive" : "is not there");
+    return !folder->odd && folder->filtered == 0 && !missing;
+}
+
+bool egress_folders_next(struct egress_folders *folders, size_t *at, struct egress_following *out)
+{
+    while (*at < folders->count) {
+        const struct folder *folder = &folders->items[(*at)++];
+
+        if (folder->fault || !is_whole(folders, folder) || folder->is_same)
+            continue;
+        *out = (struct egress_following){
+            .name = folder->name,
+            .etag = folder->etag[0] ? folder->etag : NULL,
+            .size_bytes = folder->size_bytes,
+        };
+        return true;
+    }
+    return false;
+}
