@@ -50,7 +50,7 @@ static enum rc_code find_folder(struct rc_job *job, const struct egress_config *
         return RC_OK;
     }
     if (params->date != RC_DAY_NONE && rc_job_day_start(job, params->date, &nominal_unix_ms, err))
-        return err->code;
+        return rc_context(err, "name the folder of the date");
     return egress_folder_uri(job, config, nominal_unix_ms, out, err);
 }
 
@@ -144,7 +144,7 @@ static enum rc_code list(struct rc_job *job, struct egress_verification *verific
     if (strangers > STRANGERS_NAMED)
         rc_warn(job, "%" PRId64 " more objects in the folder are not in its manifest",
                 strangers - STRANGERS_NAMED);
-    rc_job_count(job, "strangers", strangers);
+    rc_job_count(job, "unlisted", strangers);
     return code ? rc_context(err, "list '%s'", verification->folder) : RC_OK;
 }
 
@@ -250,6 +250,11 @@ static void say_problems(struct rc_job *job, const struct egress_verification *v
     }
 }
 
+static const char *plural(int64_t count)
+{
+    return count == 1 ? "" : "s";
+}
+
 static void say_verified(struct rc_job *job, const struct egress_verification *verification,
                          const struct sums *sums)
 {
@@ -259,11 +264,12 @@ static void say_verified(struct rc_job *job, const struct egress_verification *v
     rc_format_size(sums->bytes, bytes);
     rc_format_size(sums->stored_bytes, stored);
     if (verification->counts_rows)
-        line = rc_strf("Verified: %" PRId64 " objects, %" PRId64 " rows, %s, %s as stored",
-                       sums->objects, sums->rows, bytes, stored);
+        line = rc_strf("Verified: %" PRId64 " object%s, %" PRId64 " row%s, %s, %s as stored",
+                       sums->objects, plural(sums->objects), sums->rows, plural(sums->rows), bytes,
+                       stored);
     else
-        line = rc_strf("Verified: %" PRId64 " objects, %s as stored; rows were not counted",
-                       sums->objects, stored);
+        line = rc_strf("Verified: %" PRId64 " object%s, %s as stored; rows were not counted",
+                       sums->objects, plural(sums->objects), stored);
     rc_job_say(job, line);
 }
 
@@ -305,8 +311,10 @@ static enum rc_code report(struct rc_job *job, const struct egress_verification 
     say_problems(job, verification);
     if (sums.damaged > 0)
         return rc_fail(err, RC_CORRUPT,
-                       "%" PRId64 " of %" PRId64 " objects in '%s' are not as its manifest says",
-                       sums.damaged, sums.objects, verification->folder);
+                       "of the %" PRId64 " object%s in '%s', %" PRId64
+                       " %s not as the manifest says",
+                       sums.objects, plural(sums.objects), verification->folder, sums.damaged,
+                       sums.damaged == 1 ? "is" : "are");
     if (!verification->manifest->complete)
         return fail_incomplete(verification, err);
     say_verified(job, verification, &sums);
@@ -339,23 +347,62 @@ static enum rc_code verify_folder(struct rc_job *job, const char *folder,
     if (code) {
         /* What has been found by then is worth knowing. */
         say_problems(job, &verification);
-        return code;
+        return rc_context(err, "verify '%s'", folder);
     }
     return report(job, &verification, err);
+}
+
+/* The tag of the manifest; empty if there is none. */
+static enum rc_code find_tag(struct rc_job *job, const char *folder, struct rc_stat *out,
+                             struct rc_error *err)
+{
+    RC_STR_AUTO uri = rc_strf("%s" EGRESS_MANIFEST, folder);
+    enum rc_code code = rc_storage_stat(job, uri, out, err);
+
+    if (code == RC_NOT_FOUND) {
+        *out = (struct rc_stat){ .size_bytes = 0 };
+        return RC_OK;
+    }
+    return code ? rc_context(err, "look at the manifest '%s'", uri) : RC_OK;
+}
+
+/*
+ * A dump that began meanwhile makes everything look damaged. It has removed the manifest before it
+ * replaced an object.
+ */
+static enum rc_code judge_damage(struct rc_job *job, const char *folder,
+                                 const struct rc_stat *before, struct rc_error *err)
+{
+    struct rc_error other = RC_ERROR_INIT;
+    struct rc_stat now;
+
+    if (find_tag(job, folder, &now, &other) == RC_OK && strcmp(now.etag, before->etag) != 0)
+        return rc_fail(err, RC_CONFLICT,
+                       "the manifest of '%s' was replaced or removed while objects were read: "
+                       "another run dumps into the folder",
+                       folder);
+    return err->code;
 }
 
 enum rc_code egress_verify(struct rc_job *job, const void *config, struct rc_error *err)
 {
     RC_CLEANUP(egress_manifest_clear) struct egress_manifest manifest = { .tables = NULL };
     RC_STR_AUTO folder = NULL;
-    enum rc_code code = find_folder(job, config, &folder, err);
+    struct rc_stat before;
+    enum rc_code code;
 
-    if (!code)
-        code = egress_manifest_load(job, folder, &manifest, err);
+    if (find_folder(job, config, &folder, err) || find_tag(job, folder, &before, err))
+        return err->code;
+    code = egress_manifest_load(job, folder, &manifest, err);
     if (code == RC_NOT_FOUND)
         return rc_fail(err, RC_NOT_FOUND,
                        "'%s' has no manifest (%s): no dump was written there, or one is being "
                        "written, or it broke off",
                        folder, err->cause);
-    return code ? code : verify_folder(job, folder, &manifest, err);
+    if (code)
+        return code;
+    code = verify_folder(job, folder, &manifest, err);
+    if (code == RC_CORRUPT || code == RC_CONFLICT)
+        return judge_damage(job, folder, &before, err);
+    return code;
 }
