@@ -69,12 +69,12 @@ static void judge_expiry(struct inspection *inspection, int64_t days)
         find(inspection, EXPIRES, UNKNOWN, "whether objects are removed after some days: %s",
              or_else(bucket->expires_note));
     else if (bucket->expires == RC_ANSWER_NO)
-        find(inspection, EXPIRES, BROKEN, "objects are never removed, not after %" PRId64 " days",
-             days);
+        find(inspection, EXPIRES, BROKEN,
+             "objects are never removed; they should be after %" PRId64 " days", days);
     else if (bucket->expire_days > days)
         find(inspection, EXPIRES, BROKEN,
-             "objects are removed after %" PRId64 " days, not after %" PRId64, bucket->expire_days,
-             days);
+             "objects are removed after %" PRId64 " days; it should be after %" PRId64,
+             bucket->expire_days, days);
     else if (bucket->expire_days < days)
         find(inspection, EXPIRES, HOLDS,
              "objects are removed after %" PRId64 " days, by a rule that is stricter than the "
