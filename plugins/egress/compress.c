@@ -1,6 +1,6 @@
 /*
- * Members by libdeflate and frames by zstd, each complete in itself; read back by zlib and by zstd's
- * stream decoder. How blocks come and where members go is the pipeline's.
+ * Members by libdeflate and frames by zstd, each complete in itself; read back by zlib and by
+ * zstd's stream decoder. How blocks come and where members go is the pipeline's.
  */
 #define ZLIB_CONST /* zlib does not write to what it is given */
 #include "compress.h"
@@ -16,8 +16,9 @@
 #include <zstd.h>
 
 /*
- * libdeflate's level 5 is the fastest whose members of a mebibyte of CSV are together no larger than
- * what gzip -6 makes of the whole (nor gzip -9, on what was measured), at about three times its rate.
+ * libdeflate's level 5 is the fastest whose members of a mebibyte of CSV are together no larger
+ * than what gzip -6 makes of the whole (nor gzip -9, on what was measured), at about three times
+ * its rate.
  */
 static const struct codec {
     const char *name, *extension, *content_type;
@@ -100,7 +101,9 @@ struct egress_compressor {
     ZSTD_CCtx *zstd;
 };
 
-/* Frames carry a checksum, as those of the zstd program do: damage is found by whoever reads them. */
+/*
+ * Frames carry a checksum, as those of the zstd program do: damage is found by whoever reads them.
+ */
 static ZSTD_CCtx *new_zstd(int level)
 {
     ZSTD_CCtx *zstd = ZSTD_createCCtx();

@@ -1,6 +1,7 @@
 /*
- * Compression by blocks: each block becomes a gzip member or a zstd frame of its own, so that blocks
- * are compressed by any number of threads, and any gunzip or zstd reads their sequence as one.
+ * Compression by blocks: each block becomes a gzip member or a zstd frame of its own, so that
+ * blocks are compressed by any number of threads, and any gunzip or zstd reads their sequence as
+ * one.
  */
 #ifndef EGRESS_COMPRESS_H
 #define EGRESS_COMPRESS_H

@@ -1,7 +1,7 @@
 /*
- * The pipeline's steps, each of which one worker does without the mutex: read a block, make a member
- * of it, write the member; and what is there before the first step and after the last. Which step is
- * next, pipeline_next.c says.
+ * The pipeline's steps, each of which one worker does without the mutex: read a block, make a
+ * member of it, write the member; and what is there before the first step and after the last. Which
+ * step is next, pipeline_next.c says.
  */
 #include "pipeline_internal.h"
 
@@ -40,8 +40,8 @@ static enum rc_code check_run(struct egress_machine *m)
 }
 
 /*
- * Gives an object up; what was said first counts. False: not so, it is the run that has to stop, which
- * sources and sinks see, too.
+ * Gives an object up; what was said first counts. False: not so, it is the run that has to stop,
+ * which sources and sinks see, too.
  */
 static bool fail(struct egress_machine *m, size_t object, enum rc_code code,
                  const struct rc_error *err)

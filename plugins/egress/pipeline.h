@@ -1,17 +1,17 @@
 /*
- * The dump's machine: readers fill blocks from the pieces of the objects, compressors turn blocks into
- * members, writers put the members of an object behind one another, in order, into its sink.
+ * The dump's machine: readers fill blocks from the pieces of the objects, compressors turn blocks
+ * into members, writers put the members of an object behind one another, in order, into its sink.
  *
  *     source --reader--> block --compressor--> member --writer--> sink
  *
- * Data goes one way. Pieces are given out in order; what comes out of order waits in memory, which is
- * bounded: the piece whose turn it is always gets on, others only while there is room. An object
- * that fails is given up, its sink closed without a commit; the others go on. Knows neither databases
- * nor stores.
+ * Data goes one way. Pieces are given out in order; what comes out of order waits in memory, which
+ * is bounded: the piece whose turn it is always gets on, others only while there is room. An object
+ * that fails is given up, its sink closed without a commit; the others go on. Knows neither
+ * databases nor stores.
  *
- * Sources and sinks are called in the workers of rc_parallel(); what belongs to one reader, or to one
- * sink, by one worker at a time, though not always the same. When the run has to stop they see it
- * for themselves (host calls do) and return: nothing of theirs is interrupted.
+ * Sources and sinks are called in the workers of rc_parallel(); what belongs to one reader, or to
+ * one sink, by one worker at a time, though not always the same. When the run has to stop they see
+ * it for themselves (host calls do) and return: nothing of theirs is interrupted.
  */
 #ifndef EGRESS_PIPELINE_H
 #define EGRESS_PIPELINE_H
@@ -30,8 +30,8 @@ struct egress_source {
 };
 
 /*
- * Where an object goes. Opened when there is something to write or the object is empty, in the order
- * of the objects, at most 'writers' of them. Close without commit: nothing of it is seen.
+ * Where an object goes. Opened when there is something to write or the object is empty, in the
+ * order of the objects, at most 'writers' of them. Close without commit: nothing of it is seen.
  */
 struct egress_sink {
     enum rc_code (*open)(void *context, size_t object, void **sink, struct rc_error *err);
@@ -74,8 +74,8 @@ struct egress_pipeline {
 };
 
 /*
- * 'dumped' has an entry for each object. RC_OK although objects failed; an error only where all had to
- * stop: cancelled, out of time.
+ * 'dumped' has an entry for each object. RC_OK although objects failed; an error only where all had
+ * to stop: cancelled, out of time.
  */
 RC_MUST_CHECK enum rc_code egress_pipeline_run(const struct egress_pipeline *pipeline,
                                                struct egress_dumped *dumped, struct rc_error *err);

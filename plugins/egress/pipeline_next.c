@@ -3,17 +3,17 @@
  * nor sinks.
  *
  * Why it never stands still. Of the pieces that are not read to their end, let the head be the
- * first. What lies before it is compressed and written whatever else happens: compressing never takes
- * more memory than the text held, writing takes none, and the object that comes first always has one
- * of the outputs, since objects get theirs in order. So that memory comes back. Pieces behind
- * the head read only while a block and the memory for it remain, so all that they ever hold leaves
- * room for one block, and the head gets it. It is open or the next to be opened, since pieces are
- * opened in order. Whatever the head reads is written in its turn, so in the end it is over,
- * and the next one is the head. An object that fails goes the same way, only that its steps do
- * nothing.
+ * first. What lies before it is compressed and written whatever else happens: compressing never
+ * takes more memory than the text held, writing takes none, and the object that comes first always
+ * has one of the outputs, since objects get theirs in order. So that memory comes back. Pieces
+ * behind the head read only while a block and the memory for it remain, so all that they ever hold
+ * leaves room for one block, and the head gets it. It is open or the next to be opened, since
+ * pieces are opened in order. Whatever the head reads is written in its turn, so in the end it is
+ * over, and the next one is the head. An object that fails goes the same way, only that its steps
+ * do nothing.
  *
- * Who takes a step wakes one more worker if there is another step to take, and who has done one looks
- * for the next: so no step waits while a worker does.
+ * Who takes a step wakes one more worker if there is another step to take, and who has done one
+ * looks for the next: so no step waits while a worker does.
  */
 #include "pipeline_internal.h"
 

@@ -1,6 +1,7 @@
 /*
- * Egress' compression: what it writes is read by the gzip and zstd programs, what they write is read
- * by it, in pieces of any size; and what is cut off, damaged or followed by something else is refused.
+ * Egress' compression: what it writes is read by the gzip and zstd programs, what they write is
+ * read by it, in pieces of any size; and what is cut off, damaged or followed by something else is
+ * refused.
  */
 #include <setjmp.h>
 #include <stdarg.h>
