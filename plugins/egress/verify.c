@@ -61,9 +61,12 @@ static enum rc_code begin(const struct egress_manifest *manifest, const char *fo
 
     *out =
         (struct egress_verification){ .manifest = manifest, .folder = folder, .counts_rows = deep };
+    /* Written by a later version, perhaps: nothing that its user has to correct. */
     if (deep && rc_str_eq(manifest->format, "csv") &&
-        egress_compression_read(manifest->compression, &out->compression, err))
+        egress_compression_read(manifest->compression, &out->compression, err)) {
+        (void)!rc_fail(err, RC_UNSUPPORTED, "%s", err->cause);
         return rc_context(err, "the manifest of '%s'", folder);
+    }
     for (size_t i = 0; i < manifest->table_count; i++)
         out->count += manifest->tables[i].object_count;
     out->objects = rc_calloc(out->count + 1, sizeof(*out->objects));
