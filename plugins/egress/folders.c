@@ -291,7 +291,7 @@ enum rc_code egress_folders_find(struct rc_job *job, const struct egress_place *
         return err->code;
     qsort(folders->items, folders->count, sizeof(*folders->items), by_name);
     if (rc_parallel(job, READERS, folders->count, load, folders, err))
-        return err->code;
+        return rc_context(err, "read the manifests of '%s'", source->shown);
     for (size_t i = 0; i < folders->count; i++)
         if (folders->items[i].fault)
             rc_info(job, "leaving out '%s%s': %s", source->shown, folders->items[i].name,

@@ -231,8 +231,6 @@ enum rc_code egress_place_open(struct rc_job *job, const struct egress_config *c
     const char *option = option_of(which), *variable = variable_of(which);
 
     *out = (struct egress_place){ .which = which };
-    if (check_side(side, which, err))
-        return err->code;
     if (said(side->uri))
         return open_uri(job, side, out, err);
     if (said(side->path))

@@ -21,7 +21,10 @@ struct egress_place {
 RC_MUST_CHECK enum rc_code egress_sides_check(const struct egress_config *config,
                                               struct rc_error *err);
 
-/* Makes the side's store known to the run, if the options describe one. RC_INVALID: no side. */
+/*
+ * Makes the side's store known to the run, if the options, which keep the rules, describe one.
+ * RC_INVALID: they name no such side.
+ */
 RC_MUST_CHECK enum rc_code egress_place_open(struct rc_job *job, const struct egress_config *config,
                                              enum egress_which which, struct egress_place *out,
                                              struct rc_error *err);

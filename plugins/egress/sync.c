@@ -85,7 +85,8 @@ static int64_t mono_ms(void)
 static void say_total(struct sync *sync)
 {
     const struct rc_transferred *sum = &sync->sum;
-    char total[SIZE_TEXT], moved[SIZE_TEXT], speed[SIZE_TEXT], objects[COUNT_TEXT];
+    char total[SIZE_TEXT], moved[SIZE_TEXT], speed[SIZE_TEXT];
+    char objects[COUNT_TEXT], removed[COUNT_TEXT];
     int64_t took_ms = mono_ms() - sync->began_mono_ms;
     RC_STR_AUTO line = NULL;
 
@@ -93,9 +94,9 @@ static void say_total(struct sync *sync)
     (void)size_text((double)sum->bytes, moved);
     (void)size_text((double)sum->bytes * 1000 / (double)(took_ms > 0 ? took_ms : 1), speed);
     if (sync->job->dry_run)
-        line = rc_strf("Total: %s, Would transfer: %s in %s objects, Would remove: %" PRId64
-                       " objects",
-                       total, moved, count_text(sum->objects, objects), sum->removed);
+        line =
+            rc_strf("Total: %s, Would transfer: %s (objects: %s), Would remove objects: %s", total,
+                    moved, count_text(sum->objects, objects), count_text(sum->removed, removed));
     else
         line = rc_strf("Total: %s, Transferred: %s, Speed: %s/s", total, moved, speed);
     rc_job_say(sync->job, line);
@@ -421,8 +422,8 @@ static enum rc_code prepare(struct sync *sync, struct rc_error *err)
 {
     sync->source.which = EGRESS_SOURCE;
     sync->target.which = EGRESS_TARGET;
-    if (reach(sync, &sync->source, err) || reach(sync, &sync->target, err) ||
-        take_lock(sync, err) || open_tokens(sync, err))
+    if (egress_sides_check(sync->config, err) || reach(sync, &sync->source, err) ||
+        reach(sync, &sync->target, err) || take_lock(sync, err) || open_tokens(sync, err))
         return err->code;
     sync->began_mono_ms = mono_ms();
     if (!sync->config->require_manifest)

@@ -1,6 +1,6 @@
 /*
- * Where a sync was, in the plugin's own tables: the token of its transfer, under what it copies from
- * where to where.
+ * Where a sync was, in the plugin's own tables: the token of its transfer, under what it copies
+ * from where to where.
  */
 #ifndef EGRESS_TOKENS_H
 #define EGRESS_TOKENS_H

@@ -131,8 +131,8 @@ const char *rc_fake_host_objects(struct rc_fake_host *host, const char *prefix);
  */
 const char *rc_fake_host_attributes(const struct rc_fake_host *host, const char *uri);
 /*
- * The store of that name as the plugin has defined it; NULL: it has not. Its objects are those whose
- * URI begins with store://NAME/, wherever its url leads.
+ * The store of that name as the plugin has defined it; NULL: it has not. Its objects are those
+ * whose URI begins with store://NAME/, wherever its url leads.
  */
 const struct rc_store *rc_fake_host_store(const struct rc_fake_host *host, const char *name);
 /* Somebody has begun an upload and not finished it. */
@@ -140,8 +140,8 @@ void rc_fake_host_pend(struct rc_fake_host *host, const char *uri, int64_t begun
 /* The URIs of such uploads that nobody has given up, a line each. */
 const char *rc_fake_host_pending(struct rc_fake_host *host);
 /*
- * What is known of the bucket that the URI leads into, and what the plugin made of it; to be changed
- * at will, until another one is named. At first it does not exist, and every answer is NO.
+ * What is known of the bucket that the URI leads into, and what the plugin made of it; to be
+ * changed at will, until another one is named. At first it does not exist, and every answer is NO.
  */
 struct rc_bucket *rc_fake_host_bucket(struct rc_fake_host *host, const char *uri);
 /* Handles (listings, readers, writers, sessions, rows, locks, streams) not closed yet. */
