@@ -11,9 +11,9 @@
  *
  * Storage has the semantics of the real one: listings in the order of bytes, conditional
  * writes, writers of which nothing is seen before the commit. A transfer works on it, one object
- * after the other; buckets are what the test says of them. The state database is SQLite in memory. SQL statements and HTTP requests are
- * recorded and answered by what the test has put up. With a base, each service that the base has
- * is the base's instead, still counted and failed here.
+ * after the other; buckets are what the test says of them. The state database is SQLite in memory.
+ * SQL statements and HTTP requests are recorded and answered by what the test has put up. With a
+ * base, each service that the base has is the base's instead, still counted and failed here.
  *
  * Results that are borrowed live until the host is freed or, for objects, replaced. The functions
  * below may be called from one thread at a time; the services, as ever, from any. What a
