@@ -282,9 +282,9 @@ enum rc_code egress_database_query(struct egress_database *database, const char 
     database->is_cancelled = false;
     if (rc_job_check(database->job, err))
         return rc_context(err, "%s in %s", what, database->place);
-    sent = param_count ? PQsendQueryParams(database->connection, sql, (int)param_count, NULL,
-                                           params, NULL, NULL, /* resultFormat = */ 0)
-                       : PQsendQuery(database->connection, sql);
+    sent = params ? PQsendQueryParams(database->connection, sql, (int)param_count, NULL, params,
+                                      NULL, NULL, /* resultFormat = */ 0)
+                  : PQsendQuery(database->connection, sql);
     if (!sent)
         return egress_database_fail(database, NULL, what, err);
     return collect(database, what, out, err);

@@ -51,7 +51,10 @@ RC_MUST_CHECK enum rc_code egress_database_begin(struct egress_database *databas
 /* Runs one statement; 'what' says it in messages: "export the snapshot". */
 RC_MUST_CHECK enum rc_code egress_database_exec(struct egress_database *database, const char *what,
                                                 const char *sql, struct rc_error *err);
-/* The same with text parameters and rows. The caller frees *out with PQclear(). */
+/*
+ * The same with text parameters and rows. The caller frees *out with PQclear(). With 'params', though
+ * there be none, the server refuses a text that is more than one statement.
+ */
 RC_MUST_CHECK enum rc_code egress_database_query(struct egress_database *database, const char *what,
                                                  const char *sql, const char *const *params,
                                                  size_t param_count, PGresult **out,
