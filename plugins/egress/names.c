@@ -436,6 +436,41 @@ enum rc_code egress_folder_uri(struct rc_job *job, const struct egress_config *c
     return RC_OK;
 }
 
+/* Whether 'name' begins with digits in the places of 'shape', which has '0' for each. */
+static bool has_shape(const char *name, const char *shape)
+{
+    for (; *shape; name++, shape++)
+        if (*shape == '0' ? !is_digit(*name) : *name != *shape)
+            return false;
+    return true;
+}
+
+bool egress_layout_fits(const struct egress_layout *layout, const char *name)
+{
+    const char *at = layout->path;
+
+    if (layout->folder_len == 0)
+        return true;
+    while (*at != '/') {
+        const char *shape = "00";
+
+        if (*at != '{') {
+            if (*at++ != *name++)
+                return false;
+            continue;
+        }
+        if (is_field(at, "{date}"))
+            shape = "0000-00-00";
+        else if (is_field(at, "{year}"))
+            shape = "0000";
+        if (!has_shape(name, shape))
+            return false;
+        name += strlen(shape);
+        at = strchr(at, '}') + 1;
+    }
+    return strcmp(name, "/") == 0;
+}
+
 /* ---- keys ---- */
 
 static bool is_utf8(const char *text)

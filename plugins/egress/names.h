@@ -66,6 +66,12 @@ RC_MUST_CHECK enum rc_code egress_folder_uri(struct rc_job *job, const struct eg
                                              struct rc_error *err);
 
 /*
+ * Whether what lies directly below 'output' can be of this layout: a folder (its name then ends with
+ * '/'), or an object. Of the names of tables anything is believed.
+ */
+bool egress_layout_fits(const struct egress_layout *layout, const char *name);
+
+/*
  * The key of an object inside that folder: "tally_snapshots.csv.gz", or with a part (0 and more)
  * "tally_snapshots/part-00000.csv.gz". What a name must not bring into a key (a slash, control
  * characters, a percent sign, a leading dot or underscore) is percent-encoded. 'extension': ".csv.gz".

@@ -4,6 +4,7 @@
  * them; 'dump' asks only. How a store is asked and told is the core's.
  */
 #include "egress.h"
+#include "names.h"
 
 #include <inttypes.h>
 #include <run-core/bucket.h>
@@ -24,6 +25,7 @@ struct finding {
 
 struct inspection {
     char *uri; /* of the output; owned */
+    struct egress_layout layout;
     struct rc_bucket bucket;
     struct finding findings[RULES];
 };
@@ -121,12 +123,24 @@ static enum rc_code look(struct rc_job *job, const struct egress_config *config,
 
 /* ---- what else lies in it ---- */
 
-/*
- * Adds the names of what lies at 'level' (a URI that ends with a slash) beside 'own', the one folder
- * that leads to the output.
- */
-static enum rc_code find_others(struct rc_job *job, const char *level, const char *own,
-                                size_t own_len, struct rc_buf *others, struct rc_error *err)
+/* What may lie at a level: the one folder that leads to the output, or what the layout makes. */
+struct own {
+    const char *folder; /* NULL: the layout counts */
+    size_t folder_len;
+    const struct egress_layout *layout;
+};
+
+static bool is_own(const struct own *own, const struct rc_object *object)
+{
+    if (!own->folder)
+        return egress_layout_fits(own->layout, object->name);
+    return object->is_prefix && strlen(object->name) == own->folder_len + 1 &&
+           strncmp(object->name, own->folder, own->folder_len) == 0;
+}
+
+/* Adds the names of what else lies directly below 'level', a URI that ends with a slash. */
+static enum rc_code find_others(struct rc_job *job, const char *level, const struct own *own,
+                                struct rc_buf *others, struct rc_error *err)
 {
     const struct rc_list_options shallow = { .shallow = true };
     struct rc_listing *listing;
@@ -137,10 +151,8 @@ static enum rc_code find_others(struct rc_job *job, const char *level, const cha
     if (code)
         return code;
     while ((code = rc_storage_list_next(job, listing, &object, err)) == RC_OK && object) {
-        bool is_own = object->is_prefix && strlen(object->name) == own_len + 1 &&
-                      strncmp(object->name, own, own_len) == 0;
-
-        if (is_own || object->name[0] == '\0')
+        /* An object with the name of the folder itself is a mark that some tools make. */
+        if (object->name[0] == '\0' || is_own(own, object))
             continue;
         if (named++ == OTHERS_NAMED) {
             rc_buf_adds(others, ", ...");
@@ -152,33 +164,43 @@ static enum rc_code find_others(struct rc_job *job, const char *level, const cha
     return code;
 }
 
-/* Looks beside each folder on the way to the output. */
+/* Looks at each level on the way to the output, and at the output itself. */
+static enum rc_code find_all_others(struct rc_job *job, const struct inspection *inspection,
+                                    const char *key, struct rc_buf *others, struct rc_error *err)
+{
+    const char *uri = inspection->uri, *at = key + strspn(key, "/");
+    struct own own = { .layout = &inspection->layout };
+
+    for (; *at; at += own.folder_len + strspn(at + own.folder_len, "/")) {
+        RC_STR_AUTO level = rc_strndup(uri, (size_t)(at - uri));
+
+        own.folder = at;
+        own.folder_len = strcspn(at, "/");
+        if (find_others(job, level, &own, others, err))
+            return err->code;
+    }
+    own.folder = NULL;
+    return find_others(job, uri, &own, others, err);
+}
+
 static enum rc_code look_around(struct rc_job *job, struct inspection *inspection,
                                 struct rc_error *err)
 {
-    const char *uri = inspection->uri;
     struct rc_uri parts;
-    RC_BUF_AUTO(others, TEXT_BYTES / 2);
+    RC_BUF_AUTO(others, URI_LIMIT);
+    enum rc_code code;
 
-    if (rc_uri_split(uri, &parts, err))
+    if (rc_uri_split(inspection->uri, &parts, err))
         return err->code;
     /* A folder of files stands for itself: what lies beside it is none of its bucket. */
     if (parts.scheme_len == strlen("file") && strncmp(parts.scheme, "file", 4) == 0)
         return RC_OK;
-    for (const char *at = parts.key + strspn(parts.key, "/"); *at;) {
-        size_t len = strcspn(at, "/");
-        RC_STR_AUTO level = rc_strndup(uri, (size_t)(at - uri));
-        enum rc_code code = find_others(job, level, at, len, &others, err);
-
-        if (code == RC_DENIED) {
-            find(inspection, SHARED, UNKNOWN, "whether something else lies in it: %s", err->cause);
-            return RC_OK;
-        }
-        if (code)
-            return rc_context(err, "look what lies beside '%s'", uri);
-        at += len + strspn(at + len, "/");
-    }
-    if (others.len > 0)
+    code = find_all_others(job, inspection, parts.key, &others, err);
+    if (code == RC_DENIED)
+        find(inspection, SHARED, UNKNOWN, "whether something else lies in it: %s", err->cause);
+    else if (code)
+        return rc_context(err, "look what lies beside '%s'", inspection->uri);
+    else if (others.len > 0 || others.overflow)
         find(inspection, SHARED, BROKEN, "something else lies in it: %s", others.data);
     else
         find(inspection, SHARED, HOLDS, "nothing else lies in it");
@@ -201,6 +223,8 @@ static enum rc_code inspection_begin(struct rc_job *job, const struct egress_con
     *out = (struct inspection){ .uri = NULL };
     if (!config->output || !config->output[0])
         return rc_fail(err, RC_INVALID, "there is no place for dumps; set 'output' or S3_OUTPUT");
+    if (egress_layout_read(config->path, &out->layout, err))
+        return rc_context(err, "option 'path'");
     rc_uri_place(&place, NULL, config->output, job->working_dir);
     rc_uri_join(&uri, place.data, "");
     if (rc_buf_check(&place, err) || rc_buf_check(&uri, err))
@@ -295,6 +319,20 @@ static void tell_attempt(struct finding *finding, const struct attempt *attempt)
                        "; it cannot be changed: %s", attempt->refusal);
 }
 
+/* The rule would hold for the whole bucket: what others keep in it must not fall under it. */
+static bool may_expire(const struct inspection *inspection, struct attempt *attempt)
+{
+    enum state shared = inspection->findings[SHARED].state;
+
+    if (shared == BROKEN)
+        (void)snprintf(attempt->refusal, sizeof(attempt->refusal),
+                       "what else lies in it would be removed, too");
+    if (shared == UNKNOWN)
+        (void)snprintf(attempt->refusal, sizeof(attempt->refusal),
+                       "what else may lie in it would be removed, too");
+    return shared != BROKEN && shared != UNKNOWN;
+}
+
 static enum rc_code set_up(struct rc_job *job, const struct egress_config *config,
                            struct inspection *inspection, struct rc_error *err)
 {
@@ -307,16 +345,20 @@ static enum rc_code set_up(struct rc_job *job, const struct egress_config *confi
         return err->code;
     if (attempts[EXISTS].is_made && look(job, config, inspection, err))
         return err->code;
-    for (enum rule rule = ENCRYPTED; rule <= EXPIRES; rule++)
-        if (is_due(inspection, config, rule) &&
-            change(job, config, inspection, rule, &attempts[rule], err))
-            return err->code;
+    if (inspection->bucket.exists != RC_ANSWER_NO && look_around(job, inspection, err))
+        return err->code;
+    if (is_due(inspection, config, ENCRYPTED) &&
+        change(job, config, inspection, ENCRYPTED, &attempts[ENCRYPTED], err))
+        return err->code;
+    if (is_due(inspection, config, EXPIRES) && may_expire(inspection, &attempts[EXPIRES]) &&
+        change(job, config, inspection, EXPIRES, &attempts[EXPIRES], err))
+        return err->code;
     if ((attempts[ENCRYPTED].is_made || attempts[EXPIRES].is_made) &&
         look(job, config, inspection, err))
         return err->code;
     for (enum rule rule = EXISTS; rule <= EXPIRES; rule++)
         tell_attempt(&inspection->findings[rule], &attempts[rule]);
-    return inspection->bucket.exists == RC_ANSWER_NO ? RC_OK : look_around(job, inspection, err);
+    return RC_OK;
 }
 
 static enum rc_code report(struct rc_job *job, const struct inspection *inspection,

@@ -337,6 +337,37 @@ static void test_without_an_output_there_is_no_folder(void **state)
     assert_non_null(strstr(err.context, "'path'"));
 }
 
+static void test_what_a_layout_can_have_made(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *path, *name;
+        bool fits;
+    } cases[] = {
+        { "{date}/{table}", "2026-11-21/", true },
+        { "{date}/{table}", "2026-11-21", false }, /* an object */
+        { "{date}/{table}", "2026-11-2/", false },
+        { "{date}/{table}", "2026-11-211/", false },
+        { "{date}/{table}", "web/", false },
+        { "{date}/{table}", "", false },
+        { "db/{date}/{table}", "db/", true },
+        { "db/{date}/{table}", "db2/", false },
+        { "y{year}m{month}-{day}{hour}x/{table}", "y2026m11-2103x/", true },
+        { "y{year}m{month}-{day}{hour}x/{table}", "y2026m11-210x/", false },
+        { "{table}", "anything", true },
+        { "{table}", "anything/", true },
+    };
+
+    for (size_t i = 0; i < RC_ARRAY_LEN(cases); i++) {
+        struct egress_layout layout;
+        struct rc_error err;
+
+        assert_int_equal(egress_layout_read(cases[i].path, &layout, &err), RC_OK);
+        if (egress_layout_fits(&layout, cases[i].name) != cases[i].fits)
+            fail_msg("'%s' in '%s'", cases[i].name, cases[i].path);
+    }
+}
+
 /* ---- keys ---- */
 
 static void test_keys_hold_what_a_name_may_bring(void **state)
@@ -387,6 +418,7 @@ int main(void)
         cmocka_unit_test(test_a_folder_needs_a_zone),
         cmocka_unit_test(test_the_folder_is_a_uri_below_the_output),
         cmocka_unit_test(test_without_an_output_there_is_no_folder),
+        cmocka_unit_test(test_what_a_layout_can_have_made),
         cmocka_unit_test(test_keys_hold_what_a_name_may_bring),
     };
 

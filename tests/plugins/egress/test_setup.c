@@ -200,6 +200,40 @@ static void test_what_is_not_known_is_said_and_left_alone(void **state)
     assert_int_equal(rc_fake_host_counter(host, "unknown"), 4);
 }
 
+/* Days of expiry hold for all of a bucket. */
+static void test_what_others_keep_is_never_let_expire(void **state)
+{
+    (void)state;
+    static const char *const whole[] = { "output=s3://b", NULL };
+    struct rc_error err = RC_ERROR_INIT;
+
+    for (int i = 0; i < 3; i++) {
+        HOST_AUTO host = rc_fake_host_new(NULL);
+
+        make_good(host, NULL);
+        rc_fake_host_bucket(host, "s3://b")->expires = RC_ANSWER_NO;
+        rc_fake_host_fail_on(host, "bucket.expire", NULL, -1, RC_FAILED);
+        if (i == 0) /* beside the output */
+            rc_fake_host_put(host, "s3://b/precious", "x", 1);
+        if (i == 1) /* in the output, and not of our making */
+            rc_fake_host_put(host, "s3://b/dumps/app/precious", "x", 1);
+        if (i == 2) /* we may not look */
+            rc_fake_host_fail_on(host, "storage.list", NULL, 1, RC_DENIED);
+        assert_int_equal(run(host, &err), RC_FAILED);
+        assert_says(rc_fake_host_said(host),
+                    "problem: objects are never removed; they should be after 14 days; it cannot "
+                    "be changed: what else ");
+        assert_says(rc_fake_host_said(host), " in it would be removed, too\n");
+    }
+    /* The output is the bucket, which holds more than dumps. */
+    HOST_AUTO host = rc_fake_host_new(NULL);
+    make_good(host, NULL);
+    rc_fake_host_bucket(host, "s3://b")->expires = RC_ANSWER_NO;
+    rc_fake_host_fail_on(host, "bucket.expire", NULL, -1, RC_FAILED);
+    assert_int_equal(rc_fake_host_run(host, &plugin, NULL, whole, &err), RC_FAILED);
+    assert_says(rc_fake_host_said(host), "something else lies in it: 's3://b/dumps/'\n");
+}
+
 static void test_a_bucket_of_somebody_else_is_refused(void **state)
 {
     (void)state;
@@ -278,7 +312,9 @@ static void take_line(void *context, bool is_broken, const char *line)
 static enum rc_code inspect(struct rc_fake_host *host, struct rc_buf *lines,
                             struct egress_findings *out, struct rc_error *err)
 {
-    const struct egress_config config = { .output = "s3://b/dumps/app", .expire_days = 14 };
+    const struct egress_config config = { .output = "s3://b/dumps/app",
+                                          .path = "{date}/{table}",
+                                          .expire_days = 14 };
 
     return egress_inspect_bucket(rc_fake_host_job(host), &config, take_line, lines, out, err);
 }
@@ -339,6 +375,7 @@ int main(void)
         cmocka_unit_test(test_days_follow_the_configuration),
         cmocka_unit_test(test_a_stricter_rule_that_cannot_go_is_no_problem),
         cmocka_unit_test(test_what_is_not_known_is_said_and_left_alone),
+        cmocka_unit_test(test_what_others_keep_is_never_let_expire),
         cmocka_unit_test(test_a_bucket_of_somebody_else_is_refused),
         cmocka_unit_test(test_many_neighbours_are_cut_short),
         cmocka_unit_test(test_files_have_no_neighbours),
