@@ -30,7 +30,7 @@ static void test_order(void **state)
           "FOR VALUES FROM ('2026-01-01', 3) TO ('2026-02-01', 20)",
           "FOR VALUES FROM ('2026-01-01', 20) TO ('2026-02-01', MAXVALUE)",
           "FOR VALUES FROM ('2026-01-01', MAXVALUE) TO ('2026-02-01', MAXVALUE)", "DEFAULT" },
-        { "FOR VALUES IN ('a''b', 'z')", "FOR VALUES IN ('a'')', 'z')", "FOR VALUES IN ('b')",
+        { "FOR VALUES IN ('a'')', 'z')", "FOR VALUES IN ('a''b', 'z')", "FOR VALUES IN ('b')",
           "FOR VALUES IN ('b', 'c')", "FOR VALUES IN (NULL)", "DEFAULT" },
         { "FOR VALUES WITH (modulus 12, remainder 0)", "FOR VALUES WITH (modulus 12, remainder 1)",
           "FOR VALUES WITH (modulus 12, remainder 2)", "FOR VALUES WITH (modulus 12, remainder 9)",
