@@ -79,18 +79,24 @@ void core_google_credentials_free(struct core_google_credentials *credentials)
 
 /* ---- the search ------------------------------------------------------------------------------ */
 
-static enum rc_code fetch_by_file(const struct core_google_fetch *fetch, const char *path,
-                                  struct core_google_token *out, struct rc_error *err)
+static enum rc_code read_key(const char *path, struct core_google_key *out, struct rc_error *err)
 {
     RC_BUF_AUTO(text, KEY_FILE_BYTES);
-    CORE_GOOGLE_KEY_AUTO(key);
     enum rc_code code = core_file_read(path, &text, err);
 
     if (!code)
-        code = core_google_key_parse(text.data, text.len, &key, err);
+        code = core_google_key_parse(text.data, text.len, out, err);
     explicit_bzero(text.data, text.len);
-    if (code)
-        return rc_context(err, "Google credentials in '%s'", path);
+    return code ? rc_context(err, "Google credentials in '%s'", path) : RC_OK;
+}
+
+static enum rc_code fetch_by_file(const struct core_google_fetch *fetch, const char *path,
+                                  struct core_google_token *out, struct rc_error *err)
+{
+    CORE_GOOGLE_KEY_AUTO(key);
+
+    if (read_key(path, &key, err))
+        return err->code;
     if (core_google_fetch_by_key(fetch, &key, out, err))
         return rc_context(err, "by the credentials in '%s'", path);
     return RC_OK;
@@ -117,23 +123,40 @@ static bool is_machine_left_out(void)
     return text && rc_parse_bool(text, &out) && out;
 }
 
-/* The order is that of Google's own libraries. */
+static const char *named_file(void)
+{
+    const char *named = getenv("GOOGLE_APPLICATION_CREDENTIALS");
+
+    return named && *named ? named : NULL;
+}
+
+/* The order is that of Google's own libraries. NULL: there is none. */
+static char *find_file(const struct core_google_credentials *credentials)
+{
+    char *gcloud;
+
+    if (credentials->file || named_file())
+        return rc_strdup(credentials->file ? credentials->file : named_file());
+    gcloud = gcloud_file();
+    if (gcloud && access(gcloud, F_OK) == 0)
+        return gcloud;
+    free(gcloud);
+    return NULL;
+}
+
 static enum rc_code search(const struct core_google_credentials *credentials,
                            const struct core_google_fetch *fetch, struct core_google_token *out,
                            struct rc_error *err)
 {
-    const char *named = getenv("GOOGLE_APPLICATION_CREDENTIALS");
+    RC_STR_AUTO file = find_file(credentials);
     RC_STR_AUTO gcloud = gcloud_file();
 
-    if (credentials->file)
-        return fetch_by_file(fetch, credentials->file, out, err);
-    if (named && *named) {
-        if (fetch_by_file(fetch, named, out, err))
-            return rc_context(err, "GOOGLE_APPLICATION_CREDENTIALS");
+    if (file && fetch_by_file(fetch, file, out, err))
+        return credentials->file || !named_file()
+                   ? err->code
+                   : rc_context(err, "GOOGLE_APPLICATION_CREDENTIALS");
+    if (file)
         return RC_OK;
-    }
-    if (gcloud && access(gcloud, F_OK) == 0)
-        return fetch_by_file(fetch, gcloud, out, err);
     if (!is_machine_left_out() && core_google_fetch_from_machine(fetch, out, err) != RC_NOT_FOUND)
         return out->text ? RC_OK : err->code;
     if (is_machine_left_out())
@@ -144,6 +167,26 @@ static enum rc_code search(const struct core_google_credentials *credentials,
                    "nor access_token, GOOGLE_APPLICATION_CREDENTIALS is not set, there is no '%s', "
                    "and of the metadata server: %s; give one of them, or set 'anonymous: true'",
                    gcloud ? gcloud : "$HOME", machine.cause);
+}
+
+enum rc_code core_google_credentials_project(const struct core_google_credentials *credentials,
+                                             char **out, struct rc_error *err)
+{
+    const char *named = getenv("GOOGLE_CLOUD_PROJECT");
+    RC_STR_AUTO file = NULL;
+    CORE_GOOGLE_KEY_AUTO(key);
+
+    *out = NULL;
+    if (named && *named) {
+        *out = rc_strdup(named);
+        return RC_OK;
+    }
+    if (!credentials->access_token && !credentials->anonymous)
+        file = find_file(credentials);
+    if (file && read_key(file, &key, err))
+        return err->code;
+    *out = rc_strdup(key.project);
+    return RC_OK;
 }
 
 /* ---- keeping --------------------------------------------------------------------------------- */

@@ -31,6 +31,13 @@ void core_google_credentials_free(struct core_google_credentials *credentials);
 RC_MUST_CHECK enum rc_code core_google_credentials_get(struct core_google_credentials *credentials,
                                                        const struct core_cancel *cancel,
                                                        struct rc_buf *out, struct rc_error *err);
+/*
+ * The project in whose name something is made: GOOGLE_CLOUD_PROJECT, else that of the file that the
+ * credentials come from. The caller frees it; NULL: neither says one.
+ */
+RC_MUST_CHECK enum rc_code
+core_google_credentials_project(const struct core_google_credentials *credentials, char **out,
+                                struct rc_error *err);
 /* As of AWS: a server has refused this header. */
 bool core_google_credentials_refuse(struct core_google_credentials *credentials,
                                     const char *authorization);

@@ -198,8 +198,12 @@ enum rc_code core_google_key_parse(const char *text, size_t len, struct core_goo
 
     core_google_key_clear(out);
     map = core_json_read(&out->arena, "key file", text, len, &problems);
-    if (map && problems.count == 0)
+    if (map && problems.count == 0) {
+        out->project = text_of(map, "project_id");
+        if (!out->project)
+            out->project = text_of(map, "quota_project_id");
         return parse(&out->arena, map, 0, out, err);
+    }
     /* The message of a mistake might show a piece of the key, so only its place is given. */
     return rc_fail(err, RC_INVALID, "it is no JSON: see line %d, column %d",
                    problems.first ? problems.first->place.line : 1,

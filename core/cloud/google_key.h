@@ -23,6 +23,7 @@ struct core_google_key {
     const char *client_email, *private_key, *private_key_id; /* the last may be NULL */
     const char *client_id, *client_secret, *refresh_token;
     const char *token_url; /* where it is exchanged for an access token */
+    const char *project;   /* that it belongs to, or that pays for what it does; NULL: not said */
 
     struct {
         const char *audience, *token_type;

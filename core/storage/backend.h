@@ -258,6 +258,13 @@ struct core_storage_ops {
                                   struct rc_error *err);
 };
 
+/*
+ * Notes that a store did not answer a question about a bucket, but said 'code', by a status of HTTP
+ * and a word of its own; 0 and empty: none.
+ */
+void core_bucket_note(char note[RC_BUCKET_TEXT], enum rc_code code, unsigned status,
+                      const char *word);
+
 extern const struct core_storage_ops core_storage_file;
 extern const struct core_storage_ops core_storage_s3;
 extern const struct core_storage_ops core_storage_gcs;

@@ -5,7 +5,23 @@
 #include <storage/resolve.h>
 #include <storage/storage.h>
 
+#include <stdio.h>
+
 enum { DAYS_MAX = 36500 }; /* a hundred years, which every store takes */
+
+void core_bucket_note(char note[RC_BUCKET_TEXT], enum rc_code code, unsigned status,
+                      const char *word)
+{
+    const char *why = code == RC_DENIED        ? "we are not allowed to ask"
+                      : code == RC_UNSUPPORTED ? "the server does not know the question"
+                                               : "the server refuses to tell";
+
+    if (status)
+        (void)snprintf(note, RC_BUCKET_TEXT, "%s (HTTP %u%s%s)", why, status, *word ? " " : "",
+                       word);
+    else
+        (void)snprintf(note, RC_BUCKET_TEXT, "%s", why);
+}
 
 static enum rc_code resolve(const struct core_storage *storage, const char *uri,
                             struct core_resolved *out, struct rc_error *err)

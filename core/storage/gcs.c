@@ -88,4 +88,8 @@ const struct core_storage_ops core_storage_gcs = {
     .remove = core_gcs_remove,
     .is_same_store = is_same_store,
     .copy = core_gcs_copy,
+    .look_bucket = core_gcs_look_bucket,
+    .create_bucket = core_gcs_create_bucket,
+    .encrypt_bucket = core_gcs_encrypt_bucket,
+    .expire_bucket = core_gcs_expire_bucket,
 };

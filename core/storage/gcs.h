@@ -1,7 +1,8 @@
 /*
  * Shared by the files of the Google Cloud Storage backend: gcs.c has the table and what is said of
- * objects, gcs_read.c, gcs_write.c, gcs_list.c, gcs_copy.c and gcs_remove.c the operations,
- * gcs_request.c the way to the server, and gcs_messages.c, which is pure, what goes over it.
+ * objects, gcs_read.c, gcs_write.c, gcs_list.c, gcs_copy.c, gcs_remove.c and gcs_bucket.c the
+ * operations, gcs_request.c the way to the server, and gcs_messages.c, which is pure, what goes over
+ * it.
  *
  * An object's entity tag is its generation, as decimal text: it names one content for ever.
  */
@@ -116,6 +117,10 @@ RC_MUST_CHECK enum rc_code core_gcs_check_object(const struct core_place_in_stor
 
 /* Sets the URL to 'path' of the endpoint; then adds "/b/BUCKET/o". */
 void core_gcs_set_path(struct core_gcs_request *request, const char *path);
+/* The same to what is known of the bucket itself, with 'rest' ("", "/iam") behind its name. */
+void core_gcs_set_bucket_path(struct core_gcs_request *request, const char *rest);
+/* The same to all buckets. */
+void core_gcs_set_buckets_path(struct core_gcs_request *request);
 /* Adds a part of a path, escaped, with a slash in front. */
 void core_gcs_add_path(struct core_gcs_request *request, const char *part);
 /* Adds "name=value" to the query. NULL adds nothing. */
@@ -174,5 +179,11 @@ enum rc_code core_gcs_copy(const struct core_place_in_store *source,
                            struct rc_error *err);
 enum rc_code core_gcs_remove(const struct core_place_in_store *places, size_t count,
                              const struct core_remove_report *report, struct rc_error *err);
+enum rc_code core_gcs_look_bucket(const struct core_place_in_store *place, struct rc_bucket *out,
+                                  struct rc_error *err);
+enum rc_code core_gcs_create_bucket(const struct core_place_in_store *place, struct rc_error *err);
+enum rc_code core_gcs_encrypt_bucket(const struct core_place_in_store *place, struct rc_error *err);
+enum rc_code core_gcs_expire_bucket(const struct core_place_in_store *place, int64_t days,
+                                    struct rc_error *err);
 
 #endif

@@ -199,15 +199,32 @@ enum rc_code core_gcs_begin_object(struct core_gcs_request *request,
     return RC_OK;
 }
 
-void core_gcs_set_path(struct core_gcs_request *request, const char *path)
+static void set_base(struct core_gcs_request *request, const char *path)
 {
     RC_STR_AUTO endpoint = core_gcs_endpoint(request->place->settings);
 
     rc_buf_reset(&request->url);
     rc_buf_addf(&request->url, "%s%s/b", endpoint, path);
+    request->has_query = false;
+}
+
+void core_gcs_set_path(struct core_gcs_request *request, const char *path)
+{
+    set_base(request, path);
     core_gcs_add_path(request, request->place->bucket);
     rc_buf_adds(&request->url, "/o");
-    request->has_query = false;
+}
+
+void core_gcs_set_bucket_path(struct core_gcs_request *request, const char *rest)
+{
+    set_base(request, "/storage/v1");
+    core_gcs_add_path(request, request->place->bucket);
+    rc_buf_adds(&request->url, rest);
+}
+
+void core_gcs_set_buckets_path(struct core_gcs_request *request)
+{
+    set_base(request, "/storage/v1");
 }
 
 void core_gcs_add_path(struct core_gcs_request *request, const char *part)
@@ -273,6 +290,8 @@ static const char *advice(const struct core_gcs_request *request, unsigned statu
         return "the store's access_token is expired or wrong: give a new one";
     if (status == 401)
         return "the credentials are not taken: see whether their account was disabled";
+    if (status == 403 && strstr(said, "does not have storage.buckets."))
+        return "grant the account a role that allows it, such as roles/storage.admin";
     if (status == 403 && strstr(said, "does not have storage"))
         return "grant the account a role that allows it, such as roles/storage.objectUser";
     if (status == 400 && strstr(said, "requester pays"))

@@ -68,18 +68,14 @@ static enum rc_code take_note(const struct asked *asked, char note[RC_BUCKET_TEX
                               const struct rc_error *err)
 {
     const struct core_s3_refusal *refusal = &asked->refusal;
-    const char *why = err->code == RC_DENIED        ? "we are not allowed to ask"
-                      : err->code == RC_UNSUPPORTED ? "the server does not know the question"
-                                                    : "the server refuses to tell";
 
     if (!refusal->status || rc_retryable(err->code) || err->code == RC_CORRUPT ||
         rc_str_eq(refusal->code, "NoSuchBucket"))
         return err->code;
-    if (refusal->code[0] || refusal->status / 100 > 2)
-        (void)snprintf(note, RC_BUCKET_TEXT, "%s (HTTP %u%s%s)", why, refusal->status,
-                       refusal->code[0] ? " " : "", refusal->code);
-    else
-        (void)snprintf(note, RC_BUCKET_TEXT, "%s", why);
+    /* One that is a success but for what it holds says nothing by its status. */
+    core_bucket_note(note, err->code,
+                     refusal->code[0] || refusal->status / 100 > 2 ? refusal->status : 0,
+                     refusal->code);
     return RC_OK;
 }
 

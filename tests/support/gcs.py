@@ -145,14 +145,47 @@ class Gcs(StandIn):
         return {"kind": "storage#buckets",
                 "items": [self.store.bucket(name).resource() for name in found]}
 
-    def buckets_insert(self, _request, fields):
+    def buckets_insert(self, request, fields):
         name = fields.pop("name", "")
         if not re.fullmatch(r"[a-z0-9][a-z0-9._-]{1,220}[a-z0-9]", name):
             raise invalid(f"Invalid bucket name: '{name}'")
-        return self.store.make_bucket(name, **fields).resource()
+        return self.store.make_bucket(name, request.parameter("project"), **fields).resource()
 
-    def buckets_get(self, _request, _fields, bucket):
-        return self.store.bucket(bucket).resource()
+    def buckets_get(self, request, _fields, bucket):
+        with self.store.lock:
+            found = self.store.bucket(bucket)
+            Conditions(request).check(found, reading=True)
+            return found.resource()
+
+    def buckets_patch(self, request, fields, bucket):
+        with self.store.lock:
+            found = self.store.bucket(bucket)
+            Conditions(request).check(found)
+            found.patch(fields)
+            return found.resource()
+
+    def buckets_getIamPolicy(self, _request, _fields, bucket):
+        return {"kind": "storage#policy", "version": 1,
+                "resourceId": f"projects/_/buckets/{bucket}",
+                "bindings": self.store.bucket(bucket).bindings}
+
+    def buckets_setIamPolicy(self, _request, fields, bucket):
+        self.store.bucket(bucket).bindings = fields.get("bindings", [])
+        return self.buckets_getIamPolicy(None, None, bucket)
+
+    def defaultObjectAccessControls_list(self, _request, _fields, bucket):
+        found = self.store.bucket(bucket)
+        access = found.fields.get("iamConfiguration", {})
+        if access.get("uniformBucketLevelAccess", {}).get("enabled"):
+            raise invalid("Cannot use ACL API to list object default ACLs for bucket when uniform "
+                          "bucket-level access is enabled.")
+        return {"kind": "storage#objectAccessControls",
+                "items": [{"kind": "storage#objectAccessControl", "entity": entity, "role": role}
+                          for entity, role in found.default_acl]}
+
+    def defaultObjectAccessControls_insert(self, _request, fields, bucket):
+        self.store.bucket(bucket).default_acl.append((fields["entity"], fields["role"]))
+        return {"kind": "storage#objectAccessControl", **fields}
 
     def buckets_delete(self, _request, _fields, bucket):
         with self.store.lock:

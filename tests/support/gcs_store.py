@@ -3,6 +3,7 @@ and what is known of each object. It knows nothing of HTTP."""
 import base64
 import bisect
 import hashlib
+import re
 import threading
 import time
 from datetime import datetime, timezone
@@ -12,6 +13,7 @@ from crc32c import crc32c
 EDITABLE = ("cacheControl", "contentDisposition", "contentEncoding", "contentLanguage",
             "contentType", "customTime", "metadata", "storageClass", "eventBasedHold",
             "temporaryHold")
+LIFECYCLE_ACTIONS = ("Delete", "SetStorageClass", "AbortIncompleteMultipartUpload")
 STORAGE_CLASSES = ("STANDARD", "NEARLINE", "COLDLINE", "ARCHIVE", "MULTI_REGIONAL", "REGIONAL",
                    "DURABLE_REDUCED_AVAILABILITY")
 
@@ -109,9 +111,38 @@ class Version:
         self.updated = now()
 
 
+def merged(old, changes):
+    both = dict(old)
+    for name, value in changes.items():
+        if isinstance(value, dict):
+            value = merged(both.get(name) or {}, value)
+        both[name] = value
+    return {name: value for name, value in both.items() if value is not None}
+
+
+def check_bucket(fields):
+    for name, value in (fields.get("labels") or {}).items():
+        if not re.fullmatch("[a-z][a-z0-9_-]{0,62}", name) \
+                or not re.fullmatch("[a-z0-9_-]{0,63}", value or ""):
+            raise invalid(f"Invalid label '{name}'")
+    for rule in (fields.get("lifecycle") or {}).get("rule", []):
+        condition = rule.get("condition")
+        if rule.get("action", {}).get("type") not in LIFECYCLE_ACTIONS or not condition:
+            raise invalid("A lifecycle rule needs an action and a condition.")
+        if condition.get("age", 0) < 0:
+            raise invalid("The age of a lifecycle rule is negative.")
+        if rule["action"]["type"] == "AbortIncompleteMultipartUpload" \
+                and not condition.keys() <= {"age", "matchesPrefix", "matchesSuffix"}:
+            raise invalid("An upload that is aborted has no such condition.")
+
+
 class Bucket:
-    def __init__(self, name, fields):
+    generation = 0  # it has none
+
+    def __init__(self, name, fields, project=None):
         self.name, self.metageneration, self.created = name, 1, now()
+        self.project = project
+        self.bindings, self.default_acl = [], []  # who may do what with it, and with new objects
         self.fields = {"storageClass": "STANDARD", "location": "US", "locationType": "multi-region",
                        **fields}
         self.names = []  # sorted, of all objects that have a version
@@ -126,6 +157,12 @@ class Bucket:
                 "projectNumber": "1", "metageneration": str(self.metageneration),
                 "etag": base64.b64encode(self.metageneration.to_bytes(4, "big")).decode(),
                 "timeCreated": self.created, "updated": self.created, **self.fields}
+
+    def patch(self, changes):
+        """A text or list takes the place of the former, an object is merged, null removes."""
+        check_bucket(changes)
+        self.fields = merged(self.fields, changes)
+        self.metageneration += 1
 
     def live(self, name):
         versions = self.versions.get(name)
@@ -219,12 +256,17 @@ class Store:
             raise GcsError(404, "notFound", "The specified bucket does not exist.")
         return self.buckets[name]
 
-    def make_bucket(self, name, **fields):
+    def make_bucket(self, name, project=None, **fields):
+        check_bucket(fields)
         with self.lock:
-            if name in self.buckets:
+            if name in self.buckets and self.buckets[name].project == project:
                 raise GcsError(409, "conflict", "Your previous request to create the named bucket "
                                "succeeded and you already own it.")
-            self.buckets[name] = Bucket(name, fields)
+            if name in self.buckets:
+                raise GcsError(409, "conflict", "The requested bucket name is not available. The "
+                               "bucket namespace is shared by all users of the system. Please select "
+                               "a different name and try again.")
+            self.buckets[name] = Bucket(name, fields, project)
             return self.buckets[name]
 
     def next_generation(self):

@@ -9,7 +9,8 @@ import subprocess
 
 import pytest
 
-from conftest import SOURCE
+from conftest import BUILD, SOURCE
+from storage_probe import Failed, StorageProbe
 
 JUDGE = SOURCE / "tests" / "support" / "gcs_judge.js"
 CLIENT = os.environ.get("RUN_CORE_GCS_JUDGE", "")
@@ -172,3 +173,220 @@ def test_what_is_wrong_is_said(gcs, world, store):
     result = world.run("storage", "ls", "gs://lake/")
     assert result.status == 1
     assert "key.json" in result.stderr
+
+
+# Buckets as a whole
+
+
+DELETE = {"action": {"type": "Delete"}, "condition": {"age": 14}}
+ABORT = {"action": {"type": "AbortIncompleteMultipartUpload"}, "condition": {"age": 14}}
+OTHERS = [
+    {"action": {"type": "Delete"}, "condition": {"age": 3, "matchesPrefix": ["logs/", "ä\"\\"]}},
+    {"action": {"type": "SetStorageClass", "storageClass": "NEARLINE"}, "condition": {"age": 1}},
+    {"action": {"type": "Delete"}, "condition": {"isLive": False, "numNewerVersions": 2}},
+]
+
+
+@pytest.fixture
+def probe(gcs, tmp_path):
+    """The storage layer, with a service account of the project that the stand-in knows."""
+    key = tmp_path / "key.json"
+    key.write_text(json.dumps(gcs.tokens.service_account()))
+    with StorageProbe(BUILD, bucket="lake", endpoint=gcs.endpoint, service_account_file=key) as made:
+        yield made
+
+
+def expire(probe, days):
+    probe.call("expire_bucket", uri="gs://lake/", days=days)
+
+
+def failure(call, *words, **fields):
+    with pytest.raises(Failed) as failed:
+        call(*words, **fields)
+    return failed.value
+
+
+def test_a_bucket_is_made(gcs, probe):
+    assert probe.look_bucket("gs://lake/x")["exists"] == "no"
+    for name in ("encrypt_bucket", "expire_bucket"):
+        assert failure(probe.call, name, uri="gs://lake/", days=1).code == "not_found"
+    for _ in range(2):
+        probe.call("create_bucket", uri="gs://lake/x/y")
+    assert gcs.store.buckets["lake"].project == gcs.tokens.PROJECT
+    found = probe.look_bucket("gs://lake/x")
+    assert (found["name"], found["exists"]) == ("gs://lake", "yes")
+    assert (found["encrypted"], found["encryption"]) == ("yes", "AES256")
+    assert (found["expires"], found["days"], found["public"]) == ("no", 0, "no")
+    probe.call("encrypt_bucket", uri="gs://lake/")
+
+
+def test_a_name_that_is_taken(gcs, probe):
+    gcs.store.make_bucket("lake", project="another")
+    failed = failure(probe.call, "create_bucket", uri="gs://lake/")
+    assert failed.code == "conflict" and "not available" in failed.message
+
+
+def test_a_project_that_is_not_known(gcs, tmp_path):
+    store = {"bucket": "lake", "endpoint": gcs.endpoint, "access_token": gcs.tokens.issue()}
+    with StorageProbe(BUILD, env={"GOOGLE_CLOUD_PROJECT": ""}, **store) as probe:
+        failed = failure(probe.call, "create_bucket", uri="gs://lake/")
+        assert failed.code == "invalid" and "GOOGLE_CLOUD_PROJECT" in failed.message
+    with StorageProbe(BUILD, env={"GOOGLE_CLOUD_PROJECT": "named-1"}, region="EUROPE-WEST4",
+                      **store) as probe:
+        probe.call("create_bucket", uri="gs://lake/")
+    assert gcs.store.buckets["lake"].project == "named-1"
+    assert gcs.store.buckets["lake"].fields["location"] == "EUROPE-WEST4"
+
+
+def test_rules_of_others_stay(gcs, probe):
+    bucket = gcs.store.make_bucket("lake", lifecycle={"rule": OTHERS}, labels={"team": "x"})
+    assert probe.look_bucket("gs://lake/")["expires"] == "no"
+    expire(probe, 14)
+    assert bucket.fields["lifecycle"]["rule"] == [*OTHERS, DELETE, ABORT]
+    assert bucket.fields["labels"] == {"team": "x", "run-core-expire": "14"}
+    expire(probe, 14)
+    assert gcs.count("PATCH", "/b/lake") == 1  # it was so already
+    for days in (7, 30):
+        expire(probe, days)
+        assert probe.look_bucket("gs://lake/")["days"] == days
+    rules = bucket.fields["lifecycle"]["rule"]
+    assert rules[:3] == OTHERS and len(rules) == 5
+
+
+def test_a_rule_of_the_user_s_own_counts(gcs, probe):
+    """And stays, since no label says that it is ours."""
+    bucket = gcs.store.make_bucket("lake", lifecycle={"rule": [DELETE]})
+    assert probe.look_bucket("gs://lake/")["days"] == 14
+    expire(probe, 20)
+    assert DELETE in bucket.fields["lifecycle"]["rule"]
+    assert probe.look_bucket("gs://lake/")["days"] == 14
+
+
+def test_somebody_else_changes_the_bucket_meanwhile(gcs, probe):
+    bucket = gcs.store.make_bucket("lake")
+    real, changes = bucket.patch, []
+
+    def patch(fields):
+        changes.append(fields)
+        real(fields)
+
+    found = bucket.resource
+
+    def resource():
+        told = found()
+        if len(others) > 0:
+            real({"lifecycle": {"rule": others.pop()}})
+        return told
+
+    bucket.patch, bucket.resource = patch, resource
+    others = [OTHERS]
+    expire(probe, 14)
+    assert bucket.fields["lifecycle"]["rule"] == [*OTHERS, DELETE, ABORT] and len(changes) == 1
+    others = [OTHERS[:1 + round % 2] for round in range(20)]
+    assert failure(expire, probe, 7).code == "conflict"
+
+
+def test_faults_at_every_request_for_a_bucket(gcs, probe):
+    for number, fault in enumerate((dict(status=500), dict(status=503), dict(lost=True),
+                                    dict(cut_reply_bytes=0, reset=True),
+                                    dict(cut_reply_body_bytes=10), dict(status=429))):
+        def fail(skip, fault=fault):
+            gcs.rules.clear()
+            gcs.rules.add(target="/storage/v1/b", skip=skip, **fault)
+        gcs.store.buckets.pop("lake", None)
+        fail(0)
+        probe.call("create_bucket", uri="gs://lake/")
+        for skip in range(3):
+            fail(skip)
+            found = probe.look_bucket("gs://lake/")
+            assert (found["exists"], found["encrypted"], found["public"]) == ("yes", "yes", "no")
+        for skip in range(2):
+            fail(skip)
+            days = 10 + 2 * number + skip
+            expire(probe, days)
+            assert probe.look_bucket("gs://lake/")["days"] == days
+    gcs.rules.clear()
+    for target in ("/b/lake[?]", "/iam", "/defaultObjectAcl"):
+        gcs.rules.clear()
+        gcs.rules.add(target=target, status=503, times=None)
+        assert failure(probe.look_bucket, "gs://lake/").code == "unavailable"
+        gcs.rules.clear()
+        gcs.rules.add(target=target, status=200, body="<html>", times=None)
+        assert failure(probe.look_bucket, "gs://lake/").code == "corrupt"
+
+
+@pytest.mark.parametrize("access, bindings, default_acl, answer, note", [
+    ({}, [], [], "no", ""),
+    ({}, [("roles/storage.objectViewer", ["user:a@b", "allUsers"])], [], "yes",
+     "it gives roles/storage.objectViewer to everybody"),
+    ({}, [("roles/storage.legacyBucketReader", ["allAuthenticatedUsers"])], [], "yes",
+     "it gives roles/storage.legacyBucketReader to everybody with an account"),
+    ({"publicAccessPrevention": "enforced"},
+     [("roles/storage.objectViewer", ["allUsers"])], [], "no", ""),
+    ({"publicAccessPrevention": "inherited"}, [], [("allUsers", "READER")], "yes",
+     "its default object ACL opens new objects to everybody"),
+    ({"uniformBucketLevelAccess": {"enabled": False}}, [], [("allAuthenticatedUsers", "READER")],
+     "yes", "its default object ACL opens new objects to everybody with an account"),
+    ({"uniformBucketLevelAccess": {"enabled": True}}, [], [("allUsers", "READER")], "no", ""),
+    ({}, [("roles/storage.admin", ["projectOwner:x"])], [("user-a@b", "READER")], "no", ""),
+])
+def test_who_gets_at_a_bucket(gcs, probe, access, bindings, default_acl, answer, note):
+    bucket = gcs.store.make_bucket("lake", iamConfiguration=access)
+    bucket.bindings = [{"role": role, "members": members} for role, members in bindings]
+    bucket.default_acl = default_acl
+    found = probe.look_bucket("gs://lake/")
+    assert (found["public"], found["public_note"]) == (answer, note)
+
+
+def forbidden(target, what):
+    text = f"a@b does not have {what} access to the Google Cloud Storage bucket."
+    return dict(target=target, status=403, times=None, body=json.dumps(
+        {"error": {"code": 403, "message": text,
+                   "errors": [{"reason": "forbidden", "message": text}]}}))
+
+
+def test_what_may_not_be_asked(gcs, probe):
+    bucket = gcs.store.make_bucket("lake")
+    gcs.rules.add(**forbidden("/iam", "storage.buckets.getIamPolicy"))
+    found = probe.look_bucket("gs://lake/")
+    assert (found["public"], found["public_note"]) == ("unknown", "we are not allowed to ask (HTTP 403)")
+    bucket.default_acl = [("allUsers", "READER")]
+    assert probe.look_bucket("gs://lake/")["public"] == "yes"
+    gcs.rules.clear()
+    gcs.rules.add(target="/iam", status=404, times=None)
+    bucket.default_acl = []
+    found = probe.look_bucket("gs://lake/")
+    assert found["public"] == "unknown" and "does not know" in found["public_note"]
+    gcs.rules.clear()
+    gcs.rules.add(**forbidden("/b/lake", "storage.buckets.get"))
+    failed = failure(probe.look_bucket, "gs://lake/")
+    assert failed.code == "denied" and "roles/storage.admin" in failed.message
+
+
+def test_a_key_of_one_s_own(gcs, probe):
+    gcs.store.make_bucket("lake", encryption={"defaultKmsKeyName": "projects/p/locations/l/keys/k"})
+    assert probe.look_bucket("gs://lake/")["encryption"] == "KMS"
+
+
+@needs_node
+def test_google_s_client_agrees_about_buckets(gcs, probe):
+    """What it sets is seen, and what is set it sees."""
+    probe.call("create_bucket", uri="gs://lake/")
+    node(gcs, """
+        await bucket('lake').addLifecycleRule({ action: { type: 'Delete' },
+          condition: { age: 3, matchesPrefix: ['logs/'] } });
+    """)
+    expire(probe, 14)
+    lifecycle = node(gcs, "return (await bucket('lake').getMetadata())[0].lifecycle;")
+    assert lifecycle["rule"] == [{"action": {"type": "Delete"},
+                                  "condition": {"age": 3, "matchesPrefix": ["logs/"]}},
+                                 DELETE, ABORT]
+    node(gcs, """
+        await bucket('lake').iam.setPolicy({ bindings: [
+          { role: 'roles/storage.objectViewer', members: ['allUsers'] }] });
+    """)
+    assert probe.look_bucket("gs://lake/")["public"] == "yes"
+    node(gcs, """
+        await bucket('lake').setMetadata({ iamConfiguration: { publicAccessPrevention: 'enforced' } });
+    """)
+    assert probe.look_bucket("gs://lake/")["public"] == "no"

@@ -487,6 +487,9 @@ static void set(struct core_store_settings *store, const char *name, const char 
         { "storage_class", &store->storage_class },
         { "sse_kms_key", &store->sse_kms_key },
         { "sse_customer_key", &store->sse_customer_key },
+        { "access_token", &store->access_token },
+        { "service_account_file", &store->service_account_file },
+        { "user_project", &store->user_project },
     };
 
     for (size_t i = 0; i < RC_ARRAY_LEN(texts); i++)
