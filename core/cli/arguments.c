@@ -70,10 +70,16 @@ const struct core_flag core_flags[] = {
     { CORE_FLAG_EXCLUDE, "exclude", 0, "PATTERN", CORE_TEXTS, AT(exclude),
       "Leaves out names like that, also included ones. May be repeated." },
     { CORE_FLAG_DELETE, "delete", 0, NULL, CORE_SWITCH, AT(remove_extra),
-      "Removes what is at the target and has no source." },
+      "Removes what is at the target and has no source, once everything was copied." },
+    { CORE_FLAG_MAX_DELETE, "max-delete", 0, "N", CORE_TEXT, AT(max_delete),
+      "With --delete: where more than so many have no source, nothing is removed." },
+    { CORE_FLAG_ALLOW_EMPTY, "allow-empty", 0, NULL, CORE_SWITCH, AT(allow_empty),
+      "With --delete: empties the target if the source is empty, which is refused else." },
+    { CORE_FLAG_COMPARE, "compare", 0, "HOW", CORE_TEXT, AT(compare),
+      "Tells what has the same size apart by auto (the default), size, etag, mtime or checksum." },
     { CORE_FLAG_CHECKSUM, "checksum", 0, NULL, CORE_SWITCH, AT(checksum),
       "Reads files of equal size and compares them with what the store knows, whatever their "
-      "times; copies what cannot be compared." },
+      "times; copies what cannot be compared. The same as --compare checksum." },
     { CORE_FLAG_IF_ABSENT, "if-absent", 0, NULL, CORE_SWITCH, AT(if_absent),
       "Replaces nothing: what is there already is skipped." },
     { CORE_FLAG_VERSIONS, "versions", 0, NULL, CORE_SWITCH, AT(versions),
@@ -103,8 +109,9 @@ const struct core_flag core_flags[] = {
     { CORE_FLAG_KEEP_GOING, "keep-going", 'k', NULL, CORE_SWITCH, AT(keep_going),
       "Goes on after a failure; the exit status still tells of it." },
     { CORE_FLAG_RESUME, "resume", 0, "FILE", CORE_TEXT, AT(resume),
-      "Of one folder: keeps in that file, every few seconds, how far it is, and goes on from there "
-      "if the file exists; it is removed at the end." },
+      "Of one folder: keeps in that file how far it is, and goes on from there, also within a "
+      "large "
+      "object, if the file exists; it is removed at the end." },
     { CORE_FLAG_ENDPOINT, "endpoint", 0, "URL", CORE_TEXT, AT(endpoint),
       "Means the object store at that address." },
     { CORE_FLAG_REGION, "region", 0, "REGION", CORE_TEXT, AT(region),
@@ -179,7 +186,7 @@ static const struct core_flag *find_flag(const char *name, size_t len,
 static enum rc_code unknown_flag(const char *name, size_t len, struct rc_error *err)
 {
     RC_STR_AUTO word = rc_strndup(name, len);
-    const char *names[64];
+    const char *names[96];
     const char *nearest;
     size_t count = 0;
 

@@ -94,6 +94,9 @@ int core_cli_run(const struct core_run_request *request);
 #define CORE_FLAG_REMOVE_ALL (UINT64_C(1) << 51)
 #define CORE_FLAG_VERSION_IDS (UINT64_C(1) << 52)
 #define CORE_FLAG_CHECKSUM (UINT64_C(1) << 53)
+#define CORE_FLAG_COMPARE (UINT64_C(1) << 54)
+#define CORE_FLAG_MAX_DELETE (UINT64_C(1) << 55)
+#define CORE_FLAG_ALLOW_EMPTY (UINT64_C(1) << 56)
 
 /* What a run takes, of a plugin or a job. */
 #define CORE_FLAGS_RUN                                                                             \
@@ -155,10 +158,10 @@ struct core_arguments {
 
     /* Of 'storage'. */
     const char *version_id, *range, *width, *limit_rate, *storage_class, *content_type, *resume;
-    const char *older, *endpoint, *region, *profile;
+    const char *older, *endpoint, *region, *profile, *compare, *max_delete;
     struct rc_strs include, exclude, metadata, version_ids;
     bool recursive, versions, summary, human, remove_extra, if_absent, keep_going, anonymous;
-    bool checksum;
+    bool checksum, allow_empty;
 };
 
 struct core_command {

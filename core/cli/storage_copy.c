@@ -416,19 +416,59 @@ static enum rc_code check_sync(struct core_storage_command *command, struct rc_e
                                core_storage_as_folder(&command->arena, source));
 }
 
+static enum rc_code read_compare(const struct core_arguments *arguments,
+                                 enum rc_transfer_compare *out, struct rc_error *err)
+{
+    static const char *const names[] = {
+        [RC_COMPARE_AUTO] = "auto",  [RC_COMPARE_SIZE] = "size",        [RC_COMPARE_ETAG] = "etag",
+        [RC_COMPARE_TIME] = "mtime", [RC_COMPARE_CONTENT] = "checksum",
+    };
+    const char *name = arguments->compare;
+
+    if (!name && arguments->checksum)
+        name = names[RC_COMPARE_CONTENT];
+    if (name && arguments->checksum && strcmp(name, names[RC_COMPARE_CONTENT]) != 0)
+        return rc_fail(err, RC_INVALID, "'--checksum' is '--compare checksum', not '%s'", name);
+    for (size_t i = 0; name && i < RC_ARRAY_LEN(names); i++)
+        if (strcmp(names[i], name) == 0) {
+            *out = (enum rc_transfer_compare)i;
+            return RC_OK;
+        }
+    return name ? rc_fail(err, RC_INVALID,
+                          "'--compare %s': it is auto, size, etag, mtime or checksum", name)
+                : RC_OK;
+}
+
+/* What is removed, and what keeps a slip from emptying the target. */
+static enum rc_code read_delete(const struct core_arguments *arguments,
+                                struct core_storage_transfers *out, struct rc_error *err)
+{
+    if (!arguments->remove_extra && (arguments->max_delete || arguments->allow_empty))
+        return rc_fail(err, RC_INVALID, "'--max-delete' and '--allow-empty' go with '--delete'");
+    if (arguments->max_delete &&
+        (!rc_parse_int(arguments->max_delete, &out->max_removed) || out->max_removed < 1))
+        return rc_fail(err, RC_INVALID, "'--max-delete %s': it is a number from 1 on",
+                       arguments->max_delete);
+    if (arguments->remove_extra)
+        out->flags |= RC_TRANSFER_REMOVE_EXTRA;
+    if (arguments->remove_extra && !arguments->allow_empty)
+        out->flags |= RC_TRANSFER_NOT_FROM_EMPTY;
+    return RC_OK;
+}
+
 static enum rc_code sync_all(struct core_storage_command *command, struct rc_error *err)
 {
     struct core_storage_transfers transfers = {
         .command = command,
         .verb = "copy",
         .done = "copied",
-        .flags = (command->arguments->remove_extra ? RC_TRANSFER_REMOVE_EXTRA : 0) |
-                 (command->arguments->checksum ? RC_TRANSFER_COMPARE_CONTENT : 0),
         .when = RC_TRANSFER_IF_DIFFERENT,
     };
     enum rc_code code;
 
-    if (core_storage_transfers_open(&transfers, err) || check_sync(command, err))
+    if (read_compare(command->arguments, &transfers.compare, err) ||
+        read_delete(command->arguments, &transfers, err) ||
+        core_storage_transfers_open(&transfers, err) || check_sync(command, err))
         return err->code;
     code = core_storage_transfer_tree(
         &transfers, core_storage_as_folder(&command->arena, command->uris[0]),
@@ -450,9 +490,11 @@ const struct core_command core_command_storage_sync = {
         "where the content cannot be told from what the stores say, an older copy. A file that has "
         "got a former content back, with its former time and the same size, is only found with "
         "--checksum. Nothing is "
-        "removed without --delete, and nothing at all happens if the source is not there. What "
+        "removed without --delete, and then after all copies and only if none has failed; nothing "
+        "at all happens if the source is not there. What "
         "--include and --exclude leave out is left alone at the target, too.",
-    .flags = COPY_FLAGS | CORE_FLAG_DELETE | CORE_FLAG_CHECKSUM,
+    .flags = COPY_FLAGS | CORE_FLAG_DELETE | CORE_FLAG_MAX_DELETE | CORE_FLAG_ALLOW_EMPTY |
+             CORE_FLAG_COMPARE | CORE_FLAG_CHECKSUM,
     .min_words = 2,
     .max_words = 2,
     .run = run_sync,

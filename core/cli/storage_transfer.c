@@ -17,7 +17,13 @@
 #include <string.h>
 #include <unistd.h>
 
-enum { MOST_WIDTH = 1024, TOKEN_LIMIT = 128 * 1024, LINE_LIMIT = 256 * 1024, MIB = 1 << 20 };
+enum {
+    MOST_WIDTH = 1024,
+    TOKEN_LIMIT = 256 * 1024,
+    TOKEN_MODE = 0600, /* what it says of an upload may be the right to write it */
+    LINE_LIMIT = 256 * 1024,
+    MIB = 1 << 20,
+};
 
 /* ---- flags ----------------------------------------------------------------------------------- */
 
@@ -206,7 +212,7 @@ static enum rc_code checkpoint(void *context, const char *token, struct rc_error
 {
     const struct run *run = context;
 
-    return core_file_write(run->resume_path, token, strlen(token), 0666, err);
+    return core_file_write(run->resume_path, token, strlen(token), TOKEN_MODE, err);
 }
 
 /* ---- a transfer ------------------------------------------------------------------------------ */
@@ -307,6 +313,8 @@ enum rc_code core_storage_transfer_tree(struct core_storage_transfers *transfers
         .when = transfers->when,
         .wants = wants,
         .checkpoint = arguments->resume ? checkpoint : NULL,
+        .compare = transfers->compare,
+        .max_removed = transfers->max_removed,
     };
     const struct core_left_out left_out = { .tell = count_left_out, .context = transfers };
     enum rc_code code;
@@ -406,6 +414,9 @@ enum rc_code core_storage_transfers_end(struct core_storage_transfers *transfers
 
     core_output_progress_end();
     say_left_out(transfers);
+    if (transfers->flags & RC_TRANSFER_REMOVE_EXTRA && transfers->total.failed > 0 &&
+        transfers->total.removed == 0 && command->log_level >= RC_LOG_WARN)
+        (void)fputs("run-core: nothing was removed, since not everything was copied\n", stderr);
     if (command->arguments->json)
         add_json_result(transfers, seconds, failure, &command->out);
     else if (command->log_level >= RC_LOG_INFO)

@@ -159,7 +159,8 @@ void core_transfer_finish(struct core_transfer *t, struct transfer_item *item,
         count(t, item);
     else if (!is_cut)
         fail(t, &named);
-    core_transfer_mark_end(&t->marks, item->mark, err ? MARK_FAILED : MARK_DONE);
+    if (item->mark)
+        core_transfer_mark_end(&t->marks, item->mark, err ? MARK_FAILED : MARK_DONE);
     if (item->target)
         forget_target(t, item);
     t->outstanding--;
@@ -257,7 +258,9 @@ static void take(struct core_transfer *t, const struct transfer_fed *fed)
     bool is_single;
 
     pthread_mutex_lock(&t->lock);
-    item->mark = core_transfer_mark_add(&t->marks, fed->name);
+    /* What is removed in the end is found again by looking. */
+    if (!t->is_clearing)
+        item->mark = core_transfer_mark_add(&t->marks, fed->name);
     t->outstanding++;
     is_single = !item->target || remember_target(t, item);
     if (fed->source) {
@@ -462,9 +465,17 @@ static enum rc_code check_request(const struct rc_transfer *request, struct rc_e
                           request->flags & RC_TRANSFER_REMOVE_EXTRA))
         return rc_fail(err, RC_INVALID,
                        "IF_DIFFERENT, 'wants' and REMOVE_EXTRA are of a tree, not of a list");
-    if (request->flags & RC_TRANSFER_COMPARE_CONTENT &&
+    if (request->compare < RC_COMPARE_AUTO || request->compare > RC_COMPARE_CONTENT ||
+        (request->flags & RC_TRANSFER_COMPARE_CONTENT && request->compare != RC_COMPARE_CONTENT))
+        return rc_fail(err, RC_INVALID, "there is no such comparison, or there are two of them");
+    if (request->compare != RC_COMPARE_AUTO &&
         (request->when != RC_TRANSFER_IF_DIFFERENT || request->flags & RC_TRANSFER_MOVE))
-        return rc_fail(err, RC_INVALID, "COMPARE_CONTENT needs IF_DIFFERENT, and is not of a move");
+        return rc_fail(err, RC_INVALID, "'compare' needs IF_DIFFERENT, and is not of a move");
+    if (!(request->flags & RC_TRANSFER_REMOVE_EXTRA) &&
+        (request->max_removed != 0 || request->flags & RC_TRANSFER_NOT_FROM_EMPTY))
+        return rc_fail(err, RC_INVALID, "'max_removed' and NOT_FROM_EMPTY need REMOVE_EXTRA");
+    if (request->max_removed < 0)
+        return rc_fail(err, RC_INVALID, "'max_removed' is negative");
     if (request->flags & RC_TRANSFER_MOVE && request->flags & RC_TRANSFER_REMOVE_EXTRA)
         return rc_fail(err, RC_INVALID,
                        "a move leaves no source, so that everything at the target would be extra");
@@ -495,6 +506,8 @@ static void init(struct core_transfer *t, const struct core_storage *storage,
         .told_done = -1,
     };
     memcpy(&t->request, request, known < sizeof(t->request) ? known : sizeof(t->request));
+    if (t->request.flags & RC_TRANSFER_COMPARE_CONTENT && t->request.compare == RC_COMPARE_AUTO)
+        t->request.compare = RC_COMPARE_CONTENT;
     t->storage.cancel = &t->cancel;
     t->memory_bytes = t->request.memory_bytes > 0 ? t->request.memory_bytes : DEFAULT_MEMORY_BYTES;
     core_transfer_pace_init(&t->pace, width_of(t), core_clock_mono_ms());
@@ -543,8 +556,28 @@ static enum rc_code work(struct core_transfer *t, struct ticker *ticker, struct 
     pthread_mutex_unlock(&t->lock);
     for (unsigned i = 0; i < t->thread_count; i++)
         pthread_join(t->threads[i], NULL);
+    t->thread_count = 0;
     free(workers);
     return code;
+}
+
+/* After the last copy. */
+static enum rc_code clear_extra(struct core_transfer *t, struct ticker *ticker,
+                                struct rc_error *err)
+{
+    bool is_due;
+
+    if (core_transfer_extra_due(t, &is_due, err))
+        return err->code;
+    if (!is_due)
+        return RC_OK;
+    core_transfer_feed_close(t->feed);
+    t->feed = NULL;
+    if (core_transfer_feed_open(t, /* only_extra = */ true, &t->feed, err))
+        return err->code;
+    t->is_clearing = true;
+    t->fed = false;
+    return work(t, ticker, err);
 }
 
 static enum rc_code run(struct core_transfer *t, struct rc_error *err)
@@ -554,17 +587,19 @@ static enum rc_code run(struct core_transfer *t, struct rc_error *err)
     enum rc_code code;
 
     if (core_transfer_token_read(&t->request, &t->marks, &t->uploads, err) ||
-        core_transfer_feed_open(t, &t->feed, err))
+        core_transfer_feed_open(t, /* only_extra = */ false, &t->feed, err))
         return err->code;
     ticker.checkpoint_mono_ms = core_clock_mono_ms();
     code = work(t, &ticker, err);
+    if (!code && !t->code) {
+        core_transfer_uploads_give_up(t);
+        code = clear_extra(t, &ticker, err);
+    }
     /* A failed item comes before what the end of the feed made of it. */
     if (t->code && (!code || code == RC_CANCELLED) && !core_cancel_code(t->cancel.parent)) {
         *err = t->err;
         code = t->code;
     }
-    if (!code)
-        core_transfer_uploads_give_up(t);
     tell_progress(t);
     if (core_transfer_checkpoint(t, &late) && !code) {
         *err = late;

@@ -29,9 +29,11 @@ struct transfer_feed {
     char *base;        /* of the target: names are put behind it */
     struct rc_buf uri; /* of the present target */
     struct core_resolved from, to;
-    bool is_inside; /* the source lies inside the target */
-    bool has_given; /* what is present was given already */
-    int64_t skip;   /* items of a list that are done already */
+    bool is_inside;        /* the source lies inside the target */
+    bool has_given;        /* what is present was given already */
+    bool only_extra;       /* of the target, and it begins at the begin */
+    int64_t extra, wanted; /* seen so far: targets without a source, sources */
+    int64_t skip;          /* items of a list that are done already */
 };
 
 /* ---- trees -------------------------------------------------------------------------------- */
@@ -62,8 +64,8 @@ static enum rc_code side_open(struct transfer_feed *feed, struct side *side, con
                               struct rc_error *err)
 {
     const struct core_list_options options = {
-        .plain.start_after = feed->t->marks.name,
-        .left_out = side == &feed->source ? feed->t->storage.left_out : NULL,
+        .plain.start_after = feed->only_extra ? NULL : feed->t->marks.name,
+        .left_out = side == &feed->source && !feed->only_extra ? feed->t->storage.left_out : NULL,
     };
 
     if (core_storage_list_with(&feed->t->storage, prefix, &options, &side->listing, err))
@@ -161,6 +163,28 @@ static bool needs_look(const struct rc_stat *source, const struct rc_stat *targe
            !(core_transfer_is_md5(source->etag) && core_transfer_is_md5(target->etag));
 }
 
+/* Whether what is at the target may stay. */
+static bool is_like(const struct rc_transfer *request, const struct rc_stat *source,
+                    const struct rc_stat *target)
+{
+    enum likeness likeness = compare(source, target);
+
+    if (source->size_bytes != target->size_bytes)
+        return false;
+    switch ((enum rc_transfer_compare)request->compare) {
+    case RC_COMPARE_SIZE:
+        return true;
+    case RC_COMPARE_TIME:
+        return target->modified_unix_ms >= source->modified_unix_ms;
+    case RC_COMPARE_ETAG:
+        return likeness == SAME;
+    case RC_COMPARE_AUTO:
+    case RC_COMPARE_CONTENT:
+        break;
+    }
+    return likeness != DIFFERENT;
+}
+
 /* What is to be done about an object of the source. */
 static void decide(const struct transfer_feed *feed, const struct rc_object *source,
                    const struct rc_object *target, struct transfer_fed *out)
@@ -175,10 +199,11 @@ static void decide(const struct transfer_feed *feed, const struct rc_object *sou
     /* A source is removed for a copy that is surely one, not for what may be. */
     if (request->when == RC_TRANSFER_IF_DIFFERENT && request->flags & RC_TRANSFER_MOVE)
         out->is_there = likeness == SAME;
-    else if (request->flags & RC_TRANSFER_COMPARE_CONTENT && likeness != SAME &&
+    else if (request->compare == RC_COMPARE_CONTENT && likeness != SAME &&
              needs_look(&source->stat, &target->stat))
         out->target_etag = target->stat.etag;
-    else if (request->when == RC_TRANSFER_IF_ABSENT || likeness != DIFFERENT)
+    else if (request->when == RC_TRANSFER_IF_ABSENT ||
+             is_like(request, &source->stat, &target->stat))
         out->act = RC_TRANSFER_SKIP;
 }
 
@@ -238,10 +263,19 @@ static bool is_wanted(const struct transfer_feed *feed, const struct rc_object *
     return !request->wants || request->wants(request->context, object);
 }
 
+/*
+ * What has no source is only counted while sources are given: it goes when all copies are there.
+ * Where nothing is changed it can be told at once.
+ */
+static bool gives_extra(const struct transfer_feed *feed)
+{
+    return feed->only_extra || feed->t->request.flags & RC_TRANSFER_CHECK;
+}
+
 static enum rc_code next_of_tree(struct transfer_feed *feed, struct transfer_fed *out, bool *more,
                                  struct rc_error *err)
 {
-    const struct rc_transfer *request = &feed->t->request;
+    bool removes = feed->t->request.flags & RC_TRANSFER_REMOVE_EXTRA;
 
     for (;;) {
         const struct rc_object *source = feed->source.object, *target = feed->target.object;
@@ -250,7 +284,8 @@ static enum rc_code next_of_tree(struct transfer_feed *feed, struct transfer_fed
         *more = source || target;
         if (!*more)
             return RC_OK;
-        if (order > 0 && request->flags & RC_TRANSFER_REMOVE_EXTRA && is_wanted(feed, target)) {
+        if (order > 0 && removes && is_wanted(feed, target)) {
+            feed->extra++;
             *out = (struct transfer_fed){
                 .act = RC_TRANSFER_REMOVE,
                 .target = target->uri,
@@ -258,10 +293,14 @@ static enum rc_code next_of_tree(struct transfer_feed *feed, struct transfer_fed
                 .name = target->name,
                 .size_bytes = target->stat.size_bytes,
             };
-            return RC_OK;
+            if (gives_extra(feed))
+                return RC_OK;
         }
-        if (order <= 0 && is_wanted(feed, source))
-            return give_source(feed, order == 0 ? target : NULL, out, err);
+        if (order <= 0 && is_wanted(feed, source)) {
+            feed->wanted++;
+            if (!feed->only_extra)
+                return give_source(feed, order == 0 ? target : NULL, out, err);
+        }
         if (step(feed, err))
             return err->code;
     }
@@ -298,8 +337,8 @@ static enum rc_code next_of_list(struct transfer_feed *feed, struct transfer_fed
 
 /* ---- both --------------------------------------------------------------------------------- */
 
-enum rc_code core_transfer_feed_open(struct core_transfer *t, struct transfer_feed **out,
-                                     struct rc_error *err)
+enum rc_code core_transfer_feed_open(struct core_transfer *t, bool only_extra,
+                                     struct transfer_feed **out, struct rc_error *err)
 {
     struct transfer_feed *feed = rc_calloc(1, sizeof(*feed));
 
@@ -309,6 +348,7 @@ enum rc_code core_transfer_feed_open(struct core_transfer *t, struct transfer_fe
         .target.before = RC_BUF_INIT(URI_LIMIT),
         .uri = RC_BUF_INIT(URI_LIMIT),
         .skip = t->request.next ? t->marks.done : 0,
+        .only_extra = only_extra,
     };
     *out = feed;
     return t->request.next ? RC_OK : open_tree(feed, err);
@@ -324,6 +364,12 @@ enum rc_code core_transfer_feed_next(struct transfer_feed *feed, struct transfer
         return err->code;
     feed->has_given = true;
     return next_of_tree(feed, out, more, err);
+}
+
+void core_transfer_feed_seen(const struct transfer_feed *feed, int64_t *extra, int64_t *wanted)
+{
+    *extra = feed->extra;
+    *wanted = feed->wanted;
 }
 
 void core_transfer_feed_close(struct transfer_feed *feed)

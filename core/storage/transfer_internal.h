@@ -11,6 +11,7 @@
  *   transfer_large.c   a large object by ranges
  *   transfer_uploads.c those of them that a later transfer can go on with
  *   transfer_remove.c  removals by batches
+ *   transfer_extra.c   whether what has no source is removed, after all copies
  *   transfer_compare.c whether the content at the target is the same
  *   transfer_etag.c    the entity tags of objects that were uploaded in parts
  *   transfer_pace.c    how many workers, how many bytes a second
@@ -107,7 +108,7 @@ struct transfer_item {
     char *target_etag; /* of what is there and may be the same, so that it is compared; or NULL */
     char *derived;     /* the tag that its content gave, where that was not the store's; or NULL */
     struct rc_stat written;
-    struct transfer_mark *mark;
+    struct transfer_mark *mark; /* NULL: it counts for no token */
 };
 
 /* A queue, first in, first out. */
@@ -161,6 +162,7 @@ struct core_transfer {
     struct transfer_item *targets[TRANSFER_TARGETS];
     size_t outstanding;
     bool fed, stopping;
+    bool is_clearing; /* all copies are there; what has no source goes */
     int64_t memory_bytes, memory_used_bytes;
     struct transfer_pace pace;
     struct transfer_marks marks;
@@ -255,6 +257,13 @@ bool core_transfer_removals_due(const struct core_transfer *t, int64_t now_mono_
 struct transfer_item *core_transfer_removals_take(struct core_transfer *t);
 void core_transfer_remove(struct core_transfer *t, struct transfer_item *batch);
 
+/*
+ * After the last copy: whether what has no source is to be removed now. RC_CONFLICT: it is too much,
+ * or there is no source at all.
+ */
+RC_MUST_CHECK enum rc_code core_transfer_extra_due(struct core_transfer *t, bool *is_due,
+                                                   struct rc_error *err);
+
 /* ---- the feed -------------------------------------------------------------------------------- */
 
 /* What comes next. Borrowed until the next call. */
@@ -268,8 +277,12 @@ struct transfer_fed {
     const char *target_etag; /* of what is there and may be the same; NULL: nothing, or it is not */
 };
 
-RC_MUST_CHECK enum rc_code
-core_transfer_feed_open(struct core_transfer *t, struct transfer_feed **out, struct rc_error *err);
+/* With 'only_extra' from the begin, whatever a token says: only targets that have no source. */
+RC_MUST_CHECK enum rc_code core_transfer_feed_open(struct core_transfer *t, bool only_extra,
+                                                   struct transfer_feed **out,
+                                                   struct rc_error *err);
+/* So far: wanted targets that have no source, and wanted sources. */
+void core_transfer_feed_seen(const struct transfer_feed *feed, int64_t *extra, int64_t *wanted);
 RC_MUST_CHECK enum rc_code core_transfer_feed_next(struct transfer_feed *feed,
                                                    struct transfer_fed *out, bool *more,
                                                    struct rc_error *err);

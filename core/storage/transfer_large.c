@@ -157,6 +157,7 @@ static void end(struct transfer_large *large)
     struct rc_error err = large->err;
     enum rc_code code = large->code;
     bool is_taken = core_transfer_is_taken(t, &large->to, code);
+    bool had_begun = large->parts != NULL;
 
     if (!code)
         item->written = large->parts->stat;
@@ -164,7 +165,7 @@ static void end(struct transfer_large *large)
     /* Its parts are given up before it is said that it ended, unless another attempt may do. */
     large_free(large, rc_retryable(code) || (code && core_cancel_code(&t->cancel)));
     /* Each range was tried several times, so all of it is only tried once more. */
-    if (rc_retryable(code))
+    if (rc_retryable(code) && had_begun)
         item->attempt += TRANSFER_ATTEMPTS / 2;
     if (is_taken) {
         item->act = RC_TRANSFER_SKIP;

@@ -96,11 +96,20 @@ static uint64_t hash_text(uint64_t hash, const char *text)
     }
 }
 
+/* As in the first version, in which there was but one other comparison, which was a flag. */
 static uint64_t hash_request(const struct rc_transfer *request)
 {
     unsigned flags = request->flags &
                      (RC_TRANSFER_MOVE | RC_TRANSFER_REMOVE_EXTRA | RC_TRANSFER_COMPARE_CONTENT);
-    RC_STR_AUTO numbers = rc_strf("%u %d %d", flags, (int)request->when, request->next != NULL);
+    int compare = request->compare;
+
+    if (compare == RC_COMPARE_CONTENT) {
+        flags |= RC_TRANSFER_COMPARE_CONTENT;
+        compare = RC_COMPARE_AUTO;
+    }
+    RC_STR_AUTO which = compare == RC_COMPARE_AUTO ? NULL : rc_strf(" %d", compare);
+    RC_STR_AUTO numbers =
+        rc_strf("%u %d %d%s", flags, (int)request->when, request->next != NULL, which ? which : "");
     uint64_t hash = hash_text(UINT64_C(0xcbf29ce484222325), numbers);
 
     if (request->next)

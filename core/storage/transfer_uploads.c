@@ -16,7 +16,7 @@
 enum {
     UPLOADS = 8,                        /* most in a token, which has to stay small */
     TEXT_BYTES = 4096,                  /* most of each text of one */
-    KEPT_FROM_BYTES = 32 * 1024 * 1024, /* a smaller one is sent again rather than told twice */
+    KEPT_FROM_BYTES = 16 * 1024 * 1024, /* a smaller one is sent again rather than told twice */
 };
 
 /* ---- the list ----------------------------------------------------------------------------- */

@@ -15,12 +15,13 @@
 #include <pthread.h>
 #include <setjmp.h>
 #include <stdarg.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include <cmocka.h>
 
-enum { PART = 3 * 1024 * 1024, LARGE = 20 * 1024 * 1024 + 77 };
+enum { PART = 3 * 1024 * 1024, LARGE = 20 * 1024 * 1024 + 77, UPLOADS = 16 };
 
 /* ---- a store in memory -------------------------------------------------------------------- */
 
@@ -31,6 +32,13 @@ struct object {
     char etag[RC_ETAG_TEXT];
     char crc32c[16];
     struct rc_attributes attributes;
+};
+
+/* An upload that was left. */
+struct left_upload {
+    char *id, *name, *data; /* without an id: there is none */
+    size_t len;
+    bool has[64]; /* of its parts */
 };
 
 /* How often each goes wrong from now on, and what was seen. */
@@ -47,8 +55,12 @@ static struct {
     bool says_crc, says_md5;
     int64_t part_bytes; /* of objects that are stored from now on; 0: stored whole */
     int busy, most_busy, open_uploads, put_pause_ms, puts;
-    bool has_tags; /* all objects have one */
-    int tagged;    /* what was written with it */
+    bool keeps_uploads; /* so that they can be left */
+    struct left_upload left[UPLOADS];
+    int begun_uploads, given_up, refused_resumes;
+    int refused_parts_from; /* all behind so many are refused; 0: none is */
+    bool has_tags;          /* all objects have one */
+    int tagged;             /* what was written with it */
 } memory = { .lock = PTHREAD_MUTEX_INITIALIZER };
 
 static bool happens(int *left)
@@ -437,6 +449,8 @@ struct memory_parts {
     struct core_parts base;
     char *name, *data;
     size_t len;
+    char id[16];
+    bool has[64], had[64]; /* put now; or before it was left */
 };
 
 static enum rc_code parts_put(struct core_parts *base, int64_t offset_bytes,
@@ -447,6 +461,8 @@ static enum rc_code parts_put(struct core_parts *base, int64_t offset_bytes,
     size_t len;
     bool again = happens(&memory.refused_puts);
 
+    if (memory.refused_parts_from > 0 && memory.puts >= memory.refused_parts_from)
+        return rc_fail(err, RC_UNAVAILABLE, "503 for a part");
     enter();
     do {
         if (content->read(content->context, done, parts->data + offset_bytes + done, 70000, &len,
@@ -462,6 +478,7 @@ static enum rc_code parts_put(struct core_parts *base, int64_t offset_bytes,
     } while (len > 0);
     leave();
     assert_int_equal(done, content->len_bytes);
+    parts->has[offset_bytes / PART] = true;
     return RC_OK;
 }
 
@@ -476,6 +493,19 @@ static enum rc_code parts_commit(struct core_parts *base, struct rc_error *err)
     return RC_OK;
 }
 
+static bool parts_has(struct core_parts *base, int64_t offset_bytes, int64_t len_bytes,
+                      unsigned char md5[16])
+{
+    struct memory_parts *parts = (struct memory_parts *)base;
+    unsigned char digest[CORE_DIGEST_BYTES];
+
+    if (!parts->had[offset_bytes / PART])
+        return false;
+    core_digest(CORE_MD5, parts->data + offset_bytes, (size_t)len_bytes, digest);
+    memcpy(md5, digest, 16);
+    return true;
+}
+
 static void parts_close(struct core_parts *base)
 {
     struct memory_parts *parts = (struct memory_parts *)base;
@@ -488,10 +518,42 @@ static void parts_close(struct core_parts *base)
     free(parts);
 }
 
+/* With the lock held: the upload of that id; NULL: an empty place. */
+static struct left_upload *find_left(const char *id)
+{
+    for (int i = 0; i < UPLOADS; i++)
+        if (rc_str_eq(memory.left[i].id, id))
+            return &memory.left[i];
+    return NULL;
+}
+
+static void parts_leave(struct core_parts *base)
+{
+    struct memory_parts *parts = (struct memory_parts *)base;
+    struct left_upload *left;
+
+    pthread_mutex_lock(&memory.lock);
+    left = find_left(NULL);
+    assert_non_null(left);
+    *left = (struct left_upload){
+        .id = rc_strdup(parts->id),
+        .name = rc_strdup(parts->name),
+        .data = parts->data,
+        .len = parts->len,
+    };
+    for (size_t i = 0; i < RC_ARRAY_LEN(left->has); i++)
+        left->has[i] = parts->has[i] || parts->had[i];
+    pthread_mutex_unlock(&memory.lock);
+    parts->data = NULL;
+    parts_close(base);
+}
+
 static const struct core_parts_ops parts_ops = {
     .put = parts_put,
     .commit = parts_commit,
     .close = parts_close,
+    .has = parts_has,
+    .leave = parts_leave,
 };
 
 static enum rc_code memory_begin_parts(const struct core_place_in_store *place,
@@ -510,8 +572,70 @@ static enum rc_code memory_begin_parts(const struct core_place_in_store *place,
     };
     pthread_mutex_lock(&memory.lock);
     memory.open_uploads++;
+    (void)snprintf(parts->id, sizeof(parts->id), "id%d", memory.begun_uploads++);
     pthread_mutex_unlock(&memory.lock);
+    if (memory.keeps_uploads)
+        parts->base.id = parts->id;
     *out = &parts->base;
+    return RC_OK;
+}
+
+static void free_left(struct left_upload *left)
+{
+    free(left->id);
+    free(left->name);
+    free(left->data);
+    *left = (struct left_upload){ .id = NULL };
+}
+
+static enum rc_code memory_resume_parts(const struct core_place_in_store *place,
+                                        const struct rc_put_options *options,
+                                        const struct core_left_parts *wanted,
+                                        struct core_parts **out, struct rc_error *err)
+{
+    RC_STR_AUTO name = name_of(place);
+    struct memory_parts *parts;
+    struct left_upload *left;
+
+    if (happens(&memory.refused_resumes))
+        return rc_fail(err, RC_UNAVAILABLE, "503 for a list of parts");
+    assert_int_equal(wanted->part_bytes, PART);
+    pthread_mutex_lock(&memory.lock);
+    left = find_left(wanted->id);
+    pthread_mutex_unlock(&memory.lock);
+    if (!left)
+        return rc_fail(err, RC_NOT_FOUND, "there is no upload '%s'", wanted->id);
+    assert_string_equal(left->name, name);
+    assert_int_equal(left->len, options->size_bytes);
+    if (memory_begin_parts(place, options, out, err))
+        return err->code;
+    parts = (struct memory_parts *)*out;
+    free(parts->data);
+    parts->data = left->data;
+    left->data = NULL;
+    memcpy(parts->had, left->has, sizeof(parts->had));
+    memcpy(parts->id, left->id, strlen(left->id) + 1);
+    memory.begun_uploads--;
+    free_left(left);
+    return RC_OK;
+}
+
+static enum rc_code memory_give_up_parts(const struct core_place_in_store *place,
+                                         const struct core_left_parts *wanted, struct rc_error *err)
+{
+    RC_STR_AUTO name = name_of(place);
+
+    (void)err;
+    pthread_mutex_lock(&memory.lock);
+    for (int i = 0; i < UPLOADS; i++) {
+        const struct left_upload *left = &memory.left[i];
+
+        if (wanted->id ? !rc_str_eq(left->id, wanted->id) : !rc_str_eq(left->name, name))
+            continue;
+        free_left(&memory.left[i]);
+        memory.given_up++;
+    }
+    pthread_mutex_unlock(&memory.lock);
     return RC_OK;
 }
 
@@ -577,6 +701,8 @@ const struct core_storage_ops core_storage_s3 = {
     .remove = memory_remove,
     .put = memory_put,
     .begin_parts = memory_begin_parts,
+    .resume_parts = memory_resume_parts,
+    .give_up_parts = memory_give_up_parts,
     .is_same_store = is_same_store,
 };
 

@@ -1,0 +1,225 @@
+"""Large objects that are gone on with: 'run-core storage sync --resume' is killed within one, and
+run again. A proxy counts what is sent."""
+
+import json
+import os
+import time
+
+import pytest
+from boto3.s3.transfer import TransferConfig
+from test_transfer import S3, Files
+
+MIB = 1 << 20
+SIZE = 96 * MIB
+PART = 8 * MIB
+
+
+@pytest.fixture
+def stores(world, ceph, bucket, proxy):
+    """Two buckets: one behind the proxy, which is the target, and one that is reached directly."""
+    source = f"{bucket}-in"
+    ceph.s3().create_bucket(Bucket=source)
+    keys = f"access_key_id: {ceph.access_key}, secret_access_key: {ceph.secret_key}"
+    world.config(f"""
+        storage:
+          near: {{bucket: {source}, endpoint: "{ceph.endpoint}", region: {ceph.region}, {keys}}}
+          far: {{bucket: {bucket}, endpoint: "{proxy.endpoint}", region: {ceph.region}, {keys}}}
+    """)
+    yield S3(ceph.s3(), source), S3(ceph.s3(), bucket)
+    for upload in S3(ceph.s3(), source).uploads():
+        ceph.s3().abort_multipart_upload(Bucket=source, Key=upload["Key"],
+                                         UploadId=upload["UploadId"])
+    for key in S3(ceph.s3(), source).keys():
+        ceph.s3().delete_object(Bucket=source, Key=key)
+    ceph.s3().delete_bucket(Bucket=source)
+
+
+@pytest.fixture(params=["file", "parts", "whole"])
+def source(request, world, stores, ceph):
+    """A folder with one large object: a file, or of a store that knows the MD5 of its parts, or of
+    the whole."""
+    content = os.urandom(MIB) * (SIZE // MIB) + b"the rest"
+    if request.param == "file":
+        store = Files(world.root / "in")
+        store.put("large", content)
+    else:
+        store = stores[0]
+        if request.param == "whole":
+            store.put("large", content)
+        else:
+            file = world.root / "content"
+            file.write_bytes(content)
+            ceph.s3().upload_file(str(file), store.bucket, "large",
+                                  Config=TransferConfig(multipart_chunksize=PART))
+    store.content = content
+    return store
+
+
+def sent(proxy):
+    """The bytes of parts that went through the proxy."""
+    return sum(call.request_bytes for call in list(proxy.calls)
+               if call.method == "PUT" and "partNumber=" in call.target)
+
+
+def parts_there(target):
+    return [part["Size"] for upload in target.uploads()
+            for part in target.client.list_parts(Bucket=target.bucket, Key=upload["Key"],
+                                                 UploadId=upload["UploadId"]).get("Parts", [])]
+
+
+def words(source, target, *more):
+    return ["storage", "sync", "--json", "--resume", "token", *more, source.uri,
+            target.uri + "out/"]
+
+
+def kill_within(world, proxy, source, target, parts=4):
+    """Starts a sync and kills it when so many parts are there; returns their bytes."""
+    proxy.rules.clear()
+    proxy.calls.clear()
+    proxy.rules.add(method="PUT", target="partNumber=", request_bytes_per_s=6 * MIB, times=None)
+    process = world.start(*words(source, target))
+    for _ in range(600):
+        if len(parts_there(target)) >= parts or process.poll() is not None:
+            break
+        time.sleep(0.1)
+    assert process.poll() is None, process.communicate()
+    process.kill()
+    process.communicate()
+    time.sleep(0.5)
+    proxy.rules.clear()
+    proxy.calls.clear()
+    return sum(parts_there(target))
+
+
+def finish(world, source, target, *more):
+    result = world.run(*words(source, target, *more))
+    assert result.status == 0, result.stderr
+    assert target.objects() == {"out/large": source.content}
+    assert target.uploads() == []
+    assert not (world.root / "token").exists()
+    return json.loads(result.stdout)
+
+
+def test_only_what_was_missing_is_sent(world, proxy, source, stores):
+    target = stores[1]
+    kept = kill_within(world, proxy, source, target)
+    assert len(target.uploads()) == 1
+    told = finish(world, source, target)
+    assert told["objects"] == 1
+    assert sent(proxy) == len(source.content) - kept
+
+
+@pytest.fixture
+def file(world, stores):
+    store = Files(world.root / "in")
+    store.content = os.urandom(MIB) * (SIZE // MIB) + b"the rest"
+    store.put("large", store.content)
+    return store
+
+
+def test_a_source_that_was_replaced_begins_anew(world, proxy, file, stores):
+    target = stores[1]
+    kill_within(world, proxy, file, target)
+    file.content = os.urandom(1000) + file.content[1000:]
+    file.put("large", file.content)
+    finish(world, file, target)
+    assert sent(proxy) == len(file.content)
+
+
+def test_a_source_that_is_gone_leaves_no_upload(world, proxy, file, stores):
+    target = stores[1]
+    kill_within(world, proxy, file, target)
+    file.put("other", b"x")
+    (file.root / "large").unlink()
+    assert world.run(*words(file, target)).status == 0
+    assert target.objects() == {"out/other": b"x"}
+    assert target.uploads() == []
+
+
+def test_an_upload_that_somebody_has_aborted_begins_anew(world, proxy, file, stores):
+    target = stores[1]
+    kill_within(world, proxy, file, target)
+    upload, = target.uploads()
+    target.client.abort_multipart_upload(Bucket=target.bucket, Key=upload["Key"],
+                                         UploadId=upload["UploadId"])
+    finish(world, file, target)
+    assert sent(proxy) == len(file.content)
+
+
+def test_a_part_that_is_another_is_sent_again(world, proxy, file, stores):
+    target = stores[1]
+    kept = kill_within(world, proxy, file, target)
+    upload, = target.uploads()
+    target.client.upload_part(Bucket=target.bucket, Key=upload["Key"],
+                              UploadId=upload["UploadId"], PartNumber=1, Body=b"x" * PART)
+    finish(world, file, target)
+    assert sent(proxy) == len(file.content) - kept + PART
+
+
+def kill_when(world, process, happened):
+    for _ in range(600):
+        if happened() or process.poll() is not None:
+            break
+        time.sleep(0.05)
+    assert process.poll() is None, process.communicate()
+    process.kill()
+    process.communicate()
+
+
+def test_an_upload_whose_id_nobody_has_heard_leaves_nothing(world, proxy, file, stores):
+    target = stores[1]
+    other = target.client.create_multipart_upload(Bucket=target.bucket, Key="out/large-too")
+    time.sleep(6)
+    proxy.rules.add(method="POST", target="uploads", stall_reply_bytes=0)
+    process = world.start(*words(file, target))
+    kill_when(world, process, lambda: len(target.uploads()) == 2)
+    proxy.rules.clear()
+    assert (world.root / "token").exists()
+    result = world.run(*words(file, target))
+    assert result.status == 0, result.stderr
+    assert [upload["UploadId"] for upload in target.uploads()] == [other["UploadId"]]
+    target.client.abort_multipart_upload(Bucket=target.bucket, Key="out/large-too",
+                                         UploadId=other["UploadId"])
+
+
+def test_an_object_that_was_complete_is_not_sent_again(world, proxy, file, stores):
+    target = stores[1]
+    proxy.rules.add(method="POST", target="uploadId=", stall_reply_bytes=0)
+    process = world.start(*words(file, target))
+    kill_when(world, process, lambda: target.keys() == ["out/large"])
+    proxy.rules.clear()
+    proxy.calls.clear()
+    finish(world, file, target)
+    assert sent(proxy) == 0
+
+
+@pytest.mark.parametrize("fault", [
+    {"method": "GET", "target": "uploadId=", "status": 500, "times": 3},
+    {"method": "GET", "target": "uploadId=", "cut_reply_body_bytes": 300, "times": 2},
+    {"method": "PUT", "target": "partNumber=", "status": 503, "share": 0.3, "times": None},
+    {"method": "POST", "target": "uploadId=", "status": 500, "times": 2},
+], ids=["list", "cut", "put", "complete"])
+def test_goes_on_through_faults(world, proxy, file, stores, fault):
+    target = stores[1]
+    kept = kill_within(world, proxy, file, target)
+    proxy.rules.add(**fault)
+    finish(world, file, target)
+    if fault["method"] != "PUT":
+        assert sent(proxy) == len(file.content) - kept
+
+
+def test_one_that_is_stopped_is_gone_on_with(world, proxy, file, stores):
+    target = stores[1]
+    proxy.rules.add(method="PUT", target="partNumber=", request_bytes_per_s=6 * MIB, times=None)
+    process = world.start(*words(file, target))
+    while len(parts_there(target)) < 3:
+        assert process.poll() is None, process.communicate()
+        time.sleep(0.1)
+    process.terminate()
+    process.communicate(timeout=60)
+    proxy.rules.clear()
+    proxy.calls.clear()
+    kept = sum(parts_there(target))
+    assert kept >= 3 * PART
+    finish(world, file, target)
+    assert sent(proxy) == len(file.content) - kept
