@@ -1,7 +1,7 @@
 /*
- * Prints and parses manifests. What is parsed may come from anybody who can write into a bucket, and
- * URIs are made of its keys: nothing is believed that was not looked at. Whether the objects are as
- * the manifest says is the business of 'verify'.
+ * Prints and parses manifests. What is parsed may come from anybody who can write into a bucket,
+ * and URIs are made of its keys: nothing is believed that was not looked at. Whether the objects
+ * are as the manifest says is the business of 'verify'.
  */
 #include "manifest.h"
 #include "names.h"

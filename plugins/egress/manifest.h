@@ -1,6 +1,6 @@
 /*
- * The manifest of a run's folder, written when all else is there: what was dumped, from which view of
- * which database, into which objects.
+ * The manifest of a run's folder, written when all else is there: what was dumped, from which
+ * view of which database, into which objects.
  */
 #ifndef EGRESS_MANIFEST_H
 #define EGRESS_MANIFEST_H
@@ -48,9 +48,9 @@ void egress_manifest_clear(struct egress_manifest *manifest);
 RC_MUST_CHECK enum rc_code egress_manifest_print(const struct egress_manifest *manifest,
                                                  struct rc_buf *out, struct rc_error *err);
 /*
- * RC_CORRUPT: no manifest, or of a later version. Members that are not known are passed over. What is
- * accepted can be relied on: each key is that of one object, below the folder; numbers are not
- * negative, and neither are their sums.
+ * RC_CORRUPT: no manifest, or of a later version. Members that are not known are passed over.
+ * What is accepted can be relied on: each key is that of one object, below the folder; numbers
+ * are not negative, and neither are their sums.
  */
 RC_MUST_CHECK enum rc_code egress_manifest_parse(const char *text, size_t len,
                                                  struct egress_manifest *out, struct rc_error *err);

@@ -482,9 +482,9 @@ static bool is_utf8(const char *text)
 }
 
 /*
- * A leading dot would hide a file, or climb; a leading underscore is the mark of what is no data, as
- * of the manifest, which many readers of folders pass over. A database without an encoding
- * (SQL_ASCII) can have any bytes in its names, stores and JSON only UTF-8.
+ * A leading dot would hide a file, or climb; a leading underscore is the mark of what is no
+ * data, as of the manifest, which many readers of folders pass over. A database without an
+ * encoding (SQL_ASCII) can have any bytes in its names, stores and JSON only UTF-8.
  */
 static void add_table(struct rc_buf *out, const char *table)
 {

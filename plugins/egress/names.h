@@ -23,7 +23,8 @@ struct egress_names {
 };
 
 /*
- * Reads the items of a list, each of which may hold several names divided by blanks, as TABLES does:
+ * Reads the items of a list, each of which may hold several names divided by blanks, as TABLES
+ * does:
  *     tally_snapshots  public.hosts  "Odd name"."with ""quotes"""  audit_*
  * RC_INVALID names the item and the place in it.
  */
@@ -49,8 +50,9 @@ RC_MUST_CHECK enum rc_code egress_layout_read(const char *path, struct egress_la
                                               struct rc_error *err);
 
 /*
- * The folder of the run of a point in time, in the job's time zone: "2026-11-21/", or "" if the path
- * has none. Fields: {date} {year} {month} {day} {hour}, the last counted since the day began.
+ * The folder of the run of a point in time, in the job's time zone: "2026-11-21/", or "" if the
+ * path has none. Fields: {date} {year} {month} {day} {hour}, the last counted since the day
+ * began.
  */
 RC_MUST_CHECK enum rc_code egress_layout_folder(struct rc_job *job,
                                                 const struct egress_layout *layout,
@@ -66,15 +68,16 @@ RC_MUST_CHECK enum rc_code egress_folder_uri(struct rc_job *job, const struct eg
                                              struct rc_error *err);
 
 /*
- * Whether what lies directly below 'output' can be of this layout: a folder (its name then ends with
- * '/'), or an object. Of the names of tables anything is believed.
+ * Whether what lies directly below 'output' can be of this layout: a folder (its name then ends
+ * with '/'), or an object. Of the names of tables anything is believed.
  */
 bool egress_layout_fits(const struct egress_layout *layout, const char *name);
 
 /*
  * The key of an object inside that folder: "tally_snapshots.csv.gz", or with a part (0 and more)
  * "tally_snapshots/part-00000.csv.gz". What a name must not bring into a key (a slash, control
- * characters, a percent sign, a leading dot or underscore) is percent-encoded. 'extension': ".csv.gz".
+ * characters, a percent sign, a leading dot or underscore) is percent-encoded. 'extension':
+ * ".csv.gz".
  */
 void egress_layout_key(const struct egress_layout *layout, const char *table, int part,
                        const char *extension, struct rc_buf *out);

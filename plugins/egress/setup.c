@@ -1,7 +1,7 @@
 /*
- * The rules for a bucket that holds dumps: it is there, it encrypts, it forgets after some days, it is
- * not public, and nothing else lies in it. 'setup' makes the first three hold and tells of all of
- * them; 'dump' asks only. How a store is asked and told is the core's.
+ * The rules for a bucket that holds dumps: it is there, it encrypts, it forgets after some days,
+ * it is not public, and nothing else lies in it. 'setup' makes the first three hold and tells of
+ * all of them; 'dump' asks only. How a store is asked and told is the core's.
  */
 #include "egress.h"
 #include "names.h"

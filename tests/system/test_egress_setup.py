@@ -2,6 +2,7 @@
 of a bucket of Google's, on a stand-in; and of local folders."""
 import json
 import os
+import tempfile
 
 import pytest
 from botocore.exceptions import ClientError
@@ -146,9 +147,16 @@ def test_a_local_folder(world, tmp_path):
     assert ("changed", f"'{tmp_path}/dumps' exists") in made
     assert (tmp_path / "dumps").stat().st_mode & 0o077 == 0
     assert [word for word, _ in made].count("unknown") == 2
-    (tmp_path / "dumps").chmod(0o755)
-    told = findings(set_up(world, str(tmp_path / "dumps"), status=1))
-    assert [text for word, text in told if word == "problem"][0].startswith("it is public: ")
+
+
+def test_a_local_folder_that_anybody_reads(world):
+    folder = tempfile.mkdtemp(prefix="run-core-", dir="/tmp")  # every user can go there
+    try:
+        os.chmod(folder, 0o755)
+        told = findings(set_up(world, folder, status=1))
+        assert ("problem", "it is public: its mode is 0755") in told
+    finally:
+        os.rmdir(folder)
 
 
 def test_no_output_is_a_mistake(world):

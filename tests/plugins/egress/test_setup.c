@@ -1,6 +1,6 @@
 /*
- * 'setup' on the fake host: which rules it finds broken, what it does about them, and what 'dump' is
- * told of a bucket.
+ * 'setup' on the fake host: which rules it finds broken, what it does about them, and what
+ * 'dump' is told of a bucket.
  */
 #include <setjmp.h>
 #include <stdarg.h>
