@@ -9,8 +9,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* In the order in which they go. */
-enum kind { LOWEST, VALUE, HIGHEST, NOTHING };
+/* In the order in which they go; a list that is the beginning of another goes before it. */
+enum kind { END, LOWEST, VALUE, HIGHEST };
 
 struct datum {
     enum kind kind;
@@ -43,7 +43,7 @@ static void read_datum(const char **at, struct datum *out)
 {
     size_t len;
 
-    *out = (struct datum){ .kind = NOTHING };
+    *out = (struct datum){ .kind = END };
     *at += strspn(*at, " ,(");
     if (**at == '\0' || **at == ')')
         return;
@@ -84,13 +84,13 @@ static const char *values_of(const char *bound)
 /* Compares the next values of both. True: there are more. */
 static bool compare_next(const char **a, const char **b, int *order)
 {
-    RC_CLEANUP(datum_clear) struct datum first = { .kind = NOTHING };
-    RC_CLEANUP(datum_clear) struct datum second = { .kind = NOTHING };
+    RC_CLEANUP(datum_clear) struct datum first = { .kind = END };
+    RC_CLEANUP(datum_clear) struct datum second = { .kind = END };
 
     read_datum(a, &first);
     read_datum(b, &second);
     *order = compare_datums(&first, &second);
-    return first.kind != NOTHING || second.kind != NOTHING;
+    return first.kind != END || second.kind != END;
 }
 
 int egress_bounds_compare(const char *a, const char *b)
@@ -98,6 +98,8 @@ int egress_bounds_compare(const char *a, const char *b)
     const char *at_a = values_of(a ? a : ""), *at_b = values_of(b ? b : "");
     int order;
 
+    if ((*at_a == '\0') != (*at_b == '\0'))
+        return *at_a ? -1 : 1;
     while (compare_next(&at_a, &at_b, &order) && order == 0)
         ;
     return order;

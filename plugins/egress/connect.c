@@ -305,12 +305,16 @@ static enum rc_code fail(struct egress_database *database, const struct params *
 
 /* ---- one attempt -------------------------------------------------------------------------- */
 
-static void hear_notice(void *context, const char *message)
+/* What comes unasked: notices, and when nothing runs, that the server ends the connection. */
+static void hear_notice(void *context, const PGresult *notice)
 {
     struct egress_database *database = context;
+    const char *severity = PQresultErrorField(notice, PG_DIAG_SEVERITY_NONLOCALIZED);
     RC_BUF_AUTO(text, RC_ERROR_TEXT);
 
-    egress_add_line(&text, message);
+    if (rc_str_eq(severity, "FATAL") || rc_str_eq(severity, "PANIC"))
+        database->is_dismissed = true;
+    egress_add_line(&text, PQresultErrorMessage(notice));
     rc_debug(database->job, "PostgreSQL: %s", text.data);
 }
 
@@ -371,7 +375,7 @@ static enum rc_code connect_once(struct egress_database *database, const struct 
         rc_out_of_memory(0);
     set_place(database);
     (void)PQsetErrorVerbosity(database->connection, PQERRORS_VERBOSE);
-    (void)PQsetNoticeProcessor(database->connection, hear_notice, database);
+    (void)PQsetNoticeReceiver(database->connection, hear_notice, database);
     if (PQstatus(database->connection) == CONNECTION_BAD)
         return fail(database, params, /* has_begun = */ false, err);
     if (go_on(database, params, err))

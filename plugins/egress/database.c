@@ -134,14 +134,14 @@ static bool is_over(PGconn *connection)
     PGresult *result;
 
     while (!PQisBusy(connection)) {
-        bool is_copy;
+        ExecStatusType status;
 
         result = PQgetResult(connection);
         if (!result)
             return true;
-        is_copy = PQresultStatus(result) == PGRES_COPY_OUT;
+        status = PQresultStatus(result);
         PQclear(result);
-        if (is_copy && !skip_rows(connection))
+        if (status == PGRES_COPY_IN || (status == PGRES_COPY_OUT && !skip_rows(connection)))
             return false;
     }
     return false;
@@ -229,7 +229,7 @@ bool egress_database_alive(struct egress_database *database)
             break;
         (void)PQisBusy(connection); /* hands on the notices */
     }
-    return PQstatus(connection) == CONNECTION_OK;
+    return PQstatus(connection) == CONNECTION_OK && !database->is_dismissed;
 }
 
 /* ---- statements --------------------------------------------------------------------------- */

@@ -26,6 +26,7 @@ struct egress_database {
 
     int64_t checked_mono_ms; /* when the job was asked last whether to go on */
     bool is_cancelled;       /* the statement, by this side */
+    bool is_dismissed;       /* the server has said that it ends the connection */
 };
 
 /*
