@@ -192,7 +192,7 @@ static void add_word(struct rc_buf *out, const char *name)
 /* "; did you mean 'x'?", if there is anything like it. */
 static void add_nearest(const struct reading *reading, const char *name, struct rc_buf *out)
 {
-    size_t best = strlen(name) / 4 + 2;
+    size_t best = (strlen(name) + 1) / 3 + 1; /* of five letters, two may differ */
     int found = -1;
 
     for (int i = 0; i < PQntuples(reading->all); i++) {
