@@ -11,7 +11,6 @@ import time
 
 import pytest
 import s3_server
-from conftest import World  # noqa: F401 (what 'world' is)
 
 DAY = "2026-11-20"
 NOW = f"{DAY}T02:00:00Z"
@@ -137,9 +136,7 @@ def test_a_mirror(sync):
     assert counters["objects"] == 0 and counters["skipped"] == 301
 
     # The size tells nothing, the entity tag does.
-    changed = next(name for name, (digest, *_) in expected.items()
-                   if digest == source.object("large")[0])
-    source.put(changed, os.urandom(1 << 20) * 20)
+    source.put("large", os.urandom(1 << 20) * 20)
     source.put("one", b"1")
     assert sync.run().status == 0
     source.put("one", b"2")
