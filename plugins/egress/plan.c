@@ -295,17 +295,6 @@ static void add_relation(const char *schema, const char *relation, struct rc_buf
     rc_buf_add_ident(out, relation);
 }
 
-/* As it stands, but for a semicolon at its end. It may end with a comment. */
-static void add_query(const char *query, struct rc_buf *out)
-{
-    size_t len = strlen(query);
-
-    while (len > 0 && strchr("; \t\r\n", query[len - 1]))
-        len--;
-    rc_buf_add(out, query, len);
-    rc_buf_addc(out, '\n');
-}
-
 /*
  * COPY of a query throughout, which takes views, foreign tables and ranges, too, and costs next to
  * nothing more. ONLY: a leaf has an object's worth of rows itself, those of its children are others.
@@ -316,7 +305,8 @@ static void add_select(const struct egress_piece *piece, struct rc_buf *out)
     const struct egress_leaf *leaf = piece->leaf;
 
     if (table->query) {
-        add_query(table->query, out);
+        /* The end of the line is for one that ends with a comment. */
+        rc_buf_addf(out, "%s\n", table->query);
         return;
     }
     rc_buf_adds(out, "SELECT");
