@@ -1,9 +1,69 @@
 /*
- * The plugin: its descriptor. What an action does is in the file of its name.
+ * The plugin: its descriptor, and the rules across its options. What an action does is in the file of
+ * its name.
  */
 #include "egress.h"
+#include "compress.h"
+#include "names.h"
+
+#include <string.h>
+
+/* What PostgreSQL would refuse only once the database has been reached. */
+static enum rc_code check_csv(const struct egress_config *config, struct rc_error *err)
+{
+    const char *delimiter = config->delimiter, *null_string = config->null_string;
+
+    if (strlen(delimiter) != 1 || strchr("\"\r\n", delimiter[0]))
+        return rc_fail(err, RC_INVALID,
+                       "'delimiter' is '%s'; it has to be one character of one byte, and neither a "
+                       "double quote nor the end of a line",
+                       delimiter);
+    if (strpbrk(null_string, "\"\r\n") || strchr(null_string, delimiter[0]))
+        return rc_fail(err, RC_INVALID,
+                       "'null_string' is '%s'; it may hold neither the delimiter nor a double "
+                       "quote nor the end of a line",
+                       null_string);
+    if (!*config->encoding)
+        return rc_fail(err, RC_INVALID, "'encoding' is empty; leave it out for UTF8");
+    return RC_OK;
+}
+
+static enum rc_code check_queries(const struct egress_config *config, struct rc_error *err)
+{
+    for (size_t i = 0; i < config->queries.len; i++) {
+        const struct rc_pair *query = &config->queries.items[i];
+
+        if (!*query->key)
+            return rc_fail(err, RC_INVALID, "'queries' has a query without a name");
+        if (query->value[strspn(query->value, "; \t\r\n")] == '\0')
+            return rc_fail(err, RC_INVALID, "the query '%s' of 'queries' is empty", query->key);
+    }
+    return RC_OK;
+}
+
+enum rc_code egress_check_config(const void *data, struct rc_error *err)
+{
+    const struct egress_config *config = data;
+    struct egress_compression compression;
+    struct egress_layout layout;
+    struct egress_names names;
+
+    if (egress_names_read(&config->tables, &names, err))
+        return rc_context(err, "option 'tables'");
+    egress_names_clear(&names);
+    if (egress_compression_read(config->compression, &compression, err))
+        return rc_context(err, "option 'compression'");
+    if (egress_layout_read(config->path, &layout, err))
+        return rc_context(err, "option 'path'");
+    if (check_queries(config, err))
+        return err->code;
+    return check_csv(config, err);
+}
 
 static const struct rc_action actions[] = {
+    { .name = "dump",
+      .summary = "Dumps tables of a PostgreSQL database, all of one moment, to object storage.",
+      .run = egress_dump },
     { .name = "sync",
       .summary = "Copies what is new or changed from one bucket or folder to another.",
       .run = egress_sync },
@@ -26,5 +86,6 @@ static const struct rc_plugin egress = {
     .options = egress_options,
     .config_size = sizeof(struct egress_config),
     .actions = actions,
+    .check = egress_check_config,
 };
 RC_PLUGIN_EXPORT(egress)

@@ -1,0 +1,170 @@
+/*
+ * The pipeline's source: each reader has a connection, and reads a piece in a transaction of its own
+ * that sees the snapshot. So a lock lasts no longer than a piece, and nobody who waits for one
+ * (ALTER, TRUNCATE, ...) makes the other readers wait behind himself for the whole run.
+ */
+#include "dump.h"
+
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+enum { SQL_LIMIT = 64 << 20, LEAST_CONNECTIONS = 2 };
+
+/* ---- connections ---- */
+
+static size_t connections_wanted(const struct egress_dump *dump)
+{
+    long processors = sysconf(_SC_NPROCESSORS_ONLN);
+    size_t wanted = (size_t)dump->config->connections;
+
+    if (wanted == 0)
+        wanted = processors > LEAST_CONNECTIONS ? (size_t)processors : LEAST_CONNECTIONS;
+    return wanted < dump->plan.piece_count ? wanted : dump->plan.piece_count;
+}
+
+enum rc_code egress_dump_connect(struct egress_dump *dump, struct rc_error *err)
+{
+    size_t wanted = connections_wanted(dump);
+
+    dump->hasty = *dump->config;
+    dump->hasty.connect_for_ms = 0;
+    dump->readers = rc_calloc(wanted + 1, sizeof(*dump->readers));
+    for (size_t i = 0; i < wanted; i++) {
+        enum rc_code code = egress_database_open(dump->job, i == 0 ? dump->config : &dump->hasty,
+                                                 &dump->readers[i].database, err);
+
+        if (code == RC_UNAVAILABLE && i > 0) {
+            rc_warn(dump->job, "reading with %zu connections in place of %zu: %s", i, wanted,
+                    err->cause);
+            return RC_OK;
+        }
+        if (code)
+            return code;
+        dump->reader_count++;
+    }
+    return RC_OK;
+}
+
+void egress_dump_disconnect(struct egress_dump *dump)
+{
+    for (size_t i = 0; i < dump->reader_count; i++)
+        egress_database_close(&dump->readers[i].database);
+    free(dump->readers);
+    dump->readers = NULL;
+    dump->reader_count = 0;
+}
+
+/* ---- whether the table is still the one that the snapshot saw ---- */
+
+/*
+ * TRUNCATE, a rewriting ALTER TABLE and a table put in another's place do not keep what older
+ * snapshots saw: they would find a table without rows. In the snapshot's view of the catalogue a
+ * table has the file that it had then; the function knows the present one. Views have none.
+ */
+static const char unchanged_sql[] =
+    "SELECT c.relfilenode IN (0, "
+    "pg_catalog.pg_relation_filenode(pg_catalog.to_regclass($3))) "
+    "FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace "
+    "WHERE n.nspname = $1 AND c.relname = $2";
+
+static enum rc_code check_unchanged(struct egress_reader *reader, struct rc_error *err)
+{
+    const struct egress_piece *piece = reader->piece;
+    const char *schema = piece->leaf ? piece->leaf->schema : piece->table->schema;
+    const char *relation = piece->leaf ? piece->leaf->relation : piece->table->relation;
+    RC_BUF_AUTO(name, SQL_LIMIT);
+    const char *params[3] = { schema, relation, NULL };
+    PGresult *result = NULL;
+    bool is_unchanged;
+
+    if (piece->table->query)
+        return RC_OK;
+    rc_buf_add_ident(&name, schema);
+    rc_buf_addc(&name, '.');
+    rc_buf_add_ident(&name, relation);
+    params[2] = name.data;
+    if (egress_database_query(reader->database, "see whether the table is still the same",
+                              unchanged_sql, params, RC_ARRAY_LEN(params), &result, err))
+        return err->code;
+    is_unchanged = PQntuples(result) == 1 && strcmp(PQgetvalue(result, 0, 0), "t") == 0;
+    PQclear(result);
+    if (!is_unchanged)
+        return rc_fail(err, RC_CONFLICT,
+                       "%s was truncated, rewritten or replaced while it was dumped, so its rows "
+                       "cannot be seen as they were when the dump began",
+                       name.data);
+    return RC_OK;
+}
+
+/* ---- the source ---- */
+
+/* Ends the reader's transaction; a connection that cannot even do that is given up. */
+static void end_piece(struct egress_reader *reader)
+{
+    struct rc_error ignored = RC_ERROR_INIT;
+
+    egress_copy_close(reader->copy);
+    reader->copy = NULL;
+    if (reader->database &&
+        (!egress_database_alive(reader->database) ||
+         egress_database_exec(reader->database, "end the transaction", "ROLLBACK", &ignored)))
+        egress_database_close(&reader->database);
+}
+
+static enum rc_code open_piece(void *context, size_t index, size_t piece, struct rc_error *err)
+{
+    struct egress_round *round = context;
+    struct egress_dump *dump = round->dump;
+    struct egress_reader *reader = &dump->readers[index];
+    RC_BUF_AUTO(sql, SQL_LIMIT);
+
+    reader->piece = &dump->plan.pieces[round->pieces[piece]];
+    reader->rows = 0;
+    egress_plan_sql(reader->piece, dump->config, &sql);
+    if (rc_buf_check(&sql, err))
+        return rc_context(err, "the statement that reads it");
+    if (reader->database && !egress_database_alive(reader->database))
+        egress_database_close(&reader->database);
+    if ((!reader->database &&
+         egress_database_open(dump->job, dump->config, &reader->database, err)) ||
+        egress_snapshot_join(&dump->snapshot, reader->database, err) ||
+        egress_copy_open(reader->database, sql.data, &reader->copy, err)) {
+        end_piece(reader);
+        return err->code;
+    }
+    return RC_OK;
+}
+
+static enum rc_code read_piece(void *context, size_t index, void *data, size_t capacity,
+                               size_t *len, struct rc_error *err)
+{
+    struct egress_round *round = context;
+    struct egress_reader *reader = &round->dump->readers[index];
+
+    if (egress_copy_read(reader->copy, data, capacity, len, err))
+        return err->code;
+    if (*len == capacity)
+        return RC_OK;
+    reader->rows = egress_copy_rows(reader->copy);
+    egress_copy_close(reader->copy);
+    reader->copy = NULL;
+    return check_unchanged(reader, err);
+}
+
+static void close_piece(void *context, size_t index, int64_t *rows)
+{
+    struct egress_round *round = context;
+    struct egress_reader *reader = &round->dump->readers[index];
+
+    if (rows)
+        *rows = reader->rows;
+    end_piece(reader);
+}
+
+struct egress_source egress_dump_source(struct egress_round *round)
+{
+    return (struct egress_source){
+        .open = open_piece, .read = read_piece, .close = close_piece, .context = round
+    };
+}
