@@ -214,6 +214,27 @@ def test_faults_at_every_request(proxy, ceph, bucket):
     assert len(rules_of(ceph, bucket)) == len(RULES) + 1
 
 
+def test_a_server_that_knows_little(swift):
+    """Swift answers each question with a listing, and takes some changes for the bucket's end."""
+    name = "knows-little"
+    with probe_of(swift, name, access_key_id=swift.access_key, secret_access_key=swift.secret_key,
+                  region=swift.region) as probe:
+        probe.call("create_bucket", uri=f"s3://{name}")
+        probe.put(f"s3://{name}/key", b"x")
+        found = probe.look_bucket(f"s3://{name}")
+        assert found["exists"] == "yes"
+        for answer in ("encrypted", "expires", "public"):
+            assert (found[answer], found[f"{answer}_note"]) == (
+                "unknown", "the server does not know the question")
+        for change in ("encrypt_bucket", "expire_bucket"):
+            with pytest.raises(Failed) as failed:
+                probe.call(change, uri=f"s3://{name}", days=1)
+            assert failed.value.code == "unsupported"
+        assert probe.get(f"s3://{name}/key") == b"x"
+        probe.remove(f"s3://{name}/key")
+    swift.s3().delete_bucket(Bucket=name)
+
+
 # AWS, as it is told of
 
 

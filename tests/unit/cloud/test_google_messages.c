@@ -93,6 +93,32 @@ static void takes_a_key_apart(void **state)
     assert_string_equal(key.subject.field, "tok");
 }
 
+static void knows_the_project_of_a_key_file(void **state)
+{
+    static const struct {
+        const char *members, *project;
+    } cases[] = {
+        { "", NULL },
+        { ", \"project_id\": \"mine\"", "mine" },
+        { ", \"quota_project_id\": \"pays\"", "pays" },
+        { ", \"quota_project_id\": \"pays\", \"project_id\": \"mine\"", "mine" },
+        { ", \"project_id\": \"\"", NULL },
+        { ", \"project_id\": 5", NULL },
+    };
+    struct rc_error err = RC_ERROR_INIT;
+
+    (void)state;
+    for (size_t i = 0; i < RC_ARRAY_LEN(cases); i++) {
+        RC_STR_AUTO text = rc_strf("{\"type\": \"authorized_user\", \"client_id\": \"a\", "
+                                   "\"client_secret\": \"b\", \"refresh_token\": \"c\"%s}",
+                                   cases[i].members);
+        CORE_GOOGLE_KEY_AUTO(key);
+
+        assert_int_equal(core_google_key_parse(text, strlen(text), &key, &err), RC_OK);
+        assert_true(rc_str_eq(key.project, cases[i].project));
+    }
+}
+
 static void follows_no_endless_chain_of_keys(void **state)
 {
     RC_BUF_AUTO(text, 1 << 20);
@@ -217,6 +243,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(says_what_is_wrong_with_a_key_file),
         cmocka_unit_test(takes_a_key_apart),
+        cmocka_unit_test(knows_the_project_of_a_key_file),
         cmocka_unit_test(follows_no_endless_chain_of_keys),
         cmocka_unit_test(reads_failures_in_every_shape),
         cmocka_unit_test(tells_what_may_pass),
