@@ -244,10 +244,14 @@ static enum rc_code get_time(const json_t *object, const char *key, int64_t *out
                              struct rc_error *err)
 {
     const json_t *value = json_object_get(object, key);
+    char text[RC_TIME_TEXT];
+    int64_t again;
 
     if (!value || json_is_null(value))
         return RC_OK;
-    if (!json_is_string(value) || !rc_parse_time(json_string_value(value), out))
+    /* An offset can lead out of the years that can be written. */
+    if (!json_is_string(value) || !rc_parse_time(json_string_value(value), out) ||
+        !rc_parse_time(rc_format_time(*out, text), &again))
         return wrong(err, key, "a time as in RFC 3339");
     return RC_OK;
 }

@@ -166,6 +166,8 @@ static void test_what_is_no_manifest_is_refused(void **state)
                    "'header'");
     assert_refused(HEAD "}", "'tables'");
     assert_refused(HEAD ", \"started\": \"today\", \"tables\": []}", "'started'");
+    assert_refused(HEAD ", \"started\": \"9999-12-31T23:59:59-23:59\", \"tables\": []}",
+                   "'started'");
     assert_refused(HEAD ", \"run_id\": 7, \"tables\": []}", "'run_id'");
     assert_refused(HEAD ", \"run_id\": \"a\\u0000b\", \"tables\": []}", "not JSON");
     assert_refused(HEAD ", \"tables\": {}}", "'tables'");
