@@ -13,7 +13,8 @@
  *     DEFAULT
  *
  * Numbers go by their value, other texts by their bytes, which is the order of dates and times in
- * ISO form; the default partition goes behind all others. A NULL, of which nothing is known, goes last.
+ * ISO form; the default partition goes behind all others. A NULL, of which nothing is known, goes
+ * last.
  */
 int egress_bounds_compare(const char *a, const char *b);
 

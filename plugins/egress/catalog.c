@@ -1,6 +1,6 @@
 /*
- * Which tables the configuration means: names by the search path, patterns by all that there is, and
- * who of them cannot be dumped. What they consist of is read in catalog_columns.c and
+ * Which tables the configuration means: names by the search path, patterns by all that there is,
+ * and who of them cannot be dumped. What they consist of is read in catalog_columns.c and
  * catalog_leaves.c.
  */
 #include "catalog_look.h"

@@ -1,6 +1,6 @@
 /*
- * What is dumped, as the database's catalogue has it: tables by name or by pattern, and queries, each
- * with its columns, its physical parts and estimates.
+ * What is dumped, as the database's catalogue has it: tables by name or by pattern, and queries,
+ * each with its columns, its physical parts and estimates.
  */
 #ifndef EGRESS_CATALOG_H
 #define EGRESS_CATALOG_H
@@ -46,21 +46,13 @@ struct egress_catalog {
 
 /*
  * Looks up all that the configuration names. What is missing or forbidden gets a 'failure' of its
- * own. RC_INVALID: two of them have one name; a pattern that fits nothing is a table with a failure.
- * A name of a table as in the configuration ('schema.table' where it was said so); of a pattern,
- * 'table' where the search path finds it, else 'schema.table'.
+ * own. RC_INVALID: two of them have one name; a pattern that fits nothing is a table with a
+ * failure. A name of a table as in the configuration ('schema.table' where it was said so); of a
+ * pattern, 'table' where the search path finds it, else 'schema.table'.
  */
 RC_MUST_CHECK enum rc_code egress_catalog_read(struct egress_database *database,
                                                const struct egress_config *config,
                                                struct egress_catalog *out, struct rc_error *err);
 void egress_catalog_clear(struct egress_catalog *catalog);
-
-/*
- * To be asked of a leaf that gave no rows, in the transaction that read it. To a snapshot, a table that
- * was truncated or rewritten after it was taken looks empty. RC_CONFLICT: so it is.
- */
-RC_MUST_CHECK enum rc_code egress_catalog_confirm_empty(struct egress_database *database,
-                                                        const struct egress_leaf *leaf,
-                                                        struct rc_error *err);
 
 #endif

@@ -187,7 +187,7 @@ static double read_estimate(const PGresult *plan)
 
 static const char *const no_params[] = { NULL };
 
-/* By the planner, which may have to wait for locks: it is only good to know. 'source' is of FROM. */
+/* By the planner, which may have to wait for locks: it is only good to know. */
 static enum rc_code estimate(struct egress_database *database, struct egress_table *table,
                              const char *source, struct rc_error *err)
 {

@@ -6,7 +6,6 @@
 
 #include <run-core/log.h>
 
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -327,35 +326,4 @@ enum rc_code egress_read_leaves(struct egress_database *database, struct egress_
         size_table(database, &catalog->tables[i], sizes);
     PQclear(sizes);
     return RC_OK;
-}
-
-/* ---- afterwards --------------------------------------------------------------------------- */
-
-/*
- * The catalogue's row is that of the snapshot, pg_relation_filenode() speaks of now: TRUNCATE gives a
- * table a new file, as does what rewrites its rows under a new transaction.
- */
-enum rc_code egress_catalog_confirm_empty(struct egress_database *database,
-                                          const struct egress_leaf *leaf, struct rc_error *err)
-{
-    char oid[16];
-    const char *const params[] = { oid };
-    PGresult *result;
-    bool is_same;
-
-    (void)snprintf(oid, sizeof(oid), "%u", leaf->oid);
-    if (egress_database_query(database, "look for a truncation",
-                              "SELECT c.relfilenode = pg_catalog.pg_relation_filenode(c.oid) "
-                              "FROM pg_catalog.pg_class AS c WHERE c.oid = $1::pg_catalog.oid "
-                              "AND c.relkind IN ('r', 'm') AND c.relfilenode <> 0",
-                              params, 1, &result, err))
-        return err->code;
-    is_same = PQntuples(result) == 0 || is_true(result, 0, 0);
-    PQclear(result);
-    if (is_same)
-        return RC_OK;
-    return rc_fail(err, RC_CONFLICT,
-                   "table '%s.%s' was truncated or rewritten after the snapshot was taken, which "
-                   "cannot see its rows any more; run the dump again",
-                   leaf->schema, leaf->relation);
 }

@@ -20,8 +20,8 @@ struct egress_relation {
 enum { EGRESS_SHORT_MS = 200 };
 
 /*
- * Runs a query that may fail without the transaction's end. 'tried' is its error, its code RC_OK and
- * *out its rows if there was none; what is returned is that nothing goes on.
+ * Runs a query that may fail without the transaction's end. 'tried' is its error, its code RC_OK
+ * and *out its rows if there was none; what is returned is that nothing goes on.
  */
 RC_MUST_CHECK enum rc_code egress_try(struct egress_database *database, int64_t lock_ms,
                                       const char *what, const char *sql, const char *const *params,

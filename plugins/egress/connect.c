@@ -1,6 +1,6 @@
 /*
- * How the connection to PostgreSQL is made: what the configuration says in libpq's words, one attempt
- * after the other, and what a refusal means. Runs no statement.
+ * How the connection to PostgreSQL is made: what the configuration says in libpq's words, one
+ * attempt after the other, and what a refusal means. Runs no statement.
  */
 #include "connect.h"
 
@@ -129,9 +129,9 @@ static void add_config(struct params *params, const struct egress_config *config
 }
 
 /*
- * With tcp_user_timeout the kernel gives up an address that does not answer, whereupon libpq goes on
- * to the next one by itself, as it does where it may block; keepalives find a server that is gone
- * while nothing is sent.
+ * With tcp_user_timeout the kernel gives up an address that does not answer, whereupon libpq goes
+ * on to the next one by itself, as it does where it may block; keepalives find a server that is
+ * gone while nothing is sent.
  */
 static enum rc_code collect(struct params *params, const struct egress_config *config,
                             struct rc_error *err)
@@ -262,8 +262,8 @@ static void add_message(const struct egress_database *database, struct rc_buf *o
 }
 
 /*
- * The code of a failed attempt about which the server said nothing. What libpq refuses by itself has
- * none but its words, which are English in a process that has set no locale.
+ * The code of a failed attempt about which the server said nothing. What libpq refuses by itself
+ * has none but its words, which are English in a process that has set no locale.
  */
 static enum rc_code code_of_words(const struct egress_database *database, const char *text,
                                   bool has_begun)

@@ -1,6 +1,7 @@
 /*
- * Statements on a connection: sending them, waiting for what they bring, ending them early, and what
- * an error means. How the connection is made is in connect.c, what the statements say elsewhere.
+ * Statements on a connection: sending them, waiting for what they bring, ending them early, and
+ * what an error means. How the connection is made is in connect.c, what the statements say
+ * elsewhere.
  */
 #include "connect.h"
 
@@ -304,17 +305,16 @@ enum rc_code egress_database_exec(struct egress_database *database, const char *
 /* ---- transactions ------------------------------------------------------------------------- */
 
 /*
- * With SET LOCAL they end with the transaction, so that behind a pooler nobody else gets them. Limits
- * that an administrator gave to the role are replaced by those of the configuration; none may end a
- * transaction that waits because the object store is slow.
+ * With SET LOCAL they end with the transaction, so that behind a pooler nobody else gets them.
+ * Limits that an administrator gave to the role are replaced by those of the configuration; none
+ * may end a transaction that waits because the object store is slow.
  */
-static enum rc_code settle(struct egress_database *database, bool is_limited, struct rc_error *err)
+static void add_settings(const struct egress_database *database, bool is_limited,
+                         struct rc_buf *sql)
 {
     const struct egress_config *config = database->config;
-    int64_t limit_ms = is_limited ? config->statement_timeout_ms : 0;
-    RC_BUF_AUTO(sql, SETTINGS_LIMIT);
 
-    rc_buf_addf(&sql,
+    rc_buf_addf(sql,
                 "SET LOCAL DateStyle = ISO; SET LOCAL IntervalStyle = postgres; "
                 "SET LOCAL TimeZone = 'UTC'; SET LOCAL extra_float_digits = 3; "
                 "SET LOCAL bytea_output = hex; SET LOCAL synchronize_seqscans = off; "
@@ -322,25 +322,20 @@ static enum rc_code settle(struct egress_database *database, bool is_limited, st
                 "SET LOCAL idle_in_transaction_session_timeout = 0; "
                 "SET LOCAL statement_timeout = %lld; SET LOCAL lock_timeout = %lld; "
                 "SET LOCAL row_security = %s",
-                (long long)limit_ms, (long long)config->lock_timeout_ms,
-                config->row_security ? "on" : "off");
+                is_limited ? (long long)config->statement_timeout_ms : 0LL,
+                (long long)config->lock_timeout_ms, config->row_security ? "on" : "off");
     if (database->version >= 170000)
-        rc_buf_adds(&sql, "; SET LOCAL transaction_timeout = 0");
-    return egress_database_exec(database, "settle the transaction", sql.data, err);
+        rc_buf_adds(sql, "; SET LOCAL transaction_timeout = 0");
 }
 
-static enum rc_code take_over(struct egress_database *database, const char *snapshot,
-                              struct rc_error *err)
+/* What else but the snapshot could fail here, while the connection stays? */
+static enum rc_code fail_begin(struct egress_database *database, const char *snapshot,
+                               struct rc_error *err)
 {
-    RC_BUF_AUTO(sql, SETTINGS_LIMIT);
-    struct rc_error cause = RC_ERROR_INIT;
+    struct rc_error cause = *err;
 
-    rc_buf_adds(&sql, "SET TRANSACTION SNAPSHOT ");
-    rc_buf_add_literal(&sql, snapshot);
-    if (egress_database_exec(database, "take over the snapshot", sql.data, &cause) == RC_OK)
-        return RC_OK;
-    *err = cause;
-    if (!egress_database_alive(database) || cause.code == RC_CANCELLED || cause.code == RC_TIMEOUT)
+    if (!snapshot || !egress_database_alive(database) || cause.code == RC_CANCELLED ||
+        cause.code == RC_TIMEOUT)
         return cause.code;
     (void)rc_fail(err, RC_UNAVAILABLE,
                   "%s; the connection that keeps the snapshot was lost, or a pooler has led this "
@@ -349,21 +344,30 @@ static enum rc_code take_over(struct egress_database *database, const char *snap
     return rc_context(err, "%s", cause.context);
 }
 
+/* In one message, since it is sent for each piece that is read. */
 enum rc_code egress_database_begin(struct egress_database *database, const char *snapshot,
                                    struct rc_error *err)
 {
+    RC_BUF_AUTO(sql, SETTINGS_LIMIT);
     PGTransactionStatusType status;
 
     egress_database_abandon(database);
     status = PQtransactionStatus(database->connection);
-    if ((status == PQTRANS_INTRANS || status == PQTRANS_INERROR) &&
-        egress_database_exec(database, "end the transaction", "ROLLBACK", err))
+    if (status == PQTRANS_INTRANS || status == PQTRANS_INERROR)
+        rc_buf_adds(&sql, "ROLLBACK; ");
+    rc_buf_adds(&sql, "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY; ");
+    if (snapshot) {
+        rc_buf_adds(&sql, "SET TRANSACTION SNAPSHOT ");
+        rc_buf_add_literal(&sql, snapshot);
+        rc_buf_adds(&sql, "; ");
+    }
+    add_settings(database, /* is_limited = */ snapshot != NULL, &sql);
+    if (rc_buf_check(&sql, err))
         return err->code;
-    if (egress_database_exec(database, "begin a transaction",
-                             "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY", err) ||
-        (snapshot && take_over(database, snapshot, err)))
-        return err->code;
-    return settle(database, /* is_limited = */ snapshot != NULL, err);
+    if (egress_database_exec(database, snapshot ? "take over the snapshot" : "begin a transaction",
+                             sql.data, err))
+        return fail_begin(database, snapshot, err);
+    return RC_OK;
 }
 
 /* ---- opening ------------------------------------------------------------------------------ */

@@ -1,11 +1,12 @@
 /*
- * A connection to PostgreSQL. All waiting is done on its socket, so that a run that is asked to stop
- * stops at once, with the statement cancelled at the server.
+ * A connection to PostgreSQL. All waiting is done on its socket, so that a run that is asked to
+ * stop stops at once, with the statement cancelled at the server.
  *
- * Messages name role, host, port and database, never the password. Codes: RC_DENIED (wrong password,
- * no such role, insufficient privilege), RC_NOT_FOUND (no such database, table, column), RC_TIMEOUT
- * (statement_timeout, lock_timeout), RC_UNAVAILABLE (what may pass: no connection, connection lost,
- * too many clients, shutting down, a conflict with recovery), RC_FAILED for any other.
+ * Messages name role, host, port and database, never the password. Codes: RC_DENIED (wrong
+ * password, no such role, insufficient privilege), RC_NOT_FOUND (no such database, table, column),
+ * RC_TIMEOUT (statement_timeout, lock_timeout), RC_UNAVAILABLE (what may pass: no connection,
+ * connection lost, too many clients, shutting down, a conflict with recovery), RC_FAILED for any
+ * other.
  *
  * A connection belongs to one thread at a time.
  */
@@ -40,11 +41,11 @@ void egress_database_close(struct egress_database **database); /* *database may 
 
 /*
  * Begins a transaction, repeatable read and read only, after the end of one that may be open. It
- * sees what the snapshot of this name saw; NULL: what is there with its first statement. Settles what
- * the text of values depends on (DateStyle ISO, IntervalStyle postgres, TimeZone UTC,
- * extra_float_digits 3, bytea_output hex, no synchronized scans), the timeouts (that of statements only where a snapshot is taken over, for
- * COPY), and row_security.
- * RC_UNAVAILABLE: the snapshot is not there any more.
+ * sees what the snapshot of this name saw; NULL: what is there with its first statement. Settles
+ * what the text of values depends on (DateStyle ISO, IntervalStyle postgres, TimeZone UTC,
+ * extra_float_digits 3, bytea_output hex, no synchronized scans), the timeouts (that of statements
+ * only where a snapshot is taken over, for COPY), and row_security. RC_UNAVAILABLE: the snapshot is
+ * not there any more.
  */
 RC_MUST_CHECK enum rc_code egress_database_begin(struct egress_database *database,
                                                  const char *snapshot, struct rc_error *err);
@@ -53,8 +54,8 @@ RC_MUST_CHECK enum rc_code egress_database_begin(struct egress_database *databas
 RC_MUST_CHECK enum rc_code egress_database_exec(struct egress_database *database, const char *what,
                                                 const char *sql, struct rc_error *err);
 /*
- * The same with text parameters and rows. The caller frees *out with PQclear(). With 'params', though
- * there be none, the server refuses a text that is more than one statement.
+ * The same with text parameters and rows. The caller frees *out with PQclear(). With 'params',
+ * though there be none, the server refuses a text that is more than one statement.
  */
 RC_MUST_CHECK enum rc_code egress_database_query(struct egress_database *database, const char *what,
                                                  const char *sql, const char *const *params,

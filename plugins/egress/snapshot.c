@@ -48,9 +48,12 @@ static char *copy_value(const PGresult *result, int column)
     return PQgetisnull(result, 0, column) ? NULL : rc_strdup(PQgetvalue(result, 0, column));
 }
 
-/* The first statement of the transaction, with which its view is taken: all of it is of one time. */
-static enum rc_code export(struct egress_snapshot *snapshot, struct rc_error *err) {
-    RC_BUF_AUTO(sql, SQL_LIMIT); PGresult * result; bool is_read;
+/* The first statement of the transaction takes its view: all of it is of one time. */
+static enum rc_code export_view(struct egress_snapshot *snapshot, struct rc_error *err)
+{
+    RC_BUF_AUTO(sql, SQL_LIMIT);
+    PGresult *result;
+    bool is_read;
 
     rc_buf_addf(&sql,
                 "SELECT pg_catalog.pg_export_snapshot(), pg_catalog.%s(), "
@@ -60,7 +63,8 @@ static enum rc_code export(struct egress_snapshot *snapshot, struct rc_error *er
                 "FROM (SELECT pg_catalog.txid_current_snapshot() AS s) AS s",
                 position_function(snapshot->keeper));
     if (egress_database_query(snapshot->keeper, "export the snapshot", sql.data, NULL, 0, &result,
-                              err)) return err->code;
+                              err))
+        return err->code;
     snapshot->id = copy_value(result, 0);
     snapshot->lsn = copy_value(result, 1);
     snapshot->xmin = copy_value(result, 2);
@@ -86,7 +90,7 @@ enum rc_code egress_snapshot_take(struct rc_job *job, const struct egress_config
                       out->keeper->place);
     else if (read_identifier(out, err) == RC_OK &&
              egress_database_begin(out->keeper, /* snapshot = */ NULL, err) == RC_OK &&
-             export(out, err) == RC_OK)
+             export_view(out, err) == RC_OK)
         return RC_OK;
     egress_snapshot_clear(out);
     return err->code;

@@ -409,35 +409,6 @@ static void test_queries(void **state)
     assert_string_equal(admin_value("SELECT count(*) FROM plain"), "1000");
 }
 
-/* ---- afterwards --------------------------------------------------------------------------- */
-
-static void test_a_truncation_behind_the_back(void **state)
-{
-    (void)state;
-    static const char *const settings[] = { "tables=doomed shrunk void", NULL };
-    struct reading reading;
-    struct rc_error err = RC_ERROR_INIT;
-
-    admin("CREATE TABLE doomed AS SELECT 1 AS n; CREATE TABLE shrunk AS SELECT 1 AS n; "
-          "CREATE TABLE void ()");
-    read_as(&reading, NULL, settings);
-    admin("TRUNCATE doomed");
-    admin("DELETE FROM shrunk");
-    const struct egress_leaf *leaf = find(&reading, "doomed")->leaves;
-    expect_ok(egress_database_exec(reading.database, "lock",
-                                   "LOCK TABLE doomed IN ACCESS SHARE MODE", &err),
-              err);
-    assert_int_equal(egress_catalog_confirm_empty(reading.database, leaf, &err), RC_CONFLICT);
-    expect_text(err.cause, "'public.doomed' was truncated or rewritten after the snapshot");
-    expect_ok(
-        egress_catalog_confirm_empty(reading.database, find(&reading, "shrunk")->leaves, &err),
-        err);
-    expect_ok(egress_catalog_confirm_empty(reading.database, find(&reading, "void")->leaves, &err),
-              err);
-    reading_close(&reading);
-    admin("DROP TABLE doomed, shrunk, void");
-}
-
 /* ---- the database ------------------------------------------------------------------------- */
 
 static int prepare(void **state)
@@ -509,7 +480,6 @@ int main(void)
         cmocka_unit_test(test_locked_tables),
         cmocka_unit_test(test_partitions_by_privilege),
         cmocka_unit_test(test_queries),
-        cmocka_unit_test(test_a_truncation_behind_the_back),
     };
 
     return cmocka_run_group_tests(tests, prepare, clear);
