@@ -5,6 +5,7 @@
 #include "egress.h"
 #include "compress.h"
 #include "names.h"
+#include "sides.h"
 
 #include <string.h>
 
@@ -55,7 +56,7 @@ enum rc_code egress_check_config(const void *data, struct rc_error *err)
         return rc_context(err, "option 'compression'");
     if (egress_layout_read(config->path, &layout, err))
         return rc_context(err, "option 'path'");
-    if (check_queries(config, err))
+    if (check_queries(config, err) || egress_sides_check(config, err))
         return err->code;
     return check_csv(config, err);
 }

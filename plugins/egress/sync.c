@@ -422,8 +422,8 @@ static enum rc_code prepare(struct sync *sync, struct rc_error *err)
 {
     sync->source.which = EGRESS_SOURCE;
     sync->target.which = EGRESS_TARGET;
-    if (egress_sides_check(sync->config, err) || reach(sync, &sync->source, err) ||
-        reach(sync, &sync->target, err) || take_lock(sync, err) || open_tokens(sync, err))
+    if (reach(sync, &sync->source, err) || reach(sync, &sync->target, err) ||
+        take_lock(sync, err) || open_tokens(sync, err))
         return err->code;
     sync->began_mono_ms = mono_ms();
     if (!sync->config->require_manifest)

@@ -184,6 +184,16 @@ def test_other_stores(world, gcs):
     assert {str(path.relative_to(last)): path.read_bytes()
             for path in last.rglob("*") if path.is_file()} == content
 
+    # By hand a store has the same name.
+    result = world.run("storage", "ls", "store://lake/some/where/")
+    assert result.status == 0, result.stderr
+    assert "folder/" in result.stdout
+    result = world.run("storage", "cat", "store://lake/some/where/a")
+    assert result.stdout == "1"
+    result = world.run("storage", "ls", "store://laek/")
+    assert result.status == 2
+    assert "did you mean 'lake'?" in result.stderr
+
 
 def test_filters(sync):
     for name in ("a.csv", "b.csv", "deep/a.csv", "other"):
@@ -267,7 +277,7 @@ def test_a_wrong_key(sync):
 def test_a_mistake_is_told_with_its_variable(world):
     world.environment.update(INPUT_URL="s3.example", INPUT_PATH="a")
     result = world.run("egress", "sync")
-    assert result.status != 0
+    assert result.status == 2
     assert "'source_url' (INPUT_URL) is 's3.example'" in result.stderr
 
 
