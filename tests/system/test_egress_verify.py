@@ -10,6 +10,7 @@ import zlib
 
 import pytest
 from aggregator.duck import Duck
+from egress_world import NOW, Egress
 
 DAY = "2026-11-20"
 DATE = f"date={DAY}"
@@ -312,3 +313,51 @@ def test_a_dump_that_begins_meanwhile_is_no_damage(dump, proxy):
     stdout, stderr = process.communicate(timeout=60)
     assert process.returncode == 1, stdout
     assert b"another run dumps into the folder" in stderr, stderr
+
+
+# ---- of what a dump has written ----
+
+@pytest.fixture
+def egress(world, postgres, ceph, bucket):
+    made = Egress(world, postgres, ceph, bucket)
+    yield made
+    made.end()
+
+
+@pytest.mark.parametrize("settings", [
+    {}, {"compression": "zstd", "header": "true"}, {"compression": "none", "force_quote": "true"},
+    {"split_objects": "true", "delimiter": ";", "null_string": "NULL"},
+    {"encoding": "SJIS", "header": "true"}, {"encoding": "GB18030"},
+], ids=str)
+def test_a_real_dump_is_verified(egress, settings):
+    """Characters whose later bytes are ASCII in these encodings, quotes and line ends of all kinds,
+    lines that would end COPY, rows of no columns."""
+    egress.sql(r"""
+        CREATE TABLE t (a int, b text);
+        INSERT INTO t SELECT n, CASE n % 6 WHEN 0 THEN E'表"ソ\\' WHEN 1 THEN E'\n\r\n"' WHEN 2 THEN '\.'
+            WHEN 3 THEN NULL WHEN 4 THEN '' ELSE 'NULL;,' END FROM generate_series(1, 3000) n;
+        CREATE TABLE "no columns" ();
+        INSERT INTO "no columns" DEFAULT VALUES;
+        INSERT INTO "no columns" DEFAULT VALUES;
+        CREATE TABLE none (a text);
+    """)
+    egress.dump(tables='t "no columns" none', **settings)
+    result = egress.world.run("egress", "verify", "--now", NOW)
+    assert result.status == 0, result.stdout + result.stderr
+    assert "3002 rows" in result.stdout
+    assert "is in the folder" not in result.text
+
+    name = next(name for name in egress.names() if name.startswith("t"))
+    data = bytearray(egress.get(name))
+    data[len(data) // 3] ^= 1
+    egress.put(name, bytes(data))
+    result = egress.world.run("egress", "verify", "--now", NOW)
+    assert result.status == 1 and f"'{name}' has the SHA-256" in result.stdout
+
+
+def test_a_dump_that_failed_in_part_is_not_verified(egress):
+    egress.sql("CREATE TABLE t (a int); INSERT INTO t VALUES (1)")
+    egress.dump(tables="t gone", status=1)
+    result = egress.world.run("egress", "verify", "--now", NOW)
+    assert result.status == 1
+    assert "Table 'gone' failed when it was dumped: " in result.stdout
