@@ -16,8 +16,11 @@
 
 #include <run-core/fake_host.h>
 
+#include <signal.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/types.h>
 
 enum { SOON_MS = 8000, ROWS = 200000 };
 
@@ -396,6 +399,54 @@ static void test_a_run_that_is_to_stop(void **state)
     admin("ROLLBACK");
 }
 
+static pid_t postmaster(void)
+{
+    RC_STR_AUTO path = rc_strf("%s/data/postmaster.pid", getenv("RUN_CORE_POSTGRES_FOLDER"));
+    FILE *file = fopen(path, "re");
+    char line[64] = "";
+
+    assert_non_null(file);
+    assert_non_null(fgets(line, sizeof(line), file));
+    (void)fclose(file);
+    return (pid_t)strtol(line, NULL, 10);
+}
+
+/* Neither the statement nor its cancellation is answered any more, as on a network that is silent. */
+static void test_a_server_that_stands_still(void **state)
+{
+    (void)state;
+    struct pair pair;
+    struct rc_error err = RC_ERROR_INIT;
+    struct egress_copy *copy;
+    static char buffer[1 << 16];
+    size_t len = sizeof(buffer);
+    enum rc_code code = RC_OK;
+    int64_t start_ms = mono_ms();
+    pid_t main_pid = postmaster();
+
+    pair_open(&pair, NULL);
+    int pid = pid_of(pair.reader);
+
+    expect_ok(
+        egress_copy_open(pair.reader, "COPY (SELECT * FROM big, big AS b) TO STDOUT", &copy, &err),
+        err);
+    assert_int_equal(kill(main_pid, SIGSTOP), 0);
+    assert_int_equal(kill(pid, SIGSTOP), 0);
+    rc_fake_host_cancel_at(pair.host, 3);
+    while (code == RC_OK)
+        code = egress_copy_read(copy, buffer, sizeof(buffer), &len, &err);
+    egress_copy_close(copy);
+    bool is_alive = egress_database_alive(pair.reader);
+    (void)kill(pid, SIGCONT);
+    (void)kill(main_pid, SIGCONT);
+    assert_int_equal(code, RC_CANCELLED);
+    assert_false(is_alive);
+    rc_fake_host_cancel_at(pair.host, 0);
+    assert_int_equal(egress_snapshot_join(&pair.snapshot, pair.reader, &err), RC_UNAVAILABLE);
+    assert_true(mono_ms() - start_ms < 2 * SOON_MS);
+    pair_close(&pair);
+}
+
 static int prepare(void **state)
 {
     (void)state;
@@ -430,6 +481,7 @@ int main(void)
         cmocka_unit_test(test_somebody_cancels_a_copy),
         cmocka_unit_test(test_a_copy_that_is_closed_early),
         cmocka_unit_test(test_a_run_that_is_to_stop),
+        cmocka_unit_test(test_a_server_that_stands_still),
     };
 
     return cmocka_run_group_tests(tests, prepare, clear);
