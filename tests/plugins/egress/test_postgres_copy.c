@@ -411,7 +411,7 @@ static pid_t postmaster(void)
     return (pid_t)strtol(line, NULL, 10);
 }
 
-/* Neither the statement nor its cancellation is answered any more, as on a network that is silent. */
+/* Neither the statement nor its cancellation is answered, as on a network that is silent. */
 static void test_a_server_that_stands_still(void **state)
 {
     (void)state;
