@@ -7,8 +7,10 @@
 #include "config.h"
 
 /* Of 'verify'. */
+enum egress_verify_at { EGRESS_AT_OUTPUT, EGRESS_AT_SOURCE, EGRESS_AT_TARGET };
 struct egress_verify_params {
-    const char *folder; /* URI; NULL: that of the run's date below 'output' */
+    int at;             /* enum egress_verify_at */
+    const char *folder; /* NULL: that of the run's date */
     int32_t date;
     bool deep; /* expand and count rows, too */
 };

@@ -414,26 +414,36 @@ enum rc_code egress_layout_folder(struct rc_job *job, const struct egress_layout
     return rc_buf_check(out, err);
 }
 
-enum rc_code egress_folder_uri(struct rc_job *job, const struct egress_config *config,
-                               int64_t nominal_unix_ms, char **out, struct rc_error *err)
+enum rc_code egress_folder_below(struct rc_job *job, const struct egress_config *config,
+                                 const char *place, int64_t nominal_unix_ms, char **out,
+                                 struct rc_error *err)
 {
     RC_BUF_AUTO(folder, URI_LIMIT);
-    RC_BUF_AUTO(output, URI_LIMIT);
     RC_BUF_AUTO(uri, URI_LIMIT);
     struct egress_layout layout;
 
-    if (!config->output || !config->output[0])
-        return rc_fail(err, RC_INVALID, "there is no place for dumps; set 'output' or S3_OUTPUT");
     if (egress_layout_read(config->path, &layout, err))
         return rc_context(err, "option 'path'");
     if (egress_layout_folder(job, &layout, nominal_unix_ms, &folder, err))
         return err->code;
-    rc_uri_place(&output, NULL, config->output, job->working_dir);
-    rc_uri_join(&uri, output.data, folder.data);
-    if (rc_buf_check(&output, err) || rc_buf_check(&uri, err))
+    rc_uri_join(&uri, place, folder.data);
+    if (rc_buf_check(&uri, err))
         return rc_context(err, "name the folder of the run");
     *out = rc_buf_take(&uri);
     return RC_OK;
+}
+
+enum rc_code egress_folder_uri(struct rc_job *job, const struct egress_config *config,
+                               int64_t nominal_unix_ms, char **out, struct rc_error *err)
+{
+    RC_BUF_AUTO(output, URI_LIMIT);
+
+    if (!config->output || !config->output[0])
+        return rc_fail(err, RC_INVALID, "there is no place for dumps; set 'output' or S3_OUTPUT");
+    rc_uri_place(&output, NULL, config->output, job->working_dir);
+    if (rc_buf_check(&output, err))
+        return rc_context(err, "option 'output'");
+    return egress_folder_below(job, config, output.data, nominal_unix_ms, out, err);
 }
 
 /* Whether 'name' begins with digits in the places of 'shape', which has '0' for each. */

@@ -66,6 +66,11 @@ RC_MUST_CHECK enum rc_code egress_layout_folder(struct rc_job *job,
 RC_MUST_CHECK enum rc_code egress_folder_uri(struct rc_job *job, const struct egress_config *config,
                                              int64_t nominal_unix_ms, char **out,
                                              struct rc_error *err);
+/* The same below any other URI. */
+RC_MUST_CHECK enum rc_code egress_folder_below(struct rc_job *job,
+                                               const struct egress_config *config,
+                                               const char *place, int64_t nominal_unix_ms,
+                                               char **out, struct rc_error *err);
 
 /*
  * Whether what lies directly below 'output' can be of this layout: a folder (its name then ends

@@ -5,6 +5,7 @@
 #include "verify.h"
 #include "egress.h"
 #include "names.h"
+#include "sides.h"
 
 #include <inttypes.h>
 #include <stdlib.h>
@@ -12,16 +13,21 @@
 #include <unistd.h>
 
 enum {
+    URI_LIMIT = 8192,
     LEAST_READERS = 4,
     MOST_READERS = 16,
     STRANGERS_NAMED = 20,
     PROBLEMS_SAID = 200,
 };
 
+static const char *const places[] = { "output", "source", "target", NULL };
+
 const struct rc_option egress_verify_options[] = {
+    { RC_ENUM("at", struct egress_verify_params, at, places), .def = "output",
+      .help = "Where the dump lies: where dumps go, or at a side of the sync, with its keys." },
     { RC_STR("folder", struct egress_verify_params, folder),
-      .help = "Folder to verify, as a URI or a local path; without it that of 'date' below "
-              "'output'." },
+      .help = "Folder to verify: a URI or a local path; of a side of the sync, a folder below it. "
+              "Without it that of 'date'." },
     { RC_DAY("date", struct egress_verify_params, date),
       .help = "Date of the dump to verify; without it that of the run." },
     { RC_BOOL("deep", struct egress_verify_params, deep), .def = "true",
@@ -32,25 +38,62 @@ const struct rc_option egress_verify_options[] = {
 
 /* ---- what there is to verify ---- */
 
+static enum rc_code join_folder(const char *place, const char *folder, char **out,
+                                struct rc_error *err)
+{
+    RC_BUF_AUTO(joined, URI_LIMIT);
+    RC_BUF_AUTO(uri, URI_LIMIT);
+
+    rc_uri_join(&joined, place, folder);
+    rc_uri_join(&uri, joined.data, "");
+    if (rc_buf_check(&joined, err) || rc_buf_check(&uri, err))
+        return rc_context(err, "parameter 'folder'");
+    *out = rc_buf_take(&uri);
+    return RC_OK;
+}
+
+/* A folder that is named as it is. */
+static enum rc_code find_named(struct rc_job *job, const char *folder, char **out,
+                               struct rc_error *err)
+{
+    RC_BUF_AUTO(place, URI_LIMIT);
+
+    rc_uri_place(&place, NULL, folder, job->working_dir);
+    if (rc_buf_check(&place, err))
+        return rc_context(err, "parameter 'folder'");
+    return join_folder(place.data, "", out, err);
+}
+
+static enum rc_code find_at_side(struct rc_job *job, const struct egress_config *config,
+                                 int64_t nominal_unix_ms, char **out, struct rc_error *err)
+{
+    const struct egress_verify_params *params = job->params;
+    enum egress_which which = params->at == EGRESS_AT_SOURCE ? EGRESS_SOURCE : EGRESS_TARGET;
+    struct egress_place place;
+    enum rc_code code = egress_place_open(job, config, which, &place, err);
+
+    if (code)
+        return code;
+    if (params->folder)
+        code = join_folder(place.uri, params->folder, out, err);
+    else
+        code = egress_folder_below(job, config, place.uri, nominal_unix_ms, out, err);
+    egress_place_clear(&place);
+    return code;
+}
+
 static enum rc_code find_folder(struct rc_job *job, const struct egress_config *config, char **out,
                                 struct rc_error *err)
 {
     const struct egress_verify_params *params = job->params;
     int64_t nominal_unix_ms = job->slot_unix_ms;
 
-    if (params->folder) {
-        RC_BUF_AUTO(place, 8192);
-        RC_BUF_AUTO(folder, 8192);
-
-        rc_uri_place(&place, NULL, params->folder, job->working_dir);
-        rc_uri_join(&folder, place.data, "");
-        if (rc_buf_check(&place, err) || rc_buf_check(&folder, err))
-            return rc_context(err, "parameter 'folder'");
-        *out = rc_buf_take(&folder);
-        return RC_OK;
-    }
     if (params->date != RC_DAY_NONE && rc_job_day_start(job, params->date, &nominal_unix_ms, err))
         return rc_context(err, "name the folder of the date");
+    if (params->at != EGRESS_AT_OUTPUT)
+        return find_at_side(job, config, nominal_unix_ms, out, err);
+    if (params->folder)
+        return find_named(job, params->folder, out, err);
     return egress_folder_uri(job, config, nominal_unix_ms, out, err);
 }
 

@@ -361,3 +361,25 @@ def test_a_dump_that_failed_in_part_is_not_verified(egress):
     result = egress.world.run("egress", "verify", "--now", NOW)
     assert result.status == 1
     assert "Table 'gone' failed when it was dumped: " in result.stdout
+
+
+def test_the_target_of_a_sync_is_verified_with_its_own_keys(dump, ceph):
+    """What the seed's two jobs have: keys of AWS on one side, others on the other."""
+    environment = {"INPUT_URL": ceph.endpoint, "INPUT_PATH": f"{dump.bucket}/dumps",
+                   "INPUT_ACCESS_KEY_ID": ceph.access_key, "INPUT_SECRET_ACCESS_KEY": ceph.secret_key,
+                   "OUTPUT_URL": ceph.endpoint, "OUTPUT_PATH": f"{dump.bucket}/lake/dumps",
+                   "OUTPUT_ACCESS_KEY_ID": ceph.access_key,
+                   "OUTPUT_SECRET_ACCESS_KEY": ceph.secret_key}
+    for name in [name for name in dump.world.environment if name.startswith(("AWS_", "S3_"))]:
+        if name != "AWS_EC2_METADATA_DISABLED":
+            del dump.world.environment[name]
+    synced = dump.world.run("egress", "sync", env=environment)
+    assert synced.status == 0, synced.stderr
+    for words in (["at=source", DATE], ["at=target", DATE], ["at=target", f"folder={DAY}"]):
+        result = dump.verify(*[word for setting in words for word in ("--set", setting)], status=0,
+                             env=environment)
+        assert "Verified: 5 objects" in result.stdout
+    dump.folder = f"lake/dumps/{DAY}/"
+    flip(dump)
+    dump.verify("--set", "at=target", "--set", DATE, status=1, env=environment)
+    dump.verify("--set", "at=source", "--set", DATE, status=0, env=environment)

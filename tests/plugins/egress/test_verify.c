@@ -221,6 +221,21 @@ static void test_folder_and_date_say_where(void **state)
     assert_int_equal(rc_fake_host_run(host, &plugin, NULL, nothing, &err), RC_INVALID);
 }
 
+static void test_a_side_of_the_sync_is_a_place(void **state)
+{
+    (void)state;
+    static const char *const dated[] = { "target=s3://b", "at=target", NULL };
+    static const char *const named[] = { "source=s3://b", "at=source", "folder=2026-01-15", NULL };
+    static const char *const nothing[] = { "output=s3://b", "at=source", NULL };
+    struct rc_error err = RC_ERROR_INIT;
+    HOST_AUTO host = new_host(&good);
+
+    assert_int_equal(rc_fake_host_run(host, &plugin, NULL, dated, &err), RC_OK);
+    assert_int_equal(rc_fake_host_run(host, &plugin, NULL, named, &err), RC_OK);
+    assert_int_equal(rc_fake_host_run(host, &plugin, NULL, nothing, &err), RC_INVALID);
+    assert_says(err.cause, "INPUT_URL");
+}
+
 /* ---- what is not ---- */
 
 #define URI FOLDER "a.csv.gz"
@@ -385,6 +400,7 @@ int main(void)
         cmocka_unit_test(test_a_good_folder_is_verified),
         cmocka_unit_test(test_headers_are_no_rows),
         cmocka_unit_test(test_folder_and_date_say_where),
+        cmocka_unit_test(test_a_side_of_the_sync_is_a_place),
         cmocka_unit_test(test_each_damage_is_named),
         cmocka_unit_test(test_figures_that_differ_are_named),
         cmocka_unit_test(test_without_depth_only_what_is_stored_counts),
