@@ -182,18 +182,27 @@ static void do_read(struct egress_machine *m, const struct egress_task *task)
 
 /* ---- compressing ---------------------------------------------------------------------------- */
 
-/* Makes the member in the packer's room and keeps it at its real size: what waits waits small. */
-static enum rc_code pack(const struct egress_machine *m, const struct egress_packer *packer,
+static void fill_chunks(struct egress_chunk *chunk, const char *data)
+{
+    for (; chunk; chunk = chunk->next) {
+        memcpy(chunk->data, data, chunk->len);
+        data += chunk->len;
+    }
+}
+
+/* Makes the member in the packer's room and keeps it in what it really takes. */
+static enum rc_code pack(struct egress_machine *m, const struct egress_packer *packer,
                          struct egress_block *block, struct rc_error *err)
 {
     size_t len;
 
     if (egress_compress(packer->compressor, block->text, block->text_len, packer->room,
-                        m->member_bytes, &len, err))
+                        m->room_bytes, &len, err))
         return err->code;
-    block->member = rc_malloc(len);
-    block->member_len = len;
-    memcpy(block->member, packer->room, len);
+    (void)pthread_mutex_lock(&m->mutex);
+    block->member = egress_chunks_take(m, len);
+    (void)pthread_mutex_unlock(&m->mutex);
+    fill_chunks(block->member, packer->room);
     return RC_OK;
 }
 
@@ -211,7 +220,6 @@ static void do_pack(struct egress_machine *m, const struct egress_task *task)
     egress_text_give_back(m, block->text);
     block->text = NULL;
     block->is_ready = true;
-    m->used_bytes += block->member_len;
     packer->is_busy = false;
     m->steps--;
     (void)pthread_mutex_unlock(&m->mutex);
@@ -309,31 +317,40 @@ static void finish_object(struct egress_machine *m, struct egress_output *output
         end_object(m, object);
 }
 
+static void write_member(struct egress_machine *m, struct egress_output *output,
+                         const struct egress_chunk *chunk)
+{
+    struct rc_error err = RC_ERROR_INIT;
+    enum rc_code code = RC_OK;
+
+    for (; chunk && !code; chunk = chunk->next)
+        code = write_output(m, output, chunk->data, chunk->len, &err);
+    if (code)
+        (void)fail(m, output->object, code, &err);
+}
+
 static void do_write(struct egress_machine *m, const struct egress_task *task)
 {
     struct egress_output *output = &m->outputs[task->slot];
     struct egress_block *block = task->block;
-    size_t member_len = block ? block->member_len : 0;
-    struct rc_error err = RC_ERROR_INIT;
-    enum rc_code code = RC_OK;
 
     if (!block)
         finish_object(m, output, task->has_failed);
     else if (!task->has_failed)
-        code = write_output(m, output, block->member, member_len, &err);
-    if (code)
-        (void)fail(m, output->object, code, &err);
-    egress_block_free(block);
+        write_member(m, output, block->member);
 
     (void)pthread_mutex_lock(&m->mutex);
-    m->used_bytes -= member_len;
-    if (!block) {
+    if (block) {
+        egress_chunks_give_back(m, block->member);
+        block->member = NULL;
+    } else {
         output->has_object = false;
         m->finished++;
     }
     output->is_busy = false;
     m->steps--;
     (void)pthread_mutex_unlock(&m->mutex);
+    egress_block_free(block);
     tell_progress(m);
 }
 
@@ -369,15 +386,39 @@ static enum rc_code make_packers(struct egress_machine *m, struct rc_error *err)
     m->packers = rc_calloc(m->packer_count, sizeof(*m->packers));
     for (size_t i = 0; i < m->packer_count; i++) {
         struct egress_packer *packer = &m->packers[i];
-        size_t bound;
 
         packer->compressor = egress_compressor_new(&m->plan->compression);
-        bound = egress_compressor_bound(packer->compressor, EGRESS_BLOCK_BYTES);
-        m->member_bytes = bound > EGRESS_BLOCK_BYTES ? bound : EGRESS_BLOCK_BYTES;
-        packer->room = rc_malloc(m->member_bytes);
+        m->room_bytes = egress_compressor_bound(packer->compressor, EGRESS_BLOCK_BYTES);
+        packer->room = rc_malloc(m->room_bytes);
     }
-    return egress_compress(m->packers[0].compressor, NULL, 0, m->packers[0].room, m->member_bytes,
-                           &m->empty_len, err);
+    if (egress_compress(m->packers[0].compressor, NULL, 0, m->packers[0].room, m->room_bytes,
+                        &m->empty_len, err))
+        return err->code;
+    m->empty = rc_malloc(m->empty_len + 1);
+    memcpy(m->empty, m->packers[0].room, m->empty_len);
+    return RC_OK;
+}
+
+/*
+ * A text for each reader and packer, and one that waits for each packer, though not in more than
+ * half of what there is; the other half and more is for members, of which two have to go in.
+ */
+static void share_memory(struct egress_machine *m)
+{
+    const size_t data_bytes = sizeof(((struct egress_chunk *)0)->data);
+    size_t texts = m->reader_count + 2 * m->packer_count;
+    size_t rooms_bytes = m->packer_count * m->room_bytes;
+    size_t bytes = m->plan->memory_bytes > 0 ? (size_t)m->plan->memory_bytes : 0;
+
+    bytes = bytes > rooms_bytes ? bytes - rooms_bytes : 0;
+    if (texts > bytes / 2 / EGRESS_BLOCK_BYTES)
+        texts = bytes / 2 / EGRESS_BLOCK_BYTES;
+    m->text_limit = texts > 2 ? texts : 2;
+    m->spare_texts = rc_calloc(m->text_limit, sizeof(*m->spare_texts));
+    bytes = bytes > texts * EGRESS_BLOCK_BYTES ? bytes - texts * EGRESS_BLOCK_BYTES : 0;
+
+    m->member_bytes = (m->room_bytes + data_bytes - 1) / data_bytes * sizeof(struct egress_chunk);
+    m->limit_bytes = bytes > 2 * m->member_bytes ? bytes : 2 * m->member_bytes;
 }
 
 static void make_parts(struct egress_machine *m)
@@ -390,34 +431,24 @@ static void make_parts(struct egress_machine *m)
             m->parts[i].object = object;
 }
 
-/* A text for each reader and packer, and one that waits for each packer. */
 static enum rc_code make(struct egress_machine *m, struct rc_error *err)
 {
     const struct egress_pipeline *plan = m->plan;
-    size_t rooms, memory = plan->memory_bytes > 0 ? (size_t)plan->memory_bytes : 0;
 
     m->reader_count = at_least_one(plan->readers, plan->piece_count);
     m->packer_count = at_least_one(plan->compressors, SIZE_MAX);
     m->output_count = at_least_one(plan->writers, plan->object_count);
-    m->text_limit = m->reader_count + 2 * m->packer_count;
     m->readers = rc_calloc(m->reader_count, sizeof(*m->readers));
     m->outputs = rc_calloc(m->output_count, sizeof(*m->outputs));
-    m->spare = rc_calloc(m->text_limit, sizeof(*m->spare));
-    make_parts(m);
     for (size_t i = 0; i < m->output_count; i++) {
         m->outputs[i].sha256 = EVP_MD_CTX_new();
         if (!m->outputs[i].sha256)
             rc_out_of_memory(sizeof(void *));
     }
+    make_parts(m);
     if (make_packers(m, err))
         return err->code;
-    m->empty = rc_malloc(m->empty_len + 1);
-    memcpy(m->empty, m->packers[0].room, m->empty_len);
-
-    rooms = m->packer_count * m->member_bytes;
-    m->limit_bytes = memory > rooms ? memory - rooms : 0;
-    if (m->limit_bytes < 2 * m->member_bytes)
-        m->limit_bytes = 2 * m->member_bytes;
+    share_memory(m);
     return RC_OK;
 }
 
@@ -443,8 +474,9 @@ static void clear(struct egress_machine *m)
         free(m->packers[i].room);
     }
     for (size_t i = 0; i < m->spare_count; i++)
-        free(m->spare[i]);
-    free(m->spare);
+        free(m->spare_texts[i]);
+    egress_chunks_free(m->spare_chunks);
+    free(m->spare_texts);
     free(m->empty);
     free(m->parts);
     free(m->readers);

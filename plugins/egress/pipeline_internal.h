@@ -12,15 +12,26 @@
 #include <openssl/evp.h>
 #include <pthread.h>
 
-enum { EGRESS_BLOCK_BYTES = 1 << 20 };
+enum { EGRESS_BLOCK_BYTES = 1 << 20, EGRESS_CHUNK_BYTES = 64 << 10 };
+
+/*
+ * Members are kept in chunks, which go round: memory that each worker would allocate and another
+ * one free ends up in arenas of the allocator that hold a multiple of it.
+ */
+struct egress_chunk {
+    struct egress_chunk *next;
+    size_t len;
+    char data[EGRESS_CHUNK_BYTES - sizeof(void *) - sizeof(size_t)];
+};
 
 /* A block of text, then the member that was made of it. */
 struct egress_block {
     struct egress_block *next;     /* of its piece */
     struct egress_block *next_raw; /* of those that no compressor has taken yet */
     size_t object;
-    char *text, *member; /* one of them, or none in an object that has failed */
-    size_t text_len, member_len;
+    char *text; /* or a member, or neither in an object that has failed */
+    size_t text_len;
+    struct egress_chunk *member;
     bool is_ready;
 };
 
@@ -54,10 +65,11 @@ struct egress_machine {
     struct egress_dumped *dumped;
     char *empty; /* what an object without a byte of text is stored as */
     size_t empty_len;
-    size_t member_bytes;                             /* the largest member, no less than a block */
+    size_t room_bytes;                               /* for the largest member */
+    size_t member_bytes;                             /* of the chunks that hold it */
     size_t reader_count, packer_count, output_count; /* of those below */
-    size_t text_limit;                               /* blocks of text at once */
-    size_t limit_bytes;                              /* of texts and members */
+    size_t text_limit;                               /* texts at once */
+    size_t limit_bytes;                              /* of members, there or to come */
 
     pthread_mutex_t mutex; /* guards all below; what is busy belongs to the worker that it keeps */
     pthread_cond_t changed;
@@ -69,8 +81,9 @@ struct egress_machine {
     size_t finished;                /* objects */
     size_t steps;                   /* under way */
     struct egress_block *first_raw, *last_raw;
-    char **spare; /* texts that nobody uses */
-    size_t spare_count, text_count /* in use */, used_bytes;
+    char **spare_texts; /* that nobody uses, as the next */
+    struct egress_chunk *spare_chunks;
+    size_t spare_count, text_count, used_bytes; /* of the last two, what is in use */
     int64_t rows, bytes, stored_bytes;
     enum rc_code code; /* why all has to stop */
     struct rc_error err;
@@ -97,9 +110,16 @@ static inline bool egress_has_failed(const struct egress_machine *m, size_t obje
 /* Waits for the next step that can be done. False: there will be none. */
 bool egress_next(struct egress_machine *m, struct egress_task *out);
 
-/* Under the mutex: a text is used no more; a block goes to the end of its piece. */
-void egress_text_give_back(struct egress_machine *m, char *text);
+/*
+ * Under the mutex. A block goes to the end of its piece. Chunks for a member of 'len' bytes are for
+ * one whose text is given back next; chunks are given back when it is written.
+ */
 void egress_block_queue(struct egress_machine *m, size_t piece, struct egress_block *block);
+struct egress_chunk *egress_chunks_take(struct egress_machine *m, size_t len);
+void egress_text_give_back(struct egress_machine *m, char *text);
+void egress_chunks_give_back(struct egress_machine *m, struct egress_chunk *chunks);
+
+void egress_chunks_free(struct egress_chunk *chunks);
 void egress_block_free(struct egress_block *block);
 
 #endif

@@ -4,13 +4,13 @@
  *
  * Why it never stands still. Of the pieces that are not read to their end, let the head be the
  * first. What lies before it is compressed and written whatever else happens: compressing never
- * takes more memory than the text held, writing takes none, and the object that comes first always
- * has one of the outputs, since objects get theirs in order. So that memory comes back. Pieces
- * behind the head read only while a block and the memory for it remain, so all that they ever hold
- * leaves room for one block, and the head gets it. It is open or the next to be opened, since
- * pieces are opened in order. Whatever the head reads is written in its turn, so in the end it is
- * over, and the next one is the head. An object that fails goes the same way, only that its steps
- * do nothing.
+ * takes more memory than was counted for the text, writing takes none, and the object that comes
+ * first always has one of the outputs, since objects get theirs in order. So that memory comes
+ * back. Pieces behind the head read only while a block and the memory for it remain, so all that
+ * they ever hold leaves room for one block, and the head gets it. It is open or the next to be
+ * opened, since pieces are opened in order. Whatever the head reads is written in its turn, so in
+ * the end it is over, and the next one is the head. An object that fails goes the same way, only
+ * that its steps do nothing.
  *
  * Who takes a step wakes one more worker if there is another step to take, and who has done one
  * looks for the next: so no step waits while a worker does.
@@ -21,19 +21,63 @@
 
 /* ---- memory --------------------------------------------------------------------------------- */
 
-/* A text counts for the largest member that it may become. */
+/*
+ * A text counts for the largest member that it may become; it is itself of a number that is fixed.
+ */
 static char *take_text(struct egress_machine *m)
 {
     m->text_count++;
     m->used_bytes += m->member_bytes;
-    return m->spare_count > 0 ? m->spare[--m->spare_count] : rc_malloc(EGRESS_BLOCK_BYTES);
+    return m->spare_count > 0 ? m->spare_texts[--m->spare_count] : rc_malloc(EGRESS_BLOCK_BYTES);
 }
 
 void egress_text_give_back(struct egress_machine *m, char *text)
 {
     m->text_count--;
     m->used_bytes -= m->member_bytes;
-    m->spare[m->spare_count++] = text;
+    m->spare_texts[m->spare_count++] = text;
+}
+
+struct egress_chunk *egress_chunks_take(struct egress_machine *m, size_t len)
+{
+    struct egress_chunk *first = NULL;
+
+    while (len > 0) {
+        struct egress_chunk *chunk = m->spare_chunks;
+
+        if (chunk)
+            m->spare_chunks = chunk->next;
+        else
+            chunk = rc_malloc(sizeof(*chunk));
+        chunk->len = len < sizeof(chunk->data) ? len : sizeof(chunk->data);
+        chunk->next = first;
+        first = chunk;
+        len -= chunk->len;
+        m->used_bytes += sizeof(*chunk);
+    }
+    return first;
+}
+
+void egress_chunks_give_back(struct egress_machine *m, struct egress_chunk *chunks)
+{
+    while (chunks) {
+        struct egress_chunk *next = chunks->next;
+
+        chunks->next = m->spare_chunks;
+        m->spare_chunks = chunks;
+        chunks = next;
+        m->used_bytes -= sizeof(*chunks);
+    }
+}
+
+void egress_chunks_free(struct egress_chunk *chunks)
+{
+    while (chunks) {
+        struct egress_chunk *next = chunks->next;
+
+        free(chunks);
+        chunks = next;
+    }
 }
 
 static bool has_room(const struct egress_machine *m, bool is_head)
@@ -51,7 +95,7 @@ void egress_block_free(struct egress_block *block)
     if (!block)
         return;
     free(block->text);
-    free(block->member);
+    egress_chunks_free(block->member);
     free(block);
 }
 
