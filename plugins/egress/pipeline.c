@@ -150,9 +150,9 @@ static void do_read(struct egress_machine *m, const struct egress_task *task)
     int64_t rows;
     enum rc_code code = read_text(m, task, &len, &rows, &is_over, &err);
 
-    if (code)
+    if (code) {
         (void)fail(m, object, code, &err);
-    else if (len > 0) {
+    } else if (len > 0) {
         block = rc_calloc(1, sizeof(*block));
         block->object = object;
         block->text = task->text;

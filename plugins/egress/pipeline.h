@@ -59,7 +59,10 @@ struct egress_pipeline {
     size_t piece_count, object_count;
     const size_t *first_pieces; /* of each object, in order; object_count + 1 of them */
     size_t readers, compressors, writers;
-    /* For blocks and members; the least that works is taken if it is too low. */
+    /*
+     * For blocks and members; the least that works is taken if it is too low. A compressor's own
+     * comes on top: 1 MiB each, 9 from gzip:10 on, 18 from zstd:9 on. So does what a sink holds.
+     */
     int64_t memory_bytes;
 
     /*

@@ -285,6 +285,70 @@ static void test_what_the_programs_write_is_read(void **state)
     files_remove(&files);
 }
 
+/* Rows with an id, a UUID, a word, a number, a point in time, a sentence and a flag. */
+static void add_rows(struct rc_buf *out, size_t len)
+{
+    static const char *const words[] = { "account", "active",    "address", "capacity",
+                                         "city",    "cluster",   "daily",   "deleted",
+                                         "failed",  "host",      "invoice", "monthly",
+                                         "node",    "openshift", "order",   "pending" };
+    uint64_t random = 1, second = 1767225600;
+
+    for (int id = 1; out->len < len; id++) {
+        rc_buf_addf(out, "%d,", id);
+        for (int i = 0; i < 2; i++) {
+            random = random * 6364136223846793005u + 1442695040888963407u;
+            rc_buf_addf(out, "%08x-%04x-", (unsigned)(random >> 32),
+                        (unsigned)(random >> 16 & 0xffff));
+        }
+        second += random >> 62;
+        rc_buf_addf(out, ",%s,%u.%02u,2026-01-%02u %02u:%02u:%02u+00,\"", words[random >> 60],
+                    (unsigned)(random >> 50), (unsigned)(random >> 40) % 100,
+                    (unsigned)(second / 86400 % 28 + 1), (unsigned)(second / 3600 % 24),
+                    (unsigned)(second / 60 % 60), (unsigned)(second % 60));
+        for (unsigned i = 0; i < 4 + (random >> 61); i++)
+            rc_buf_addf(out, "%s ", words[random >> (8 + 4 * i) & 15]);
+        rc_buf_addf(out, "\",%c\n", random >> 59 & 1 ? 't' : 'f');
+    }
+}
+
+/* In blocks of a mebibyte, as the pipeline cuts them. */
+static void test_the_default_makes_no_more_than_gzip_6(void **state)
+{
+    (void)state;
+    enum { BLOCK = 1 << 20 };
+    struct egress_compression compression;
+    struct egress_compressor *compressor;
+    struct files files;
+    struct rc_error err = RC_ERROR_INIT;
+    RC_BUF_AUTO(text, TEXT_LIMIT);
+    RC_BUF_AUTO(gzip, TEXT_LIMIT);
+    RC_BUF_AUTO(room, TEXT_LIMIT);
+    size_t stored = 0;
+
+    add_rows(&text, 4 * BLOCK);
+    files_make(&files);
+    write_file(files.a, &text);
+    assert_int_equal(run("gzip", "-6c", files.a, files.b), 0);
+    read_file(files.b, &gzip);
+    files_remove(&files);
+
+    assert_int_equal(egress_compression_read("gzip", &compression, &err), RC_OK);
+    compressor = egress_compressor_new(&compression);
+    for (size_t at = 0, len; at < text.len; at += len) {
+        size_t bound = egress_compressor_bound(compressor, BLOCK), made;
+
+        len = text.len - at < BLOCK ? text.len - at : BLOCK;
+        assert_int_equal(egress_compress(compressor, text.data + at, len,
+                                         rc_buf_reserve(&room, bound), bound, &made, &err),
+                         RC_OK);
+        stored += made;
+    }
+    egress_compressor_free(compressor);
+    assert_true(stored <= gzip.len);
+    assert_true(stored > text.len / 10); /* the text is none that says nothing */
+}
+
 /* A table of no rows. */
 static void test_nothing_is_a_file_too(void **state)
 {
@@ -377,6 +441,7 @@ int main(void)
         cmocka_unit_test(test_what_is_written_is_read_in_pieces_of_any_size),
         cmocka_unit_test(test_the_programs_read_what_is_written),
         cmocka_unit_test(test_what_the_programs_write_is_read),
+        cmocka_unit_test(test_the_default_makes_no_more_than_gzip_6),
         cmocka_unit_test(test_nothing_is_a_file_too),
         cmocka_unit_test(test_what_is_cut_off_is_corrupt),
         cmocka_unit_test(test_what_is_damaged_or_goes_on_is_corrupt),
