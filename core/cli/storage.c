@@ -318,9 +318,17 @@ void core_storage_add_time(struct rc_buf *out, const char *name, int64_t unix_ms
 /* ---- the command ----------------------------------------------------------------------------- */
 
 static const struct core_command *const parts[] = {
-    &core_command_storage_ls, &core_command_storage_stat,  &core_command_storage_cat,
-    &core_command_storage_cp, &core_command_storage_mv,    &core_command_storage_sync,
-    &core_command_storage_rm, &core_command_storage_sweep, NULL,
+    &core_command_storage_ls,
+    &core_command_storage_stat,
+    &core_command_storage_cat,
+    &core_command_storage_cp,
+    &core_command_storage_mv,
+    &core_command_storage_sync,
+    &core_command_storage_rm,
+    &core_command_storage_sweep,
+    &core_command_storage_mb,
+    &core_command_storage_rb,
+    NULL,
 };
 
 /* Its parts run by themselves, so this is a word that names none. */

@@ -89,7 +89,8 @@ bool core_storage_is_wanted(const struct core_arguments *arguments, const char *
 
 extern const struct core_command core_command_storage_ls, core_command_storage_stat,
     core_command_storage_cat, core_command_storage_cp, core_command_storage_mv,
-    core_command_storage_sync, core_command_storage_rm, core_command_storage_sweep;
+    core_command_storage_sync, core_command_storage_rm, core_command_storage_sweep,
+    core_command_storage_mb, core_command_storage_rb;
 
 /* What all of them take: where the stores are and how much is said. */
 #define CORE_FLAGS_STORAGE                                                                         \

@@ -253,6 +253,7 @@ struct core_storage_ops {
     enum rc_code (*look_bucket)(const struct core_place_in_store *place, struct rc_bucket *out,
                                 struct rc_error *err);
     enum rc_code (*create_bucket)(const struct core_place_in_store *place, struct rc_error *err);
+    enum rc_code (*remove_bucket)(const struct core_place_in_store *place, struct rc_error *err);
     enum rc_code (*encrypt_bucket)(const struct core_place_in_store *place, struct rc_error *err);
     enum rc_code (*expire_bucket)(const struct core_place_in_store *place, int64_t days,
                                   struct rc_error *err);

@@ -61,6 +61,30 @@ enum rc_code core_storage_bucket_create(struct core_storage *storage, const char
                                  : unsupported("create", &at, err);
 }
 
+/* What is done to a bucket because of one of its folders is done to all the others in it. */
+static enum rc_code check_whole(const struct core_resolved *at, const char *uri,
+                                struct rc_error *err)
+{
+    if (at->place.root_len == 0 || (at->ops->capabilities & CORE_STORAGE_LOCAL))
+        return RC_OK;
+    return rc_fail(err, RC_INVALID,
+                   "'%s' is mapped to '%s', a folder of a bucket, and this is of whole buckets: "
+                   "name the bucket itself",
+                   uri, at->uri);
+}
+
+enum rc_code core_storage_bucket_remove(struct core_storage *storage, const char *uri,
+                                        struct rc_error *err)
+{
+    CORE_RESOLVED_AUTO(at);
+
+    if (resolve(storage, uri, &at, err))
+        return err->code;
+    if (!at.ops->remove_bucket)
+        return unsupported("remove", &at, err);
+    return check_whole(&at, uri, err) ? err->code : at.ops->remove_bucket(&at.place, err);
+}
+
 enum rc_code core_storage_bucket_encrypt(struct core_storage *storage, const char *uri,
                                          struct rc_error *err)
 {
@@ -84,10 +108,7 @@ enum rc_code core_storage_bucket_expire(struct core_storage *storage, const char
     if (days < 1 || days > DAYS_MAX)
         return rc_fail(err, RC_INVALID, "objects expire after 1 to %d days, not after %lld",
                        DAYS_MAX, (long long)days);
-    if (at.place.root_len > 0)
-        return rc_fail(err, RC_INVALID,
-                       "'%s' is mapped to '%s', a folder of a bucket: days of expiry would hold "
-                       "for the whole bucket; name the bucket itself",
-                       uri, at.uri);
+    if (check_whole(&at, uri, err))
+        return err->code;
     return at.ops->expire_bucket(&at.place, days, err);
 }

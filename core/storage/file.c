@@ -360,4 +360,5 @@ const struct core_storage_ops core_storage_file = {
     .move = core_file_move,
     .look_bucket = core_file_look_bucket,
     .create_bucket = core_file_create_bucket,
+    .remove_bucket = core_file_remove_bucket,
 };

@@ -97,5 +97,7 @@ RC_MUST_CHECK enum rc_code core_file_look_bucket(const struct core_place_in_stor
                                                  struct rc_bucket *out, struct rc_error *err);
 RC_MUST_CHECK enum rc_code core_file_create_bucket(const struct core_place_in_store *place,
                                                    struct rc_error *err);
+RC_MUST_CHECK enum rc_code core_file_remove_bucket(const struct core_place_in_store *place,
+                                                   struct rc_error *err);
 
 #endif

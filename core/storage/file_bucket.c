@@ -12,6 +12,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 enum { FOLDER_MODE = 0700 };
 
@@ -86,4 +87,16 @@ enum rc_code core_file_create_bucket(const struct core_place_in_store *place, st
     RC_STR_AUTO folder = folder_of(place);
 
     return core_dir_make(folder, FOLDER_MODE, err);
+}
+
+enum rc_code core_file_remove_bucket(const struct core_place_in_store *place, struct rc_error *err)
+{
+    RC_STR_AUTO folder = folder_of(place);
+    RC_STR_AUTO above = core_path_directory(folder);
+
+    if (rmdir(folder) == 0)
+        return core_dir_sync(above, err);
+    if (errno == ENOTEMPTY || errno == EEXIST)
+        return rc_fail(err, RC_CONFLICT, "remove '%s': it is not empty", folder);
+    return rc_fail_errno(err, errno, "remove '%s'", folder);
 }

@@ -90,6 +90,7 @@ const struct core_storage_ops core_storage_gcs = {
     .copy = core_gcs_copy,
     .look_bucket = core_gcs_look_bucket,
     .create_bucket = core_gcs_create_bucket,
+    .remove_bucket = core_gcs_remove_bucket,
     .encrypt_bucket = core_gcs_encrypt_bucket,
     .expire_bucket = core_gcs_expire_bucket,
 };

@@ -182,6 +182,7 @@ enum rc_code core_gcs_remove(const struct core_place_in_store *places, size_t co
 enum rc_code core_gcs_look_bucket(const struct core_place_in_store *place, struct rc_bucket *out,
                                   struct rc_error *err);
 enum rc_code core_gcs_create_bucket(const struct core_place_in_store *place, struct rc_error *err);
+enum rc_code core_gcs_remove_bucket(const struct core_place_in_store *place, struct rc_error *err);
 enum rc_code core_gcs_encrypt_bucket(const struct core_place_in_store *place, struct rc_error *err);
 enum rc_code core_gcs_expire_bucket(const struct core_place_in_store *place, int64_t days,
                                     struct rc_error *err);

@@ -13,6 +13,7 @@
 
 #define LOOK "look at the bucket of"
 #define CREATE "create the bucket of"
+#define REMOVE "remove the bucket of"
 #define ENCRYPT "encrypt the bucket of"
 #define EXPIRE "let objects expire in the bucket of"
 #define LABEL "run-core-expire" /* whose value is the days that we have set */
@@ -367,6 +368,28 @@ enum rc_code core_gcs_create_bucket(const struct core_place_in_store *place, str
     code = core_gcs_call(&request, 0, &answer, err);
     if (code == RC_CONFLICT && strstr(answer.body.data, "you already own it"))
         code = RC_OK;
+    core_http_answer_clear(&answer);
+    return code;
+}
+
+/* Sent again after a lost answer it may be gone by itself, so it is looked at first. */
+enum rc_code core_gcs_remove_bucket(const struct core_place_in_store *place, struct rc_error *err)
+{
+    CORE_GCS_REQUEST_AUTO(request);
+    struct core_arena arena = CORE_ARENA_INIT;
+    const struct core_node *bucket;
+    struct core_http_answer answer;
+    enum rc_code code = need_bucket(place, REMOVE, &arena, &bucket, err);
+
+    core_arena_clear(&arena);
+    if (code || core_gcs_begin(&request, place, REMOVE, err))
+        return err->code;
+    core_gcs_set_bucket_path(&request, "");
+    if (core_gcs_complete(&request, err))
+        return err->code;
+    request.call.method = "DELETE";
+    core_http_answer_init(&answer, CORE_GCS_REPLY_BYTES);
+    code = core_gcs_call(&request, 404, &answer, err);
     core_http_answer_clear(&answer);
     return code;
 }

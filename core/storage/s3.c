@@ -22,6 +22,7 @@ const struct core_storage_ops core_storage_s3 = {
     .tags = core_s3_tags,
     .look_bucket = core_s3_look_bucket,
     .create_bucket = core_s3_create_bucket,
+    .remove_bucket = core_s3_remove_bucket,
     .encrypt_bucket = core_s3_encrypt_bucket,
     .expire_bucket = core_s3_expire_bucket,
 };

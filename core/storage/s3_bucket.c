@@ -325,6 +325,19 @@ enum rc_code core_s3_create_bucket(const struct core_place_in_store *place, stru
     return RC_OK;
 }
 
+enum rc_code core_s3_remove_bucket(const struct core_place_in_store *place, struct rc_error *err)
+{
+    CORE_S3_REQUEST_AUTO(request, place, "remove the bucket of", "DELETE");
+    CORE_S3_ANSWER_AUTO(answer);
+
+    request.of_bucket = true;
+    /* Sent again after a lost answer it may be gone by itself. */
+    if (core_s3_send(&request, &answer, err) &&
+        !(request.sends > 1 && rc_str_eq(request.refusal.code, "NoSuchBucket")))
+        return err->code;
+    return RC_OK;
+}
+
 /* Sets what is asked for by 'question'. */
 static enum rc_code set(const struct core_place_in_store *place, const struct question *question,
                         const char *verb, const struct core_http_answer *before,

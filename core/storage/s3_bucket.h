@@ -10,6 +10,8 @@ RC_MUST_CHECK enum rc_code core_s3_look_bucket(const struct core_place_in_store 
                                                struct rc_bucket *out, struct rc_error *err);
 RC_MUST_CHECK enum rc_code core_s3_create_bucket(const struct core_place_in_store *place,
                                                  struct rc_error *err);
+RC_MUST_CHECK enum rc_code core_s3_remove_bucket(const struct core_place_in_store *place,
+                                                 struct rc_error *err);
 RC_MUST_CHECK enum rc_code core_s3_encrypt_bucket(const struct core_place_in_store *place,
                                                   struct rc_error *err);
 RC_MUST_CHECK enum rc_code core_s3_expire_bucket(const struct core_place_in_store *place,

@@ -166,6 +166,9 @@ RC_MUST_CHECK enum rc_code core_storage_bucket_create(struct core_storage *stora
                                                       struct rc_error *err);
 RC_MUST_CHECK enum rc_code core_storage_bucket_encrypt(struct core_storage *storage,
                                                        const char *uri, struct rc_error *err);
+/* RC_CONFLICT: something is in it. RC_INVALID: the URI is mapped to a folder of a bucket. */
+RC_MUST_CHECK enum rc_code core_storage_bucket_remove(struct core_storage *storage, const char *uri,
+                                                      struct rc_error *err);
 /*
  * Has every object removed after so many days, instead of what an earlier call asked for; rules of
  * others stay. RC_INVALID: no such number of days, or the URI is mapped to a folder of a bucket,

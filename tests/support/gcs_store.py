@@ -141,7 +141,7 @@ class Bucket:
 
     def __init__(self, name, fields, project=None):
         self.name, self.metageneration, self.created = name, 1, now()
-        self.project = project
+        self.project = project  # None: anybody's
         self.bindings, self.default_acl = [], []  # who may do what with it, and with new objects
         self.fields = {"storageClass": "STANDARD", "location": "US", "locationType": "multi-region",
                        **fields}
@@ -259,7 +259,7 @@ class Store:
     def make_bucket(self, name, project=None, **fields):
         check_bucket(fields)
         with self.lock:
-            if name in self.buckets and self.buckets[name].project == project:
+            if name in self.buckets and self.buckets[name].project in (None, project):
                 raise GcsError(409, "conflict", "Your previous request to create the named bucket "
                                "succeeded and you already own it.")
             if name in self.buckets:

@@ -101,6 +101,25 @@ def test_a_bucket_that_is_made(ceph):
     ceph.s3().delete_bucket(Bucket=name)
 
 
+def test_a_bucket_that_is_removed(proxy, ceph):
+    name = "removed-here"
+    s3 = ceph.s3()
+    s3.create_bucket(Bucket=name)
+    with probe_of(proxy, name, access_key_id=ceph.access_key,
+                  secret_access_key=ceph.secret_key) as probe:
+        probe.put(f"s3://{name}/x", b"x")
+        with pytest.raises(Failed) as failed:
+            probe.call("remove_bucket", uri=f"s3://{name}")
+        assert failed.value.code == "conflict" and "what is in it" in failed.value.message
+        probe.remove(f"s3://{name}/x")
+        proxy.rules.add(method="DELETE", cut_reply_bytes=0)  # it is done, but nobody hears of it
+        probe.call("remove_bucket", uri=f"s3://{name}")
+        assert name not in [bucket["Name"] for bucket in s3.list_buckets()["Buckets"]]
+        with pytest.raises(Failed) as failed:
+            probe.call("remove_bucket", uri=f"s3://{name}")
+        assert failed.value.code == "not_found"
+
+
 def test_the_rules_of_others_stay(ceph, bucket):
     put_rules(ceph, bucket, RULES)
     before = rules_of(ceph, bucket)
@@ -156,12 +175,14 @@ def test_a_policy_that_lets_strangers_in(ceph, bucket):
         assert probe.look_bucket(f"s3://{bucket}")["public"] == "yes"
 
 
-def test_a_folder_of_a_bucket_is_not_let_expire(ceph, bucket):
+def test_a_folder_of_a_bucket_is_not_the_bucket(ceph, bucket):
     """All the others in the bucket would be, too."""
     with ceph_probe(ceph, "folder", url=f"s3://{bucket}/some/where") as probe:
-        with pytest.raises(Failed) as failed:
-            probe.call("expire_bucket", uri="s3://folder/", days=1)
-        assert failed.value.code == "invalid" and f"s3://{bucket}/some/where" in failed.value.message
+        for change in ("expire_bucket", "remove_bucket"):
+            with pytest.raises(Failed) as failed:
+                probe.call(change, uri="s3://folder/", days=1)
+            assert failed.value.code == "invalid"
+            assert f"s3://{bucket}/some/where" in failed.value.message
 
 
 @pytest.mark.parametrize("days", [0, -1, 36501])

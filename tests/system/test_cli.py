@@ -11,7 +11,7 @@ from conftest import BUILD, SOURCE
 
 COMMANDS = ["run", "daemon", "trigger", "cancel", "logs", "pause", "resume", "reload", "token",
             "storage", "check", "list", "describe", "new-plugin", "check-plugin", "help", "version"]
-STORAGE = ["ls", "stat", "cat", "cp", "mv", "sync", "rm", "sweep"]
+STORAGE = ["ls", "stat", "cat", "cp", "mv", "sync", "rm", "sweep", "mb", "rb"]
 MANUAL = SOURCE / "packaging" / "man" / "run-core.1"
 COMPLETION = SOURCE / "packaging" / "completions" / "run-core.bash"
 

@@ -368,6 +368,19 @@ def test_a_key_of_one_s_own(gcs, probe):
     assert probe.look_bucket("gs://lake/")["encryption"] == "KMS"
 
 
+def test_a_bucket_is_removed(gcs, probe):
+    bucket = gcs.store.make_bucket("lake")
+    probe.put("gs://lake/x", b"x")
+    failed = failure(probe.call, "remove_bucket", uri="gs://lake")
+    assert failed.code == "conflict" and "not empty" in failed.message
+    assert bucket is gcs.store.buckets["lake"]
+    probe.remove("gs://lake/x")
+    gcs.rules.add(method="DELETE", cut_reply_bytes=0)  # it is done, but nobody hears of it
+    probe.call("remove_bucket", uri="gs://lake")
+    assert "lake" not in gcs.store.buckets
+    assert failure(probe.call, "remove_bucket", uri="gs://lake").code == "not_found"
+
+
 @needs_node
 def test_google_s_client_agrees_about_buckets(gcs, probe):
     """What it sets is seen, and what is set it sees."""

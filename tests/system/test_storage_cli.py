@@ -904,3 +904,33 @@ def test_the_rate_is_held(storage, world, s3):
     began = time.monotonic()
     good(storage("cp", "--limit-rate", "1MiB", "a", s3.base + "a"))
     assert time.monotonic() - began > 1.0
+
+
+# ---- buckets -----------------------------------------------------------------------------------------
+
+
+def test_a_bucket_is_made_and_removed(storage, lake):
+    """On each store: what is there stays with what is in it."""
+    place = lake.base.rstrip("/")
+    lake.put("x", b"x")
+    assert good(storage("mb", place)).stdout == f"made '{place}'\n"
+    result = storage("rb", place)
+    assert result.status == 1
+    assert "what is in it" in result.stderr or "not empty" in result.stderr
+    assert lake.names() == ["x"]
+    good(storage("rm", "--recursive", "--force", lake.base))
+    assert good(storage("rb", "-n", place)).stdout == f"would remove '{place}'\n"
+    assert lines(good(storage("rb", "--json", place))) == [
+        {"act": "remove", "uri": place, "dry_run": False}]
+    result = storage("rb", place)
+    assert result.status == 1 and result.stdout == ""
+    assert good(storage("mb", "-q", place, place)).stdout == ""
+    lake.put("y", b"y")
+    assert lake.names() == ["y"]
+
+
+@pytest.mark.parametrize("command", ["mb", "rb"])
+def test_a_bucket_is_named_alone(storage, s3, command):
+    result = storage(command, s3.base, s3.base + "key")
+    assert result.status == 2 and "name the bucket alone" in result.stderr
+    assert s3.client.head_bucket(Bucket=s3.bucket)

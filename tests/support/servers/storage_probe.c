@@ -406,6 +406,11 @@ static enum rc_code create_bucket(struct probe *probe, struct rc_error *err)
     return core_storage_bucket_create(probe->storage, text(probe->command, "uri"), err);
 }
 
+static enum rc_code remove_bucket(struct probe *probe, struct rc_error *err)
+{
+    return core_storage_bucket_remove(probe->storage, text(probe->command, "uri"), err);
+}
+
 static enum rc_code encrypt_bucket(struct probe *probe, struct rc_error *err)
 {
     return core_storage_bucket_encrypt(probe->storage, text(probe->command, "uri"), err);
@@ -432,6 +437,7 @@ static const struct {
     { "move", move },
     { "look_bucket", look_bucket },
     { "create_bucket", create_bucket },
+    { "remove_bucket", remove_bucket },
     { "encrypt_bucket", encrypt_bucket },
     { "expire_bucket", expire_bucket },
 };

@@ -59,6 +59,21 @@ static void makes_a_folder_that_only_its_owner_enters(void **state)
     assert_string_not_equal(bucket.expires_note, "");
 }
 
+static void removes_a_folder_that_is_empty(void **state)
+{
+    RC_STR_AUTO at = uri("full/");
+    struct rc_error err = RC_ERROR_INIT;
+
+    (void)state;
+    expect_ok(put("full/file", "text", &err));
+    assert_int_equal(core_storage_bucket_remove(storage, at, &err), RC_CONFLICT);
+    assert_true(exists("full/file"));
+    expect_ok(drop("full/file", &err));
+    expect_ok(core_storage_bucket_remove(storage, at, &err));
+    assert_false(exists("full"));
+    assert_int_equal(core_storage_bucket_remove(storage, at, &err), RC_NOT_FOUND);
+}
+
 static void knows_who_gets_at_a_folder(void **state)
 {
     RC_STR_AUTO at = uri("out/in");
@@ -153,6 +168,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(makes_a_folder_that_only_its_owner_enters, set_up,
                                         tear_down),
+        cmocka_unit_test_setup_teardown(removes_a_folder_that_is_empty, set_up, tear_down),
         cmocka_unit_test_setup_teardown(knows_who_gets_at_a_folder, set_up, tear_down),
         cmocka_unit_test_setup_teardown(what_is_no_folder_is_no_bucket, set_up, tear_down),
         cmocka_unit_test_setup_teardown(a_mapped_bucket_is_the_folder_that_it_is_mapped_to, set_up,
