@@ -105,7 +105,7 @@ static void tell_progress(struct egress_machine *m)
 static enum rc_code open_piece(struct egress_machine *m, size_t slot, struct rc_error *err)
 {
     const struct egress_source *source = &m->plan->source;
-    struct egress_reader *reader = &m->readers[slot];
+    struct egress_pipe_reader *reader = &m->readers[slot];
     size_t object = m->parts[reader->piece].object;
     enum rc_code code;
 
@@ -121,7 +121,7 @@ static enum rc_code read_text(struct egress_machine *m, const struct egress_task
                               int64_t *rows, bool *is_over, struct rc_error *err)
 {
     const struct egress_source *source = &m->plan->source;
-    struct egress_reader *reader = &m->readers[task->slot];
+    struct egress_pipe_reader *reader = &m->readers[task->slot];
     enum rc_code code = RC_OK;
 
     *len = 0;
@@ -142,7 +142,7 @@ static enum rc_code read_text(struct egress_machine *m, const struct egress_task
 
 static void do_read(struct egress_machine *m, const struct egress_task *task)
 {
-    struct egress_reader *reader = &m->readers[task->slot];
+    struct egress_pipe_reader *reader = &m->readers[task->slot];
     size_t piece = reader->piece, object = m->parts[piece].object, len;
     struct egress_block *block = NULL;
     struct rc_error err = RC_ERROR_INIT;

@@ -41,7 +41,7 @@ struct egress_part {
     bool is_begun, is_over;            /* over: nothing more will be read of it */
 };
 
-struct egress_reader {
+struct egress_pipe_reader {
     size_t piece;
     bool has_piece, is_open, is_busy;
 };
@@ -74,7 +74,7 @@ struct egress_machine {
     pthread_mutex_t mutex; /* guards all below; what is busy belongs to the worker that it keeps */
     pthread_cond_t changed;
     struct egress_part *parts; /* of the pieces, in their order */
-    struct egress_reader *readers;
+    struct egress_pipe_reader *readers;
     struct egress_packer *packers;
     struct egress_output *outputs;
     size_t next_piece, next_object; /* to be opened */

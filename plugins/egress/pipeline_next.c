@@ -212,13 +212,13 @@ static void pass_over_failed(struct egress_machine *m)
 /* The piece nearest to its turn, be it open or not; what is only to be closed goes before all. */
 static bool find_read(struct egress_machine *m, struct egress_task *out)
 {
-    const struct egress_reader *best = NULL;
+    const struct egress_pipe_reader *best = NULL;
     size_t head, piece;
 
     pass_over_failed(m);
     head = piece = m->next_piece;
     for (size_t i = 0; i < m->reader_count; i++) {
-        const struct egress_reader *reader = &m->readers[i];
+        const struct egress_pipe_reader *reader = &m->readers[i];
         size_t own = reader->has_piece ? reader->piece : m->next_piece;
 
         head = own < head ? own : head;
@@ -249,7 +249,7 @@ static bool find(struct egress_machine *m, struct egress_task *out)
 
 static void begin_read(struct egress_machine *m, struct egress_task *task)
 {
-    struct egress_reader *reader = &m->readers[task->slot];
+    struct egress_pipe_reader *reader = &m->readers[task->slot];
 
     reader->is_busy = true;
     if (task->has_failed)
