@@ -18,6 +18,7 @@ struct reading {
     const char *xml;
     size_t begin, behind; /* of the rule that has just ended */
     struct core_s3_rule rule;
+    bool has_status; /* as every rule of S3 */
     struct core_s3_lifecycle *out;
 };
 
@@ -47,8 +48,9 @@ static void read_filter(struct core_s3_rule *rule, const char *name, const char 
         rule->is_partial = true;
 }
 
-static void read_member(struct core_s3_rule *rule, const char *name, const char *text, size_t len)
+static void read_member(struct reading *reading, const char *name, const char *text, size_t len)
 {
+    struct core_s3_rule *rule = &reading->rule;
     int64_t *days =
         rc_str_eq(name, "Expiration/Days")                              ? &rule->days
         : rc_str_eq(name, "NoncurrentVersionExpiration/NoncurrentDays") ? &rule->noncurrent_days
@@ -61,6 +63,7 @@ static void read_member(struct core_s3_rule *rule, const char *name, const char 
     } else if (rc_str_eq(name, "ID")) {
         core_s3_take_text(rule->id, sizeof(rule->id), text, len);
     } else if (rc_str_eq(name, "Status")) {
+        reading->has_status = true;
         rule->is_enabled = rc_str_eq(text, "Enabled");
     } else if (rc_str_eq(name, "Prefix")) {
         rule->is_old = true;
@@ -78,6 +81,9 @@ static enum rc_code end_rule(struct reading *reading, struct rc_error *err)
     const struct core_s3_rule *rule = &reading->rule;
     struct core_s3_lifecycle *out = reading->out;
 
+    /* Those of Google have actions and conditions, also by its interface for S3. */
+    if (!reading->has_status)
+        return rc_fail(err, RC_UNSUPPORTED, "the bucket's lifecycle rules are not those of S3");
     if (rule->is_enabled && !rule->is_partial && rule->days > 0 &&
         (out->expire_days == 0 || rule->days < out->expire_days))
         out->expire_days = rule->days;
@@ -94,6 +100,7 @@ static enum rc_code end_rule(struct reading *reading, struct rc_error *err)
         out->others_are_old = out->others_are_old || rule->is_old;
     }
     reading->rule = (struct core_s3_rule){ .days = 0 };
+    reading->has_status = false;
     return rc_buf_check(&out->others, err);
 }
 
@@ -105,7 +112,7 @@ static enum rc_code on_element(void *context, const char *path, const char *text
     if (rc_str_eq(path, RULE))
         return end_rule(reading, err);
     if (rc_str_starts(path, RULE "/"))
-        read_member(&reading->rule, path + strlen(RULE "/"), text, len);
+        read_member(reading, path + strlen(RULE "/"), text, len);
     return RC_OK;
 }
 

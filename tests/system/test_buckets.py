@@ -421,6 +421,8 @@ def test_rules_are_looked_at(rules, days):
     (refusal(501, "NotImplemented"),
      "the server does not know the question (HTTP 501 NotImplemented)"),
     (element("ListBucketResult"), "the server does not know the question"),
+    (element("LifecycleConfiguration", "<Rule><Action><Delete/></Action><Condition><Age>3</Age>"
+             "</Condition></Rule>"), "the server does not know the question"),
 ])
 def test_rules_that_nobody_tells(said, note):
     """Then they are not replaced by ours, since there may be some."""
