@@ -372,7 +372,7 @@ def test_what_the_plugin_lacks_is_found_without_running_it(world):
     [
         ("bad-magic", "is not a run-core plugin"),
         ("bad-table", "earlier one has too"),
-        ("newer-minor", "needs plugin ABI 1.3, this run-core has 1.2"),
+        ("newer-minor", "needs plugin ABI 1.4, this run-core has 1.3"),
         ("wrong-abi", "needs plugin ABI 2.0, this run-core has 1.2"),
         ("no-descriptor", "does not export 'rc_plugin_descriptor'"),
     ],
