@@ -1,7 +1,7 @@
 /*
- * The action 'dump': the order of things. One snapshot is read in rounds: the first takes all objects,
- * those that follow what a broken connection has left over. If the snapshot itself is lost, all
- * begins again with another, since tables of two snapshots do not fit together.
+ * The action 'dump': the order of things. One snapshot is read in rounds: the first takes all
+ * objects, those that follow what a broken connection has left over. If the snapshot itself is
+ * lost, all begins again with another, since tables of two snapshots do not fit together.
  */
 #include "dump.h"
 #include "egress.h"
@@ -215,8 +215,8 @@ static enum rc_code run_round(struct egress_dump *dump, bool is_first, struct rc
 enum next { DONE, AGAIN, ANEW };
 
 /*
- * What the database or the store may do at another time is tried again: with the same snapshot while
- * it is there, else all anew. What would fail again stays as it is.
+ * What the database or the store may do at another time is tried again: with the same snapshot
+ * while it is there, else all anew. What would fail again stays as it is.
  */
 static enum next find_next(struct egress_dump *dump)
 {
@@ -266,55 +266,63 @@ static void warn_of(const struct egress_dump *dump, enum next next)
     }
 }
 
-/* The first view is there. Ends with the last one, of which 'dumped' says what became of it. */
+static enum rc_code begin_reading(struct egress_dump *dump, struct rc_error *err)
+{
+    egress_dump_begin_report(dump);
+    return egress_dump_connect(dump, err);
+}
+
+/* Ends with the view of the last attempt, of which 'dumped' says what became of it. */
 static enum rc_code dump_all(struct egress_dump *dump, struct rc_error *err)
 {
     bool is_first = true;
-    enum next next;
 
     for (int64_t attempt = 1;; attempt++) {
-        if (is_first) {
-            egress_dump_begin_report(dump);
-            if (egress_dump_connect(dump, err))
-                return err->code;
-        }
         if (rc_lock_check(dump->job, dump->lock, err) || run_round(dump, is_first, err))
             return err->code;
-        next = find_next(dump);
+        enum next next = find_next(dump);
+
         if (next == DONE || attempt == dump->config->attempts)
             return RC_OK;
         warn_of(dump, next);
         if (pause_before(dump, attempt + 1, err))
             return err->code;
         is_first = next == ANEW;
-        if (is_first) {
-            end_view(dump);
-            if (begin_view(dump, err))
-                return err->code;
-        }
+        if (!is_first)
+            continue;
+        end_view(dump);
+        if (begin_view(dump, err) || begin_reading(dump, err))
+            return rc_context(err, "begin again");
     }
 }
 
 /* ---- the action ---- */
 
+/* Nothing in the folder is touched before the database has been reached. */
 static enum rc_code dump_folder(struct egress_dump *dump, struct rc_error *err)
 {
-    if (egress_dump_sweep(dump, err) || egress_dump_drop_manifest(dump, err) ||
-        dump_all(dump, err) || rc_lock_check(dump->job, dump->lock, err) ||
-        egress_dump_drop_stale(dump, err))
+    if (begin_reading(dump, err) || egress_dump_sweep(dump, err) ||
+        egress_dump_drop_manifest(dump, err) || dump_all(dump, err))
         return err->code;
-    return egress_dump_write_manifest(dump, err);
+    egress_dump_tell_failures(dump);
+    if (rc_lock_check(dump->job, dump->lock, err) || egress_dump_drop_stale(dump, err) ||
+        egress_dump_write_manifest(dump, err))
+        return err->code;
+    egress_dump_count(dump);
+    return RC_OK;
 }
 
 static enum rc_code dump_tables(struct egress_dump *dump, struct rc_error *err)
 {
     if (begin(dump, err) || begin_view(dump, err))
         return err->code;
-    if (dump->job->dry_run)
+    if (dump->job->dry_run) {
         egress_dump_show_plan(dump);
-    else if (dump_folder(dump, err))
+        egress_dump_tell_failures(dump);
+    } else if (dump_folder(dump, err)) {
         return err->code;
-    return egress_dump_end_report(dump, err);
+    }
+    return egress_dump_judge(dump, err);
 }
 
 enum rc_code egress_dump(struct rc_job *job, const void *config, struct rc_error *err)

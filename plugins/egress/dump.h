@@ -97,8 +97,11 @@ void egress_dump_show_plan(struct egress_dump *dump);
 const struct rc_error *egress_dump_failure(const struct egress_dump *dump, size_t table);
 RC_MUST_CHECK enum rc_code egress_dump_write_manifest(struct egress_dump *dump,
                                                       struct rc_error *err);
-/* Counts, and logs what failed. RC_FAILED: something did. */
-RC_MUST_CHECK enum rc_code egress_dump_end_report(struct egress_dump *dump, struct rc_error *err);
+/* Each table that was not dumped, with its cause. */
+void egress_dump_tell_failures(const struct egress_dump *dump);
+void egress_dump_count(const struct egress_dump *dump);
+/* RC_FAILED: something was not dumped. */
+RC_MUST_CHECK enum rc_code egress_dump_judge(const struct egress_dump *dump, struct rc_error *err);
 
 /* Now, by the clock. */
 int64_t egress_dump_clock_unix_ms(void);

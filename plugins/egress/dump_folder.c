@@ -1,6 +1,6 @@
 /*
- * The run's folder: what earlier runs of the same time have left in it must not be taken for part of
- * this one. Only names that the layout makes, of tables of this run, are ever removed.
+ * The run's folder: what earlier runs of the same time have left in it must not be taken for part
+ * of this one. Only names that the layout makes, of tables of this run, are ever removed.
  */
 #include "dump.h"
 
@@ -176,8 +176,8 @@ static enum rc_code find_stale(struct egress_dump *dump, struct texts *stale, st
 }
 
 /*
- * Of a table that failed nothing stays: the folder is of this run, and an older object in it would be
- * taken for what the table held now.
+ * Of a table that failed nothing stays: the folder is of this run, and an older object in it would
+ * be taken for what the table holds now.
  */
 enum rc_code egress_dump_drop_stale(struct egress_dump *dump, struct rc_error *err)
 {

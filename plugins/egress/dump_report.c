@@ -265,11 +265,24 @@ enum rc_code egress_dump_write_manifest(struct egress_dump *dump, struct rc_erro
 
 /* ---- the end ---- */
 
-static void count(const struct egress_dump *dump, size_t tables, size_t failed)
+void egress_dump_tell_failures(const struct egress_dump *dump)
 {
-    int64_t rows = 0, bytes = 0, stored_bytes = 0, objects = 0;
+    for (size_t i = 0; i < dump->catalog.count; i++) {
+        const struct rc_error *failure = egress_dump_failure(dump, i);
+        RC_STR_AUTO text = failure ? error_text(failure) : NULL;
 
-    for (size_t i = 0; i < dump->plan.object_count && dump->dumped; i++) {
+        if (text)
+            rc_error(dump->job, "Table '%s': %s", dump->catalog.tables[i].name, text);
+    }
+}
+
+void egress_dump_count(const struct egress_dump *dump)
+{
+    int64_t failed = 0, rows = 0, bytes = 0, stored_bytes = 0, objects = 0;
+
+    for (size_t i = 0; i < dump->catalog.count; i++)
+        failed += egress_dump_failure(dump, i) != NULL;
+    for (size_t i = 0; i < dump->plan.object_count; i++) {
         if (egress_dump_failure(dump, dump->plan.objects[i].table))
             continue;
         rows += dump->dumped[i].rows;
@@ -277,33 +290,24 @@ static void count(const struct egress_dump *dump, size_t tables, size_t failed)
         stored_bytes += dump->dumped[i].stored_bytes;
         objects++;
     }
-    rc_job_count(dump->job, "tables", (int64_t)tables);
-    rc_job_count(dump->job, "tables_failed", (int64_t)failed);
+    rc_job_count(dump->job, "tables", (int64_t)dump->catalog.count - failed);
+    rc_job_count(dump->job, "tables_failed", failed);
     rc_job_count(dump->job, "objects", objects);
     rc_job_count(dump->job, "rows", rows);
     rc_job_count(dump->job, "bytes", bytes);
     rc_job_count(dump->job, "stored_bytes", stored_bytes);
 }
 
-enum rc_code egress_dump_end_report(struct egress_dump *dump, struct rc_error *err)
+enum rc_code egress_dump_judge(const struct egress_dump *dump, struct rc_error *err)
 {
-    size_t total = dump->catalog.count, failed = 0, first = 0;
+    size_t failed = 0, first = 0;
 
-    for (size_t i = 0; i < total; i++) {
-        const struct rc_error *failure = egress_dump_failure(dump, i);
-
-        if (!failure)
-            continue;
-        RC_STR_AUTO text = error_text(failure);
-
-        rc_error(dump->job, "Table '%s': %s", dump->catalog.tables[i].name, text);
-        if (failed++ == 0)
+    for (size_t i = 0; i < dump->catalog.count; i++)
+        if (egress_dump_failure(dump, i) && failed++ == 0)
             first = i;
-    }
-    count(dump, total - failed, failed);
     if (failed > 0)
         return rc_fail(err, RC_FAILED, "%zu of %zu tables failed, the first of them '%s'", failed,
-                       total, dump->catalog.tables[first].name);
+                       dump->catalog.count, dump->catalog.tables[first].name);
     if (!dump->job->dry_run)
         rc_job_say(dump->job, "Success.");
     return RC_OK;

@@ -1,6 +1,6 @@
 /*
- * The pipeline's source: each reader has a connection, and reads a piece in a transaction of its own
- * that sees the snapshot. So a lock lasts no longer than a piece, and nobody who waits for one
+ * The pipeline's source: each reader has a connection, and reads a piece in a transaction of its
+ * own that sees the snapshot. So a lock lasts no longer than a piece, and nobody who waits for one
  * (ALTER, TRUNCATE, ...) makes the other readers wait behind himself for the whole run.
  */
 #include "dump.h"

@@ -1,6 +1,6 @@
 /*
- * The plugin: its descriptor, and the rules across its options. What an action does is in the file of
- * its name.
+ * The plugin: its descriptor, and the rules across its options. What an action does is in the file
+ * of its name.
  */
 #include "egress.h"
 #include "compress.h"

@@ -297,7 +297,7 @@ static void add_relation(const char *schema, const char *relation, struct rc_buf
 
 /*
  * COPY of a query throughout, which takes views, foreign tables and ranges, too, and costs next to
- * nothing more. ONLY: a leaf has an object's worth of rows itself, those of its children are others.
+ * nothing more. ONLY: of a table that others inherit from, its own rows, as COPY of it gives.
  */
 static void add_select(const struct egress_piece *piece, struct rc_buf *out)
 {

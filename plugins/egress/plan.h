@@ -1,6 +1,6 @@
 /*
- * From the catalogue to COPY statements: which pieces each table is read in, and which pieces make up
- * which object. Pure.
+ * From the catalogue to COPY statements: which pieces each table is read in, and which pieces make
+ * up which object. Pure.
  */
 #ifndef EGRESS_PLAN_H
 #define EGRESS_PLAN_H

@@ -256,6 +256,18 @@ def test_a_dry_run_prints_the_plan_and_changes_nothing(egress):
     assert egress.get("_manifest.json") == b"old"
 
 
+def test_a_bucket_that_does_not_comply(egress):
+    """It never expires what lies in it, and something else does."""
+    fill(egress, "t", rows=1)
+    egress.put("something else", folder="")
+    result = egress.dump(tables="t", require_compliant_bucket="true", status=1)
+    assert "setup" in result.messages[-1]["message"]
+    assert egress.names() == []
+    result = egress.dump(tables="t")
+    assert any(m["level"] == "warn" and "setup" in m["message"] for m in result.messages)
+    assert egress.manifest()["complete"] is True
+
+
 def test_what_programs_read(egress):
     fill(egress, "a", "b", rows=7)
     final = egress.dump("--json", tables="a b").final

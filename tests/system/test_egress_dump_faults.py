@@ -1,6 +1,7 @@
 """'run-core egress dump' where something fails: a table, the database, the store, the run itself. What
 is whole is told from what is not, and the next run puts it right."""
 import signal
+import subprocess
 import time
 
 import pytest
@@ -173,6 +174,37 @@ def test_a_bucket_that_is_not_there(egress):
     fill(egress, "t", rows=3)
     result = egress.dump(tables="t", output="s3://no-such-bucket-at-all/x", status=1)
     assert "no-such-bucket-at-all" in result.text
+
+
+def test_keys_that_expire_meanwhile(egress, proxy):
+    """Whatever the store still takes is whole; nothing says that the folder is complete."""
+    fill(egress, "a", "b", "c", rows=3)
+    egress.dump(tables="a b c")
+    egress.world.environment["AWS_ENDPOINT_URL"] = proxy.endpoint
+    proxy.rules.add(method="PUT", skip=1, status=403, times=None,
+                    body="<Error><Code>ExpiredToken</Code></Error>")
+    result = egress.dump(tables="a b c", connections=1, status=1)
+    assert "'b'" in result.text and "'c'" in result.text
+    assert egress.manifest() is None
+
+
+def test_a_full_disk(egress, tmp_path):
+    folder = tmp_path / "small"
+    folder.mkdir()
+    mounted = subprocess.run(["mount", "-t", "tmpfs", "-o", "size=1m", "tmpfs", folder],
+                             capture_output=True, check=False)
+    if mounted.returncode:
+        pytest.skip("mounting a small file system takes more rights than this test has")
+    try:
+        egress.sql(NOISE)
+        fill(egress, "good", rows=3)
+        result = egress.dump(tables="noise good", connections=1, status=1,
+                             output=f"file://{folder}/out")
+        assert "No space left" in result.text and "'noise'" in result.text
+        assert sorted(path.name for path in folder.rglob("*") if path.is_file()) == [
+            "_manifest.json", "good.csv.gz"]
+    finally:
+        subprocess.run(["umount", "-l", folder], check=True)
 
 
 # ---- the run itself ----------------------------------------------------------------------------
