@@ -473,6 +473,9 @@ static enum rc_code sync_all(struct core_storage_command *command, struct rc_err
     code = core_storage_transfer_tree(
         &transfers, core_storage_as_folder(&command->arena, command->uris[0]),
         core_storage_as_folder(&command->arena, command->uris[1]), err);
+    if (code == RC_CONFLICT && transfers.flags & RC_TRANSFER_NOT_FROM_EMPTY &&
+        transfers.total.found == 0)
+        code = rc_context(err, "--delete without --allow-empty");
     return core_storage_transfers_end(&transfers, code, err);
 }
 

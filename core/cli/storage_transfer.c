@@ -174,6 +174,7 @@ static void report(void *context, const struct rc_transfer_report *report)
     struct rc_error ignored = RC_ERROR_INIT;
 
     if (report->err) {
+        transfers->copies_failed |= report->act == RC_TRANSFER_COPY;
         core_storage_say_failed(transfers, report->err);
         return;
     }
@@ -414,9 +415,11 @@ enum rc_code core_storage_transfers_end(struct core_storage_transfers *transfers
 
     core_output_progress_end();
     say_left_out(transfers);
-    if (transfers->flags & RC_TRANSFER_REMOVE_EXTRA && transfers->total.failed > 0 &&
-        transfers->total.removed == 0 && command->log_level >= RC_LOG_WARN)
-        (void)fputs("run-core: nothing was removed, since not everything was copied\n", stderr);
+    if (transfers->flags & RC_TRANSFER_REMOVE_EXTRA && transfers->copies_failed &&
+        command->log_level >= RC_LOG_WARN)
+        (void)fprintf(stderr,
+                      "run-core: nothing was removed from '%s', since not everything was copied\n",
+                      command->uris[1]);
     if (command->arguments->json)
         add_json_result(transfers, seconds, failure, &command->out);
     else if (command->log_level >= RC_LOG_INFO)

@@ -28,6 +28,7 @@ struct core_storage_transfers {
     struct rc_transferred total;             /* of those that have ended */
     struct rc_error said[CORE_STORAGE_SAID]; /* the first failures, which were told */
     size_t said_count;
+    bool copies_failed;                      /* so that nothing is removed */
     int64_t left_out[CORE_STORAGE_LEFT_OUT]; /* of local folders, by their kinds */
 };
 

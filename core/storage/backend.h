@@ -133,7 +133,7 @@ struct core_parts_ops {
     /* Those below are there where resume_parts() is. */
 
     /* Of parts that are gone on with: whether this one is there, and its MD5 by the store's word.
-       False: it is not, or the store does not say. */
+       False: it is not, or the store does not say. NULL: put() sends what is missing by itself. */
     bool (*has)(struct core_parts *, int64_t offset_bytes, int64_t len_bytes,
                 unsigned char md5[16]);
     /* Instead of close(): what was put stays, for resume_parts(). */
@@ -144,7 +144,8 @@ struct core_parts_ops {
 
 enum core_storage_capability {
     CORE_STORAGE_CONDITIONAL_PUT = 1u << 0,
-    CORE_STORAGE_LOCAL = 1u << 1, /* a key is a path on this machine */
+    CORE_STORAGE_LOCAL = 1u << 1,         /* a key is a path on this machine */
+    CORE_STORAGE_ORDERED_PARTS = 1u << 2, /* are put one after the other, from the first on */
 };
 
 struct core_list_options {

@@ -173,6 +173,15 @@ enum rc_code core_gcs_create(const struct core_place_in_store *place,
 enum rc_code core_gcs_put(const struct core_place_in_store *place, const void *data, size_t len,
                           const struct rc_put_options *options, struct rc_stat *written,
                           struct rc_error *err);
+enum rc_code core_gcs_begin_parts(const struct core_place_in_store *place,
+                                  const struct rc_put_options *options, struct core_parts **out,
+                                  struct rc_error *err);
+enum rc_code core_gcs_resume_parts(const struct core_place_in_store *place,
+                                   const struct rc_put_options *options,
+                                   const struct core_left_parts *left, struct core_parts **out,
+                                   struct rc_error *err);
+enum rc_code core_gcs_give_up_parts(const struct core_place_in_store *place,
+                                    const struct core_left_parts *left, struct rc_error *err);
 enum rc_code core_gcs_copy(const struct core_place_in_store *source,
                            const struct core_place_in_store *target,
                            const struct core_copy_options *options, struct rc_stat *written,

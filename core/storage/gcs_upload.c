@@ -215,7 +215,9 @@ struct core_gcs_session {
     char *name;           /* "write 'gs://bucket/key'" */
     char *url;            /* holding it is the right to write */
     int64_t offset_bytes; /* of the chunk in hand; the server has all before it */
+    int64_t known_bytes;  /* it has so many, perhaps from an earlier process */
     uint32_t crc;
+    bool is_named; /* somebody knows the URL, so that it has to stay what it is */
     bool is_done;
 };
 
@@ -278,6 +280,12 @@ enum rc_code core_gcs_session_begin(const struct core_gcs_upload *upload,
     }
     *out = session;
     return RC_OK;
+}
+
+const char *core_gcs_session_name(struct core_gcs_session *session)
+{
+    session->is_named = true;
+    return session->url;
 }
 
 /* Begins a request to the session itself, for which its URL is all that is needed. */
@@ -378,7 +386,8 @@ static enum rc_code go_on(struct core_gcs_session *session, struct chunk *chunk,
 static enum rc_code restart(struct core_gcs_session *session, struct chunk *chunk,
                             struct rc_error *err)
 {
-    if (session->offset_bytes > 0 || session->upload.if_match || chunk->restarts == RESTARTS)
+    if (session->offset_bytes > 0 || session->upload.if_match || session->is_named ||
+        chunk->restarts == RESTARTS)
         return rc_fail(err, RC_UNAVAILABLE,
                        "%s: the server has lost the upload after %" PRId64 " bytes; upload it anew",
                        session->name, session->offset_bytes + (int64_t)chunk->sent);
@@ -463,6 +472,15 @@ static enum rc_code step(struct core_gcs_session *session, struct chunk *chunk,
     return code;
 }
 
+/* Of a session that is gone on with: what the server has is not sent. */
+static void skip_known(const struct core_gcs_session *session, struct chunk *chunk)
+{
+    int64_t known = session->known_bytes - session->offset_bytes;
+
+    if (known > 0)
+        chunk->sent = known < (int64_t)chunk->len ? (size_t)known : chunk->len;
+}
+
 static bool is_settled(const struct chunk *chunk)
 {
     if (chunk->total_bytes >= 0)
@@ -475,6 +493,7 @@ static enum rc_code send_chunk(struct core_gcs_session *session, struct chunk *c
 {
     err->code = RC_OK; /* it keeps the failures that passed, for the one that does not */
     session->crc = core_crc32c(session->crc, chunk->data, chunk->len);
+    skip_known(session, chunk);
     while (!is_settled(chunk)) {
         if (step(session, chunk, answer, err))
             return err->code;
@@ -521,6 +540,51 @@ enum rc_code core_gcs_session_end(struct core_gcs_session *session, const void *
     return code;
 }
 
+/* What the session has, by the server's word. RC_NOT_FOUND: it is gone, or has ended. */
+static enum rc_code find_known(struct core_gcs_session *session, struct rc_error *err)
+{
+    CORE_GCS_REQUEST_AUTO(request);
+    struct core_http_answer answer;
+    enum rc_code code;
+
+    if (begin_step(session, &request, "PUT", err))
+        return err->code;
+    core_gcs_add_header(&request, "Content-Range", "bytes */*");
+    request.call.header_count = request.header_count;
+    request.call.repeat = CORE_HTTP_REPEAT_SAFE;
+    core_http_answer_init(&answer, CORE_GCS_REPLY_BYTES);
+    code = core_http_call(&request.call, &answer, err);
+    if (!code && answer.status == 308)
+        session->known_bytes = core_gcs_received_bytes(core_http_answer_header(&answer, "range"));
+    else if (!code && (answer.status / 100 == 2 || answer.status == 404 || answer.status == 410))
+        code = rc_fail(err, RC_NOT_FOUND, "%s: there is no such upload any more", session->name);
+    else if (!code)
+        code = core_gcs_fail(&request, &answer, err);
+    core_http_answer_clear(&answer);
+    if (!code && session->known_bytes < 0)
+        code = rc_fail(err, RC_CORRUPT, "%s: the server's Range makes no sense", session->name);
+    return code;
+}
+
+enum rc_code core_gcs_session_resume(const struct core_gcs_upload *upload, const char *name,
+                                     struct core_gcs_session **out, struct rc_error *err)
+{
+    struct core_gcs_session *session = rc_malloc(sizeof(*session));
+
+    *session = (struct core_gcs_session){
+        .upload = *upload,
+        .name = rc_strf("write '%s'", upload->place->uri),
+        .url = rc_strdup(name),
+        .is_named = true,
+    };
+    if (find_known(session, err)) {
+        core_gcs_session_leave(session);
+        return err->code;
+    }
+    *out = session;
+    return RC_OK;
+}
+
 /* Tells the server to forget the upload; if it does not hear, it will by itself in a week. */
 static void abort_session(struct core_gcs_session *session)
 {
@@ -548,6 +612,21 @@ void core_gcs_session_free(struct core_gcs_session *session)
     free(session->name);
     free(session->url);
     free(session);
+}
+
+void core_gcs_session_leave(struct core_gcs_session *session)
+{
+    session->is_done = true;
+    core_gcs_session_free(session);
+}
+
+void core_gcs_session_give_up(const struct core_place_in_store *place, const char *name)
+{
+    const struct core_gcs_upload upload = { .place = place };
+    struct core_gcs_session *session = rc_malloc(sizeof(*session));
+
+    *session = (struct core_gcs_session){ .upload = upload, .url = rc_strdup(name) };
+    core_gcs_session_free(session);
 }
 
 static void free_session(struct core_gcs_session **session)

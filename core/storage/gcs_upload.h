@@ -45,6 +45,22 @@ RC_MUST_CHECK enum rc_code core_gcs_session_add(struct core_gcs_session *session
 RC_MUST_CHECK enum rc_code core_gcs_session_end(struct core_gcs_session *session, const void *data,
                                                 size_t len, struct rc_stat *written,
                                                 struct rc_error *err);
+/*
+ * By this name a later process goes on with the session; who knows it may write the object. Until
+ * the first byte is sent the session may get another one, unless it was asked for.
+ */
+const char *core_gcs_session_name(struct core_gcs_session *session);
+/*
+ * Goes on with one that was left: is given all bytes again, from the first on, of which the server
+ * gets those that it does not have. RC_NOT_FOUND: it is gone.
+ */
+RC_MUST_CHECK enum rc_code core_gcs_session_resume(const struct core_gcs_upload *upload,
+                                                   const char *name, struct core_gcs_session **out,
+                                                   struct rc_error *err);
+/* Frees it; the server keeps what it has. */
+void core_gcs_session_leave(struct core_gcs_session *session);
+/* Makes the server forget one that was left, if it hears of it. */
+void core_gcs_session_give_up(const struct core_place_in_store *place, const char *name);
 /* May be NULL. Without an end the server forgets what it has. */
 void core_gcs_session_free(struct core_gcs_session *session);
 

@@ -1,6 +1,7 @@
 /*
  * Writing to Google Cloud Storage: gathers what is written into chunks, one of which is in memory.
- * What ends within the first goes up at once, anything longer in a session.
+ * What ends within the first goes up at once, anything longer in a session. Parts are the chunks of
+ * a session, too, so that they come in order.
  */
 #include <storage/gcs_upload.h>
 
@@ -11,16 +12,51 @@
 
 enum { CHUNK_BYTES = 8 * 1024 * 1024 };
 
-struct gcs_writer {
-    struct rc_writer base;
+/* Where something is written, and how; for longer than the call. */
+struct aim {
     struct core_place_in_store place; /* its texts are copies */
     char *uri, *bucket, *key, *if_match;
     struct core_object_detail copies; /* of the attributes */
     struct core_gcs_upload upload;
+};
+
+struct gcs_writer {
+    struct rc_writer base;
+    struct aim aim;
     struct core_gcs_session *session; /* from the first full chunk on */
     struct rc_buf chunk;
     bool failed, committed;
 };
+
+static void aim_at(struct aim *aim, const struct core_place_in_store *place,
+                   const struct rc_put_options *options)
+{
+    *aim = (struct aim){
+        .place = *place,
+        .uri = rc_strdup(place->uri),
+        .bucket = rc_strdup(place->bucket),
+        .key = rc_strdup(place->key),
+        .if_match = rc_strdup(options->if_match),
+        .copies = CORE_OBJECT_DETAIL_INIT,
+    };
+    aim->place.uri = aim->uri;
+    aim->place.bucket = aim->bucket;
+    aim->place.key = aim->key;
+    aim->upload = (struct core_gcs_upload){ .place = &aim->place, .if_match = aim->if_match };
+    if (!options->attributes)
+        return;
+    aim->copies.attributes = core_attributes_copy(&aim->copies.arena, options->attributes);
+    aim->upload.attributes = &aim->copies.attributes;
+}
+
+static void aim_clear(struct aim *aim)
+{
+    core_object_detail_clear(&aim->copies);
+    free(aim->uri);
+    free(aim->bucket);
+    free(aim->key);
+    free(aim->if_match);
+}
 
 static size_t chunk_bytes(const struct core_store_settings *settings)
 {
@@ -32,15 +68,15 @@ static size_t chunk_bytes(const struct core_store_settings *settings)
 static enum rc_code writer_check(const struct gcs_writer *writer, struct rc_error *err)
 {
     if (writer->failed)
-        return rc_fail(err, RC_FAILED, "'%s': an earlier write of it failed", writer->uri);
+        return rc_fail(err, RC_FAILED, "'%s': an earlier write of it failed", writer->aim.uri);
     if (writer->committed)
-        return rc_fail(err, RC_INVALID, "'%s' has been committed already", writer->uri);
-    return core_cancel_check(writer->place.cancel, err);
+        return rc_fail(err, RC_INVALID, "'%s' has been committed already", writer->aim.uri);
+    return core_cancel_check(writer->aim.place.cancel, err);
 }
 
 static enum rc_code send_chunk(struct gcs_writer *writer, struct rc_error *err)
 {
-    if (!writer->session && core_gcs_session_begin(&writer->upload, &writer->session, err))
+    if (!writer->session && core_gcs_session_begin(&writer->aim.upload, &writer->session, err))
         return err->code;
     if (core_gcs_session_add(writer->session, writer->chunk.data, writer->chunk.len, err))
         return err->code;
@@ -81,7 +117,8 @@ static enum rc_code writer_commit(struct rc_writer *base, struct rc_error *err)
     if (writer->session)
         code = core_gcs_session_end(writer->session, chunk->data, chunk->len, &base->stat, err);
     else
-        code = core_gcs_upload_whole(&writer->upload, chunk->data, chunk->len, &base->stat, err);
+        code =
+            core_gcs_upload_whole(&writer->aim.upload, chunk->data, chunk->len, &base->stat, err);
     writer->committed = code == RC_OK;
     writer->failed = !writer->committed;
     return code;
@@ -92,12 +129,8 @@ static void writer_close(struct rc_writer *base)
     struct gcs_writer *writer = (struct gcs_writer *)base;
 
     core_gcs_session_free(writer->session);
-    core_object_detail_clear(&writer->copies);
+    aim_clear(&writer->aim);
     rc_buf_clear(&writer->chunk);
-    free(writer->uri);
-    free(writer->bucket);
-    free(writer->key);
-    free(writer->if_match);
     free(writer);
 }
 
@@ -107,15 +140,6 @@ static const struct core_writer_ops writer_ops = {
     .close = writer_close,
 };
 
-static const struct rc_attributes *copy_attributes(struct core_object_detail *to,
-                                                   const struct rc_attributes *from)
-{
-    if (!from)
-        return NULL;
-    to->attributes = core_attributes_copy(&to->arena, from);
-    return &to->attributes;
-}
-
 enum rc_code core_gcs_create(const struct core_place_in_store *place,
                              const struct rc_put_options *options, struct rc_writer **out,
                              struct rc_error *err)
@@ -124,23 +148,10 @@ enum rc_code core_gcs_create(const struct core_place_in_store *place,
 
     *writer = (struct gcs_writer){
         .base = { .ops = &writer_ops },
-        .place = *place,
-        .uri = rc_strdup(place->uri),
-        .bucket = rc_strdup(place->bucket),
-        .key = rc_strdup(place->key),
-        .if_match = rc_strdup(options->if_match),
-        .copies = CORE_OBJECT_DETAIL_INIT,
         .chunk = RC_BUF_INIT(chunk_bytes(place->settings)),
     };
-    writer->place.uri = writer->uri;
-    writer->place.bucket = writer->bucket;
-    writer->place.key = writer->key;
-    writer->upload = (struct core_gcs_upload){
-        .place = &writer->place,
-        .if_match = writer->if_match,
-        .attributes = copy_attributes(&writer->copies, options->attributes),
-    };
-    if (core_gcs_check_upload(&writer->upload, err)) {
+    aim_at(&writer->aim, place, options);
+    if (core_gcs_check_upload(&writer->aim.upload, err)) {
         writer_close(&writer->base);
         return err->code;
     }
@@ -167,4 +178,154 @@ enum rc_code core_gcs_put(const struct core_place_in_store *place, const void *d
     if (core_gcs_check_upload(&upload, err))
         return err->code;
     return core_gcs_upload_whole(&upload, data, len, written ? written : &stat, err);
+}
+
+/* ---- in parts -------------------------------------------------------------------------------- */
+
+struct gcs_parts {
+    struct core_parts base;
+    struct aim aim;
+    struct core_gcs_session *session;
+    struct rc_buf last; /* the last part, with which the session ends */
+    int64_t size_bytes, put_bytes;
+    struct rc_error err; /* the first: what the server has of it is not known any more */
+};
+
+static enum rc_code read_part(struct gcs_parts *parts, const struct core_http_content *content,
+                              struct rc_buf *out, struct rc_error *err)
+{
+    size_t len, want = (size_t)content->len_bytes;
+    char *at = rc_buf_reserve(out, want);
+
+    if (!at)
+        return rc_fail(err, RC_INVALID, "'%s': a part of %zu bytes is too long", parts->aim.uri,
+                       want);
+    do {
+        if (content->read(content->context, (int64_t)out->len, at, want - out->len, &len, err))
+            return err->code;
+        rc_buf_added(out, len);
+        at += len;
+    } while (len > 0 && out->len < want);
+    return out->len == want ? RC_OK
+                            : rc_fail(err, RC_UNAVAILABLE, "'%s': of %zu bytes only %zu came",
+                                      parts->aim.uri, want, out->len);
+}
+
+static enum rc_code parts_put(struct core_parts *base, int64_t offset_bytes,
+                              const struct core_http_content *content, struct rc_error *err)
+{
+    struct gcs_parts *parts = (struct gcs_parts *)base;
+    RC_BUF_AUTO(chunk, (size_t)base->part_bytes + 1);
+
+    if (parts->err.code) {
+        *err = parts->err;
+        return err->code;
+    }
+    RC_ASSERT(offset_bytes == parts->put_bytes);
+    if (read_part(parts, content, &chunk, err))
+        return err->code;
+    if (offset_bytes + content->len_bytes == parts->size_bytes) {
+        rc_buf_clear(&parts->last);
+        parts->last = chunk;
+        chunk = (struct rc_buf)RC_BUF_INIT(1);
+        return RC_OK;
+    }
+    if (core_gcs_session_add(parts->session, chunk.data, chunk.len, err)) {
+        parts->err = *err;
+        return err->code;
+    }
+    parts->put_bytes += content->len_bytes;
+    return RC_OK;
+}
+
+static enum rc_code parts_commit(struct core_parts *base, struct rc_error *err)
+{
+    struct gcs_parts *parts = (struct gcs_parts *)base;
+
+    return core_gcs_session_end(parts->session, parts->last.data, parts->last.len, &base->stat,
+                                err);
+}
+
+static void parts_free(struct gcs_parts *parts)
+{
+    rc_buf_clear(&parts->last);
+    aim_clear(&parts->aim);
+    free(parts);
+}
+
+static void parts_close(struct core_parts *base)
+{
+    struct gcs_parts *parts = (struct gcs_parts *)base;
+
+    core_gcs_session_free(parts->session);
+    parts_free(parts);
+}
+
+static void parts_leave(struct core_parts *base)
+{
+    struct gcs_parts *parts = (struct gcs_parts *)base;
+
+    core_gcs_session_leave(parts->session);
+    parts_free(parts);
+}
+
+static const struct core_parts_ops parts_ops = {
+    .put = parts_put,
+    .commit = parts_commit,
+    .close = parts_close,
+    .leave = parts_leave,
+};
+
+/* Begins a session, or goes on with that of the name. */
+static enum rc_code open_parts(const struct core_place_in_store *place,
+                               const struct rc_put_options *options, int64_t part_bytes,
+                               const char *name, struct core_parts **out, struct rc_error *err)
+{
+    struct gcs_parts *parts = rc_malloc(sizeof(*parts));
+    enum rc_code code;
+
+    *parts = (struct gcs_parts){
+        .base = { .ops = &parts_ops, .part_bytes = part_bytes },
+        .last = RC_BUF_INIT(1),
+        .size_bytes = options->size_bytes,
+        .err = RC_ERROR_INIT,
+    };
+    aim_at(&parts->aim, place, options);
+    code = core_gcs_check_upload(&parts->aim.upload, err);
+    if (!code && name)
+        code = core_gcs_session_resume(&parts->aim.upload, name, &parts->session, err);
+    else if (!code)
+        code = core_gcs_session_begin(&parts->aim.upload, &parts->session, err);
+    if (code) {
+        parts_free(parts);
+        return code;
+    }
+    parts->base.id = core_gcs_session_name(parts->session);
+    *out = &parts->base;
+    return RC_OK;
+}
+
+enum rc_code core_gcs_begin_parts(const struct core_place_in_store *place,
+                                  const struct rc_put_options *options, struct core_parts **out,
+                                  struct rc_error *err)
+{
+    return open_parts(place, options, (int64_t)chunk_bytes(place->settings), NULL, out, err);
+}
+
+enum rc_code core_gcs_resume_parts(const struct core_place_in_store *place,
+                                   const struct rc_put_options *options,
+                                   const struct core_left_parts *left, struct core_parts **out,
+                                   struct rc_error *err)
+{
+    return open_parts(place, options, (int64_t)chunk_bytes(place->settings), left->id, out, err);
+}
+
+/* Sessions that nobody knows show nothing, and expire by themselves. */
+enum rc_code core_gcs_give_up_parts(const struct core_place_in_store *place,
+                                    const struct core_left_parts *left, struct rc_error *err)
+{
+    (void)err;
+    if (left->id)
+        core_gcs_session_give_up(place, left->id);
+    return RC_OK;
 }

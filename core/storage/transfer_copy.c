@@ -10,7 +10,7 @@
 #include <inttypes.h>
 #include <stdlib.h>
 
-enum { STREAM_CHUNK = 1024 * 1024 };
+enum { STREAM_CHUNK = 1024 * 1024, ORDERED_FROM_BYTES = 64 * 1024 * 1024 };
 
 enum outcome { COPIED, MOVED, SKIPPED, LARGE, WOULD_COPY };
 
@@ -265,6 +265,16 @@ static enum rc_code compare(struct attempt *a, struct rc_error *err)
     return RC_OK;
 }
 
+/* Parts that have to be in order are no faster than a stream, but may outlive the process. */
+static bool goes_in_parts(const struct attempt *a)
+{
+    const struct core_storage_ops *ops = a->to.ops;
+
+    if (ops->capabilities & CORE_STORAGE_ORDERED_PARTS)
+        return a->t->request.checkpoint && a->item->size_bytes >= ORDERED_FROM_BYTES;
+    return ops->begin_parts != NULL;
+}
+
 /* ---- an attempt --------------------------------------------------------------------------- */
 
 static enum rc_code try(struct attempt *a, struct rc_error *err)
@@ -302,7 +312,7 @@ static enum rc_code try(struct attempt *a, struct rc_error *err)
         return copy_inside(a, err);
     if (item->size_bytes <= TRANSFER_SMALL_BYTES)
         return copy_buffered(a, err);
-    if (!a->to.ops->begin_parts)
+    if (!goes_in_parts(a))
         return copy_streamed(a, err);
     a->outcome = LARGE;
     return RC_OK;

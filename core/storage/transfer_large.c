@@ -34,8 +34,8 @@ struct transfer_large {
     enum rc_code code;              /* of the first range that failed */
     struct rc_error err;
 
-    struct core_running_digest *md5; /* NULL: not compared */
-    int64_t hashed_bytes;
+    struct core_running_digest *md5;          /* NULL: not compared */
+    int64_t turn_bytes;                       /* whose turn it is: the range that begins there */
     uint32_t *crcs;                           /* of each range; NULL: not compared */
     unsigned char (*md5s)[CORE_TRANSFER_MD5]; /* likewise */
     int64_t range_bytes;                      /* of each but the last */
@@ -61,6 +61,11 @@ static enum rc_code look(struct transfer_large *large, struct rc_error *err)
     item->etag = rc_strdup(large->source.etag);
     item->size_bytes = large->source.size_bytes;
     return RC_OK;
+}
+
+static bool is_ordered(const struct transfer_large *large)
+{
+    return large->to.ops->capabilities & CORE_STORAGE_ORDERED_PARTS;
 }
 
 static size_t range_count(const struct transfer_large *large)
@@ -220,6 +225,12 @@ void core_transfer_large_abandon(struct core_transfer *t)
 
 /* ---- ranges ------------------------------------------------------------------------------- */
 
+/* Whether ranges wait in memory until those before them are hashed, or put. */
+static bool needs_turns(const struct transfer_large *large)
+{
+    return large->md5 || is_ordered(large);
+}
+
 bool core_transfer_large_take(struct core_transfer *t, struct transfer_range *out)
 {
     for (struct transfer_large *large = t->large; large; large = large->next) {
@@ -229,13 +240,13 @@ bool core_transfer_large_take(struct core_transfer *t, struct transfer_range *ou
         if (large->code || left <= 0)
             continue;
         /* One byte more than it has, so that the end is seen when it is read. */
-        if (large->md5 && !core_transfer_claim(t, (size_t)len + 1))
+        if (needs_turns(large) && !core_transfer_claim(t, (size_t)len + 1))
             continue;
         *out = (struct transfer_range){
             .large = large,
             .offset_bytes = large->next_bytes,
             .len_bytes = len,
-            .is_buffered = large->md5 != NULL,
+            .is_buffered = needs_turns(large),
         };
         large->next_bytes += len;
         large->busy++;
@@ -335,26 +346,27 @@ static enum rc_code read_range(struct range_content *content, char *buffer, stru
     return RC_OK;
 }
 
-/* Waits for the turn of the range and hashes it. */
-static enum rc_code hash_range(const struct transfer_range *range, const char *buffer,
-                               struct rc_error *err)
+static enum rc_code wait_for_turn(const struct transfer_range *range, struct rc_error *err)
 {
     struct transfer_large *large = range->large;
     struct core_transfer *t = large->t;
     bool is_turn;
 
     pthread_mutex_lock(&t->lock);
-    while (!(is_turn = large->hashed_bytes == range->offset_bytes) && !large->code && !t->stopping)
+    while (!(is_turn = large->turn_bytes == range->offset_bytes) && !large->code && !t->stopping)
         pthread_cond_wait(&t->room, &t->lock);
     pthread_mutex_unlock(&t->lock);
-    if (!is_turn)
-        return rc_fail(err, RC_CANCELLED, "another range has failed");
-    core_running_digest_add(large->md5, buffer, (size_t)range->len_bytes);
+    return is_turn ? RC_OK : rc_fail(err, RC_CANCELLED, "another range has failed");
+}
+
+static void pass_turn(const struct transfer_range *range)
+{
+    struct core_transfer *t = range->large->t;
+
     pthread_mutex_lock(&t->lock);
-    large->hashed_bytes += range->len_bytes;
+    range->large->turn_bytes += range->len_bytes;
     pthread_cond_broadcast(&t->room);
     pthread_mutex_unlock(&t->lock);
-    return RC_OK;
 }
 
 /* What was read of the range, for the check of the whole. */
@@ -454,6 +466,29 @@ static enum rc_code put_unless_there(struct range_content *content, struct rc_er
     return is_put ? RC_OK : put_range(content, err);
 }
 
+/* Reads the range into memory, and hashes it in its turn. */
+static enum rc_code buffer_range(struct range_content *content, char *buffer, struct rc_error *err)
+{
+    const struct transfer_range *range = content->range;
+    struct transfer_large *large = range->large;
+    struct transfer_item tries = { .is_etag_given = true };
+    unsigned char md5[CORE_TRANSFER_MD5];
+    enum rc_code code;
+
+    do
+        code = read_range(content, buffer, err);
+    while (code && core_transfer_again(large->t, &tries, err));
+    if (code || wait_for_turn(range, err))
+        return err->code;
+    content->buffer = buffer;
+    keep_sums(content, md5);
+    if (large->md5)
+        core_running_digest_add(large->md5, buffer, (size_t)range->len_bytes);
+    if (!is_ordered(large))
+        pass_turn(range);
+    return RC_OK;
+}
+
 static enum rc_code copy_range(const struct transfer_range *range, char *buffer,
                                struct rc_error *err)
 {
@@ -463,22 +498,15 @@ static enum rc_code copy_range(const struct transfer_range *range, char *buffer,
     };
     struct transfer_item tries = { .is_etag_given = true };
     struct core_transfer *t = range->large->t;
-    enum rc_code code = RC_OK;
+    enum rc_code code = buffer ? buffer_range(&content, buffer, err) : RC_OK;
 
-    if (buffer) {
-        do
-            code = read_range(&content, buffer, err);
-        while (code && core_transfer_again(t, &tries, err));
-        content.buffer = buffer;
-        if (!code)
-            code = hash_range(range, buffer, err);
-        tries.attempt = 0;
-    }
     if (!code) {
         do
             code = put_unless_there(&content, err);
         while (code && core_transfer_again(t, &tries, err));
     }
+    if (!code && is_ordered(range->large))
+        pass_turn(range);
     core_reader_close(content.reader);
     core_running_digest_free(content.md5);
     return code;

@@ -321,6 +321,58 @@ def test_sync(storage, world, lake):
     assert lake.names() == ["t/changed", "t/new", "t/same", "t/skip.tmp"]
 
 
+def test_sync_removes_within_limits(storage, world, lake):
+    tree, empty = world.root / "tree", world.root / "empty"
+    tree.mkdir()
+    empty.mkdir()
+    (tree / "a").write_text("a")
+    for name in ["x", "y", "z"]:
+        lake.put("t/" + name, b"extra")
+    words = ["sync", "--delete", "tree", lake.base + "t"]
+    result = storage(*words, "--max-delete", "2")
+    assert result.status == 1
+    assert f"3 objects of '{lake.base}t/' have no source, at most 2" in result.stderr
+    assert lake.names() == ["t/a", "t/x", "t/y", "t/z"]
+    # An empty folder is one, but empties nothing by itself.
+    result = storage("sync", "--delete", "empty", lake.base + "t")
+    assert result.status == 1 and "--allow-empty" in result.stderr
+    assert lake.names() == ["t/a", "t/x", "t/y", "t/z"]
+    assert storage(*words, "--max-delete", "3").status == 0
+    assert lake.names() == ["t/a"]
+    assert storage("sync", "--delete", "--allow-empty", "empty", lake.base + "t").status == 0
+    assert lake.names() == []
+
+
+def test_sync_removes_nothing_after_a_failure(storage, world, s3, proxy):
+    tree = world.root / "tree"
+    tree.mkdir()
+    (tree / "a").write_text("a")
+    s3.put("t/extra", b"extra")
+    world.environment["AWS_ENDPOINT_URL"] = proxy.endpoint
+    proxy.rules.add(method="PUT", target="t/a", status=403)
+    result = storage("sync", "--delete", "--keep-going", "tree", s3.base + "t")
+    assert result.status == 1
+    assert f"nothing was removed from '{s3.base}t', since not" in result.stderr
+    assert s3.names() == ["t/extra"]
+    assert storage("sync", "--delete", "tree", s3.base + "t").status == 0
+    assert s3.names() == ["t/a"]
+
+
+def test_sync_compares_as_asked(storage, world, s3):
+    tree = world.root / "tree"
+    tree.mkdir()
+    (tree / "a").write_text("new")
+    s3.put("t/a", b"old")
+
+    def copied(how):
+        told = good(storage("sync", "--json", "--dry-run", "--compare", how, "tree", s3.base + "t"))
+        return lines(told)[-1]["objects"]
+
+    assert [copied(how) for how in ["size", "mtime", "etag", "auto", "checksum"]] == [0, 0, 1, 0, 1]
+    os.utime(tree / "a", (time.time() + 9, time.time() + 9))
+    assert [copied(how) for how in ["size", "mtime", "etag", "auto", "checksum"]] == [0, 1, 1, 1, 1]
+
+
 def test_sync_by_checksum_finds_what_has_gone_back(storage, world, lake):
     tree, down = world.root / "tree", world.root / "down"
     tree.mkdir()
@@ -685,6 +737,10 @@ def test_a_failure_is_one_though_nobody_reads(world, s3):
     (["cp", "x", "y", "--limit-rate", "fast"], "'--limit-rate fast'"),
     (["cp", "x", "y", "--include", "*"], "give --recursive"),
     (["rm", "x", "--exclude", "*"], "give --recursive"),
+    (["sync", "--compare", "looks", "x", "y"], "it is auto, size, etag, mtime or checksum"),
+    (["sync", "--compare", "size", "--checksum", "x", "y"], "'--checksum' is '--compare checksum'"),
+    (["sync", "--max-delete", "3", "x", "y"], "go with '--delete'"),
+    (["sync", "--delete", "--max-delete", "0", "x", "y"], "it is a number from 1 on"),
     (["cp", "x", "y", "--resume", "f"], "'--resume' is of one folder"),
     (["sweep", "x", "--older", "long"], "'--older long'"),
     (["cat", "-", "--range", "0-1"], "not of stdin"),

@@ -7,7 +7,7 @@ import time
 
 import pytest
 from boto3.s3.transfer import TransferConfig
-from test_transfer import S3, Files
+from test_transfer import S3, Files, Google, digest
 
 MIB = 1 << 20
 SIZE = 96 * MIB
@@ -94,7 +94,7 @@ def kill_within(world, proxy, source, target, parts=4):
 def finish(world, source, target, *more):
     result = world.run(*words(source, target, *more))
     assert result.status == 0, result.stderr
-    assert target.objects() == {"out/large": source.content}
+    assert digest(target.objects()) == digest({"out/large": source.content})
     assert target.uploads() == []
     assert not (world.root / "token").exists()
     return json.loads(result.stdout)
@@ -223,3 +223,79 @@ def test_one_that_is_stopped_is_gone_on_with(world, proxy, file, stores):
     assert kept >= 3 * PART
     finish(world, file, target)
     assert sent(proxy) == len(file.content) - kept
+
+
+# ---- Google ------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def google(world, gcs):
+    gcs.store.make_bucket("gbucket")
+    world.config(f"""
+        storage:
+          google: {{bucket: gbucket, endpoint: "{gcs.endpoint}",
+                    access_token: "{gcs.tokens.issue()}"}}
+    """)
+    store = Google(gcs, "gbucket")
+    store.source = Files(world.root / "in")
+    store.content = os.urandom(MIB) * (SIZE // MIB) + b"the rest"
+    store.source.put("large", store.content)
+    return store
+
+
+def received(gcs):
+    return sum(call.request_bytes for call in list(gcs.calls)
+               if call.method == "PUT" and "upload_id=" in call.target)
+
+
+def kill_session(world, gcs, google):
+    """Kills a sync within the object, and returns what it had sent."""
+    before = received(gcs)
+    gcs.rules.add(method="PUT", target="upload_id=", request_bytes_per_s=24 * MIB, times=None)
+    process = world.start(*words(google.source, google))
+    kill_when(world, process, lambda: received(gcs) - before > 4 * PART)
+    gcs.rules.clear()
+    time.sleep(0.5)
+    return received(gcs)
+
+
+def finish_session(world, google):
+    result = world.run(*words(google.source, google))
+    assert result.status == 0, result.stderr
+    assert digest(google.objects()) == digest({"out/large": google.content})
+    assert all(session.result for session in google.server.uploads.sessions.values())
+    assert not (world.root / "token").exists()
+
+
+def test_a_session_is_gone_on_with(world, gcs, google):
+    before = kill_session(world, gcs, google)
+    assert (world.root / "token").stat().st_mode & 0o77 == 0  # it holds the right to write
+    finish_session(world, google)
+    assert received(gcs) - before <= len(google.content) - 3 * PART
+
+
+def test_a_session_of_a_source_that_was_replaced_is_given_up(world, gcs, google):
+    before = kill_session(world, gcs, google)
+    google.content = google.content[::-1]
+    google.source.put("large", google.content)
+    finish_session(world, google)
+    assert received(gcs) - before == len(google.content)
+
+
+def test_a_session_that_is_gone_begins_anew(world, gcs, google):
+    before = kill_session(world, gcs, google)
+    gcs.uploads.sessions.clear()
+    finish_session(world, google)
+    assert received(gcs) - before == len(google.content)
+
+
+@pytest.mark.parametrize("fault", [
+    {"method": "PUT", "target": "upload_id=", "status": 503, "times": 3},
+    {"method": "PUT", "target": "upload_id=", "skip": 2, "times": 2, "cut_request_body_bytes": 1000},
+    {"method": "PUT", "target": "upload_id=", "skip": 2, "times": 1, "cut_reply_bytes": 0},
+], ids=["refused", "cut", "unheard"])
+def test_a_session_is_gone_on_with_through_faults(world, gcs, google, fault):
+    before = kill_session(world, gcs, google)
+    gcs.rules.add(**fault)
+    finish_session(world, google)
+    assert received(gcs) - before <= len(google.content) - 2 * PART

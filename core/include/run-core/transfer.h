@@ -7,7 +7,11 @@
  * logged and counted, not made.
  *
  * A transfer that was killed goes on from its last token: what is done is not done again, and the
- * parts of a large object that had arrived are kept (since 1.3), where the store can say which.
+ * parts of a large object that had arrived are kept (since 1.3) where the store can say which: in
+ * S3, unless a key encrypts it, and in Google Cloud Storage, not on this machine. They are held
+ * against the source before they count. For that, a transfer with 'checkpoint' that is cancelled or
+ * fails for a reason that may pass leaves them in the store, until its token is used or
+ * rc_storage_sweep() takes them away.
  */
 #ifndef RUN_CORE_TRANSFER_H
 #define RUN_CORE_TRANSFER_H
@@ -15,10 +19,12 @@
 #include <run-core/storage.h>
 
 enum rc_transfer_flag {
-    RC_TRANSFER_MOVE = 1u << 0,         /* remove each source once its copy is verified */
-    RC_TRANSFER_REMOVE_EXTRA = 1u << 1, /* of a tree: targets that have no source */
-    RC_TRANSFER_KEEP_GOING = 1u << 2,   /* after a failure; the first is the error in the end */
-    RC_TRANSFER_CHECK = 1u << 3,        /* change nothing, only find what would be done */
+    RC_TRANSFER_MOVE = 1u << 0, /* remove each source once its copy is verified */
+    /* Of a tree: targets that have no source, found by a second look at both sides after the last
+       copy. If a copy or a listing failed, nothing is removed (since 1.3). */
+    RC_TRANSFER_REMOVE_EXTRA = 1u << 1,
+    RC_TRANSFER_KEEP_GOING = 1u << 2, /* after a failure; the first is the error in the end */
+    RC_TRANSFER_CHECK = 1u << 3,      /* change nothing, only find what would be done */
     /* With IF_DIFFERENT, not of a move: times tell nothing. Where sizes are equal and tags do not
        tell, files are read and compared with what the stores know (since 1.2). */
     RC_TRANSFER_COMPARE_CONTENT = 1u << 4,
@@ -27,7 +33,7 @@ enum rc_transfer_flag {
     RC_TRANSFER_NOT_FROM_EMPTY = 1u << 5,
 };
 
-/* With IF_DIFFERENT: what makes two objects of one size different (since 1.3). */
+/* With IF_DIFFERENT, not of a move: what makes two objects of one size different (since 1.3). */
 enum rc_transfer_compare {
     RC_COMPARE_AUTO,    /* the entity tag; where it cannot be compared, the time */
     RC_COMPARE_SIZE,    /* nothing does */
@@ -79,7 +85,7 @@ struct rc_transfer {
     const char *source, *target;
     enum rc_transfer_when when;
     /* Of the source, and with REMOVE_EXTRA of the target: what is not wanted is left alone. NULL:
-       all is. */
+       all is. It may be asked twice of one object. */
     bool (*wants)(void *context, const struct rc_object *object);
 
     /* ... or a list: gives items until *more is false. Borrowed until the next call. */
@@ -100,15 +106,18 @@ struct rc_transfer {
      */
     void (*report)(void *context, const struct rc_transfer_report *report);
     void (*progress)(void *context, const struct rc_transferred *so_far);
-    /* Every few seconds and at the end: with this token a later transfer begins where this one was.
+    /*
+     * Every few seconds, as large objects begin, and at the end: with this token a later transfer
+     * begins where this one was. It may hold the right to write an object, so it is for nobody
+     * else. A failure ends the transfer.
      */
     enum rc_code (*checkpoint)(void *context, const char *token, struct rc_error *err);
     void *context;
 
     /* Since 1.3. */
     int compare; /* enum rc_transfer_compare */
-    /* With REMOVE_EXTRA: more extra targets than this are RC_CONFLICT, and none of them is removed;
-       all removals then come after the last copy. 0: no limit. */
+    /* With REMOVE_EXTRA: more extra targets than this are RC_CONFLICT, and none of them is removed.
+       0: no limit. */
     int64_t max_removed;
 };
 

@@ -9,10 +9,12 @@
 #include <os/file.h>
 #include <run-core/str.h>
 
+#include <fcntl.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include <cmocka.h>
@@ -24,6 +26,7 @@ struct told {
     int64_t progress, checkpoints;
     const char *unwanted;
     struct core_cancel *cancel;
+    enum rc_transfer_compare compare;
 };
 
 static void tell_report(void *context, const struct rc_transfer_report *report)
@@ -91,6 +94,7 @@ static enum rc_code copy_tree(struct told *told, unsigned flags, enum rc_transfe
         .progress = tell_progress,
         .checkpoint = keep,
         .context = told,
+        .compare = told->compare,
     };
 
     return core_transfer_run(storage, &transfer, out, err);
@@ -186,6 +190,89 @@ static void copies_what_is_absent_or_different(void **state)
     expect_ok(copy_tree(&again, 0, RC_TRANSFER_IF_DIFFERENT, &done, &err));
     assert_int_equal(done.objects, 0);
     assert_int_equal(done.skipped, 4);
+}
+
+static void set_time(const char *name, time_t unix_s)
+{
+    RC_STR_AUTO where = path(name);
+    const struct timespec times[2] = { { .tv_sec = unix_s }, { .tv_sec = unix_s } };
+
+    assert_int_equal(utimensat(AT_FDCWD, where, times, 0), 0);
+}
+
+static void compares_as_asked(void **state)
+{
+    /* What is copied of: the same, another with an older copy, another with a newer copy. */
+    static const struct {
+        enum rc_transfer_compare compare;
+        const char *copied;
+    } cases[] = {
+        { RC_COMPARE_AUTO, "copy older " },
+        { RC_COMPARE_SIZE, "" },
+        { RC_COMPARE_TIME, "copy older " },
+        { RC_COMPARE_ETAG, "copy newer copy older copy same " }, /* files have none to compare */
+        { RC_COMPARE_CONTENT, "copy newer copy older " },
+    };
+
+    (void)state;
+    for (size_t i = 0; i < RC_ARRAY_LEN(cases); i++) {
+        TOLD_AUTO(told);
+        struct rc_error err = RC_ERROR_INIT;
+        struct rc_transferred done;
+        char copied[200] = "";
+
+        put_ok("from/newer", "xxx");
+        put_ok("from/older", "xxx");
+        put_ok("from/same", "xxx");
+        put_ok("to/newer", "yyy");
+        put_ok("to/older", "yyy");
+        put_ok("to/same", "xxx");
+        set_time("from/older", 2000000000);
+        told.compare = cases[i].compare;
+        expect_ok(copy_tree(&told, RC_TRANSFER_CHECK, RC_TRANSFER_IF_DIFFERENT, &done, &err));
+        for (const char *name = "newer\0older\0same\0"; *name; name += strlen(name) + 1) {
+            RC_STR_AUTO copy = rc_strf("copy %s ", name);
+
+            if (strstr(told.reports.data, copy))
+                memcpy(copied + strlen(copied), copy, strlen(copy) + 1);
+        }
+        assert_string_equal(copied, cases[i].copied);
+        /* Another size is always different. */
+        put_ok("to/same", "longer");
+        set_time("to/same", 2000000001);
+        expect_ok(copy_tree(&told, 0, RC_TRANSFER_IF_DIFFERENT, &done, &err));
+        expect_file("to/same", "xxx");
+    }
+}
+
+static void refuses_comparisons_that_make_no_sense(void **state)
+{
+    TOLD_AUTO(told);
+    struct rc_error err = RC_ERROR_INIT;
+    struct rc_transferred done;
+
+    (void)state;
+    put_ok("from/a", "1");
+    told.compare = RC_COMPARE_SIZE;
+    assert_int_equal(copy_tree(&told, 0, RC_TRANSFER_ALWAYS, &done, &err), RC_INVALID);
+    assert_int_equal(copy_tree(&told, RC_TRANSFER_MOVE, RC_TRANSFER_IF_DIFFERENT, &done, &err),
+                     RC_INVALID);
+    assert_int_equal(
+        copy_tree(&told, RC_TRANSFER_COMPARE_CONTENT, RC_TRANSFER_IF_DIFFERENT, &done, &err),
+        RC_INVALID);
+    told.compare = (enum rc_transfer_compare)17;
+    assert_int_equal(copy_tree(&told, 0, RC_TRANSFER_IF_DIFFERENT, &done, &err), RC_INVALID);
+    told.compare = RC_COMPARE_AUTO;
+    assert_int_equal(copy_tree(&told, RC_TRANSFER_NOT_FROM_EMPTY, RC_TRANSFER_ALWAYS, &done, &err),
+                     RC_INVALID);
+    /* A token is of its comparison; the flag and its later name are one. */
+    told.compare = RC_COMPARE_CONTENT;
+    expect_ok(copy_tree(&told, 0, RC_TRANSFER_IF_DIFFERENT, &done, &err));
+    told.compare = RC_COMPARE_AUTO;
+    expect_ok(copy_tree(&told, RC_TRANSFER_COMPARE_CONTENT, RC_TRANSFER_IF_DIFFERENT, &done, &err));
+    told.compare = RC_COMPARE_SIZE;
+    assert_int_equal(copy_tree(&told, 0, RC_TRANSFER_IF_DIFFERENT, &done, &err), RC_INVALID);
+    assert_non_null(strstr(err.cause, "another transfer"));
 }
 
 static void removes_what_is_extra(void **state)
@@ -502,6 +589,8 @@ int main(void)
         TEST(copies_a_tree),
         TEST(moves_a_tree),
         TEST(copies_what_is_absent_or_different),
+        TEST(compares_as_asked),
+        TEST(refuses_comparisons_that_make_no_sense),
         TEST(removes_what_is_extra),
         TEST(takes_a_list),
         TEST(keeps_going_or_stops_at_a_failure),
