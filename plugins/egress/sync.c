@@ -30,6 +30,8 @@ struct sync {
     struct egress_tokens tokens;
     struct rc_lock *lock;
     int64_t began_mono_ms;
+    bool is_resumed;   /* the present pass: a part of the tree only, of which nothing is removed */
+    bool is_overtaken; /* the lock was lost: the rest is of another run */
 
     /* Of the present pass; by the thread that reports. */
     int64_t skipped_bytes, lost;
@@ -129,11 +131,14 @@ static bool fits(const struct sync *sync, const struct rc_object *object)
 static bool wants(void *context, const struct rc_object *object)
 {
     struct sync *sync = context;
+    bool is_of_source = rc_str_starts(object->uri, sync->source.uri);
     bool fitting = fits(sync, object);
 
+    if (!is_of_source && sync->is_resumed)
+        return false;
     if (!sync->folders)
         return fitting;
-    if (rc_str_starts(object->uri, sync->source.uri))
+    if (is_of_source)
         return egress_folders_wants(sync->folders, object->name, object->stat.size_bytes, fitting);
     return fitting && egress_folders_may_remove(sync->folders, object->name);
 }
@@ -201,21 +206,30 @@ static void progressed(void *context, const struct rc_transferred *so_far)
     rc_job_progress(sync->job, so_far->bytes + sync->skipped_bytes, so_far->found_bytes, "bytes");
 }
 
+static enum rc_code check_lock(struct sync *sync, struct rc_error *err)
+{
+    if (sync->job->dry_run)
+        return RC_OK;
+    sync->is_overtaken = rc_lock_check(sync->job, sync->lock, err) != RC_OK;
+    return sync->is_overtaken ? rc_context(err, "make sure that no other run has taken over")
+                              : RC_OK;
+}
+
 static enum rc_code keep_token(void *context, const char *token, struct rc_error *err)
 {
     struct sync *sync = context;
 
-    if (rc_lock_check(sync->job, sync->lock, err))
-        return rc_context(err, "make sure that no other run has taken over");
+    if (check_lock(sync, err))
+        return err->code;
     return egress_tokens_save(&sync->tokens, token, err);
 }
 
 /* ---- passes ---- */
 
 /* Whether the run is to end, whatever else there may be to do. */
-static bool ends(enum rc_code code)
+static bool ends(const struct sync *sync, enum rc_code code)
 {
-    return code == RC_CANCELLED || code == RC_TIMEOUT;
+    return code == RC_CANCELLED || code == RC_TIMEOUT || sync->is_overtaken;
 }
 
 static void add_up(struct rc_transferred *sum, const struct rc_transferred *done)
@@ -295,8 +309,10 @@ static enum rc_code resume(struct sync *sync, struct rc_error *err)
     if (token.len == 0)
         return RC_OK;
     rc_info(sync->job, "going on where an earlier run was stopped");
+    sync->is_resumed = true;
     code = run_tree(sync, token.data, err);
-    if (ends(code))
+    sync->is_resumed = false;
+    if (ends(sync, code))
         return code;
     /* A token of another version, or what is to be removed: the pass over all settles it. */
     if (code == RC_INVALID || code == RC_CONFLICT)
@@ -344,6 +360,8 @@ static enum rc_code copy_manifests(struct sync *sync, struct rc_error *err)
 {
     struct rc_transfer transfer = { .next = next_manifest };
 
+    if (check_lock(sync, err))
+        return err->code;
     return run_pass(sync, &transfer, err);
 }
 
@@ -451,7 +469,7 @@ static enum rc_code conclude(struct sync *sync, enum rc_code code, struct rc_err
         rc_warn(sync->job, "%" PRId64 " objects lost their tags: the target has no such thing",
                 sync->lost);
     say_total(sync);
-    if (sum->failed == 0 || ends(code))
+    if (sum->failed == 0 || ends(sync, code))
         return code;
     return rc_fail(err, RC_FAILED, "%s of %s objects failed%s; first: `%s`: %s",
                    count_text(sum->failed, failed),
@@ -463,7 +481,7 @@ static enum rc_code conclude(struct sync *sync, enum rc_code code, struct rc_err
 
 static enum rc_code explain(struct sync *sync, enum rc_code code, struct rc_error *err)
 {
-    if (code == RC_CONFLICT && sync->config->remove_extra)
+    if (code == RC_CONFLICT && sync->config->remove_extra && !sync->is_overtaken)
         return rc_context(err, "remove what the source does not have ('delete', 'max_delete')");
     return code ? rc_context(err, "copy '%s' to '%s'", sync->source.shown, sync->target.shown)
                 : RC_OK;
@@ -475,14 +493,14 @@ static enum rc_code work(struct sync *sync, struct rc_error *err)
     bool is_through;
     enum rc_code code = copy_tree(sync, err);
 
-    if (sync->folders && !ends(code) && copy_manifests(sync, &later) && !code) {
+    if (sync->folders && !ends(sync, code) && copy_manifests(sync, &later) && !code) {
         *err = later;
         code = later.code;
     }
     /* Where it did not come to the end of the tree, the next run goes on. */
     is_through = !code || code == RC_CONFLICT ||
                  (sync->sum.failed > 0 && sync->sum.failed < sync->config->max_failures);
-    if (sync->job->dry_run || ends(code) || !is_through)
+    if (sync->job->dry_run || ends(sync, code) || !is_through)
         return code;
     if (egress_tokens_drop(&sync->tokens, &later) && !code) {
         *err = later;

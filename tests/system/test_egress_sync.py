@@ -353,6 +353,25 @@ def test_killed_and_run_again(sync, proxy):
     assert sync.run().stdout.count(" -> ") == 0
 
 
+def test_state_on_postgres(sync, state_on_postgres, proxy):
+    """Tokens are kept there as well."""
+    sync.between(sync.world.environment["INPUT_URL"], proxy.endpoint)
+    sync.source.put("large", os.urandom(1 << 20) * 30)
+    proxy.rules.add(method="PUT", target="partNumber=", times=None, delay_ms=5000)
+    process = sync.start()
+    until(lambda: proxy.count("PUT", "partNumber=") >= 2)
+    time.sleep(0.5)
+    assert process.poll() is None
+    process.send_signal(signal.SIGKILL)
+    process.wait()
+    proxy.rules.clear()
+    result = sync.run()
+    assert result.status == 0, result.stderr
+    assert "going on where an earlier run was stopped" in result.text
+    assert sync.source.objects() == sync.target.objects()
+    assert sync.target.uploads() == []
+
+
 def test_two_runs_at_once(sync, proxy):
     fill(sync.source, 5)
     sync.between(sync.world.environment["INPUT_URL"], proxy.endpoint)

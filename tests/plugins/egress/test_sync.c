@@ -304,8 +304,10 @@ static void test_one_run_at_a_time(void **state)
     assert_int_equal(sync_with(host, settings, &err), RC_SKIPPED);
     assert_has(err.cause, "another run copies to 's3://b/c/'");
     rc_fake_host_fail_on(host, "lock.check", NULL, 1, RC_CONFLICT);
-    assert_int_equal(sync_with(host, settings, &err), RC_CONFLICT);
+    assert_int_equal(sync_with(host, (const char *const[]){ PLAIN, "delete=true", NULL }, &err),
+                     RC_CONFLICT);
     assert_has(err.context, "make sure that no other run has taken over");
+    assert_has_not(err.context, "'max_delete'");
 }
 
 static void test_goes_on_where_it_was_stopped(void **state)
@@ -331,6 +333,17 @@ static void test_goes_on_where_it_was_stopped(void **state)
     assert_string_equal(rc_fake_host_object(host, "s3://b/c/0", NULL), "new");
     assert_non_null(rc_fake_host_object(host, "s3://b/c/3", NULL));
     assert_int_equal(rc_fake_host_counter(host, "objects"), 2 + 3);
+
+    /* What is removed is counted over all, once. */
+    put_text(host, "s3://b/c/extra-1", "x");
+    put_text(host, "s3://b/c/extra-2", "x");
+    put_text(host, "s3://a/4", "x");
+    put_text(host, "s3://a/5", "x");
+    const char *const removing[] = { PLAIN, "delete=true", "max_delete=2", NULL };
+    rc_fake_host_fail_on(host, "transfer.copy", "s3://a/5", 1, RC_CANCELLED);
+    assert_int_equal(sync_with(host, removing, &err), RC_CANCELLED);
+    expect_sync(host, removing);
+    assert_int_equal(rc_fake_host_counter(host, "removed"), 2);
 
     /* And at its end there is nothing to go on with. */
     RC_STR_AUTO before = rc_strdup(rc_fake_host_log(host));
