@@ -107,9 +107,33 @@ static enum rc_code begin(struct egress_dump *dump, struct rc_error *err)
 
 /* ---- views of the database ---- */
 
+/* Before the folder is touched: every table would fail of it, and what is there would go. */
+static enum rc_code check_encoding(struct egress_dump *dump, struct rc_error *err)
+{
+    struct egress_database *database = dump->snapshot.keeper;
+    const char *const params[] = { dump->config->encoding };
+    PGresult *result;
+    bool is_known;
+
+    if (egress_database_query(database, "look up the encoding",
+                              "SELECT pg_catalog.pg_char_to_encoding($1) >= 0", params,
+                              RC_ARRAY_LEN(params), &result, err))
+        return err->code;
+    is_known = rc_str_eq(PQgetvalue(result, 0, 0), "t");
+    PQclear(result);
+    if (!is_known)
+        return rc_fail(err, RC_INVALID,
+                       "'encoding' is '%s', which %s does not know; it takes names such as UTF8, "
+                       "LATIN1 or WIN1252",
+                       params[0], database->place);
+    return RC_OK;
+}
+
 static enum rc_code begin_view(struct egress_dump *dump, struct rc_error *err)
 {
     if (egress_snapshot_take(dump->job, dump->config, &dump->snapshot, err))
+        return err->code;
+    if (check_encoding(dump, err))
         return err->code;
     if (egress_catalog_read(dump->snapshot.keeper, dump->config, &dump->catalog, err))
         return rc_context(err, "look up what is to be dumped");

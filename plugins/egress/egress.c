@@ -24,6 +24,9 @@ static enum rc_code check_csv(const struct egress_config *config, struct rc_erro
                        "'null_string' is '%s'; it may hold neither the delimiter nor a double "
                        "quote nor the end of a line",
                        null_string);
+    if (strcmp(null_string, "\\.") == 0)
+        return rc_fail(err, RC_INVALID,
+                       "'null_string' is '\\.', which alone on a line ends what COPY reads");
     if (!*config->encoding)
         return rc_fail(err, RC_INVALID, "'encoding' is empty; leave it out for UTF8");
     return RC_OK;
