@@ -11,9 +11,7 @@ import time
 
 import pytest
 import s3_server
-
-DAY = "2026-11-20"
-NOW = f"{DAY}T02:00:00Z"
+from egress_world import DAY, NOW, Egress
 
 
 class Side:
@@ -459,3 +457,30 @@ def test_only_complete_folders(sync, proxy):
     assert sync.run(require_manifest="true", delete="true").status == 0
     assert target.object("2026-11-18/_manifest.json") == source.object("2026-11-18/_manifest.json")
     assert target.object("2026-11-18/t.csv.gz") == source.object("2026-11-18/t.csv.gz")
+
+
+def test_a_dump_arrives(sync, postgres, ceph):
+    """What 'dump' writes is taken for complete, and 'verify' finds it at the target as it was."""
+    egress = Egress(sync.world, postgres, ceph, sync.source.bucket)
+    try:
+        egress.sql("CREATE TABLE hosts AS SELECT i AS id, md5(i::text) AS name "
+                   "FROM generate_series(1, 5000) AS i")
+        sync.world.environment.update(
+            TABLES="hosts", S3_OUTPUT=f"s3://{sync.source.bucket}/{sync.source.folder}")
+        egress.dump()
+    finally:
+        egress.end()
+    names = ["_manifest.json", "hosts.csv.gz"]
+    result = sync.run(require_manifest="true", delete="true")
+    assert result.status == 0, result.stderr
+    assert sync.target.names() == [f"{DAY}/{name}" for name in names]
+
+    local = sync.world.root / "dumps"
+    # An empty variable says nothing.
+    sync.world.environment.update(
+        {f"OUTPUT_{name}": "" for name in ("URL", "PATH", "ACCESS_KEY_ID", "SECRET_ACCESS_KEY")})
+    result = sync.run(target=f"file://{local}", require_manifest="true")
+    assert result.status == 0, result.stderr
+    result = sync.world.run("egress", "verify", "--set", f"folder=file://{local}/{DAY}/")
+    assert result.status == 0, result.stdout + result.stderr
+    assert "5000 rows" in result.stdout
