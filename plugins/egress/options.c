@@ -65,7 +65,7 @@ const struct rc_option egress_options[] = {
     { RC_LIST("include", struct egress_config, include),
       .help =
           "Of dump: of the tables that patterns find, only those that fit one of these. Of sync: "
-          "only keys below the source that fit one of these." },
+          "only keys below the source that fit one of these, in which * stands for slashes too." },
     { RC_LIST("exclude", struct egress_config, exclude),
       .help = "The same for what is left out; it goes before 'include'." },
     { RC_MAP("queries", struct egress_config, queries),
