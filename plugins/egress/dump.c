@@ -231,7 +231,7 @@ static enum rc_code run_round(struct egress_dump *dump, bool is_first, struct rc
     dumped = rc_calloc(round.object_count, sizeof(*dumped));
     code = egress_pipeline_run(&pipeline, dumped, err);
     free(dumped);
-    return code;
+    return code ? rc_context(err, "dump to '%s'", dump->folder) : RC_OK;
 }
 
 /* ---- what is done about failures ---- */
@@ -302,7 +302,8 @@ static enum rc_code dump_all(struct egress_dump *dump, struct rc_error *err)
     bool is_first = true;
 
     for (int64_t attempt = 1;; attempt++) {
-        if (rc_lock_check(dump->job, dump->lock, err) || run_round(dump, is_first, err))
+        if (egress_dump_check_lease(dump, err) || run_round(dump, is_first, err) ||
+            egress_dump_check_lease(dump, err))
             return err->code;
         enum next next = find_next(dump);
 
@@ -325,11 +326,11 @@ static enum rc_code dump_all(struct egress_dump *dump, struct rc_error *err)
 /* Nothing in the folder is touched before the database has been reached. */
 static enum rc_code dump_folder(struct egress_dump *dump, struct rc_error *err)
 {
-    if (begin_reading(dump, err) || egress_dump_sweep(dump, err) ||
-        egress_dump_drop_manifest(dump, err) || dump_all(dump, err))
+    if (begin_reading(dump, err) || egress_dump_check_lease(dump, err) ||
+        egress_dump_sweep(dump, err) || egress_dump_drop_manifest(dump, err) || dump_all(dump, err))
         return err->code;
     egress_dump_tell_failures(dump);
-    if (rc_lock_check(dump->job, dump->lock, err) || egress_dump_drop_stale(dump, err) ||
+    if (egress_dump_drop_stale(dump, err) || egress_dump_check_lease(dump, err) ||
         egress_dump_write_manifest(dump, err))
         return err->code;
     egress_dump_count(dump);

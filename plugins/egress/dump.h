@@ -73,6 +73,11 @@ struct egress_sink egress_dump_sink(struct egress_round *round);
 
 /* ---- dump_folder.c ---- */
 
+/*
+ * RC_CONFLICT: the lease was lost, and the folder may be another run's by now. Asked before anything
+ * in it is changed. Any thread.
+ */
+RC_MUST_CHECK enum rc_code egress_dump_check_lease(struct egress_dump *dump, struct rc_error *err);
 /* Gives up what killed runs have left half uploaded. */
 RC_MUST_CHECK enum rc_code egress_dump_sweep(struct egress_dump *dump, struct rc_error *err);
 /* From here on the folder is not complete. */

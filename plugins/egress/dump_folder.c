@@ -58,6 +58,13 @@ static void clear_texts(struct texts *texts)
 
 /* ---- before ---- */
 
+enum rc_code egress_dump_check_lease(struct egress_dump *dump, struct rc_error *err)
+{
+    if (rc_lock_check(dump->job, dump->lock, err))
+        return rc_context(err, "make sure that no other run dumps to '%s'", dump->folder);
+    return RC_OK;
+}
+
 static enum rc_code sweep(struct egress_dump *dump, const char *prefix, struct rc_error *err)
 {
     int64_t swept = 0;

@@ -8,7 +8,7 @@
 enum { URI_LIMIT = 1 << 20 };
 
 struct sink {
-    struct rc_job *job;
+    struct egress_dump *dump;
     struct rc_writer *writer;
 };
 
@@ -31,7 +31,7 @@ static enum rc_code open_object(void *context, size_t index, void **out, struct 
         rc_storage_create_with(dump->job, uri.data, &options, &writer, err))
         return rc_context(err, "begin '%s'", uri.data);
     sink = rc_malloc(sizeof(*sink));
-    *sink = (struct sink){ .job = dump->job, .writer = writer };
+    *sink = (struct sink){ .dump = dump, .writer = writer };
     *out = sink;
     return RC_OK;
 }
@@ -40,21 +40,23 @@ static enum rc_code write_object(void *context, const void *data, size_t len, st
 {
     struct sink *sink = context;
 
-    return rc_storage_write(sink->job, sink->writer, data, len, err);
+    return rc_storage_write(sink->dump->job, sink->writer, data, len, err);
 }
 
 static enum rc_code commit_object(void *context, struct rc_error *err)
 {
     struct sink *sink = context;
 
-    return rc_storage_commit(sink->job, sink->writer, err);
+    if (egress_dump_check_lease(sink->dump, err))
+        return err->code;
+    return rc_storage_commit(sink->dump->job, sink->writer, err);
 }
 
 static void close_object(void *context)
 {
     struct sink *sink = context;
 
-    rc_storage_write_close(sink->job, sink->writer);
+    rc_storage_write_close(sink->dump->job, sink->writer);
     free(sink);
 }
 
