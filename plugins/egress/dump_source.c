@@ -63,7 +63,7 @@ void egress_dump_disconnect(struct egress_dump *dump)
  * table has the file that it had then; the function knows the present one. Views have none.
  */
 static const char unchanged_sql[] =
-    "SELECT c.relfilenode IN (0, "
+    "SELECT c.relkind NOT IN ('r', 'm') OR c.relfilenode IN (0, "
     "pg_catalog.pg_relation_filenode(pg_catalog.to_regclass($3))) "
     "FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace "
     "WHERE n.nspname = $1 AND c.relname = $2";

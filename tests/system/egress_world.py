@@ -128,6 +128,11 @@ class Egress:
     def uploads(self):
         return self.s3.list_multipart_uploads(Bucket=self.bucket).get("Uploads", [])
 
+    def parts(self):
+        """Those of unfinished uploads that have arrived."""
+        return [part for upload in self.uploads() for part in self.s3.list_parts(
+            Bucket=self.bucket, Key=upload["Key"], UploadId=upload["UploadId"]).get("Parts", [])]
+
     def manifest(self):
         """None: there is none."""
         try:

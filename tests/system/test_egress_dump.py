@@ -287,6 +287,19 @@ def test_a_folder_of_this_machine(world, egress):
     assert gzip.decompress((folder / "t.csv.gz").read_bytes()) == egress.copied("t")
 
 
+def test_a_bucket_of_google(world, egress, gcs):
+    bucket = gcs.store.make_bucket("dumps-1")
+    world.config(json.dumps({"storage": {"google": {
+        "bucket": "dumps-1", "endpoint": gcs.endpoint, "access_token": gcs.tokens.issue(3600)}}}))
+    fill(egress, "t", rows=3)
+    egress.dump(tables="t", output="gs://dumps-1/out", compression="zstd")
+    egress.dump(tables="t", output="gs://dumps-1/out")
+    folder = f"out/{DAY}/"
+    assert gzip.decompress(bucket.live(folder + "t.csv.gz").data) == egress.copied("t")
+    assert json.loads(bucket.live(folder + "_manifest.json").data)["complete"] is True
+    assert not bucket.live(folder + "t.csv.zst")
+
+
 # ---- mistakes ----------------------------------------------------------------------------------
 
 

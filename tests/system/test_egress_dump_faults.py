@@ -229,7 +229,7 @@ def test_a_second_run_is_skipped_and_the_old_manifest_is_gone_meanwhile(egress):
 def test_a_run_that_is_ended_in_the_middle(egress, number):
     egress.sql(NOISE)
     process = egress.start(queries={"slow": SLOW % 600})
-    until(egress.uploads)
+    until(egress.parts)
     started = time.monotonic()
     process.send_signal(number)
     process.communicate(timeout=30)
