@@ -275,12 +275,13 @@ static enum rc_code pause_before(struct egress_dump *dump, int64_t attempt, stru
     return RC_OK;
 }
 
+/* Names the first table that is the cause. */
 static void warn_of(const struct egress_dump *dump, enum next next)
 {
     for (size_t i = 0; i < dump->plan.object_count; i++) {
         const struct egress_dumped *dumped = &dump->dumped[i];
 
-        if (dumped->code != (next == AGAIN ? RC_UNAVAILABLE : dumped->code) || !dumped->code)
+        if (dumped->code != RC_UNAVAILABLE && dumped->code != RC_CONFLICT)
             continue;
         rc_warn(dump->job, "%s, as table '%s' failed: %s",
                 next == AGAIN ? "dumping what is left once more"
