@@ -192,7 +192,7 @@ static const struct {
     { "40", RC_UNAVAILABLE },    /* a conflict with recovery; to a reader nothing else gives it */
     { "42501", RC_DENIED },      /* privilege */
     { "42P01", RC_NOT_FOUND },   /* table */
-    { "42703", RC_NOT_FOUND },   /* column */
+    { "42703", RC_CONFLICT },    /* column: of a table that was altered since it was looked up */
     { "42704", RC_NOT_FOUND },   /* other things */
     { "42883", RC_NOT_FOUND },   /* function */
     { "53", RC_UNAVAILABLE },    /* memory, disk, connections */

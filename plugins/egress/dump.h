@@ -1,7 +1,7 @@
 /*
  * A run of 'dump', as its parts share it: dump.c has the order of things, dump_source.c reads from
- * the database, dump_sink.c writes objects, dump_folder.c keeps the run's folder in order,
- * dump_report.c tells of it.
+ * the database, dump_unchanged.c sees whether that was what the snapshot saw, dump_sink.c writes
+ * objects, dump_folder.c keeps the run's folder in order, dump_report.c tells of it.
  */
 #ifndef EGRESS_DUMP_H
 #define EGRESS_DUMP_H
@@ -66,6 +66,12 @@ RC_MUST_CHECK enum rc_code egress_dump_connect(struct egress_dump *dump, struct 
 void egress_dump_disconnect(struct egress_dump *dump);
 /* Fails with RC_CONFLICT where the snapshot no longer shows what a table held. */
 struct egress_source egress_dump_source(struct egress_round *round);
+
+/* ---- dump_unchanged.c ---- */
+
+/* At the end of a piece, in its transaction. RC_CONFLICT: the snapshot does not show what it held. */
+RC_MUST_CHECK enum rc_code egress_dump_check_unchanged(struct egress_reader *reader,
+                                                       struct rc_error *err);
 
 /* ---- dump_sink.c ---- */
 

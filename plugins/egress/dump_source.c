@@ -55,48 +55,6 @@ void egress_dump_disconnect(struct egress_dump *dump)
     dump->reader_count = 0;
 }
 
-/* ---- whether the table is still the one that the snapshot saw ---- */
-
-/*
- * TRUNCATE, a rewriting ALTER TABLE and a table put in another's place do not keep what older
- * snapshots saw: they would find a table without rows. In the snapshot's view of the catalogue a
- * table has the file that it had then; the function knows the present one. Views have none.
- */
-static const char unchanged_sql[] =
-    "SELECT c.relkind NOT IN ('r', 'm') OR c.relfilenode IN (0, "
-    "pg_catalog.pg_relation_filenode(pg_catalog.to_regclass($3))) "
-    "FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace "
-    "WHERE n.nspname = $1 AND c.relname = $2";
-
-static enum rc_code check_unchanged(struct egress_reader *reader, struct rc_error *err)
-{
-    const struct egress_piece *piece = reader->piece;
-    const char *schema = piece->leaf ? piece->leaf->schema : piece->table->schema;
-    const char *relation = piece->leaf ? piece->leaf->relation : piece->table->relation;
-    RC_BUF_AUTO(name, SQL_LIMIT);
-    const char *params[3] = { schema, relation, NULL };
-    PGresult *result = NULL;
-    bool is_unchanged;
-
-    if (piece->table->query)
-        return RC_OK;
-    rc_buf_add_ident(&name, schema);
-    rc_buf_addc(&name, '.');
-    rc_buf_add_ident(&name, relation);
-    params[2] = name.data;
-    if (egress_database_query(reader->database, "see whether the table is still the same",
-                              unchanged_sql, params, RC_ARRAY_LEN(params), &result, err))
-        return err->code;
-    is_unchanged = PQntuples(result) == 1 && strcmp(PQgetvalue(result, 0, 0), "t") == 0;
-    PQclear(result);
-    if (!is_unchanged)
-        return rc_fail(err, RC_CONFLICT,
-                       "%s was truncated, rewritten or replaced while it was dumped, so its rows "
-                       "cannot be seen as they were when the dump began",
-                       name.data);
-    return RC_OK;
-}
-
 /* ---- the source ---- */
 
 /* Ends the reader's transaction; a connection that cannot even do that is given up. */
@@ -110,6 +68,13 @@ static void end_piece(struct egress_reader *reader)
         (!egress_database_alive(reader->database) ||
          egress_database_exec(reader->database, "end the transaction", "ROLLBACK", &ignored)))
         egress_database_close(&reader->database);
+}
+
+/* Without a partition the table is still there: a new snapshot shows what it consists of now. */
+static bool is_partition(const struct egress_piece *piece)
+{
+    return piece->leaf && (strcmp(piece->leaf->relation, piece->table->relation) != 0 ||
+                           strcmp(piece->leaf->schema, piece->table->schema) != 0);
 }
 
 static enum rc_code open_piece(void *context, size_t index, size_t piece, struct rc_error *err)
@@ -131,6 +96,8 @@ static enum rc_code open_piece(void *context, size_t index, size_t piece, struct
         egress_snapshot_join(&dump->snapshot, reader->database, err) ||
         egress_copy_open(reader->database, sql.data, &reader->copy, err)) {
         end_piece(reader);
+        if (err->code == RC_NOT_FOUND && is_partition(reader->piece))
+            err->code = RC_CONFLICT;
         return err->code;
     }
     return RC_OK;
@@ -149,7 +116,7 @@ static enum rc_code read_piece(void *context, size_t index, void *data, size_t c
     reader->rows = egress_copy_rows(reader->copy);
     egress_copy_close(reader->copy);
     reader->copy = NULL;
-    return check_unchanged(reader, err);
+    return egress_dump_check_unchanged(reader, err);
 }
 
 static void close_piece(void *context, size_t index, int64_t *rows)

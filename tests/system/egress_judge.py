@@ -62,20 +62,19 @@ class Judge:
         connection.autocommit = True
         return connection
 
-    def execute(self, database, text):
+    def execute(self, database, *texts):
+        """The rows of the last one."""
         connection = self.connect(database)
         try:
             cursor = connection.cursor()
-            cursor.execute("SET synchronize_seqscans = off")
-            cursor.execute(text)
+            for text in texts:
+                cursor.execute(text)
             return cursor.fetchall() if cursor.description else []
         finally:
             connection.close()
 
     def sql(self, *texts):
-        for text in texts:
-            rows = self.execute(self.database, text)
-        return rows
+        return self.execute(self.database, *texts)
 
     def copy(self, source, options="", connection=None):
         """What COPY TO gives."""

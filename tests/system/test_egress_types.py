@@ -1,8 +1,11 @@
 """What a dump writes, read back by PostgreSQL's own COPY: every type, every shape of a table, every
 form of CSV, and tables that change while they are read. See egress_judge.py for the judgement."""
+import contextlib
+
 import egress_types as types
 import pytest
 from egress_judge import Judge
+from egress_world import until
 from postgres import PASSWORD
 
 
@@ -253,3 +256,160 @@ def test_databases_of_another_encoding(world_in_memory, postgres, server, encodi
         assert judge.judge() == 1
     finally:
         judge.end()
+
+
+# ---- while it is read --------------------------------------------------------------------------
+
+# Of unknown size, as views are, and before the others; with one connection all are read behind it.
+GATE = "CREATE VIEW gate AS SELECT pg_advisory_xact_lock_shared(7)::text AS t; "
+READER = "application_name = 'run-core egress' AND datname = current_database()"
+
+
+@contextlib.contextmanager
+def gate(judge, tables, **settings):
+    """A dump that has its snapshot and its plan, and has read nothing before the block ends."""
+    connection = judge.connect()
+    try:
+        cursor = connection.cursor()
+        cursor.execute("SELECT pg_advisory_lock(7)")
+        process = judge.start(tables=["gate", *tables], connections=1, **settings)
+        until(lambda: judge.sql(f"SELECT 1 FROM pg_stat_activity WHERE {READER} AND "
+                                "wait_event = 'advisory'"))
+        yield process
+    finally:
+        connection.close()
+
+
+def finish(process, status=0):
+    stdout, stderr = process.communicate(timeout=60)
+    assert process.returncode == status, (stdout + stderr).decode()
+    return stderr.decode()
+
+
+def three(name, kind="TABLE", more=""):
+    return f"CREATE {kind} {name} AS SELECT g AS a, -g AS b FROM generate_series(1, 3) g; {more}"
+
+
+def partitions(name):
+    return (f"CREATE TABLE {name} (a int, b int) PARTITION BY RANGE (a); "
+            f"CREATE TABLE {name}_1 PARTITION OF {name} FOR VALUES FROM (0) TO (2); "
+            f"CREATE TABLE {name}_2 PARTITION OF {name} FOR VALUES FROM (2) TO (9); "
+            f"INSERT INTO {name} SELECT g, -g FROM generate_series(1, 3) g; ")
+
+
+CHANGES = {  # name: before, the change
+    "inserted": (three("inserted"), "INSERT INTO inserted VALUES (4, 4); DELETE FROM inserted WHERE a = 1"),
+    "vacuumed": (three("vacuumed"), "DELETE FROM vacuumed WHERE a < 3; VACUUM vacuumed"),
+    "rewritten": (three("rewritten"), "DELETE FROM rewritten WHERE a < 3; VACUUM FULL rewritten"),
+    "truncated": (three("truncated"), "TRUNCATE truncated"),
+    "dropped": (three("dropped"), "DROP TABLE dropped"),
+    "renamed": (three("renamed"), "ALTER TABLE renamed RENAME TO renamed_2"),
+    "moved": (three("moved"), "CREATE SCHEMA other; ALTER TABLE moved SET SCHEMA other"),
+    "replaced": (three("replaced"), "DROP TABLE replaced; CREATE TABLE replaced (b int, a int)"),
+    "added": (three("added"), "ALTER TABLE added ADD COLUMN c int DEFAULT 5"),
+    "retyped": (three("retyped"), "ALTER TABLE retyped ALTER b TYPE text"),
+    "widened": (three("widened", more="ALTER TABLE widened ALTER b TYPE varchar(9) USING b::varchar(9)"),
+                "ALTER TABLE widened ALTER b TYPE varchar(20)"),
+    "less": (three("less"), "ALTER TABLE less DROP COLUMN b"),
+    "swapped": (three("swapped"), "ALTER TABLE swapped RENAME a TO x; ALTER TABLE swapped RENAME b TO a; "
+                "ALTER TABLE swapped RENAME x TO b"),
+    "readded": (three("readded"), "ALTER TABLE readded DROP b; ALTER TABLE readded ADD b int"),
+    "refreshed": (three("of_refreshed") + three("refreshed", "MATERIALIZED VIEW"),
+                  "REFRESH MATERIALIZED VIEW refreshed"),
+    "leaf_gone": (partitions("leaf_gone"), "DROP TABLE leaf_gone_1"),
+    "leaf_detached": (partitions("leaf_detached"), "ALTER TABLE leaf_detached DETACH PARTITION leaf_detached_1"),
+    "leaf_truncated": (partitions("leaf_truncated"), "TRUNCATE leaf_truncated_1"),
+    "leaf_added": (partitions("leaf_added"), "CREATE TABLE leaf_added_3 PARTITION OF leaf_added DEFAULT; "
+                   "INSERT INTO leaf_added VALUES (100, 100)"),
+    "view_truncated": (three("of_view") + "CREATE VIEW view_truncated AS SELECT * FROM of_view",
+                       "TRUNCATE of_view"),
+    "view_rewritten": (three("of_view_2") + "CREATE VIEW view_rewritten AS SELECT a, b FROM of_view_2",
+                       "ALTER TABLE of_view_2 ADD c float8 DEFAULT random()"),
+    "view_replaced": (three("of_view_3") + "CREATE VIEW view_replaced AS SELECT * FROM of_view_3",
+                      "CREATE OR REPLACE VIEW view_replaced AS SELECT a, a AS b FROM of_view_3"),
+    "view_swapped": (three("of_view_4") + "CREATE VIEW view_swapped AS SELECT * FROM of_view_4",
+                     "ALTER VIEW view_swapped RENAME a TO x; ALTER VIEW view_swapped RENAME b TO a; "
+                     "ALTER VIEW view_swapped RENAME x TO b"),
+}
+ROOTS = {
+    "root_truncated": "TRUNCATE root_truncated_1",
+    "root_detached": "ALTER TABLE root_detached DETACH PARTITION root_detached_1",
+    "root_dropped": "DROP TABLE root_dropped_1",
+    "root_attached": "ALTER TABLE root_attached ATTACH PARTITION more_of_root DEFAULT",
+    "root_added": "CREATE TABLE root_added_3 PARTITION OF root_added DEFAULT; "
+                  "INSERT INTO root_added VALUES (100, 100)",
+}
+QUERIES = {
+    "query_truncated": "TRUNCATE of_query",
+    "query_replaced": "DROP TABLE of_query_2; CREATE TABLE of_query_2 (a int, b int)",
+    "query_inserted": "INSERT INTO of_query_3 VALUES (4, 4); CREATE INDEX ON of_query_3 (a)",
+    "query_altered": "ALTER TABLE of_query_4 DROP b",
+}
+UNNOTICED = {  # and of no account
+    "inserted", "vacuumed", "added", "widened", "leaf_detached", "leaf_added", "root_added",
+    "view_replaced", "query_inserted"}
+
+
+def make_changing(judge, settings):
+    """All of them, for a role that reads partitions of 'root...' only through their root. Returns
+    what there was, by the names, and what is to be done to it."""
+    before = {name: before for name, (before, _) in CHANGES.items()}
+    changes = {name: change for name, (_, change) in CHANGES.items()}
+    queries = {}
+    for name, change in ROOTS.items():
+        before[name] = partitions(name)
+        changes[name] = change
+    for name, change in QUERIES.items():
+        table = [word.strip(";") for word in change.split() if word.startswith("of_query")][0]
+        before[name] = three(table)
+        changes[name] = change
+        queries[name] = f"SELECT a, b FROM {table}"
+    judge.sql("ALTER DEFAULT PRIVILEGES GRANT SELECT ON TABLES TO clerk", GATE, *before.values(),
+              "CREATE TABLE more_of_root AS SELECT 50 AS a, 50 AS b",
+              *(f"REVOKE ALL ON {name}_1, {name}_2 FROM clerk" for name in ROOTS))
+    settings.update(tables=[name for name in before if name not in queries], queries=queries)
+    held = {name: judge.copy(f"({queries.get(name, f'SELECT * FROM {name}')})", "(FORMAT csv)")
+            for name in before}
+    return held, changes
+
+
+@pytest.fixture
+def clerk(judge, postgres):
+    judge.sql("CREATE ROLE clerk LOGIN PASSWORD 'clerk'")
+    judge.world.environment.update(PGUSER="clerk", PGPASSWORD="clerk")
+    yield
+    judge.end()
+    postgres.sql("DROP ROLE clerk")
+
+
+def lines(text):
+    return sorted(text.splitlines())
+
+
+def test_a_table_that_changes_is_whole_or_named(judge, clerk):
+    """With one attempt each table shows by itself whether the change was noticed."""
+    settings = {}
+    held, changes = make_changing(judge, settings)
+    with gate(judge, attempts=1, **settings) as process:
+        judge.sql(*";".join(changes.values()).split(";"))
+    finish(process, 1)
+    whole = {table["name"] for table in judge.manifest()["tables"] if not table.get("error")}
+    assert whole == UNNOTICED | {"gate"}
+    # What a view shows is a matter of its definition, of which there is none but the present one.
+    for name in UNNOTICED - {"view_replaced"}:
+        assert lines(judge.text(name)) == lines(held[name]), name
+
+
+def test_what_changed_is_dumped_as_it_is_now(judge, clerk):
+    """With more attempts only what is gone is missing in the end, and all the rest is of one time."""
+    settings = {}
+    _, changes = make_changing(judge, settings)
+    with gate(judge, **settings) as process:
+        judge.sql(*";".join(changes.values()).split(";"))
+    assert "beginning again with a new snapshot" in finish(process, 1)
+    gone = ["dropped", "renamed", "moved", "query_altered"]
+    assert [table["name"] for table in judge.manifest()["tables"] if table.get("error")] == gone
+    for name in changes:
+        if name not in gone:
+            source = settings["queries"].get(name, f"SELECT * FROM {name}")
+            assert lines(judge.text(name)) == lines(judge.copy(f"({source})", "(FORMAT csv)")), name

@@ -279,7 +279,7 @@ static void test_failures_of_a_table(void **state)
         const char *part;
     } cases[] = {
         { "COPY nothing_there TO STDOUT", RC_NOT_FOUND, "42P01" },
-        { "COPY big (nothing_there) TO STDOUT", RC_NOT_FOUND, "42703" },
+        { "COPY big (nothing_there) TO STDOUT", RC_CONFLICT, "42703" },
         { "COPY (SELECT 10000 / (5000 - n) FROM big) TO STDOUT", RC_FAILED, "division by zero" },
         { "COPY hidden TO STDOUT", RC_DENIED, "row-level security" },
         { "COPY secret TO STDOUT", RC_DENIED, "permission denied" },
