@@ -416,8 +416,8 @@ static enum rc_code check_sync(struct core_storage_command *command, struct rc_e
                                core_storage_as_folder(&command->arena, source));
 }
 
-static enum rc_code read_compare(const struct core_arguments *arguments,
-                                 enum rc_transfer_compare *out, struct rc_error *err)
+static enum rc_code read_compare(const struct core_arguments *arguments, int *out,
+                                 struct rc_error *err)
 {
     static const char *const names[] = {
         [RC_COMPARE_AUTO] = "auto",  [RC_COMPARE_SIZE] = "size",        [RC_COMPARE_ETAG] = "etag",
@@ -431,7 +431,7 @@ static enum rc_code read_compare(const struct core_arguments *arguments,
         return rc_fail(err, RC_INVALID, "'--checksum' is '--compare checksum', not '%s'", name);
     for (size_t i = 0; name && i < RC_ARRAY_LEN(names); i++)
         if (strcmp(names[i], name) == 0) {
-            *out = (enum rc_transfer_compare)i;
+            *out = (int)i;
             return RC_OK;
         }
     return name ? rc_fail(err, RC_INVALID,

@@ -21,7 +21,7 @@ struct core_storage_transfers {
     struct rc_attributes attributes; /* as the flags say, if 'has_attributes' */
     bool has_attributes;
     int64_t width, bytes_per_s;
-    enum rc_transfer_compare compare;
+    int compare;         /* enum rc_transfer_compare */
     int64_t max_removed; /* as of struct rc_transfer */
 
     int64_t began_mono_ms;

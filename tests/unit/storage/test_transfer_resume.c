@@ -52,7 +52,7 @@ static int tear_down(void **state)
     }
     free(kept.token);
     free(kept.first_with);
-    kept = (struct kept){ NULL };
+    kept = (struct kept){ .token = NULL };
     memory.refused_puts = memory.refused_resumes = memory.cut_reads = 0;
     memory.garbled_reads = memory.refused_commits = memory.refused_removals = 0;
     memory.says_md5 = memory.says_crc = false;
