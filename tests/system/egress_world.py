@@ -29,11 +29,13 @@ def until(look, seconds=DEADLINE_S):
 class Egress:
     """A database of its own on the server, and a folder of a bucket."""
 
-    def __init__(self, world, postgres, ceph, bucket):
+    def __init__(self, world, postgres, ceph, bucket, database=None):
+        """With 'database' that one, which others use, too."""
         self.world, self.postgres, self.bucket = world, postgres, bucket
-        self.database = f"app_{os.urandom(6).hex()}"
+        self.database = database or f"app_{os.urandom(6).hex()}"
         self.s3 = ceph.s3()
-        postgres.make_database(self.database)
+        if not database:
+            postgres.make_database(self.database)
         world.environment.update(
             PGHOST="127.0.0.1", PGPORT=str(postgres.port), PGUSER="postgres",
             PGPASSWORD=postgres_server.PASSWORD, PGDATABASE=self.database,
