@@ -104,6 +104,17 @@ static enum rc_code read_database(struct params *params, const char *text, struc
         "'host=... dbname=...', with quotes around values that have blanks");
 }
 
+/* Other programs take a connection string for the name, too; here it would stand in messages. */
+static enum rc_code check_name(const char *name, struct rc_error *err)
+{
+    if (!name || (!rc_str_starts(name, "postgresql://") && !rc_str_starts(name, "postgres://") &&
+                  !strstr(name, "password=")))
+        return RC_OK;
+    return rc_fail(err, RC_INVALID,
+                   "'dbname' is a connection string, not the name of a database; it belongs into "
+                   "'database'");
+}
+
 /*
  * What 'database' leaves open. A service, which is a section of a file that libpq reads, may say
  * where the server is; the port is left to it, since that of the configuration is never empty.
@@ -138,7 +149,8 @@ static enum rc_code collect(struct params *params, const struct egress_config *c
 {
     int64_t timeout_s;
 
-    if (read_database(params, config->database, err))
+    if (read_database(params, config->database, err) ||
+        check_name(value_of(params, "dbname"), err) || check_name(config->dbname, err))
         return err->code;
     params->timeout_ms = config->connect_timeout_ms;
     if (value_of(params, "connect_timeout") &&
@@ -200,6 +212,7 @@ static const struct {
     { "57014", RC_TIMEOUT },     /* statement_timeout; egress_database_fail() looks closer */
     { "57", RC_UNAVAILABLE },    /* shutdown, start */
     { "58", RC_UNAVAILABLE },    /* system */
+    { "72", RC_CONFLICT },       /* the snapshot is too old (before version 17) */
     { "XX001", RC_CORRUPT },     /* a page of a table */
     { "XX002", RC_CORRUPT },     /* an index */
 };
@@ -256,7 +269,7 @@ static void add_message(const struct egress_database *database, struct rc_buf *o
 
         memmove(location, end ? end : "", end ? strlen(end) + 1 : 1);
     }
-    while (len >= SHORTEST_SECRET && (at = strstr(at, password)) != NULL)
+    for (; len >= SHORTEST_SECRET && (at = strstr(at, password)) != NULL; at += len)
         memset(at, '*', len);
     egress_add_line(out, text);
 }

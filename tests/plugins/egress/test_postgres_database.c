@@ -11,6 +11,8 @@
 
 #include "postgres.h"
 
+#include <connect.h>
+
 #include <run-core/fake_host.h>
 
 #include <arpa/inet.h>
@@ -154,6 +156,9 @@ static void test_refusals_name_all_but_the_password(void **state)
         { "host=127.0.0.1 port=1 user=u dbname=d password=hunter2", RC_UNAVAILABLE,
           "database 'd' at 127.0.0.1:1 as role 'u'", "refused" },
         { "host=/nowhere user=u dbname=d", RC_UNAVAILABLE, "at /nowhere:5432", "No such file" },
+        { "host=/****/x user=u dbname=d password=****", RC_UNAVAILABLE, "", "No such file" },
+        { "dbname=postgresql://u:hunter2@host/db", RC_INVALID, "", "'dbname' is" },
+        { "dbname='host=x password=hunter2'", RC_INVALID, "", "'dbname' is" },
     };
 
     for (size_t i = 0; i < RC_ARRAY_LEN(cases); i++) {
@@ -303,6 +308,17 @@ static void test_what_the_text_depends_on(void **state)
     assert_value(database, "SELECT 1", "1");
 }
 
+/* What stands for another code than its class, or is made out of no statement here. */
+static void test_states(void **state)
+{
+    (void)state;
+    assert_int_equal(egress_code_of("72000"), RC_CONFLICT); /* the snapshot is too old */
+    assert_int_equal(egress_code_of("57014"), RC_TIMEOUT);
+    assert_int_equal(egress_code_of("57P01"), RC_UNAVAILABLE);
+    assert_int_equal(egress_code_of("40001"), RC_UNAVAILABLE);
+    assert_int_equal(egress_code_of("22012"), RC_FAILED);
+}
+
 static void test_codes(void **state)
 {
     (void)state;
@@ -311,7 +327,7 @@ static void test_codes(void **state)
         enum rc_code code;
     } cases[] = {
         { "SELECT * FROM nothing_there", RC_NOT_FOUND },
-        { "SELECT nothing_there FROM pg_class", RC_NOT_FOUND },
+        { "SELECT nothing_there FROM pg_class", RC_CONFLICT },
         { "SELECT 1/0", RC_FAILED },
         { "SELEC 1", RC_FAILED },
         { "SELECT * FROM pg_authid", RC_DENIED },
@@ -430,6 +446,7 @@ int main(void)
         cmocka_unit_test(test_too_many_clients_may_pass),
         cmocka_unit_test(test_a_silent_address_gives_way_to_the_next),
         cmocka_unit_test(test_what_the_text_depends_on),
+        cmocka_unit_test(test_states),
         cmocka_unit_test(test_codes),
         cmocka_unit_test(test_notices_are_for_the_log),
         cmocka_unit_test(test_a_silent_statement_is_cancelled),
