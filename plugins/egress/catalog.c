@@ -117,8 +117,8 @@ static enum rc_code find_one(struct reading *reading, const struct egress_name *
     const char *const params[] = { name->table, name->schema };
 
     rc_buf_adds(&sql, find_sql);
-    rc_buf_adds(&sql, "WHERE c.relname = $1::pg_catalog.text AND ");
-    rc_buf_adds(&sql, name->schema ? "n.nspname = $2::pg_catalog.text"
+    rc_buf_adds(&sql, "WHERE c.relname OPERATOR(pg_catalog.=) $1::pg_catalog.text AND ");
+    rc_buf_adds(&sql, name->schema ? "n.nspname OPERATOR(pg_catalog.=) $2::pg_catalog.text"
                                    : "pg_catalog.pg_table_is_visible(c.oid)");
     return egress_database_query(reading->database, "look up a table", sql.data, params,
                                  name->schema ? 2 : 1, out, err);

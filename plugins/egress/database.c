@@ -108,8 +108,10 @@ static void cancel(struct egress_database *database)
     }
     (void)clock_gettime(CLOCK_REALTIME, &until);
     until.tv_sec += CANCEL_MS / 1000;
-    if (pthread_timedjoin_np(thread, NULL, &until) != 0)
-        (void)pthread_detach(thread);
+    if (pthread_timedjoin_np(thread, NULL, &until) == 0)
+        return;
+    (void)pthread_detach(thread);
+    database->is_cancel_late = true;
 }
 
 static void give_up(struct egress_database *database)
@@ -167,6 +169,8 @@ void egress_database_abandon(struct egress_database *database)
         }
     }
     database->is_cancelled = false;
+    if (database->is_cancel_late)
+        give_up(database);
 }
 
 /* ---- waiting ------------------------------------------------------------------------------ */
@@ -208,14 +212,14 @@ enum rc_code egress_database_take(struct egress_database *database, struct rc_er
 enum rc_code egress_database_result(struct egress_database *database, PGresult **out,
                                     struct rc_error *err)
 {
+    PGconn *connection = database->connection;
+
     *out = NULL;
-    while (PQisBusy(database->connection)) {
+    /* The socket does not tell of what TLS has taken from it already, so that is looked at first. */
+    while (PQisBusy(connection) && PQconsumeInput(connection) && PQisBusy(connection))
         if (egress_database_wait(database, err))
             return err->code;
-        if (PQconsumeInput(database->connection) == 0)
-            break;
-    }
-    *out = PQgetResult(database->connection);
+    *out = PQgetResult(connection);
     return RC_OK;
 }
 

@@ -5,8 +5,8 @@
  * Messages name role, host, port and database, never the password. Codes: RC_DENIED (wrong
  * password, no such role, insufficient privilege), RC_NOT_FOUND (no such database, table, column),
  * RC_TIMEOUT (statement_timeout, lock_timeout), RC_UNAVAILABLE (what may pass: no connection,
- * connection lost, too many clients, shutting down, a conflict with recovery), RC_FAILED for any
- * other.
+ * connection lost, too many clients, shutting down, a conflict with recovery), RC_CONFLICT (the
+ * server no longer keeps what the snapshot saw), RC_FAILED for any other.
  *
  * A connection belongs to one thread at a time.
  */
@@ -27,6 +27,7 @@ struct egress_database {
 
     int64_t checked_mono_ms; /* when the job was asked last whether to go on */
     bool is_cancelled;       /* the statement, by this side */
+    bool is_cancel_late;     /* it is on its way still, and might hit another statement */
     bool is_dismissed;       /* the server has said that it ends the connection */
 };
 
@@ -76,7 +77,10 @@ RC_MUST_CHECK enum rc_code egress_database_take(struct egress_database *database
 /* The next result of the statement; *out is NULL behind the last. */
 RC_MUST_CHECK enum rc_code egress_database_result(struct egress_database *database, PGresult **out,
                                                   struct rc_error *err);
-/* Ends a statement, cancelling it if it has more to give than is read at once. */
+/*
+ * Ends a statement, cancelling it if it has more to give than is read at once. Where that takes too
+ * long the connection is given up.
+ */
 void egress_database_abandon(struct egress_database *database);
 /* The error of a result, or of the connection if 'result' is NULL. */
 enum rc_code egress_database_fail(struct egress_database *database, const PGresult *result,

@@ -48,7 +48,11 @@ static char *copy_value(const PGresult *result, int column)
     return PQgetisnull(result, 0, column) ? NULL : rc_strdup(PQgetvalue(result, 0, column));
 }
 
-/* The first statement of the transaction takes its view: all of it is of one time. */
+/*
+ * The first statement of the transaction takes its view: all of it is of one time. An operator whose
+ * types are not just those of one of the system's is written with its schema, here and elsewhere:
+ * another one on the search path would be called in its place, with this role's privileges.
+ */
 static enum rc_code export_view(struct egress_snapshot *snapshot, struct rc_error *err)
 {
     RC_BUF_AUTO(sql, SQL_LIMIT);
@@ -58,7 +62,8 @@ static enum rc_code export_view(struct egress_snapshot *snapshot, struct rc_erro
     rc_buf_addf(&sql,
                 "SELECT pg_catalog.pg_export_snapshot(), pg_catalog.%s(), "
                 "pg_catalog.txid_snapshot_xmin(s.s), pg_catalog.txid_snapshot_xmax(s.s), "
-                "(extract(epoch FROM pg_catalog.clock_timestamp()) * 1000)::pg_catalog.int8, "
+                "(extract(epoch FROM pg_catalog.clock_timestamp()) OPERATOR(pg_catalog.*) 1000)"
+                "::pg_catalog.int8, "
                 "pg_catalog.current_setting('server_version'), pg_catalog.current_database() "
                 "FROM (SELECT pg_catalog.txid_current_snapshot() AS s) AS s",
                 position_function(snapshot->keeper));

@@ -447,6 +447,55 @@ static void test_a_server_that_stands_still(void **state)
     pair_close(&pair);
 }
 
+/*
+ * The cancellation of one statement must not hit the next: a connection over which nobody knows
+ * when the server will hear of it is not used again.
+ */
+static void test_a_cancellation_that_comes_late(void **state)
+{
+    (void)state;
+    struct pair pair;
+    struct rc_error err = RC_ERROR_INIT;
+    struct egress_copy *copy;
+    static char buffer[1 << 10];
+    size_t len;
+    pid_t main_pid = postmaster();
+
+    pair_open(&pair, NULL);
+    expect_ok(egress_copy_open(pair.reader, BIG, &copy, &err), err);
+    expect_ok(egress_copy_read(copy, buffer, sizeof(buffer), &len, &err), err);
+    /* No new connection is answered, and so no cancellation; the statement goes on to its end. */
+    assert_int_equal(kill(main_pid, SIGSTOP), 0);
+    egress_copy_close(copy);
+    bool is_alive = egress_database_alive(pair.reader);
+    (void)kill(main_pid, SIGCONT);
+    assert_false(is_alive);
+    pair_close(&pair);
+}
+
+/*
+ * Who may create operators in a schema of the search path could have the role of the dump call
+ * them, where no operator of the system has just those types.
+ */
+static void test_operators_of_others_are_not_called(void **state)
+{
+    (void)state;
+    static const char *const types[][3] = { { "*", "numeric", "int" }, { "*", "float8", "int" } };
+    struct pair pair;
+
+    for (size_t i = 0; i < RC_ARRAY_LEN(types); i++) {
+        admin("CREATE FUNCTION public.trap(%s, %s) RETURNS numeric LANGUAGE plpgsql AS "
+              "'BEGIN RAISE EXCEPTION ''trapped''; END'",
+              types[i][1], types[i][2]);
+        admin("CREATE OPERATOR public.%s (PROCEDURE = public.trap, LEFTARG = %s, RIGHTARG = %s)",
+              types[i][0], types[i][1], types[i][2]);
+    }
+    pair_open(&pair, NULL);
+    pair_close(&pair);
+    for (size_t i = 0; i < RC_ARRAY_LEN(types); i++)
+        admin("DROP FUNCTION public.trap(%s, %s) CASCADE", types[i][1], types[i][2]);
+}
+
 static int prepare(void **state)
 {
     (void)state;
@@ -482,6 +531,8 @@ int main(void)
         cmocka_unit_test(test_a_copy_that_is_closed_early),
         cmocka_unit_test(test_a_run_that_is_to_stop),
         cmocka_unit_test(test_a_server_that_stands_still),
+        cmocka_unit_test(test_a_cancellation_that_comes_late),
+        cmocka_unit_test(test_operators_of_others_are_not_called),
     };
 
     return cmocka_run_group_tests(tests, prepare, clear);
