@@ -492,9 +492,8 @@ static bool is_utf8(const char *text)
 }
 
 /*
- * A leading dot would hide a file, or climb; a leading underscore is the mark of what is no
- * data, as of the manifest, which many readers of folders pass over. A database without an
- * encoding (SQL_ASCII) can have any bytes in its names, stores and JSON only UTF-8.
+ * A database without an encoding (SQL_ASCII) can have any bytes in its names, stores and JSON only
+ * UTF-8.
  */
 static void add_table(struct rc_buf *out, const char *table)
 {
@@ -502,12 +501,40 @@ static void add_table(struct rc_buf *out, const char *table)
 
     for (const char *at = table; *at; at++) {
         unsigned char c = (unsigned char)*at;
-        bool is_hidden = at == table && (c == '.' || c == '_');
 
-        if (c < 0x20 || c == 0x7f || c == '/' || c == '%' || is_hidden || (c > 0x7f && !is_text))
+        if (c < 0x20 || c == 0x7f || c == '/' || c == '%' || (c > 0x7f && !is_text))
             rc_buf_addf(out, "%%%02X", c);
         else
             rc_buf_addc(out, *at);
+    }
+}
+
+/* Whether what stands between two slashes would lead elsewhere, or be in the manifest's way. */
+static bool is_taken(const char *segment, size_t len)
+{
+    static const char *const taken[] = { ".", "..", EGRESS_MANIFEST };
+
+    for (size_t i = 0; i < RC_ARRAY_LEN(taken); i++)
+        if (strlen(taken[i]) == len && memcmp(segment, taken[i], len) == 0)
+            return true;
+    return false;
+}
+
+/* The name without its ending decides, so that a table has one name with every ending. */
+static void add_segments(struct rc_buf *out, const char *name)
+{
+    for (;;) {
+        size_t len = strcspn(name, "/");
+
+        if (is_taken(name, len)) {
+            rc_buf_addf(out, "%%%02X", (unsigned char)*name++);
+            len--;
+        }
+        rc_buf_add(out, name, len);
+        name += len;
+        if (*name == '\0')
+            return;
+        rc_buf_addc(out, *name++);
     }
 }
 
@@ -515,14 +542,17 @@ void egress_layout_key(const struct egress_layout *layout, const char *table, in
                        const char *extension, struct rc_buf *out)
 {
     const char *at = layout->path + layout->folder_len;
+    RC_BUF_AUTO(name, out->limit);
 
     for (const char *field; (field = strstr(at, table_field)) != NULL;
          at = field + strlen(table_field)) {
-        rc_buf_add(out, at, (size_t)(field - at));
-        add_table(out, table);
+        rc_buf_add(&name, at, (size_t)(field - at));
+        add_table(&name, table);
     }
-    rc_buf_adds(out, at);
+    rc_buf_adds(&name, at);
+    add_segments(out, name.data);
     if (part >= 0)
         rc_buf_addf(out, "/part-%05d", part);
     rc_buf_adds(out, extension);
+    out->overflow |= name.overflow;
 }

@@ -80,9 +80,9 @@ bool egress_layout_fits(const struct egress_layout *layout, const char *name);
 
 /*
  * The key of an object inside that folder: "tally_snapshots.csv.gz", or with a part (0 and more)
- * "tally_snapshots/part-00000.csv.gz". What a name must not bring into a key (a slash, control
- * characters, a percent sign, a leading dot or underscore) is percent-encoded. 'extension':
- * ".csv.gz".
+ * "tally_snapshots/part-00000.csv.gz". What a name must not bring into a key is percent-encoded: a
+ * slash, a percent sign, control characters, and the first byte of what would be ".", ".." or the
+ * name of the manifest. 'extension': ".csv.gz".
  */
 void egress_layout_key(const struct egress_layout *layout, const char *table, int part,
                        const char *extension, struct rc_buf *out);

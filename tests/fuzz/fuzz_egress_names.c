@@ -35,10 +35,17 @@ static void check_names(const char *text)
 static void check_key(const struct egress_layout *layout, const char *table)
 {
     RC_BUF_AUTO(key, KEY_LIMIT);
+    size_t folder_len;
 
     egress_layout_key(layout, table, -1, ".csv.gz", &key);
     RC_ASSERT(!key.overflow && !strchr(key.data, '/'));
-    RC_ASSERT(key.data[0] != '.' && key.data[0] != '_');
+    rc_buf_reset(&key);
+    egress_layout_key(layout, table, 0, ".csv.gz", &key);
+    folder_len = strcspn(key.data, "/");
+    RC_ASSERT(strcmp(key.data + folder_len, "/part-00000.csv.gz") == 0);
+    rc_buf_truncate(&key, folder_len);
+    RC_ASSERT(!rc_str_eq(key.data, ".") && !rc_str_eq(key.data, "..") &&
+              !rc_str_eq(key.data, EGRESS_MANIFEST));
 }
 
 static void check_layout(const char *text)

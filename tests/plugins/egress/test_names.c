@@ -384,9 +384,19 @@ static void test_keys_hold_what_a_name_may_bring(void **state)
         { "{date}/{table}", "public.hosts", -1, "public.hosts.csv.gz" },
         { "{date}/{table}", "with \"quotes\" ä", -1, "with \"quotes\" ä.csv.gz" },
         { "{date}/{table}", "a/b%c\n\x7f", -1, "a%2Fb%25c%0A%7F.csv.gz" },
-        { "{date}/{table}", "..", -1, "%2E..csv.gz" },
-        { "{date}/{table}", "_manifest", -1, "%5Fmanifest.csv.gz" },
+        { "{date}/{table}", "_private", -1, "_private.csv.gz" },
+        { "{date}/{table}", ".hidden", -1, ".hidden.csv.gz" },
         { "{date}/{table}", "a_._b", -1, "a_._b.csv.gz" },
+        /* What would lead elsewhere, or be in the way of the manifest. */
+        { "{date}/{table}", "..", -1, "%2E..csv.gz" },
+        { "{date}/{table}", "..", 0, "%2E./part-00000.csv.gz" },
+        { "{date}/{table}", ".", 0, "%2E/part-00000.csv.gz" },
+        { "{date}/.{table}/data", ".", -1, "%2E./data.csv.gz" },
+        { "{date}/{table}/{table}", ".", -1, "%2E/%2E.csv.gz" },
+        { "{date}/{table}", "_manifest", -1, "_manifest.csv.gz" },
+        { "{date}/{table}", "_manifest.json", 0, "%5Fmanifest.json/part-00000.csv.gz" },
+        { "{date}/{table}", "%5Fmanifest.json", 0, "%255Fmanifest.json/part-00000.csv.gz" },
+        { "{date}/_{table}/x", "manifest.json", 0, "%5Fmanifest.json/x/part-00000.csv.gz" },
         { "{date}/{table}", "ä\xe4", -1, "%C3%A4%E4.csv.gz" }, /* is not UTF-8 */
         { "t={table}/{table}/data", "x", 7, "t=x/x/data/part-00007.csv.gz" },
     };
