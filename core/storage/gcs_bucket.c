@@ -214,7 +214,7 @@ static bool is_everybody(const char *who)
 static void note_public(struct rc_bucket *out, const char *who, const char *what)
 {
     out->is_public = RC_ANSWER_YES;
-    (void)snprintf(out->public_note, RC_BUCKET_TEXT, "%s to everybody%s", what,
+    (void)snprintf(out->public_note, RC_BUCKET_TEXT, "%.100s to everybody%s", what,
                    rc_str_eq(who, "allUsers") ? "" : " with an account");
 }
 

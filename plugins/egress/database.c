@@ -215,7 +215,7 @@ enum rc_code egress_database_result(struct egress_database *database, PGresult *
     PGconn *connection = database->connection;
 
     *out = NULL;
-    /* The socket does not tell of what TLS has taken from it already, so that is looked at first. */
+    /* The socket does not tell of what TLS has taken from it already, which is looked at first. */
     while (PQisBusy(connection) && PQconsumeInput(connection) && PQisBusy(connection))
         if (egress_database_wait(database, err))
             return err->code;
@@ -319,13 +319,14 @@ static void add_settings(const struct egress_database *database, bool is_limited
     const struct egress_config *config = database->config;
 
     rc_buf_addf(sql,
-                "SET LOCAL DateStyle = ISO; SET LOCAL IntervalStyle = postgres; "
+                "SET LOCAL DateStyle = ISO; SET LOCAL IntervalStyle = %s; "
                 "SET LOCAL TimeZone = 'UTC'; SET LOCAL extra_float_digits = 3; "
                 "SET LOCAL bytea_output = hex; SET LOCAL synchronize_seqscans = off; "
                 "SET LOCAL standard_conforming_strings = on; "
                 "SET LOCAL idle_in_transaction_session_timeout = 0; "
                 "SET LOCAL statement_timeout = %lld; SET LOCAL lock_timeout = %lld; "
                 "SET LOCAL row_security = %s",
+                config->format == EGRESS_PARQUET ? "iso_8601" : "postgres",
                 is_limited ? (long long)config->statement_timeout_ms : 0LL,
                 (long long)config->lock_timeout_ms, config->row_security ? "on" : "off");
     if (database->version >= 170000)

@@ -69,7 +69,7 @@ struct egress_source egress_dump_source(struct egress_round *round);
 
 /* ---- dump_unchanged.c ---- */
 
-/* At the end of a piece, in its transaction. RC_CONFLICT: the snapshot does not show what it held. */
+/* At the end of a piece, in its transaction. RC_CONFLICT: the snapshot no longer shows all of it. */
 RC_MUST_CHECK enum rc_code egress_dump_check_unchanged(struct egress_reader *reader,
                                                        struct rc_error *err);
 
@@ -80,8 +80,8 @@ struct egress_sink egress_dump_sink(struct egress_round *round);
 /* ---- dump_folder.c ---- */
 
 /*
- * RC_CONFLICT: the lease was lost, and the folder may be another run's by now. Asked before anything
- * in it is changed. Any thread.
+ * RC_CONFLICT: the lease was lost, and the folder may be another run's by now. Asked before
+ * anything in it is changed. Any thread.
  */
 RC_MUST_CHECK enum rc_code egress_dump_check_lease(struct egress_dump *dump, struct rc_error *err);
 /* Gives up what killed runs have left half uploaded. */

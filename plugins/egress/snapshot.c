@@ -49,9 +49,10 @@ static char *copy_value(const PGresult *result, int column)
 }
 
 /*
- * The first statement of the transaction takes its view: all of it is of one time. An operator whose
- * types are not just those of one of the system's is written with its schema, here and elsewhere:
- * another one on the search path would be called in its place, with this role's privileges.
+ * The first statement of the transaction takes its view: all of it is of one time. An operator
+ * whose types are not just those of one of the system's is written with its schema, here and
+ * elsewhere: another one on the search path would be called in its place, with this role's
+ * privileges.
  */
 static enum rc_code export_view(struct egress_snapshot *snapshot, struct rc_error *err)
 {
