@@ -69,7 +69,7 @@ struct egress_source egress_dump_source(struct egress_round *round);
 
 /* ---- dump_unchanged.c ---- */
 
-/* At the end of a piece, in its transaction. RC_CONFLICT: the snapshot no longer shows all of it. */
+/* At the end of a piece, in its transaction. RC_CONFLICT: the snapshot no longer shows it all. */
 RC_MUST_CHECK enum rc_code egress_dump_check_unchanged(struct egress_reader *reader,
                                                        struct rc_error *err);
 
