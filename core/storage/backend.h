@@ -232,6 +232,9 @@ struct core_storage_ops {
      */
     bool (*is_same_store)(const struct core_place_in_store *source,
                           const struct core_place_in_store *target);
+    /* Optional: whether a bucket's name means the same in both, whoever asks. Default: yes. */
+    bool (*is_same_server)(const struct core_place_in_store *source,
+                           const struct core_place_in_store *target);
     /* Optional: within this backend. Default: read and write. 'written' may be NULL. */
     enum rc_code (*copy)(const struct core_place_in_store *source,
                          const struct core_place_in_store *target,

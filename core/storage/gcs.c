@@ -77,6 +77,15 @@ static bool is_same_store(const struct core_place_in_store *source,
            is_same(a->user_project, b->user_project);
 }
 
+static bool is_same_server(const struct core_place_in_store *source,
+                           const struct core_place_in_store *target)
+{
+    RC_STR_AUTO from = core_gcs_endpoint(source->settings);
+    RC_STR_AUTO to = core_gcs_endpoint(target->settings);
+
+    return rc_str_eq(from, to);
+}
+
 const struct core_storage_ops core_storage_gcs = {
     .scheme = "gs",
     .capabilities = CORE_STORAGE_CONDITIONAL_PUT | CORE_STORAGE_ORDERED_PARTS,
@@ -90,6 +99,7 @@ const struct core_storage_ops core_storage_gcs = {
     .give_up_parts = core_gcs_give_up_parts,
     .remove = core_gcs_remove,
     .is_same_store = is_same_store,
+    .is_same_server = is_same_server,
     .copy = core_gcs_copy,
     .look_bucket = core_gcs_look_bucket,
     .create_bucket = core_gcs_create_bucket,

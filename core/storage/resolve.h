@@ -50,6 +50,9 @@ bool core_resolve_has_scheme(const struct rc_uri *uri);
 /* Whether the backend's own copy() reaches both. */
 bool core_place_is_same_store(const struct core_resolved *source,
                               const struct core_resolved *target);
+/* Whether buckets of one name are one bucket, be it with other credentials. */
+bool core_place_is_same_server(const struct core_resolved *source,
+                               const struct core_resolved *target);
 /*
  * The attributes of an object of which 'reader' (may be NULL) is reading; asks the store if the
  * reader does not know. There are none on this machine.

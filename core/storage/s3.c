@@ -17,6 +17,7 @@ const struct core_storage_ops core_storage_s3 = {
     .resume_parts = core_s3_resume_parts,
     .give_up_parts = core_s3_give_up_parts,
     .is_same_store = core_s3_is_same_store,
+    .is_same_server = core_s3_is_same_server,
     .copy = core_s3_copy,
     .sweep = core_s3_sweep,
     .tags = core_s3_tags,

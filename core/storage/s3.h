@@ -107,6 +107,7 @@ struct core_s3_request {
                                        something else */
     unsigned sends;                 /* out: how often it was sent */
     int64_t sent_unix_ms;           /* out: by the server's clock, of the last attempt */
+    int64_t clock_ahead_ms;         /* out: of that clock, as far as known */
 };
 
 #define CORE_S3_REQUEST_AUTO(name, at, what, how)                                                  \
@@ -141,6 +142,9 @@ void core_s3_add_source(struct core_s3_request *request, const struct core_place
 /* Whether both are reached by one endpoint with the same credentials. */
 bool core_s3_is_same_store(const struct core_place_in_store *a,
                            const struct core_place_in_store *b);
+/* The same with whatever credentials; all of AWS is one server. */
+bool core_s3_is_same_server(const struct core_place_in_store *a,
+                            const struct core_place_in_store *b);
 /* Whether this is a server that surely honours conditions of every kind of write. */
 RC_MUST_CHECK enum rc_code core_s3_honours(const struct core_place_in_store *place, bool *out,
                                            struct rc_error *err);
@@ -234,7 +238,8 @@ RC_MUST_CHECK enum rc_code core_s3_abort(const struct core_place_in_store *place
 /* An upload that was begun and neither completed nor aborted. */
 struct core_s3_pending {
     const char *key, *upload_id;
-    int64_t begun_unix_ms;
+    int64_t begun_unix_ms;  /* by the server's clock */
+    int64_t clock_ahead_ms; /* of that clock, as far as known */
 };
 /* Tells each below the key of 'prefix'; at a code other than RC_OK it ends with that. */
 RC_MUST_CHECK enum rc_code

@@ -12,6 +12,7 @@
 
 #include <stdlib.h>
 #include <string.h>
+#include <strings.h>
 
 #define GOOGLE "https://storage.googleapis.com"
 
@@ -170,6 +171,33 @@ bool core_s3_is_same_store(const struct core_place_in_store *a, const struct cor
            rc_str_eq(given_endpoint(a, of_a), given_endpoint(b, of_b));
 }
 
+static bool is_same_address(const char *a, const char *b)
+{
+    size_t a_len = strlen(a), b_len = strlen(b);
+
+    while (a_len > 0 && a[a_len - 1] == '/')
+        a_len--;
+    while (b_len > 0 && b[b_len - 1] == '/')
+        b_len--;
+    return a_len == b_len && strncasecmp(a, b, a_len) == 0;
+}
+
+bool core_s3_is_same_server(const struct core_place_in_store *a,
+                            const struct core_place_in_store *b)
+{
+    struct core_remote_s3 *of_a, *of_b;
+    struct rc_error err = RC_ERROR_INIT;
+    const char *at_a, *at_b;
+
+    if (find_server(a, &of_a, &err) || find_server(b, &of_b, &err))
+        return false;
+    at_a = given_endpoint(a, of_a);
+    at_b = given_endpoint(b, of_b);
+    if ((!at_a || core_s3_is_aws(at_a)) && (!at_b || core_s3_is_aws(at_b)))
+        return true;
+    return at_a && at_b && is_same_address(at_a, at_b);
+}
+
 /* ---- an attempt ------------------------------------------------------------------------------ */
 
 struct sending {
@@ -278,6 +306,7 @@ static enum rc_code prepare(void *context, struct core_http_draft *draft, struct
         return err->code;
     sending->clock_ahead_ms = atomic_load(&sending->s3->clock_ahead_ms);
     sending->request->sends++;
+    sending->request->clock_ahead_ms = sending->clock_ahead_ms;
     sending->request->sent_unix_ms = core_clock_real_unix_ms() + sending->clock_ahead_ms;
     const struct core_sigv4 unsigned_request = {
         .service = "s3",

@@ -432,6 +432,14 @@ bool core_place_is_same_store(const struct core_resolved *source,
             source->ops->is_same_store(&source->place, &target->place));
 }
 
+bool core_place_is_same_server(const struct core_resolved *source,
+                               const struct core_resolved *target)
+{
+    return source->ops == target->ops &&
+           (!source->ops->is_same_server ||
+            source->ops->is_same_server(&source->place, &target->place));
+}
+
 enum rc_code core_place_read_attributes(const struct core_resolved *source,
                                         struct rc_reader *reader, struct core_object_detail *detail,
                                         struct rc_error *err)

@@ -103,7 +103,7 @@ static enum rc_code check_overlap(struct transfer_feed *feed, struct rc_error *e
         core_resolve(&feed->t->storage, feed->base, &feed->to, err))
         return err->code;
     feed->is_target_local = feed->to.ops->capabilities & CORE_STORAGE_LOCAL;
-    if (!core_place_is_same_store(&feed->from, &feed->to) ||
+    if (!core_place_is_same_server(&feed->from, &feed->to) ||
         !rc_str_eq(feed->from.place.bucket, feed->to.place.bucket))
         return RC_OK;
     from = feed->from.place.key;

@@ -8,6 +8,7 @@
 #include <run-core/str.h>
 #include <storage/remote.h>
 #include <storage/resolve.h>
+#include <storage/transfer.h>
 
 #include <setjmp.h>
 #include <stdarg.h>
@@ -19,10 +20,16 @@
 static struct core_remote *remote;
 static struct core_storage *in;
 
-static void open_with(const struct core_store_settings *stores, size_t count)
+static void open_cancelled_by(const struct core_cancel *cancel,
+                              const struct core_store_settings *stores, size_t count)
 {
     remote = core_remote_new(NULL, NULL, NULL);
-    in = core_storage_new(stores, count, remote, NULL);
+    in = core_storage_new(stores, count, remote, cancel);
+}
+
+static void open_with(const struct core_store_settings *stores, size_t count)
+{
+    open_cancelled_by(NULL, stores, count);
 }
 
 static void close_all(void)
@@ -187,6 +194,53 @@ static void refuses_what_is_no_store(void **state)
     close_all();
 }
 
+/* Keys make no other place of it: what is removed from the target would be the source. */
+static void a_side_inside_the_other_is_found_whoever_asks(void **state)
+{
+    static const struct {
+        const char *source, *source_at, *target, *target_at;
+        bool is_refused;
+    } cases[] = {
+        { "s3://b/dumps", "http://h.invalid/", "s3://b", "http://h.invalid", true },
+        { "s3://b", "http://h.invalid", "s3://b/dumps", "http://h.invalid", true },
+        { "s3://b/a", "http://h.invalid", "s3://b/a/", "http://h.invalid", true },
+        { "s3://b/a", "https://s3.eu-west-1.amazonaws.com", "s3://b", NULL, true },
+        { "gs://b/a", NULL, "gs://b", NULL, true },
+        { "s3://b/a", "http://h.invalid", "s3://b/ab", "http://h.invalid", false },
+        { "s3://b/a", "http://h.invalid", "s3://b", "http://i.invalid", false },
+    };
+    const struct rc_transfer transfer = {
+        .struct_bytes = sizeof(transfer),
+        .flags = RC_TRANSFER_REMOVE_EXTRA,
+        .source = "store://input/",
+        .target = "store://output/",
+    };
+
+    struct core_cancel cancel = CORE_CANCEL_INIT;
+
+    (void)state;
+    core_cancel_request(&cancel, RC_CANCELLED); /* no server is asked */
+    for (size_t i = 0; i < RC_ARRAY_LEN(cases); i++) {
+        struct rc_store source = store_of("input", cases[i].source);
+        struct rc_store target = store_of("output", cases[i].target);
+        struct rc_error err = RC_ERROR_INIT;
+        struct rc_transferred done;
+
+        source.endpoint = cases[i].source_at;
+        target.endpoint = cases[i].target_at;
+        source.access_key_id = "reader";
+        target.access_key_id = "writer";
+        source.secret_access_key = target.secret_access_key = "a-secret-of-the-store";
+        open_cancelled_by(&cancel, NULL, 0);
+        expect_ok(core_storage_define(in, &source, &err));
+        expect_ok(core_storage_define(in, &target, &err));
+        if (core_transfer_run(in, &transfer, &done, &err) !=
+            (cases[i].is_refused ? RC_INVALID : RC_CANCELLED))
+            fail_msg("'%s' to '%s': %s", cases[i].source, cases[i].target, err.cause);
+        close_all();
+    }
+}
+
 #define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
 
 int main(void)
@@ -197,6 +251,7 @@ int main(void)
         TEST(a_defined_store_is_where_its_url_says),
         TEST(definitions_outlive_their_texts_and_hide_secrets),
         TEST(refuses_what_is_no_store),
+        TEST(a_side_inside_the_other_is_found_whoever_asks),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
