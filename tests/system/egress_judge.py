@@ -172,8 +172,7 @@ class Judge:
             other.execute(f"DROP TABLE IF EXISTS {target}")
             other.execute(f"CREATE TABLE {target} AS SELECT * FROM {source} WITH NO DATA")
         else:
-            other.execute(f"DELETE FROM ONLY {source}" if kind == "r" else f"TRUNCATE {source}")
-            other.execute(f"VACUUM {source}")
+            other.execute(f"TRUNCATE {'ONLY' if kind == 'r' else ''} {source}")
         self.load(other, target, table, csv)
         only = "ONLY " if kind == "r" else ""
         for form in ["text", "binary"] if binary else ["text"]:
@@ -181,6 +180,5 @@ class Judge:
                 ROWS[form](self.copy(f"(SELECT * FROM {only}{relation})", f"(FORMAT {form})", side))
                 for relation, side in [(source, cursor.connection), (target, other.connection)])
             assert len(before) == sum(item["rows"] for item in table["objects"]), table["name"]
-            if kind not in "rm":
-                before, after = collections.Counter(before), collections.Counter(after)
-            assert before == after, table["name"]
+            # Where there is room the rows of a table are put, in whatever order.
+            assert collections.Counter(before) == collections.Counter(after), table["name"]

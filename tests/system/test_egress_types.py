@@ -1,6 +1,9 @@
 """What a dump writes, read back by PostgreSQL's own COPY: every type, every shape of a table, every
 form of CSV, and tables that change while they are read. See egress_judge.py for the judgement."""
 import contextlib
+import os
+import random
+import threading
 
 import egress_types as types
 import pytest
@@ -266,13 +269,13 @@ READER = "application_name = 'run-core egress' AND datname = current_database()"
 
 
 @contextlib.contextmanager
-def gate(judge, tables, **settings):
+def gate(judge, tables, connections=1, **settings):
     """A dump that has its snapshot and its plan, and has read nothing before the block ends."""
     connection = judge.connect()
     try:
         cursor = connection.cursor()
         cursor.execute("SELECT pg_advisory_lock(7)")
-        process = judge.start(tables=["gate", *tables], connections=1, **settings)
+        process = judge.start(tables=["gate", *tables], connections=connections, **settings)
         until(lambda: judge.sql(f"SELECT 1 FROM pg_stat_activity WHERE {READER} AND "
                                 "wait_event = 'advisory'"))
         yield process
@@ -413,3 +416,114 @@ def test_what_changed_is_dumped_as_it_is_now(judge, clerk):
         if name not in gone:
             source = settings["queries"].get(name, f"SELECT * FROM {name}")
             assert lines(judge.text(name)) == lines(judge.copy(f"({source})", "(FORMAT csv)")), name
+
+
+def test_a_dump_shows_one_moment_of_a_busy_database(judge):
+    """A session that has taken over the same snapshot tells what the rows have to be."""
+    judge.sql(
+        GATE, "CREATE TABLE checking AS SELECT g AS id, 100 AS money FROM generate_series(1, 100) g",
+        "CREATE TABLE savings AS TABLE checking",
+        # Of so many pages that it is read in ranges.
+        "CREATE TABLE large AS SELECT g AS id, repeat(md5(g::text), 28) AS text "
+        "FROM generate_series(1, 45000) g; CREATE UNIQUE INDEX ON large (id)",
+        "VACUUM ANALYZE large", "DELETE FROM large WHERE id % 7 = 0")
+    tables = ["checking", "large", "savings"]
+    stop = threading.Event()
+
+    def churn(seed):
+        random_ = random.Random(seed)
+        connection = judge.connect()
+        cursor = connection.cursor()
+        while not stop.is_set():
+            one, other, amount = (random_.randint(1, 100) for _ in range(3))
+            cursor.execute(
+                f"BEGIN; UPDATE checking SET money = money - {amount} WHERE id = {one}; "
+                f"UPDATE savings SET money = money + {amount} WHERE id = {other}; COMMIT")
+            at = random_.randint(1, 45000)
+            cursor.execute(
+                f"UPDATE large SET text = 'new ' || text WHERE id BETWEEN {at} AND {at + 50}; "
+                f"DELETE FROM large WHERE id BETWEEN {at + 100} AND {at + 150}; "
+                f"INSERT INTO large SELECT g, 'more' FROM generate_series({at + 100}, {at + 120}) g "
+                "ON CONFLICT DO NOTHING")
+            if random_.random() < 0.1:
+                cursor.execute("VACUUM large")
+        connection.close()
+
+    threads = [threading.Thread(target=churn, args=(seed,)) for seed in range(2)]
+    twin = judge.connect()
+    try:
+        for thread in threads:
+            thread.start()
+        with gate(judge, tables, connections=3) as process:
+            (name,) = judge.sql("SELECT pg_ls_dir('pg_snapshots')")
+            cursor = twin.cursor()
+            cursor.execute("BEGIN ISOLATION LEVEL REPEATABLE READ")
+            cursor.execute("SET TRANSACTION SNAPSHOT %s", name)
+        finish(process)
+        stop.set()
+        held = {table: judge.copy(table, "(FORMAT csv)", twin) for table in tables}
+    finally:
+        stop.set()
+        for thread in threads:
+            thread.join()
+        twin.close()
+    for table in tables:
+        assert judge.text(table) == held[table], table
+    assert sum(int(line.split(b",")[1]) for name in ["checking", "savings"]
+               for line in judge.text(name).split()) == 20000
+    judge.verify()
+
+
+# ---- large values ------------------------------------------------------------------------------
+
+
+def test_values_of_100_megabytes(judge):
+    judge.sql(
+        "CREATE TABLE t (id int, t text, b bytea); ALTER TABLE t ALTER t SET STORAGE EXTERNAL",
+        "INSERT INTO t SELECT 1, repeat(E'\"quoted\", \\n', 9100000), NULL",
+        "INSERT INTO t SELECT 2, '', decode(repeat('00ff5c220a', 10000000), 'hex')",
+        "INSERT INTO t SELECT 3, repeat('x', 2000000), '' FROM generate_series(1, 2)",
+        "CREATE TABLE back (LIKE t)")
+    judge.dump(tables="t", memory="32MiB", compression="zstd:1")
+    (table,) = judge.manifest()["tables"]
+    connection = judge.connect()
+    judge.load(connection.cursor(), "back", table, judge.manifest()["csv"])
+    connection.close()
+    assert judge.sql("SELECT id, md5(t), md5(b) FROM back ORDER BY id") == judge.sql(
+        "SELECT id, md5(t), md5(b) FROM t ORDER BY id")
+
+
+# ---- anything ----------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("round_", range(2))
+def test_random_tables(judge, round_):
+    seed = int(os.environ.get("RUN_CORE_TEST_SEED", 0)) or random.randrange(1 << 30)
+    print(f"RUN_CORE_TEST_SEED={seed}")
+    random_ = random.Random(seed)
+    judge.sql(types.USERS_TYPES)
+    kinds = [kind for kind in types.TYPES if kind not in types.TEXT_ONLY + types.NOT_NULL]
+    names = random_.sample(NAMES, 6)
+    for name in names:
+        chosen = random_.choices(kinds, k=random_.choice([1, 1, 2, 5, 20]))
+        columns = ", ".join(f"c{number} {kind}" for number, kind in enumerate(chosen))
+        judge.sql(f"CREATE TABLE {quoted(name)} ({columns})")
+        # A literal alone must not decide what the others of its column are.
+        rows = [", ".join("NULL" if random_.random() < 0.2 else
+                          f"({random_.choice(types.TYPES[kind])})::{kind}" for kind in chosen)
+                for _ in range(random_.choice([0, 1, 2, 50]))]
+        judge.sql(*(f"INSERT INTO {quoted(name)} VALUES ({row})" for row in rows))
+        for number in range(len(chosen)):
+            if random_.random() < 0.1:
+                judge.sql(f"ALTER TABLE {quoted(name)} DROP COLUMN c{number}")
+    settings = {
+        "compression": random_.choice(["gzip", "gzip:1", "zstd", "none"]),
+        "header": random_.choice(["true", "false"]),
+        "delimiter": random_.choice([",", ";", "\t", "|", "x", "\\", "'", " ", "\x1f"]),
+        "null_string": random_.choice(["", "NULL", "\\N", "é", "0", "."]),
+        "force_quote": random_.choice(["true", "false"]),
+        "split_objects": random_.choice(["true", "false"]),
+        "connections": random_.randint(1, 4), "compressors": random_.randint(1, 4)}
+    print(names, settings)
+    judge.dump(tables="*", **settings)
+    judge.judge()
