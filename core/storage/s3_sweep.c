@@ -20,6 +20,7 @@ struct page {
     struct core_s3_pending row; /* that is being read */
     bool is_truncated;
     const char *next_key, *next_id;
+    int64_t clock_ahead_ms;
 };
 
 static enum rc_code on_element(void *context, const char *path, const char *text, size_t len,
@@ -45,6 +46,7 @@ static enum rc_code on_element(void *context, const char *path, const char *text
             page->capacity = page->capacity ? page->capacity * 2 : 16;
             page->items = rc_realloc(page->items, page->capacity * sizeof(*page->items));
         }
+        page->row.clock_ahead_ms = page->clock_ahead_ms;
         page->items[page->count++] = page->row;
         page->row = (struct core_s3_pending){ .begun_unix_ms = INT64_MAX };
     } else if (rc_str_eq(name, "IsTruncated")) {
@@ -78,6 +80,7 @@ static enum rc_code fetch_page(const struct core_place_in_store *prefix, bool ig
     out->row.begun_unix_ms = INT64_MAX;
     if (core_s3_send(&request, &answer, err))
         return err->code;
+    out->clock_ahead_ms = request.clock_ahead_ms;
     if (core_xml_read(answer.body.data, answer.body.len, &events, err))
         return rc_context(err, "list uploads to '%s'", prefix->uri);
     if (out->is_truncated &&
@@ -158,7 +161,7 @@ enum rc_code core_s3_sweep(const struct core_place_in_store *prefix, const struc
 
 /* ---- those to one object --------------------------------------------------------------------- */
 
-enum { CLOCK_SLACK_MS = 5000 }; /* between this machine's clock and the server's */
+enum { CLOCK_SLACK_MS = 60000 }; /* of the server's clock, beyond what is known of it */
 
 struct giving_up {
     const struct core_place_in_store *place;
@@ -169,9 +172,9 @@ static enum rc_code give_up_one(void *context, const struct core_s3_pending *pen
                                 struct rc_error *err)
 {
     const struct giving_up *giving_up = context;
+    int64_t since_unix_ms = giving_up->since_unix_ms + pending->clock_ahead_ms - CLOCK_SLACK_MS;
 
-    if (!rc_str_eq(pending->key, giving_up->place->key) ||
-        pending->begun_unix_ms < giving_up->since_unix_ms - CLOCK_SLACK_MS)
+    if (!rc_str_eq(pending->key, giving_up->place->key) || pending->begun_unix_ms < since_unix_ms)
         return RC_OK;
     return core_s3_abort(giving_up->place, pending->upload_id, /* ignore_cancel = */ false, err);
 }

@@ -4,10 +4,11 @@
  * there and their content is what the source's store says of it.
  *
  * A checksum that can be joined (CRC-32C) lets ranges pass in any order, as streams. For one that
- * cannot (MD5) a range is read into memory and waits there for its turn to be hashed; ranges are
- * given out in order and with their memory, so that the one whose turn it is can always go on. An
- * object that was uploaded in parts has a tag of the MD5s of its parts, so there ranges are those
- * parts. Their size is a guess: where the tag is another, two reads that agree are believed.
+ * cannot (MD5) a range is read into memory and waits there for its turn to be hashed, or, where the
+ * target takes parts in order only, to be put; ranges are given out in order and with their memory,
+ * so that the one whose turn it is can always go on. An object that was uploaded in parts has a tag
+ * of the MD5s of its parts, so there ranges are those parts. Their size is a guess: where the tag
+ * is another, two reads that agree are believed.
  */
 #include <storage/transfer_internal.h>
 

@@ -134,7 +134,33 @@ static enum rc_code go_on(struct core_transfer *t, const struct transfer_item *i
 
 /* ---- beginning ---------------------------------------------------------------------------- */
 
-static void make_room(struct core_transfer *t);
+/* As far as can be done: what stays is left to a sweep. */
+static void give_up(struct core_transfer *t, struct transfer_upload *upload)
+{
+    CORE_RESOLVED_AUTO(at);
+    const struct core_left_parts left = left_of(upload);
+    struct rc_error ignored = RC_ERROR_INIT;
+
+    if (core_resolve(&t->storage, upload->target, &at, &ignored) || !at.ops->give_up_parts)
+        return;
+    (void)!at.ops->give_up_parts(&at.place, &left, &ignored);
+}
+
+/* Those of earlier transfers have not been met again, perhaps because they never will be. */
+static void make_room(struct core_transfer *t)
+{
+    struct transfer_upload *upload;
+    size_t count = 0;
+
+    pthread_mutex_lock(&t->lock);
+    for (upload = t->uploads.first; upload; upload = upload->next)
+        count++;
+    pthread_mutex_unlock(&t->lock);
+    if (count < UPLOADS || !(upload = take(t, NULL)))
+        return;
+    give_up(t, upload);
+    drop(t, upload);
+}
 
 static enum rc_code tell(struct core_transfer *t, struct rc_error *err)
 {
@@ -211,34 +237,6 @@ void core_transfer_parts_close(struct core_transfer *t, struct core_parts *parts
         put_back(t, upload);
     else if (upload)
         drop(t, upload);
-}
-
-/* As far as can be done: what stays is left to a sweep. */
-static void give_up(struct core_transfer *t, struct transfer_upload *upload)
-{
-    CORE_RESOLVED_AUTO(at);
-    const struct core_left_parts left = left_of(upload);
-    struct rc_error ignored = RC_ERROR_INIT;
-
-    if (core_resolve(&t->storage, upload->target, &at, &ignored) || !at.ops->give_up_parts)
-        return;
-    (void)!at.ops->give_up_parts(&at.place, &left, &ignored);
-}
-
-/* Those of earlier transfers have not been met again, perhaps because they never will be. */
-static void make_room(struct core_transfer *t)
-{
-    struct transfer_upload *upload;
-    size_t count = 0;
-
-    pthread_mutex_lock(&t->lock);
-    for (upload = t->uploads.first; upload; upload = upload->next)
-        count++;
-    pthread_mutex_unlock(&t->lock);
-    if (count < UPLOADS || !(upload = take(t, NULL)))
-        return;
-    give_up(t, upload);
-    drop(t, upload);
 }
 
 void core_transfer_uploads_give_up(struct core_transfer *t)

@@ -169,7 +169,6 @@ def kill_when(world, process, happened):
 def test_an_upload_whose_id_nobody_has_heard_leaves_nothing(world, proxy, file, stores):
     target = stores[1]
     other = target.client.create_multipart_upload(Bucket=target.bucket, Key="out/large-too")
-    time.sleep(6)
     proxy.rules.add(method="POST", target="uploads", stall_reply_bytes=0)
     process = world.start(*words(file, target))
     kill_when(world, process, lambda: len(target.uploads()) == 2)
@@ -206,6 +205,19 @@ def test_goes_on_through_faults(world, proxy, file, stores, fault):
     finish(world, file, target)
     if fault["method"] != "PUT":
         assert sent(proxy) == len(file.content) - kept
+
+
+def test_parts_come_by_pages(world, proxy, file, stores):
+    target = stores[1]
+    kept = kill_within(world, proxy, file, target)
+    inside = "(?:(?!</Part>).)*"
+    proxy.rules.add(method="GET", target="[?&]uploadId=", replace=[
+        ["<IsTruncated>false", "<IsTruncated>true"],
+        ["<NextPartNumberMarker>[0-9]+", "<NextPartNumberMarker>2"],
+        [f"(?s)<Part>{inside}<PartNumber>([3-9]|[0-9][0-9])</PartNumber>{inside}</Part>", ""]])
+    finish(world, file, target)
+    assert proxy.count("GET", "part-number-marker=2") == 1
+    assert sent(proxy) == len(file.content) - kept
 
 
 def test_one_that_is_stopped_is_gone_on_with(world, proxy, file, stores):
