@@ -49,7 +49,7 @@ enum rc_code core_db_open_plugin(struct core_db *db, const char *plugin,
                                  const struct core_cancel *cancel, struct rc_db **out,
                                  struct rc_error *err)
 {
-    struct core_session *session;
+    struct core_session *session = NULL;
 
     *out = NULL;
     if (core_cancel_check(cancel, err) || check_plugin(plugin, err) ||

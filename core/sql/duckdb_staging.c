@@ -53,7 +53,7 @@ enum rc_code core_duckdb_fetch(struct core_duckdb_session *session, const char *
                                size_t count, bool (*wants)(const char *name),
                                struct core_staged **out, struct rc_error *err)
 {
-    struct core_staging *staging;
+    struct core_staging *staging = NULL;
     enum rc_code code;
 
     if (core_duckdb_staging(session, &staging, err) || core_duckdb_begin(session, err))

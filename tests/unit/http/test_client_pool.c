@@ -163,7 +163,7 @@ static void keeps_hosts_apart(void **state)
 /* Each file of certificates makes a host of its own. */
 static void keeps_no_more_connections_than_it_may_have(void **state)
 {
-    int before = count_descriptors(), after_few;
+    int before = count_descriptors(), after_few = 0;
     struct core_http_client *client = quick_client(NULL);
     struct stage stage;
 
