@@ -6,11 +6,13 @@
 #include "manifest.h"
 #include "names.h"
 
+#include <pthread.h>
 #include <stdlib.h>
 #include <time.h>
 
 enum {
     READERS = 16,
+    LARGE_BYTES = 1 << 20, /* of a manifest: parsed it takes many times as much */
     FIRST_PAUSE_MS = 250,
     LONGEST_PAUSE_MS = 15000,
     PAUSE_STEP_MS = 250, /* between two looks whether the run is to stop */
@@ -19,8 +21,9 @@ enum {
 struct listed {
     char *key;
     int64_t size_bytes;
-    bool is_seen;  /* at the source, with that size; of the thread that lists */
-    bool is_there; /* at the target, too; of whoever reports */
+    bool is_seen;     /* at the source, with that size; of the thread that lists */
+    bool is_filtered; /* left out by the filters; of the same */
+    bool is_there;    /* at the target, too; of whoever reports */
 };
 
 struct folder {
@@ -35,8 +38,7 @@ struct folder {
     bool is_at_target; /* a manifest is */
     bool is_same;      /* and it is this one */
 
-    size_t filtered; /* objects that the filters leave out */
-    char *odd;       /* an object that is not as the manifest says */
+    char *odd; /* an object that is not as the manifest says */
 };
 
 struct egress_folders {
@@ -44,7 +46,12 @@ struct egress_folders {
     const struct egress_place *source, *target;
     struct folder *items; /* by name */
     size_t count;
+    char **foreign; /* folders whose manifest only the target has; by name; to remove nothing of */
+    size_t foreign_count;
+    pthread_mutex_t large; /* of whoever reads a large manifest: one at a time */
 };
+
+static const char no_manifest[] = "it has no manifest yet";
 
 static char *manifest_uri(const struct egress_place *place, const char *folder)
 {
@@ -114,69 +121,76 @@ static enum rc_code look_at_target(struct rc_job *job, const struct egress_place
     return RC_OK;
 }
 
-/* What makes no manifest makes no complete folder, and is no failure of the sync. */
+/*
+ * Reads a manifest, of which 'text' then is the text. What makes no manifest makes no complete
+ * folder, and is no failure of the sync: *fault says why it is not complete, and is NULL if it is.
+ */
+static enum rc_code read_manifest(struct rc_job *job, const char *uri, struct rc_buf *text,
+                                  struct egress_manifest *out, char **fault, struct rc_error *err)
+{
+    enum rc_code code = rc_storage_get(job, uri, text, err);
+
+    *out = (struct egress_manifest){ .tables = NULL };
+    *fault = NULL;
+    if (code == RC_NOT_FOUND)
+        *fault = rc_strdup(no_manifest);
+    else if (code == RC_TOO_LARGE)
+        *fault = rc_strdup("what is named as its manifest is too large to be one");
+    else if (code)
+        return rc_context(err, "read the manifest '%s'", uri);
+    if (*fault)
+        return RC_OK;
+    code = egress_manifest_parse(text->data, text->len, out, err);
+    if (code == RC_CORRUPT)
+        *fault = rc_strdup(err->cause);
+    else if (code)
+        return rc_context(err, "read the manifest '%s'", uri);
+    else
+        *fault = fault_of(out);
+    return RC_OK;
+}
+
+static enum rc_code load_folder(const struct egress_folders *folders, struct folder *folder,
+                                struct rc_error *err)
+{
+    RC_CLEANUP(egress_manifest_clear) struct egress_manifest manifest = { .tables = NULL };
+    RC_STR_AUTO uri = manifest_uri(folders->source, folder->name);
+    RC_BUF_AUTO(text, EGRESS_MANIFEST_LIMIT);
+
+    if (read_manifest(folders->job, uri, &text, &manifest, &folder->fault, err))
+        return err->code;
+    if (folder->fault)
+        return RC_OK;
+    keep_objects(folder, &manifest);
+    return look_at_target(folders->job, folders->target, folder, &text, err);
+}
+
 static enum rc_code load(struct rc_job *job, void *context, size_t index, struct rc_error *err)
 {
     struct egress_folders *folders = context;
     struct folder *folder = &folders->items[index];
-    struct egress_manifest manifest;
-    RC_STR_AUTO uri = manifest_uri(folders->source, folder->name);
-    RC_BUF_AUTO(text, EGRESS_MANIFEST_LIMIT);
-    enum rc_code code = rc_storage_get(job, uri, &text, err);
+    enum rc_code code;
 
-    if (code == RC_NOT_FOUND)
-        folder->fault = rc_strdup("its manifest has gone meanwhile");
-    else if (code == RC_TOO_LARGE)
-        folder->fault = rc_strdup("what is named as its manifest is too large to be one");
-    else if (code)
-        return rc_context(err, "read the manifest '%s'", uri);
-    if (folder->fault)
-        return RC_OK;
-
-    code = egress_manifest_parse(text.data, text.len, &manifest, err);
-    if (code == RC_CORRUPT) {
-        folder->fault = rc_strdup(err->cause);
-        return RC_OK;
-    }
-    if (code)
-        return rc_context(err, "read the manifest '%s'", uri);
-    folder->fault = fault_of(&manifest);
-    if (!folder->fault)
-        keep_objects(folder, &manifest);
-    egress_manifest_clear(&manifest);
-    return folder->fault ? RC_OK : look_at_target(job, folders->target, folder, &text, err);
+    (void)job;
+    if (folder->size_bytes < LARGE_BYTES)
+        return load_folder(folders, folder, err);
+    pthread_mutex_lock(&folders->large);
+    code = load_folder(folders, folder, err);
+    pthread_mutex_unlock(&folders->large);
+    return code;
 }
 
 /* ---- the run's date ---- */
 
-/* *complete: it is; otherwise *fault says why not. */
-static enum rc_code look_for(struct rc_job *job, const char *uri, char **fault, bool *complete,
+/* Why the folder is not complete; NULL: it is. */
+static enum rc_code look_for(struct rc_job *job, const char *uri, char **fault,
                              struct rc_error *err)
 {
-    struct egress_manifest manifest;
+    RC_CLEANUP(egress_manifest_clear) struct egress_manifest manifest = { .tables = NULL };
     RC_BUF_AUTO(text, EGRESS_MANIFEST_LIMIT);
-    enum rc_code code = rc_storage_get(job, uri, &text, err);
 
     rc_str_free(fault);
-    *fault = NULL;
-    *complete = false;
-    if (code == RC_NOT_FOUND) {
-        *fault = rc_strdup("it has no manifest yet");
-        return RC_OK;
-    }
-    if (code)
-        return rc_context(err, "look for the manifest '%s'", uri);
-    code = egress_manifest_parse(text.data, text.len, &manifest, err);
-    if (code == RC_CORRUPT) {
-        *fault = rc_strdup(err->cause);
-        return RC_OK;
-    }
-    if (code)
-        return code;
-    *fault = fault_of(&manifest);
-    *complete = !*fault;
-    egress_manifest_clear(&manifest);
-    return RC_OK;
+    return read_manifest(job, uri, &text, &manifest, fault, err);
 }
 
 static enum rc_code pause_for(struct rc_job *job, int64_t pause_ms, struct rc_error *err)
@@ -193,24 +207,35 @@ static enum rc_code pause_for(struct rc_job *job, int64_t pause_ms, struct rc_er
     return RC_OK;
 }
 
+static enum rc_code give_up_waiting(const char *shown, int64_t wait_ms, const char *fault,
+                                    struct rc_error *err)
+{
+    char waited[RC_AMOUNT_TEXT];
+
+    rc_format_duration(wait_ms, waited);
+    if (!rc_str_eq(fault, no_manifest))
+        return rc_fail(err, RC_SKIPPED, "'%s' is not complete after %s: %s", shown, waited, fault);
+    return rc_fail(err, RC_SKIPPED,
+                   "'%s' is not complete after %s: %s; if it lies elsewhere, the source has to be "
+                   "what 'output' is for dump, with the same 'path'",
+                   shown, waited, fault);
+}
+
 static enum rc_code wait_for(struct rc_job *job, const char *uri, const char *shown,
                              int64_t wait_ms, struct rc_error *err)
 {
     int64_t waited_ms = 0, pause_ms = FIRST_PAUSE_MS;
     RC_STR_AUTO fault = NULL;
-    bool complete;
 
     for (;;) {
-        if (look_for(job, uri, &fault, &complete, err) || complete)
-            return complete ? RC_OK : err->code;
+        if (look_for(job, uri, &fault, err))
+            return err->code;
+        if (!fault)
+            return RC_OK;
         if (waited_ms == 0)
             rc_info(job, "waiting for '%s' to be complete: %s", shown, fault);
-        if (waited_ms >= wait_ms) {
-            char waited[RC_AMOUNT_TEXT];
-
-            return rc_fail(err, RC_SKIPPED, "'%s' is not complete after %s: %s", shown,
-                           rc_format_duration(wait_ms, waited), fault);
-        }
+        if (waited_ms >= wait_ms)
+            return give_up_waiting(shown, wait_ms, fault, err);
         pause_ms = pause_ms < wait_ms - waited_ms ? pause_ms : wait_ms - waited_ms;
         if (pause_for(job, pause_ms, err))
             return err->code;
@@ -242,14 +267,54 @@ static int by_name(const void *a, const void *b)
     return strcmp(((const struct folder *)a)->name, ((const struct folder *)b)->name);
 }
 
+static int by_text(const void *a, const void *b)
+{
+    return strcmp(*(char *const *)a, *(char *const *)b);
+}
+
+/* Compares as strcmp() does the text of 'len' bytes. */
+static int compare_part(const char *part, size_t len, const char *name)
+{
+    int order = strncmp(part, name, len);
+
+    return order != 0 ? order : name[len] == '\0' ? 0 : -1;
+}
+
+static struct folder *folder_of_len(const struct egress_folders *folders, const char *name,
+                                    size_t len)
+{
+    size_t low = 0, high = folders->count;
+
+    while (low < high) {
+        size_t middle = low + (high - low) / 2;
+        int order = compare_part(name, len, folders->items[middle].name);
+
+        if (order == 0)
+            return &folders->items[middle];
+        if (order < 0)
+            high = middle;
+        else
+            low = middle + 1;
+    }
+    return NULL;
+}
+
+static bool has_text(char *const *sorted, size_t count, const char *text)
+{
+    return count > 0 && bsearch(&text, sorted, count, sizeof(*sorted), by_text);
+}
+
+/* Room for one more: by doubling, where the count is a power of two. */
+static void *grow(void *items, size_t count, size_t item_bytes)
+{
+    return count & (count - 1) ? items : rc_realloc(items, (count ? 2 * count : 1) * item_bytes);
+}
+
 static void add_folder(struct egress_folders *folders, const struct rc_object *object)
 {
     size_t len = strlen(object->name) - strlen(EGRESS_MANIFEST);
 
-    /* Grown by doubling, where the count is a power of two. */
-    if ((folders->count & (folders->count - 1)) == 0)
-        folders->items = rc_realloc(folders->items, (folders->count ? 2 * folders->count : 1) *
-                                                        sizeof(*folders->items));
+    folders->items = grow(folders->items, folders->count, sizeof(*folders->items));
     struct folder *folder = &folders->items[folders->count++];
     *folder = (struct folder){
         .name = rc_strndup(object->name, len),
@@ -263,33 +328,55 @@ static bool is_manifest(const char *name)
     return rc_str_eq(name, EGRESS_MANIFEST) || rc_str_ends(name, "/" EGRESS_MANIFEST);
 }
 
-static enum rc_code list_manifests(struct egress_folders *folders, struct rc_error *err)
+/* Only what the source has not: 'items' are sorted by then. */
+static void add_foreign(struct egress_folders *folders, const struct rc_object *object)
+{
+    size_t len = strlen(object->name) - strlen(EGRESS_MANIFEST);
+
+    if (folder_of_len(folders, object->name, len))
+        return;
+    folders->foreign = grow(folders->foreign, folders->foreign_count, sizeof(*folders->foreign));
+    folders->foreign[folders->foreign_count++] = rc_strndup(object->name, len);
+}
+
+static enum rc_code list_manifests(struct egress_folders *folders, const struct egress_place *place,
+                                   void (*add)(struct egress_folders *folders,
+                                               const struct rc_object *object),
+                                   struct rc_error *err)
 {
     struct rc_job *job = folders->job;
     const struct rc_object *object = NULL;
     struct rc_listing *listing;
-    enum rc_code code = rc_storage_list(job, folders->source->uri, NULL, &listing, err);
+    enum rc_code code = rc_storage_list(job, place->uri, NULL, &listing, err);
 
     if (code)
-        return rc_context(err, "list '%s'", folders->source->shown);
+        return rc_context(err, "list '%s'", place->shown);
     while ((code = rc_storage_list_next(job, listing, &object, err)) == RC_OK && object)
         if (is_manifest(object->name))
-            add_folder(folders, object);
+            add(folders, object);
     rc_storage_list_close(job, listing);
-    return code ? rc_context(err, "list '%s'", folders->source->shown) : RC_OK;
+    return code ? rc_context(err, "list '%s'", place->shown) : RC_OK;
 }
 
-enum rc_code egress_folders_find(struct rc_job *job, const struct egress_place *source,
+enum rc_code egress_folders_find(struct rc_job *job, const struct egress_config *config,
+                                 const struct egress_place *source,
                                  const struct egress_place *target, struct egress_folders **out,
                                  struct rc_error *err)
 {
     struct egress_folders *folders = rc_calloc(1, sizeof(*folders));
 
-    *folders = (struct egress_folders){ .job = job, .source = source, .target = target };
+    *folders = (struct egress_folders){
+        .job = job, .source = source, .target = target, .large = PTHREAD_MUTEX_INITIALIZER
+    };
     *out = folders;
-    if (list_manifests(folders, err))
+    if (list_manifests(folders, source, add_folder, err))
         return err->code;
-    qsort(folders->items, folders->count, sizeof(*folders->items), by_name);
+    if (folders->count > 0)
+        qsort(folders->items, folders->count, sizeof(*folders->items), by_name);
+    if (config->remove_extra && list_manifests(folders, target, add_foreign, err))
+        return err->code;
+    if (folders->foreign_count > 0)
+        qsort(folders->foreign, folders->foreign_count, sizeof(*folders->foreign), by_text);
     if (rc_parallel(job, READERS, folders->count, load, folders, err))
         return rc_context(err, "read the manifests of '%s'", source->shown);
     for (size_t i = 0; i < folders->count; i++)
@@ -313,7 +400,11 @@ void egress_folders_free(struct egress_folders *folders)
         free(folder->fault);
         free(folder->odd);
     }
+    for (size_t i = 0; i < folders->foreign_count; i++)
+        free(folders->foreign[i]);
+    free(folders->foreign);
     free(folders->items);
+    pthread_mutex_destroy(&folders->large);
     free(folders);
 }
 
@@ -342,42 +433,15 @@ void egress_folders_reset(struct egress_folders *folders)
     for (size_t i = 0; i < folders->count; i++) {
         struct folder *folder = &folders->items[i];
 
-        folder->filtered = 0;
         rc_str_free(&folder->odd);
         folder->odd = NULL;
         for (size_t k = 0; k < folder->count; k++)
-            folder->listed[k].is_seen = folder->listed[k].is_there = false;
+            folder->listed[k].is_seen = folder->listed[k].is_filtered = folder->listed[k].is_there =
+                false;
     }
 }
 
 /* ---- lookups ---- */
-
-/* Compares as strcmp() does the text of 'len' bytes. */
-static int compare_part(const char *part, size_t len, const char *name)
-{
-    int order = strncmp(part, name, len);
-
-    return order != 0 ? order : name[len] == '\0' ? 0 : -1;
-}
-
-static struct folder *folder_of_len(const struct egress_folders *folders, const char *name,
-                                    size_t len)
-{
-    size_t low = 0, high = folders->count;
-
-    while (low < high) {
-        size_t middle = low + (high - low) / 2;
-        int order = compare_part(name, len, folders->items[middle].name);
-
-        if (order == 0)
-            return &folders->items[middle];
-        if (order < 0)
-            high = middle;
-        else
-            low = middle + 1;
-    }
-    return NULL;
-}
 
 /* The innermost folder with a manifest that the name lies in; NULL: none, or it is not complete. */
 static struct folder *find_folder(const struct egress_folders *folders, const char *name,
@@ -411,7 +475,7 @@ bool egress_folders_wants(struct egress_folders *folders, const char *name, int6
     if (!listed)
         return false;
     if (!fits) {
-        folder->filtered++;
+        listed->is_filtered = true;
         return false;
     }
     if (size_bytes != listed->size_bytes) {
@@ -424,12 +488,26 @@ bool egress_folders_wants(struct egress_folders *folders, const char *name, int6
     return true;
 }
 
+/* Whether what lies behind the folder's own name begins with one that only the target has. */
+static bool is_foreign(const struct egress_folders *folders, const char *name, const char *key)
+{
+    RC_STR_AUTO inner = rc_strdup(name);
+
+    for (size_t len = strlen(name); name + len > key; len--) {
+        inner[len] = '\0';
+        if (name[len - 1] == '/' && has_text(folders->foreign, folders->foreign_count, inner))
+            return true;
+    }
+    return false;
+}
+
 bool egress_folders_may_remove(const struct egress_folders *folders, const char *name)
 {
     const char *key;
     const struct folder *folder = find_folder(folders, name, &key);
 
-    return folder && !rc_str_eq(key, EGRESS_MANIFEST) && !find_listed(folder, key);
+    return folder && !rc_str_eq(key, EGRESS_MANIFEST) && !find_listed(folder, key) &&
+           !is_foreign(folders, name, key);
 }
 
 void egress_folders_arrived(struct egress_folders *folders, const char *name)
@@ -444,6 +522,15 @@ void egress_folders_arrived(struct egress_folders *folders, const char *name)
 
 /* ---- what follows ---- */
 
+static size_t count_filtered(const struct folder *folder)
+{
+    size_t filtered = 0;
+
+    for (size_t i = 0; i < folder->count; i++)
+        filtered += folder->listed[i].is_filtered;
+    return filtered;
+}
+
 static const struct listed *first_missing(const struct folder *folder)
 {
     for (size_t i = 0; i < folder->count; i++)
@@ -456,18 +543,19 @@ static const struct listed *first_missing(const struct folder *folder)
 static bool is_whole(const struct egress_folders *folders, const struct folder *folder)
 {
     const struct listed *missing = first_missing(folder);
+    size_t filtered = count_filtered(folder);
     RC_STR_AUTO place = rc_strf("%s%s", folders->source->shown, folder->name);
 
     if (folder->odd)
         rc_warn(folders->job, "the manifest of '%s' does not follow: %s", place, folder->odd);
-    else if (folder->filtered > 0)
+    else if (filtered > 0)
         rc_info(folders->job,
                 "the manifest of '%s' does not follow: filters leave out %zu of its objects", place,
-                folder->filtered);
+                filtered);
     else if (missing)
         rc_warn(folders->job, "the manifest of '%s' does not follow: its object '%s' %s", place,
                 missing->key, missing->is_seen ? "did not arrive" : "is not there");
-    return !folder->odd && folder->filtered == 0 && !missing;
+    return !folder->odd && filtered == 0 && !missing;
 }
 
 bool egress_folders_next(struct egress_folders *folders, size_t *at, struct egress_following *out)

@@ -27,6 +27,7 @@ RC_MUST_CHECK enum rc_code egress_folders_wait(struct rc_job *job,
  * out for not being complete is logged.
  */
 RC_MUST_CHECK enum rc_code egress_folders_find(struct rc_job *job,
+                                               const struct egress_config *config,
                                                const struct egress_place *source,
                                                const struct egress_place *target,
                                                struct egress_folders **out, struct rc_error *err);
@@ -47,7 +48,10 @@ void egress_folders_reset(struct egress_folders *folders);
  */
 bool egress_folders_wants(struct egress_folders *folders, const char *name, int64_t size_bytes,
                           bool fits);
-/* Whether an object of the target may go: one of such a folder that the manifest does not list. */
+/*
+ * Whether an object of the target may go: one of such a folder that the manifest does not list, nor
+ * any that only the target has.
+ */
 bool egress_folders_may_remove(const struct egress_folders *folders, const char *name);
 /* The object is at the target, as it is at the source. */
 void egress_folders_arrived(struct egress_folders *folders, const char *name);

@@ -171,9 +171,11 @@ static char *bare_path(const char *path)
 /* Google's server speaks S3 with HMAC keys, though not all of it, and has a language of its own. */
 static bool is_google(const char *endpoint)
 {
+    static const char google[] = "storage.googleapis.com";
     const char *host = strstr(endpoint, "://") + strlen("://");
+    size_t len = strcspn(host, ":/");
 
-    return strncmp(host, "storage.googleapis.com", strcspn(host, ":/")) == 0;
+    return len == strlen(google) && strncmp(host, google, len) == 0;
 }
 
 static enum rc_code define(struct rc_job *job, const struct egress_side *side,

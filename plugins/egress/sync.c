@@ -417,6 +417,7 @@ static enum rc_code reach(struct sync *sync, struct egress_place *place, struct 
     const struct rc_list_options shallow = { .shallow = true };
     const struct rc_object *object;
     struct rc_listing *listing;
+    bool is_empty = false;
     enum rc_code code = egress_place_open(sync->job, sync->config, place->which, place, err);
 
     if (code)
@@ -424,10 +425,13 @@ static enum rc_code reach(struct sync *sync, struct egress_place *place, struct 
     code = rc_storage_list(sync->job, place->uri, &shallow, &listing, err);
     if (!code) {
         code = rc_storage_list_next(sync->job, listing, &object, err);
+        is_empty = !code && !object;
         rc_storage_list_close(sync->job, listing);
     }
     if (code)
         return rc_context(err, "list the %s '%s'", side, place->shown);
+    if (is_empty && place->which == EGRESS_SOURCE)
+        rc_warn(sync->job, "there is nothing in the source '%s'; is that its name?", place->shown);
     if (place->is_defined) {
         RC_STR_AUTO line =
             rc_strf("Added `%s` successfully.", place->which == EGRESS_SOURCE ? "input" : "output");
@@ -443,11 +447,11 @@ static enum rc_code prepare(struct sync *sync, struct rc_error *err)
     if (reach(sync, &sync->source, err) || reach(sync, &sync->target, err) ||
         take_lock(sync, err) || open_tokens(sync, err))
         return err->code;
-    sync->began_mono_ms = mono_ms();
     if (!sync->config->require_manifest)
         return RC_OK;
     if (egress_folders_wait(sync->job, sync->config, &sync->source, err) ||
-        egress_folders_find(sync->job, &sync->source, &sync->target, &sync->folders, err))
+        egress_folders_find(sync->job, sync->config, &sync->source, &sync->target, &sync->folders,
+                            err))
         return err->code;
     return egress_folders_begin(sync->folders, err);
 }
@@ -527,6 +531,7 @@ enum rc_code egress_sync(struct rc_job *job, const void *config, struct rc_error
     enum rc_code code = prepare(&sync, err);
 
     if (!code) {
+        sync.began_mono_ms = mono_ms(); /* what was waited for is no part of the speed */
         code = work(&sync, err);
         if (code && sync.sum.failed == 0)
             code = explain(&sync, code, err);

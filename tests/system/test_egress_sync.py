@@ -459,6 +459,39 @@ def test_only_complete_folders(sync, proxy):
     assert target.object("2026-11-18/t.csv.gz") == source.object("2026-11-18/t.csv.gz")
 
 
+def test_what_was_waited_for_is_no_part_of_the_speed(world):
+    source, target = world.root / "source", world.root / "target"
+    (source / DAY).mkdir(parents=True)
+    content = os.urandom(1 << 20) * 16
+    (source / DAY / "t.csv.gz").write_bytes(content)
+    began = time.monotonic()
+    process = world.start(*Sync.words(
+        "--now", NOW, source=f"file://{source}", target=f"file://{target}",
+        require_manifest="true", wait_for_manifest="1m"), stdout=subprocess.PIPE, text=True)
+    time.sleep(3)
+    assert process.poll() is None
+    (source / DAY / "_manifest.json").write_bytes(manifest({"t.csv.gz": content}))
+    line = process.communicate(timeout=60)[0].splitlines()[-1]
+    assert line.startswith("Total: 16.00 MiB, "), line
+    speed, unit = line.split("Speed: ")[1].split()
+    assert unit == "MiB/s" and float(speed) > 16 / 2.9, (line, time.monotonic() - began)
+
+
+def test_what_filters_leave_out_is_counted_once(world):
+    """Though with 'delete' all is looked at twice."""
+    source, target = world.root / "source", world.root / "target"
+    (source / DAY).mkdir(parents=True)
+    for name in ("a", "b", "c"):
+        (source / DAY / name).write_bytes(b"x")
+    (source / DAY / "_manifest.json").write_bytes(manifest(dict.fromkeys("abc", b"x")))
+    result = world.run(*Sync.words(
+        source=f"file://{source}", target=f"file://{target}", require_manifest="true",
+        delete="true", exclude="*/c"))
+    assert result.status == 0, result.stderr
+    assert "filters leave out 1 of its objects" in result.text
+    assert sorted(path.name for path in (target / DAY).iterdir()) == ["a", "b"]
+
+
 def test_a_dump_arrives(sync, postgres, ceph):
     """What 'dump' writes is taken for complete, and 'verify' finds it at the target as it was."""
     egress = Egress(sync.world, postgres, ceph, sync.source.bucket)

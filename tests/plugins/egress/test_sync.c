@@ -145,6 +145,45 @@ static void test_uri_with_keys(void **state)
     assert_has(rc_fake_host_said(host), "`gs://a/b/x` -> `output/c/x`\n");
 }
 
+/* A server of one's own may be called as Google's name begins. */
+static void test_which_server_is_googles(void **state)
+{
+    static const struct {
+        const char *endpoint, *url;
+    } cases[] = {
+        { "https://storage.googleapis.com", "gs://c" },
+        { "https://storage.googleapis.com/", "gs://c" },
+        { "https://storage.googleapis.com:443", "gs://c" },
+        { "https://storage.googleapis.com.example", "s3://c" },
+        { "http://storage:9000", "s3://c" },
+        { "http://s", "s3://c" },
+    };
+
+    (void)state;
+    for (size_t i = 0; i < RC_ARRAY_LEN(cases); i++) {
+        HOST_AUTO host = rc_fake_host_new(NULL);
+        RC_STR_AUTO endpoint = rc_strf("target_url=%s", cases[i].endpoint);
+
+        put_text(host, "s3://a/x", "1");
+        expect_sync(host,
+                    (const char *const[]){ "source=s3://a", endpoint, "target_path=c", NULL });
+        assert_string_equal(rc_fake_host_store(host, "output")->url, cases[i].url);
+    }
+}
+
+static void test_an_empty_source_is_told(void **state)
+{
+    (void)state;
+    HOST_AUTO host = rc_fake_host_new(NULL);
+
+    expect_sync(host, (const char *const[]){ PLAIN, NULL });
+    assert_has(rc_fake_host_log(host), "warn: there is nothing in the source 's3://a/'");
+    put_text(host, "s3://a/x", "1");
+    RC_STR_AUTO before = rc_strdup(rc_fake_host_log(host));
+    expect_sync(host, (const char *const[]){ PLAIN, NULL });
+    assert_has_not(rc_fake_host_log(host) + strlen(before), "there is nothing");
+}
+
 static void test_a_side_that_is_denied(void **state)
 {
     (void)state;
@@ -548,8 +587,9 @@ static void test_removal_in_complete_folders_only(void **state)
     put_text(host, "s3://b/c/2026-01-01/t.csv.gz", "kept, though the source has none");
     put_text(host, "s3://b/c/2026-01-14/t/part-00001.csv.gz", "of an earlier dump");
     put_text(host, "s3://b/c/2026-01-16/t/part-00001.csv.gz", "not known");
+    put_manifest(host, "s3://b/c/", true, "of something else", "2026-01-01/t.csv.gz");
     expect_sync(host, (const char *const[]){ COMPLETE, "delete=true", NULL });
-    assert_string_equal(rc_fake_host_objects(host, "s3://b/"),
+    assert_string_equal(rc_fake_host_objects(host, "s3://b/c/2026"),
                         "s3://b/c/2026-01-01/t.csv.gz\n"
                         "s3://b/c/2026-01-14/_manifest.json\n"
                         "s3://b/c/2026-01-14/t.csv.gz\n"
@@ -557,6 +597,25 @@ static void test_removal_in_complete_folders_only(void **state)
                         "s3://b/c/2026-01-15/t/part-00000.csv.gz\n"
                         "s3://b/c/2026-01-15/z.csv.gz\n"
                         "s3://b/c/2026-01-16/t/part-00001.csv.gz\n");
+}
+
+/* A folder in a folder: its own manifest, though only at the target, is what speaks for it. */
+static void test_folders_that_only_the_target_has(void **state)
+{
+    (void)state;
+    HOST_AUTO host = rc_fake_host_new(NULL);
+
+    put_text(host, "s3://a/t.csv.gz", "11111");
+    put_manifest(host, "s3://a/", true, "all", "t.csv.gz");
+    put_text(host, "s3://b/c/extra", "goes");
+    put_text(host, "s3://b/c/old/u/part-00000.csv.gz", "22222");
+    put_manifest(host, "s3://b/c/old/", true, "old", "u/part-00000.csv.gz");
+    put_text(host, "s3://b/c/old-not", "goes");
+    expect_sync(host, (const char *const[]){ COMPLETE, "delete=true", NULL });
+    assert_string_equal(rc_fake_host_objects(host, "s3://b/"), "s3://b/c/_manifest.json\n"
+                                                               "s3://b/c/old/_manifest.json\n"
+                                                               "s3://b/c/old/u/part-00000.csv.gz\n"
+                                                               "s3://b/c/t.csv.gz\n");
 }
 
 static void test_filters_keep_manifests_back(void **state)
@@ -569,6 +628,10 @@ static void test_filters_keep_manifests_back(void **state)
     assert_non_null(rc_fake_host_object(host, "s3://b/c/2026-01-14/_manifest.json", NULL));
     assert_null(rc_fake_host_object(host, "s3://b/c/2026-01-15/_manifest.json", NULL));
     assert_has(rc_fake_host_log(host), "filters leave out 1 of its objects");
+    /* The second look, for what is to be removed, counts nothing twice. */
+    RC_STR_AUTO before = rc_strdup(rc_fake_host_log(host));
+    expect_sync(host, (const char *const[]){ COMPLETE, "exclude=*/z.*", "delete=true", NULL });
+    assert_has(rc_fake_host_log(host) + strlen(before), "filters leave out 1 of its objects");
 }
 
 static void test_nested_folders(void **state)
@@ -603,6 +666,7 @@ static void test_waiting_has_an_end(void **state)
     rc_fake_host_job(host)->slot_unix_ms += RC_DAY_MS;
     assert_int_equal(sync_with(host, settings, &err), RC_SKIPPED);
     assert_has(err.cause, "'s3://a/2026-01-17/' is not complete after 20ms: it has no manifest");
+    assert_has(err.cause, "the source has to be what 'output' is for dump");
     rc_fake_host_cancel_at(host, 8);
     assert_int_equal(
         sync_with(host, (const char *const[]){ COMPLETE, "wait_for_manifest=1h", NULL }, &err),
@@ -612,7 +676,8 @@ static void test_waiting_has_an_end(void **state)
 static void test_every_call_of_a_sync_of_folders_may_fail(void **state)
 {
     (void)state;
-    torture((const char *const[]){ COMPLETE, "wait_for_manifest=1s", NULL }, prepare_folders);
+    torture((const char *const[]){ COMPLETE, "wait_for_manifest=1s", "delete=true", NULL },
+            prepare_folders);
 }
 
 int main(void)
@@ -621,6 +686,8 @@ int main(void)
         cmocka_unit_test(test_sides_refused),
         cmocka_unit_test(test_stores_of_the_options),
         cmocka_unit_test(test_uri_with_keys),
+        cmocka_unit_test(test_which_server_is_googles),
+        cmocka_unit_test(test_an_empty_source_is_told),
         cmocka_unit_test(test_a_side_that_is_denied),
         cmocka_unit_test(test_only_what_differs),
         cmocka_unit_test(test_filters),
@@ -634,6 +701,7 @@ int main(void)
         cmocka_unit_test(test_a_manifest_waits_for_its_objects),
         cmocka_unit_test(test_an_old_manifest_goes_first),
         cmocka_unit_test(test_removal_in_complete_folders_only),
+        cmocka_unit_test(test_folders_that_only_the_target_has),
         cmocka_unit_test(test_filters_keep_manifests_back),
         cmocka_unit_test(test_nested_folders),
         cmocka_unit_test(test_waiting_has_an_end),
