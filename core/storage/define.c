@@ -40,6 +40,17 @@ static enum rc_code check_endpoint(const char *endpoint, struct rc_error *err)
                    "the endpoint '%s' is no URL that begins with https:// or http://", endpoint);
 }
 
+/* Half a key would be completed by what somebody else's search comes upon. */
+static enum rc_code check_keys(const struct rc_store *store, struct rc_error *err)
+{
+    if (store->access_key_id && !store->secret_access_key)
+        return rc_fail(err, RC_INVALID, "there is an access_key_id, but no secret_access_key");
+    if (!store->access_key_id && (store->secret_access_key || store->session_token))
+        return rc_fail(err, RC_INVALID, "there is a %s, but no access_key_id",
+                       store->secret_access_key ? "secret_access_key" : "session_token");
+    return RC_OK;
+}
+
 /* Before anything else, so that not even the error that follows can show one. */
 static void hide(const struct rc_store *store)
 {
@@ -67,7 +78,7 @@ enum rc_code core_storage_define(struct core_storage *storage, const struct rc_s
     if (check_name(storage, store->name, err))
         return err->code;
     if (!store->url || rc_uri_split(store->url, &parts, err) ||
-        check_endpoint(store->endpoint, err))
+        check_endpoint(store->endpoint, err) || check_keys(store, err))
         return store->url ? rc_context(err, "store '%s'", store->name)
                           : rc_fail(err, RC_INVALID, "the store '%s' has no url", store->name);
     if (!core_resolve_has_scheme(&parts))

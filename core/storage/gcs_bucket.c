@@ -65,7 +65,7 @@ static enum rc_code ask_bucket(const struct core_place_in_store *place, const ch
     if (ask(place, verb, "", "name,metageneration,encryption,lifecycle,labels,iamConfiguration",
             arena, out, &status, err))
         return err->code;
-    if (*out && !core_node_text(*out, "name")) {
+    if (*out && !(core_node_text(*out, "name") && core_node_text(*out, "metageneration"))) {
         (void)rc_fail(err, RC_CORRUPT, "the reply is not that of a bucket");
         return rc_context(err, "%s '%s'", verb, place->uri);
     }
@@ -130,12 +130,21 @@ static void add_rule(struct rc_buf *out, const char *action, int64_t days)
                 (long long)days);
 }
 
+/* Whether a rule is the one that we have set; the next that is like it is somebody else's. */
+static bool is_ours(int64_t days, int64_t before, bool *is_found)
+{
+    if (*is_found || before <= 0 || days != before)
+        return false;
+    *is_found = true;
+    return true;
+}
+
 /* What the bucket is to become. False: it is that already. */
 static bool write_change(const struct core_node *bucket, int64_t days, struct rc_buf *out)
 {
     static const char gives_up[] = "AbortIncompleteMultipartUpload";
     const struct core_node *rules = rules_of(bucket);
-    bool removes_after = false, gives_up_after = false;
+    bool had_removes = false, had_aborts = false;
     int64_t before = 0;
 
     if (!core_google_int(core_node_get(bucket, "labels"), LABEL, &before))
@@ -143,12 +152,8 @@ static bool write_change(const struct core_node *bucket, int64_t days, struct rc
     rc_buf_addf(out, "{\"labels\":{\"" LABEL "\":\"%lld\"},\"lifecycle\":{\"rule\":[",
                 (long long)days);
     for (size_t i = 0; i < rules->len; i++) {
-        int64_t removes = days_of(rules->items[i], "Delete");
-        int64_t aborts = days_of(rules->items[i], gives_up);
-
-        removes_after = removes_after || removes == days;
-        gives_up_after = gives_up_after || aborts == days;
-        if (before > 0 && (removes == before || aborts == before))
+        if (is_ours(days_of(rules->items[i], "Delete"), before, &had_removes) ||
+            is_ours(days_of(rules->items[i], gives_up), before, &had_aborts))
             continue;
         if (out->data[out->len - 1] != '[')
             rc_buf_addc(out, ',');
@@ -157,7 +162,7 @@ static bool write_change(const struct core_node *bucket, int64_t days, struct rc
     add_rule(out, "Delete", days);
     add_rule(out, gives_up, days);
     rc_buf_adds(out, "]}}");
-    return before != days || !removes_after || !gives_up_after;
+    return before != days || !had_removes || !had_aborts;
 }
 
 /* RC_CONFLICT: the bucket is not as it was looked at any more. */

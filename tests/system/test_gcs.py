@@ -262,6 +262,23 @@ def test_a_rule_of_the_user_s_own_counts(gcs, probe):
     assert probe.look_bucket("gs://lake/")["days"] == 14
 
 
+def test_a_rule_like_ours_stays_when_ours_goes(gcs, probe):
+    bucket = gcs.store.make_bucket("lake", lifecycle={"rule": [DELETE]})
+    expire(probe, 14)
+    assert bucket.fields["lifecycle"]["rule"] == [DELETE, DELETE, ABORT]
+    expire(probe, 20)
+    rules = bucket.fields["lifecycle"]["rule"]
+    assert rules.count(DELETE) == 1 and ABORT not in rules and len(rules) == 3
+
+
+def test_a_bucket_of_which_no_version_is_told_is_not_changed(gcs, probe):
+    """The rules of others could be lost: nothing would keep two changes apart."""
+    gcs.store.make_bucket("lake")
+    gcs.rules.add(target="/b/lake[?]", status=200, body='{"name":"lake"}', times=None)
+    assert failure(expire, probe, 14).code == "corrupt"
+    assert gcs.count("PATCH", "/b/lake") == 0
+
+
 def test_somebody_else_changes_the_bucket_meanwhile(gcs, probe):
     bucket = gcs.store.make_bucket("lake")
     real, changes = bucket.patch, []

@@ -212,7 +212,7 @@ rc_storage_create_with(struct rc_job *job, const char *uri, const struct rc_put_
 
 /*
  * Makes a store known to this run, before anything else uses its name; the same again changes
- * nothing. RC_CONFLICT: there is another one of that name. RC_INVALID: no such url.
+ * nothing. RC_CONFLICT: there is another one of that name. RC_INVALID: no such url, half a key.
  */
 static inline RC_MUST_CHECK enum rc_code
 rc_storage_define(struct rc_job *job, const struct rc_store *store, struct rc_error *err)
@@ -492,7 +492,8 @@ static inline RC_MUST_CHECK enum rc_code rc_bucket_encrypt(struct rc_job *job, c
 /*
  * From now on the store removes every object 'days' (1 and more) after it was written, and gives up
  * unfinished uploads likewise. Other rules that the bucket has stay as they are. RC_CONFLICT:
- * somebody else changed the rules at the same time.
+ * somebody else changed the rules at the same time. RC_INVALID: a store has 'uri' in a folder of a
+ * bucket, so that the other folders would be emptied as well.
  */
 static inline RC_MUST_CHECK enum rc_code rc_bucket_expire(struct rc_job *job, const char *uri,
                                                           int64_t days, struct rc_error *err)

@@ -68,7 +68,7 @@ struct rc_store {
     const char *name;    /* lower-case letters, digits and '-'; no other store of the run has it */
     const char *url;     /* where it lies: s3://BUCKET/FOLDER, gs://..., file:///... */
     const char *endpoint, *region; /* of S3 */
-    const char *access_key_id, *secret_access_key, *session_token;
+    const char *access_key_id, *secret_access_key, *session_token; /* the first two together */
 };
 
 struct rc_listing;

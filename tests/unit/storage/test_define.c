@@ -181,6 +181,14 @@ static void refuses_what_is_no_store(void **state)
     assert_refused(&(struct rc_store){ .name = "input", .url = "s3://b", .endpoint = "h:80" },
                    RC_INVALID, "'h:80'");
     assert_refused(&(struct rc_store){ .name = "lake", .url = "s3://b" }, RC_CONFLICT, "'lake'");
+    /* Half a key would be completed by whatever else the vendor's search comes upon. */
+    assert_refused(&(struct rc_store){ .name = "input", .url = "s3://b", .access_key_id = "id" },
+                   RC_INVALID, "secret_access_key");
+    assert_refused(
+        &(struct rc_store){ .name = "input", .url = "s3://b", .secret_access_key = "half-a-key" },
+        RC_INVALID, "access_key_id");
+    assert_refused(&(struct rc_store){ .name = "input", .url = "s3://b", .session_token = "a-tok" },
+                   RC_INVALID, "access_key_id");
 
     /* The same again is no mistake; another of its name is. */
     expect_ok(core_storage_define(in, &store, &err));
