@@ -67,7 +67,7 @@ struct rc_store {
     size_t struct_bytes; /* sizeof(struct rc_store): it may grow */
     const char *name;    /* lower-case letters, digits and '-'; no other store of the run has it */
     const char *url;     /* where it lies: s3://BUCKET/FOLDER, gs://..., file:///... */
-    const char *endpoint, *region; /* of S3 */
+    const char *endpoint, *region;                                 /* of S3 */
     const char *access_key_id, *secret_access_key, *session_token; /* the first two together */
 };
 
