@@ -1,5 +1,5 @@
-"""The judge of a dump: PostgreSQL's own COPY ... FROM reads what was written into a second database,
-where every row has to be what it was, as text and in binary."""
+"""The judge of a dump: PostgreSQL's own COPY ... FROM reads what was written into a second
+database, where every row has to be what it was, as text and in binary."""
 import collections
 import gzip
 import io

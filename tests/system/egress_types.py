@@ -1,4 +1,5 @@
 """PostgreSQL's types, each with values that are hard to write down."""
+
 CONTROLS = "|| '|' || ".join(f"chr({code})" for code in [*range(1, 32), 127, 128, 159])
 NASTY = [
     "''", "' '", "'  x  '", "'NULL'", "'null'", r"'\N'", r"'\.'", r"E'\\.\n'", r"E'a\n\\.\nb'",
