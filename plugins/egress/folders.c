@@ -60,22 +60,13 @@ static char *manifest_uri(const struct egress_place *place, const char *folder)
 
 /* ---- one manifest ---- */
 
-static size_t count_failed(const struct egress_manifest *manifest)
-{
-    size_t failed = 0;
-
-    for (size_t i = 0; i < manifest->table_count; i++)
-        failed += manifest->tables[i].error != NULL;
-    return failed;
-}
-
 /* Why the folder is not complete; NULL: it is. */
 static char *fault_of(const struct egress_manifest *manifest)
 {
     if (manifest->complete)
         return NULL;
     return rc_strf("its manifest says that it is not complete: %zu of %zu tables failed",
-                   count_failed(manifest), manifest->table_count);
+                   egress_manifest_failed(manifest, NULL), manifest->table_count);
 }
 
 static int by_key(const void *a, const void *b)

@@ -59,6 +59,23 @@ void egress_manifest_clear(struct egress_manifest *manifest)
     *manifest = (struct egress_manifest){ .tables = NULL };
 }
 
+size_t egress_manifest_failed(const struct egress_manifest *manifest,
+                              const struct egress_manifest_table **first)
+{
+    size_t failed = 0;
+
+    if (first)
+        *first = NULL;
+    for (size_t i = 0; i < manifest->table_count; i++) {
+        if (!manifest->tables[i].error)
+            continue;
+        if (first && failed == 0)
+            *first = &manifest->tables[i];
+        failed++;
+    }
+    return failed;
+}
+
 /* ---- printing ---- */
 
 /* Begins a member: behind a comma, unless it is the first. 'lead' is a blank, or a new line. */

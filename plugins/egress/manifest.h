@@ -44,6 +44,10 @@ struct egress_manifest {
 
 void egress_manifest_clear(struct egress_manifest *manifest);
 
+/* How many tables failed; 'first' (may be NULL) of them, or NULL. */
+size_t egress_manifest_failed(const struct egress_manifest *manifest,
+                              const struct egress_manifest_table **first);
+
 /* As JSON, a line for each object; the sums of each table are added. RC_TOO_LARGE. */
 RC_MUST_CHECK enum rc_code egress_manifest_print(const struct egress_manifest *manifest,
                                                  struct rc_buf *out, struct rc_error *err);

@@ -79,8 +79,8 @@ const struct rc_option egress_options[] = {
     { RC_STR("path", struct egress_config, path), .def = "{date}/{table}",
       .help =
           "Name of an object below 'output', without its ending. Fields: {date}, {year}, {month}, "
-          "{day}, {hour} of the run's nominal time in the job's time zone, and {table}, behind "
-          "the others." },
+          "{day}, {hour} (counted since the day began) of the run's nominal time in the job's "
+          "time zone, and {table}, behind the others." },
     { RC_ENUM("format", struct egress_config, format, formats), .def = "csv",
       .help = "csv as PostgreSQL's COPY writes it; parquet by the embedded SQL engine." },
     { RC_STR("compression", struct egress_config, compression), .def = "gzip",

@@ -145,7 +145,7 @@ enum rc_code egress_sides_check(const struct egress_config *config, struct rc_er
     if (config->wait_for_manifest_ms > 0 && !config->require_manifest)
         return rc_fail(err, RC_INVALID,
                        "'wait_for_manifest' waits for what only 'require_manifest' asks for; set "
-                       "that too");
+                       "that too, or 'wait_for_manifest' to 0");
     return RC_OK;
 }
 

@@ -323,22 +323,16 @@ static enum rc_code fail_incomplete(const struct egress_verification *verificati
                                     struct rc_error *err)
 {
     const struct egress_manifest *manifest = verification->manifest;
-    size_t failed = 0;
-    const char *first = NULL;
+    const struct egress_manifest_table *first;
+    size_t failed = egress_manifest_failed(manifest, &first);
 
-    for (size_t i = manifest->table_count; i-- > 0;) {
-        if (manifest->tables[i].error) {
-            failed++;
-            first = manifest->tables[i].name;
-        }
-    }
     if (!first)
         return rc_fail(err, RC_FAILED, "the manifest of '%s' says that the dump is not complete",
                        verification->folder);
     return rc_fail(err, RC_FAILED,
                    "the dump in '%s' is not complete: %zu of %zu tables failed, the first of them "
                    "'%s'",
-                   verification->folder, failed, manifest->table_count, first);
+                   verification->folder, failed, manifest->table_count, first->name);
 }
 
 static enum rc_code report(struct rc_job *job, const struct egress_verification *verification,

@@ -284,6 +284,21 @@ def test_the_jobs_run_with_nothing_else(world, postgres, ceph, bucket, variables
     postgres.sql(f"DROP DATABASE {database} WITH (FORCE)")
 
 
+def test_a_sync_of_what_something_else_has_written(world, ceph, bucket, variables):
+    """Without manifests, as the seed's own dump leaves it."""
+    keys = dict(ACCESS_KEY_ID=ceph.access_key, SECRET_ACCESS_KEY=ceph.secret_key)
+    objects = process(
+        "egress-sync-secrets",
+        INPUT_URL=ceph.endpoint, INPUT_PATH=f"{bucket}/dumps",
+        OUTPUT_URL=ceph.endpoint, OUTPUT_PATH=f"{bucket}/copies",
+        **{f"{side}_{name}": value for side in ("INPUT", "OUTPUT") for name, value in keys.items()})
+    ceph.s3().put_object(Bucket=bucket, Key="dumps/2026-11-21/t.csv.gz", Body=b"x")
+    (cron_job,) = process("egress-sync", REQUIRE_MANIFEST="false", WAIT_FOR_MANIFEST="0")
+    synced = run_pod(world, cron_job, objects)
+    assert synced.status == 0, synced.stderr
+    assert ceph.s3().get_object(Bucket=bucket, Key="copies/2026-11-21/t.csv.gz")["Body"].read() == b"x"
+
+
 # ---- the quickstart's tables ---------------------------------------------------------------------
 
 INDEX = """Package: odd-one
