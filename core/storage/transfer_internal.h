@@ -258,8 +258,8 @@ struct transfer_item *core_transfer_removals_take(struct core_transfer *t);
 void core_transfer_remove(struct core_transfer *t, struct transfer_item *batch);
 
 /*
- * After the last copy: whether what has no source is to be removed now. RC_CONFLICT: it is too much,
- * or there is no source at all.
+ * After the last copy: whether what has no source is to be removed now. RC_CONFLICT: it is too
+ * much, or there is no source at all.
  */
 RC_MUST_CHECK enum rc_code core_transfer_extra_due(struct core_transfer *t, bool *is_due,
                                                    struct rc_error *err);
