@@ -58,9 +58,11 @@ static struct {
     bool keeps_uploads; /* so that they can be left */
     struct left_upload left[UPLOADS];
     int begun_uploads, given_up, refused_resumes;
-    int refused_parts_from; /* all behind so many are refused; 0: none is */
-    bool has_tags;          /* all objects have one */
-    int tagged;             /* what was written with it */
+    int refused_parts_from;         /* all behind so many are refused; 0: none is */
+    bool has_tags;                  /* all objects have one */
+    int tagged;                     /* what was written with it */
+    int listings;                   /* that were opened */
+    void (*at_listing)(int number); /* as each is opened; or NULL */
 } memory = { .lock = PTHREAD_MUTEX_INITIALIZER };
 
 static bool happens(int *left)
@@ -306,6 +308,9 @@ static enum rc_code memory_list(const struct core_place_in_store *prefix,
     const char *after = options->plain.start_after;
 
     (void)err;
+    memory.listings++;
+    if (memory.at_listing)
+        memory.at_listing(memory.listings);
     listing->base.ops = &listing_ops;
     listing->prefix = name_of(prefix);
     if (after)
