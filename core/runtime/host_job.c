@@ -100,7 +100,8 @@ static void job_say(struct rc_job *job, const char *text)
         rc_buf_add_json(&out, text, strlen(text));
         rc_buf_adds(&out, "}\n");
     } else {
-        rc_buf_addf(&out, "%s\n", text);
+        core_output_add_text(&out, text);
+        rc_buf_addc(&out, '\n');
     }
     put_result(job, &out);
 }

@@ -311,6 +311,26 @@ static void add_cell(struct rc_buf *out, const char *text, size_t width, bool ri
     rc_buf_adds(out, last ? "\n" : "  ");
 }
 
+static bool is_control(char c)
+{
+    return ((unsigned char)c < 0x20 && c != '\n' && c != '\t') || c == 0x7f;
+}
+
+void core_output_add_text(struct rc_buf *out, const char *text)
+{
+    for (;;) {
+        size_t len = 0;
+
+        while (text[len] && !is_control(text[len]))
+            len++;
+        rc_buf_add(out, text, len);
+        text += len;
+        if (!*text)
+            return;
+        rc_buf_addf(out, "\\x%02x", (unsigned char)*text++);
+    }
+}
+
 void core_output_table_text(struct rc_buf *out, const struct rc_table *table)
 {
     size_t *widths = rc_calloc(table->column_count + 1, sizeof(*widths));

@@ -41,6 +41,8 @@ void core_output_progress_end(void);
 /* The same for a line that another process may have left, which has crashed. */
 void core_output_progress_left(void);
 
+/* Appends text of any number of lines; what else would control a terminal is written as \xNN. */
+void core_output_add_text(struct rc_buf *out, const char *text);
 /* Appends the text of a table, or the JSON object {"title", "columns", "rows"} of it. */
 void core_output_table_text(struct rc_buf *out, const struct rc_table *table);
 void core_output_table_json(struct rc_buf *out, const struct rc_table *table);

@@ -37,6 +37,10 @@ static void keeps_control_characters_from_the_terminal(void **state)
     (void)state;
     core_output_table_text(&out, &table);
     assert_non_null(strstr(out.data, "a\\x1b[31mred"));
+
+    rc_buf_reset(&out);
+    core_output_add_text(&out, "SELECT\n\t1;\r\033[31m\x7f\001ä");
+    assert_string_equal(out.data, "SELECT\n\t1;\\x0d\\x1b[31m\\x7f\\x01ä");
 }
 
 static void writes_json(void **state)
