@@ -4,6 +4,7 @@
  * lost, all begins again with another, since tables of two snapshots do not fit together.
  */
 #include "dump.h"
+#include "connect.h"
 #include "egress.h"
 
 #include <inttypes.h>
@@ -129,7 +130,13 @@ static enum rc_code check_encoding(struct egress_dump *dump, struct rc_error *er
     return RC_OK;
 }
 
-static enum rc_code begin_view(struct egress_dump *dump, struct rc_error *err)
+static enum rc_code begin_reading(struct egress_dump *dump, struct rc_error *err)
+{
+    egress_dump_begin_report(dump);
+    return egress_dump_connect(dump, err);
+}
+
+static enum rc_code try_view(struct egress_dump *dump, struct rc_error *err)
 {
     if (egress_snapshot_take(dump->job, dump->config, &dump->snapshot, err))
         return err->code;
@@ -139,7 +146,7 @@ static enum rc_code begin_view(struct egress_dump *dump, struct rc_error *err)
         return rc_context(err, "look up what is to be dumped");
     if (egress_plan_make(&dump->catalog, dump->config, &dump->layout, &dump->plan, err))
         return rc_context(err, "plan the dump");
-    return RC_OK;
+    return dump->job->dry_run ? RC_OK : begin_reading(dump, err);
 }
 
 static void end_view(struct egress_dump *dump)
@@ -149,6 +156,43 @@ static void end_view(struct egress_dump *dump)
     egress_plan_clear(&dump->plan);
     egress_catalog_clear(&dump->catalog);
     egress_snapshot_clear(&dump->snapshot);
+}
+
+static enum rc_code pause_before(struct egress_dump *dump, int64_t attempt, struct rc_error *err)
+{
+    const struct timespec nap = { .tv_nsec = NAP_MS * 1000000L };
+    int64_t pause_ms = FIRST_PAUSE_MS;
+
+    for (int64_t i = 2; i < attempt && pause_ms < LAST_PAUSE_MS; i++)
+        pause_ms *= 2;
+    for (int64_t slept_ms = 0; slept_ms < pause_ms; slept_ms += NAP_MS) {
+        if (rc_job_check(dump->job, err))
+            return rc_context(err, "before another attempt");
+        (void)nanosleep(&nap, NULL);
+    }
+    return RC_OK;
+}
+
+/*
+ * A connection that is lost before there is anything to read by it is made again, too, within the
+ * time that the database may take to be reached.
+ */
+static enum rc_code begin_view(struct egress_dump *dump, struct rc_error *err)
+{
+    int64_t until_ms = egress_mono_ms() + dump->config->connect_for_ms;
+
+    for (int64_t attempt = 1;; attempt++) {
+        enum rc_code code = try_view(dump, err);
+
+        if (code != RC_UNAVAILABLE || attempt == dump->config->attempts ||
+            egress_mono_ms() + FIRST_PAUSE_MS > until_ms)
+            return code;
+        rc_warn(dump->job, "looking at the database once more, as the connection was lost: %s",
+                err->cause);
+        end_view(dump);
+        if (pause_before(dump, attempt + 1, err))
+            return err->code;
+    }
 }
 
 static void end(struct egress_dump *dump)
@@ -260,21 +304,6 @@ static enum next find_next(struct egress_dump *dump)
                : AGAIN;
 }
 
-static enum rc_code pause_before(struct egress_dump *dump, int64_t attempt, struct rc_error *err)
-{
-    const struct timespec nap = { .tv_nsec = NAP_MS * 1000000L };
-    int64_t pause_ms = FIRST_PAUSE_MS;
-
-    for (int64_t i = 2; i < attempt && pause_ms < LAST_PAUSE_MS; i++)
-        pause_ms *= 2;
-    for (int64_t slept_ms = 0; slept_ms < pause_ms; slept_ms += NAP_MS) {
-        if (rc_job_check(dump->job, err))
-            return rc_context(err, "before another attempt");
-        (void)nanosleep(&nap, NULL);
-    }
-    return RC_OK;
-}
-
 /* Names the first table that is the cause. */
 static void warn_of(const struct egress_dump *dump, enum next next)
 {
@@ -289,12 +318,6 @@ static void warn_of(const struct egress_dump *dump, enum next next)
                 dump->catalog.tables[dump->plan.objects[i].table].name, dumped->err.cause);
         return;
     }
-}
-
-static enum rc_code begin_reading(struct egress_dump *dump, struct rc_error *err)
-{
-    egress_dump_begin_report(dump);
-    return egress_dump_connect(dump, err);
 }
 
 /* Ends with the view of the last attempt, of which 'dumped' says what became of it. */
@@ -317,18 +340,17 @@ static enum rc_code dump_all(struct egress_dump *dump, struct rc_error *err)
         if (!is_first)
             continue;
         end_view(dump);
-        if (begin_view(dump, err) || begin_reading(dump, err))
+        if (begin_view(dump, err))
             return rc_context(err, "begin again");
     }
 }
 
 /* ---- the action ---- */
 
-/* Nothing in the folder is touched before the database has been reached. */
 static enum rc_code dump_folder(struct egress_dump *dump, struct rc_error *err)
 {
-    if (begin_reading(dump, err) || egress_dump_check_lease(dump, err) ||
-        egress_dump_sweep(dump, err) || egress_dump_drop_manifest(dump, err) || dump_all(dump, err))
+    if (egress_dump_check_lease(dump, err) || egress_dump_sweep(dump, err) ||
+        egress_dump_drop_manifest(dump, err) || dump_all(dump, err))
         return err->code;
     egress_dump_tell_failures(dump);
     if (egress_dump_drop_stale(dump, err) || egress_dump_check_lease(dump, err) ||
@@ -340,6 +362,7 @@ static enum rc_code dump_folder(struct egress_dump *dump, struct rc_error *err)
 
 static enum rc_code dump_tables(struct egress_dump *dump, struct rc_error *err)
 {
+    /* Nothing in the folder is touched before the database has been reached. */
     if (begin(dump, err) || begin_view(dump, err))
         return err->code;
     if (dump->job->dry_run) {
