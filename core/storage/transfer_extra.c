@@ -2,7 +2,7 @@
  * What the target has and the source has not goes after the last copy, and only if none has failed:
  * then both sides are looked through once more, so that nothing has to be remembered, and nothing
  * goes whose source has come meanwhile. Whether it may go at all is decided here, before the first
- * of it does.
+ * of it does, and once more as it goes: a source may vanish as a whole between the two looks.
  */
 #include <storage/transfer_internal.h>
 
@@ -33,6 +33,12 @@ static enum rc_code count(struct core_transfer *t, int64_t *extra, int64_t *want
     return code;
 }
 
+enum rc_code core_transfer_fail_empty(const struct rc_transfer *request, struct rc_error *err)
+{
+    return rc_fail(err, RC_CONFLICT, "'%s' has no object: nothing was removed from '%s'",
+                   request->source, request->target);
+}
+
 enum rc_code core_transfer_extra_due(struct core_transfer *t, bool *is_due, struct rc_error *err)
 {
     const struct rc_transfer *request = &t->request;
@@ -44,8 +50,7 @@ enum rc_code core_transfer_extra_due(struct core_transfer *t, bool *is_due, stru
     if (count(t, &extra, &wanted, err))
         return err->code;
     if (wanted == 0 && request->flags & RC_TRANSFER_NOT_FROM_EMPTY)
-        return rc_fail(err, RC_CONFLICT, "'%s' has no object: nothing was removed from '%s'",
-                       request->source, request->target);
+        return core_transfer_fail_empty(request, err);
     if (request->max_removed > 0 && extra > request->max_removed)
         return rc_fail(err, RC_CONFLICT,
                        "%" PRId64 " objects of '%s' have no source, at most %" PRId64

@@ -7,6 +7,7 @@
 
 #include <run-core/str.h>
 
+#include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -135,6 +136,8 @@ static enum rc_code open_tree(struct transfer_feed *feed, struct rc_error *err)
         return rc_context(err, "list '%s'", request->source);
     if (feed->joins && side_open(feed, &feed->target, feed->base, err))
         return rc_context(err, "list '%s'", feed->base);
+    if (feed->only_extra && !feed->source.object && request->flags & RC_TRANSFER_NOT_FROM_EMPTY)
+        return core_transfer_fail_empty(request, err);
     return RC_OK;
 }
 
@@ -272,6 +275,18 @@ static bool gives_extra(const struct transfer_feed *feed)
     return feed->only_extra || feed->t->request.flags & RC_TRANSFER_CHECK;
 }
 
+/* What came since it was counted is more than may go. */
+static enum rc_code check_extra(const struct transfer_feed *feed, struct rc_error *err)
+{
+    const struct rc_transfer *request = &feed->t->request;
+
+    if (!feed->t->is_clearing || request->max_removed == 0 || feed->extra <= request->max_removed)
+        return RC_OK;
+    return rc_fail(err, RC_CONFLICT,
+                   "more than %" PRId64 " objects of '%s' have no source now: no more are removed",
+                   request->max_removed, request->target);
+}
+
 static enum rc_code next_of_tree(struct transfer_feed *feed, struct transfer_fed *out, bool *more,
                                  struct rc_error *err)
 {
@@ -294,7 +309,7 @@ static enum rc_code next_of_tree(struct transfer_feed *feed, struct transfer_fed
                 .size_bytes = target->stat.size_bytes,
             };
             if (gives_extra(feed))
-                return RC_OK;
+                return check_extra(feed, err);
         }
         if (order <= 0 && is_wanted(feed, source)) {
             feed->wanted++;

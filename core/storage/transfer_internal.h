@@ -263,6 +263,8 @@ void core_transfer_remove(struct core_transfer *t, struct transfer_item *batch);
  */
 RC_MUST_CHECK enum rc_code core_transfer_extra_due(struct core_transfer *t, bool *is_due,
                                                    struct rc_error *err);
+/* RC_CONFLICT, for there is no source. */
+enum rc_code core_transfer_fail_empty(const struct rc_transfer *request, struct rc_error *err);
 
 /* ---- the feed -------------------------------------------------------------------------------- */
 

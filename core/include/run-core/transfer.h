@@ -116,8 +116,8 @@ struct rc_transfer {
 
     /* Since 1.3. */
     int compare; /* enum rc_transfer_compare */
-    /* With REMOVE_EXTRA: more extra targets than this are RC_CONFLICT, and none of them is removed.
-       0: no limit. */
+    /* With REMOVE_EXTRA: more extra targets than this are RC_CONFLICT, and none of them is removed;
+       of those that come while they are counted at most so many are. 0: no limit. */
     int64_t max_removed;
 };
 

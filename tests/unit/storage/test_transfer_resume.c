@@ -57,7 +57,8 @@ static int tear_down(void **state)
     memory.garbled_reads = memory.refused_commits = memory.refused_removals = 0;
     memory.says_md5 = memory.says_crc = false;
     memory.part_bytes = 0;
-    memory.puts = 0;
+    memory.puts = memory.listings = 0;
+    memory.at_listing = NULL;
     return memory.open_uploads == 0 && left == 0 ? 0 : -1;
 }
 
@@ -458,6 +459,48 @@ static void an_empty_source_removes_nothing(void **state)
     assert_false(is_there("two/a"));
 }
 
+/* Between the two looks: the third listing is that of the source, again. */
+static void empty_the_source(int number)
+{
+    if (number == 3)
+        drop("one/a");
+}
+
+static void add_extra(int number)
+{
+    if (number != 3)
+        return;
+    keep("two/b", "x");
+    keep("two/c", "x");
+}
+
+static void what_holds_for_the_first_look_holds_for_the_second(void **state)
+{
+    struct rc_error err = RC_ERROR_INIT;
+    struct rc_transferred done;
+
+    (void)state;
+    keep("one/a", "x");
+    keep("two/a", "x");
+    keep("two/z", "x");
+    memory.at_listing = empty_the_source;
+    assert_int_equal(
+        go(RC_TRANSFER_REMOVE_EXTRA | RC_TRANSFER_NOT_FROM_EMPTY | RC_TRANSFER_KEEP_GOING, &done,
+           &err),
+        RC_CONFLICT);
+    assert_int_equal(done.removed, 0);
+    assert_true(is_there("two/a") && is_there("two/z"));
+
+    keep("one/a", "x");
+    rc_str_free(&kept.token);
+    memory.listings = 0;
+    memory.at_listing = add_extra;
+    assert_int_equal(go_with_most(2, 0, &done, &err), RC_CONFLICT);
+    assert_non_null(strstr(err.cause, "more than 2 objects of 's3://two/'"));
+    assert_true(done.removed <= 2);
+    assert_true(is_there("two/z"));
+}
+
 #define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
 
 int main(void)
@@ -478,6 +521,7 @@ int main(void)
         TEST(removes_nothing_if_a_copy_failed),
         TEST(removes_at_most_so_many),
         TEST(an_empty_source_removes_nothing),
+        TEST(what_holds_for_the_first_look_holds_for_the_second),
     };
 
     return cmocka_run_group_tests_name("transfer_resume", tests, NULL, NULL);
