@@ -87,6 +87,18 @@ static const struct core_node *find_in(const struct binding *binding,
     return node ? node : also;
 }
 
+/* Without the line ends behind it: such a variable was filled from a file, as secrets are. */
+static char *variable(const struct binding *binding, const char *name)
+{
+    const char *value = getenv(name);
+    char *text = value ? core_arena_strdup(binding->scratch, value) : NULL;
+    size_t len = value ? strlen(value) : 0;
+
+    while (len > 0 && (text[len - 1] == '\n' || text[len - 1] == '\r'))
+        text[--len] = '\0';
+    return text;
+}
+
 /*
  * What the configuration or the environment gives, or NULL. A null in a layer gives nothing: the
  * next counts.
@@ -107,14 +119,14 @@ static const struct core_node *find(const struct binding *binding, const struct 
             *where = given->place;
     }
     *key = option->name;
-    value = option->env && !binding->nested ? getenv(option->env) : NULL;
+    value = option->env && !binding->nested ? variable(binding, option->env) : NULL;
     if (!value || !*value)
         return NULL;
     node = core_arena_alloc(binding->scratch, sizeof(*node));
     *node = loose_node(
         &(struct core_place){
             .file = core_arena_strf(binding->scratch, "environment variable %s", option->env) },
-        core_arena_strdup(binding->scratch, value));
+        value);
     return node;
 }
 

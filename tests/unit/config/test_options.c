@@ -187,6 +187,12 @@ static void the_environment_stands_between_layers_and_defaults(void **state)
     assert_int_equal(f->sample.tables.len, 2);
     core_secret_mask(masked);
     assert_string_equal(masked, "********");
+    setenv(SAMPLE_PASSWORD, " from a file \r\n\n", 1);
+    bind_text(f, "table: t");
+    assert_string_equal(f->sample.password, " from a file ");
+    setenv(SAMPLE_PASSWORD, "\n", 1);
+    bind_text(f, "table: t");
+    assert_null(f->sample.password);
     setenv(SAMPLE_TABLES, "a, b", 1);
     bind_text(f, "table: t\npassword: given");
     check_good(f);
