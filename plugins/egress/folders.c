@@ -29,7 +29,7 @@ struct listed {
 struct folder {
     char *name; /* "2026-11-21/", or "" */
     char etag[RC_ETAG_TEXT];
-    int64_t size_bytes; /* of the manifest */
+    int64_t size_bytes, modified_unix_ms; /* of the manifest */
 
     char *fault; /* why it is not complete; NULL: it is */
     struct listed *listed;
@@ -310,6 +310,7 @@ static void add_folder(struct egress_folders *folders, const struct rc_object *o
     *folder = (struct folder){
         .name = rc_strndup(object->name, len),
         .size_bytes = object->stat.size_bytes,
+        .modified_unix_ms = object->stat.modified_unix_ms,
     };
     memcpy(folder->etag, object->stat.etag, sizeof(folder->etag));
 }
@@ -456,11 +457,20 @@ static struct listed *find_listed(const struct folder *folder, const char *key)
     return bsearch(&wanted, folder->listed, folder->count, sizeof(*folder->listed), by_key);
 }
 
-bool egress_folders_wants(struct egress_folders *folders, const char *name, int64_t size_bytes,
-                          bool fits)
+/*
+ * Where the target has this very manifest, it stays there, and only what it speaks of may come to
+ * lie beside it. What is newer is of a dump that has begun since the manifest was read.
+ */
+static bool is_of_manifest(const struct folder *folder, const struct rc_object *object)
 {
+    return !folder->is_same || object->stat.modified_unix_ms <= folder->modified_unix_ms;
+}
+
+bool egress_folders_wants(struct egress_folders *folders, const struct rc_object *object, bool fits)
+{
+    int64_t size_bytes = object->stat.size_bytes;
     const char *key;
-    struct folder *folder = find_folder(folders, name, &key);
+    struct folder *folder = find_folder(folders, object->name, &key);
     struct listed *listed = folder ? find_listed(folder, key) : NULL;
 
     if (!listed)
@@ -473,6 +483,11 @@ bool egress_folders_wants(struct egress_folders *folders, const char *name, int6
         rc_str_free(&folder->odd);
         folder->odd = rc_strf("'%s' has %lld bytes, not %lld as its manifest says", key,
                               (long long)size_bytes, (long long)listed->size_bytes);
+        return false;
+    }
+    if (!is_of_manifest(folder, object)) {
+        rc_str_free(&folder->odd);
+        folder->odd = rc_strf("'%s' is newer than it", key);
         return false;
     }
     listed->is_seen = true;

@@ -139,7 +139,7 @@ static bool wants(void *context, const struct rc_object *object)
     if (!sync->folders)
         return fitting;
     if (is_of_source)
-        return egress_folders_wants(sync->folders, object->name, object->stat.size_bytes, fitting);
+        return egress_folders_wants(sync->folders, object, fitting);
     return fitting && egress_folders_may_remove(sync->folders, object->name);
 }
 

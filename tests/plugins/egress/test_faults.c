@@ -204,6 +204,35 @@ static void test_any_object_of_a_sync_may_fail(void **state)
     }
 }
 
+/*
+ * Between the look at a manifest and at the objects the folder may be dumped again: what comes of
+ * that would lie beside the manifest that the target has.
+ */
+static void test_a_folder_that_is_dumped_again_meanwhile(void **state)
+{
+    static const char *const settings[] = { "source=s3://in", "target=s3://out",
+                                            "require_manifest=true", NULL };
+
+    (void)state;
+    HOST_AUTO host = rc_fake_host_new(NULL);
+    struct rc_error err;
+
+    put_dump(host, "s3://in/", "first", "1,one\n");
+    assert_int_equal(run(host, "sync", settings, &err), RC_OK);
+    put(host, "s3://in/", "a.csv", "1,two\n");
+    assert_int_equal(run(host, "sync", settings, &err), RC_OK);
+    expect_truth(host, "s3://out/");
+    assert_non_null(strstr(rc_fake_host_log(host), "does not follow: 'a.csv' is newer than it"));
+    put_dump(host, "s3://in/", "second", "1,two\n");
+    assert_int_equal(run(host, "sync", settings, &err), RC_OK);
+    expect_same(host);
+
+    /* What the target has lost comes back all the same. */
+    put(host, "s3://out/", "a.csv", "lost");
+    assert_int_equal(run(host, "sync", settings, &err), RC_OK);
+    expect_same(host);
+}
+
 /* ---- setup ---------------------------------------------------------------------------------- */
 
 static void test_the_next_setup_heals_every_failure(void **state)
@@ -236,6 +265,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_the_next_sync_heals_every_failure),
         cmocka_unit_test(test_any_object_of_a_sync_may_fail),
+        cmocka_unit_test(test_a_folder_that_is_dumped_again_meanwhile),
         cmocka_unit_test(test_the_next_setup_heals_every_failure),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
