@@ -33,6 +33,8 @@ enum {
     TRANSFER_ATTEMPTS = 4,                  /* of an item, on top of those of each request */
     TRANSFER_WIDTH = 64,
     TRANSFER_TARGETS = 1024, /* chains of targets under way */
+    TRANSFER_UPLOADS = 8, /* that a token says, which has to stay small; those begun come on top */
+    TRANSFER_UPLOAD_TEXT = 4096, /* bytes of each of their texts */
 };
 
 /* ---- marks ----------------------------------------------------------------------------------- */
@@ -85,7 +87,10 @@ struct transfer_upload *core_transfer_upload_add(struct transfer_uploads *upload
 void core_transfer_upload_drop(struct transfer_uploads *uploads, struct transfer_upload *upload);
 void core_transfer_uploads_clear(struct transfer_uploads *uploads);
 
-/* The text of a token, and back. RC_INVALID: it is of another transfer, or none. */
+/*
+ * The text of a token, and back. RC_INVALID: it is of another transfer, or none. Who can write one
+ * gets nothing by it but what the transfer itself may do.
+ */
 char *core_transfer_token(const struct rc_transfer *request, const struct transfer_marks *marks,
                           const struct transfer_uploads *uploads);
 RC_MUST_CHECK enum rc_code core_transfer_token_read(const struct rc_transfer *request,

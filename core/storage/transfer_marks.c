@@ -12,7 +12,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { TOKEN_LIMIT = 128 * 1024 };
+/* Room for the longest name and the most uploads, all as base64. */
+enum { TOKEN_LIMIT = 256 * 1024 };
 
 static void unlink_mark(struct transfer_marks *marks, struct transfer_mark *mark)
 {
@@ -179,40 +180,49 @@ static bool next_number(const char **rest, int64_t *out)
     return rc_parse_int(text, out) && *out >= 0;
 }
 
-static bool read_upload(const char **rest, struct transfer_uploads *uploads)
+static bool is_short(const char *text)
+{
+    return !text || strlen(text) <= TRANSFER_UPLOAD_TEXT;
+}
+
+static bool read_upload(const struct rc_transfer *request, const char **rest,
+                        struct transfer_uploads *uploads)
 {
     struct transfer_upload *upload;
-    char *target = NULL, *etag = NULL;
+    RC_STR_AUTO target = NULL;
+    RC_STR_AUTO etag = NULL;
     int64_t size, begun;
-    bool is_read = next_text(rest, &target) && target && next_text(rest, &etag) &&
-                   next_number(rest, &size) && next_number(rest, &begun);
 
-    if (is_read) {
-        upload = core_transfer_upload_add(uploads, target, etag ? etag : "", size, begun);
-        upload->is_taken = false;
-        is_read = next_number(rest, &upload->part_bytes) && next_text(rest, &upload->id);
-    }
-    free(target);
-    free(etag);
-    return is_read;
+    if (!next_text(rest, &target) || !next_text(rest, &etag) || !next_number(rest, &size) ||
+        !next_number(rest, &begun) || !target || !is_short(target) || !is_short(etag))
+        return false;
+    /* Of a tree it is known where they may be. */
+    if (request->target && !rc_str_starts(target, request->target))
+        return false;
+    upload = core_transfer_upload_add(uploads, target, etag ? etag : "", size, begun);
+    upload->is_taken = false;
+    return next_number(rest, &upload->part_bytes) && next_text(rest, &upload->id) &&
+           is_short(upload->id);
 }
 
 /* The first version knew nothing of uploads. */
-static bool read_token(const char *token, uint64_t *hash, struct transfer_marks *marks,
-                       struct transfer_uploads *uploads)
+static bool read_token(const struct rc_transfer *request, uint64_t *hash,
+                       struct transfer_marks *marks, struct transfer_uploads *uploads)
 {
-    const char *rest;
+    const char *token = request->resume, *rest;
+    size_t left = TRANSFER_UPLOADS + TRANSFER_LARGE;
     int version, at = 0;
     bool is_read =
         sscanf(token, "%1d.%16" SCNx64 ".%" SCNd64 ".%n", &version, hash, &marks->done, &at) == 3 &&
-        at > 0 && (version == 1 || version == 2) && marks->done >= 0;
+        at > 0 && (version == 1 || version == 2) && marks->done >= 0 &&
+        marks->done <= INT64_MAX / 2; /* it is counted on */
 
     if (!is_read)
         return false;
     rest = token + at;
     is_read = next_text(&rest, &marks->name);
     while (is_read && rest)
-        is_read = version > 1 && read_upload(&rest, uploads);
+        is_read = version > 1 && left-- > 0 && read_upload(request, &rest, uploads);
     return is_read;
 }
 
@@ -224,7 +234,7 @@ enum rc_code core_transfer_token_read(const struct rc_transfer *request,
 
     if (!request->resume)
         return RC_OK;
-    if (!read_token(request->resume, &hash, marks, uploads))
+    if (!read_token(request, &hash, marks, uploads))
         return rc_fail(err, RC_INVALID, "'%.40s' is no token to resume a transfer with",
                        request->resume);
     if (hash != hash_request(request))

@@ -13,11 +13,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum {
-    UPLOADS = 8,                        /* most in a token, which has to stay small */
-    TEXT_BYTES = 4096,                  /* most of each text of one */
-    KEPT_FROM_BYTES = 16 * 1024 * 1024, /* a smaller one is sent again rather than told twice */
-};
+enum { KEPT_FROM_BYTES = 16 * 1024 * 1024 }; /* a smaller one is sent again, not told twice */
 
 /* ---- the list ----------------------------------------------------------------------------- */
 
@@ -156,7 +152,7 @@ static void make_room(struct core_transfer *t)
     for (upload = t->uploads.first; upload; upload = upload->next)
         count++;
     pthread_mutex_unlock(&t->lock);
-    if (count < UPLOADS || !(upload = take(t, NULL)))
+    if (count < TRANSFER_UPLOADS || !(upload = take(t, NULL)))
         return;
     give_up(t, upload);
     drop(t, upload);
@@ -176,7 +172,7 @@ static enum rc_code begin_told(struct core_transfer *t, const struct core_resolv
 {
     if (tell(t, err) || to->ops->begin_parts(&to->place, options, out, err))
         return err->code;
-    if (!(*out)->id || strlen((*out)->id) > TEXT_BYTES)
+    if (!(*out)->id || strlen((*out)->id) > TRANSFER_UPLOAD_TEXT)
         return RC_OK;
     pthread_mutex_lock(&t->lock);
     upload->id = rc_strdup((*out)->id);
@@ -191,7 +187,8 @@ static enum rc_code begin_anew(struct core_transfer *t, const struct transfer_it
                                struct core_parts **out, struct transfer_upload **upload,
                                struct rc_error *err)
 {
-    if (!t->request.checkpoint || !to->ops->resume_parts || strlen(item->target) > TEXT_BYTES)
+    if (!t->request.checkpoint || !to->ops->resume_parts ||
+        strlen(item->target) > TRANSFER_UPLOAD_TEXT)
         return to->ops->begin_parts(&to->place, options, out, err);
     make_room(t);
     pthread_mutex_lock(&t->lock);

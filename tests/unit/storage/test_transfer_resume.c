@@ -380,6 +380,69 @@ static void reads_tokens_of_both_versions(void **state)
     core_transfer_uploads_clear(&uploads);
 }
 
+/* Whoever can write it must not have uploads given up that are no part of the transfer. */
+static void believes_no_token_that_was_made_up(void **state)
+{
+    struct rc_transfer request = request_of(0);
+    struct transfer_marks marks = { .done = INT64_MAX };
+    struct transfer_uploads uploads = { .first = NULL };
+    struct rc_error err = RC_ERROR_INIT;
+    RC_STR_AUTO endless = core_transfer_token(&request, &marks, &uploads);
+
+    (void)state;
+    request.resume = endless;
+    assert_int_equal(core_transfer_check_token(&request, &err), RC_INVALID);
+    marks.done = 0;
+
+    for (int i = 0; i < 12; i++)
+        (void)core_transfer_upload_add(&uploads, "s3://two/x", "", 5, 6);
+    RC_STR_AUTO most = core_transfer_token(&request, &marks, &uploads);
+    request.resume = most;
+    expect_ok(core_transfer_check_token(&request, &err));
+    (void)core_transfer_upload_add(&uploads, "s3://two/x", "", 5, 6);
+    RC_STR_AUTO many = core_transfer_token(&request, &marks, &uploads);
+    request.resume = many;
+    assert_int_equal(core_transfer_check_token(&request, &err), RC_INVALID);
+    core_transfer_uploads_clear(&uploads);
+
+    (void)core_transfer_upload_add(&uploads, "s3://three/x", "", 5, 6);
+    RC_STR_AUTO elsewhere = core_transfer_token(&request, &marks, &uploads);
+    request.resume = elsewhere;
+    assert_int_equal(core_transfer_check_token(&request, &err), RC_INVALID);
+    core_transfer_uploads_clear(&uploads);
+}
+
+/* The longest that there can be is a token all the same. */
+static void the_largest_token_is_one(void **state)
+{
+    const struct rc_transfer request = request_of(0);
+    struct transfer_uploads uploads = { .first = NULL };
+    struct transfer_marks marks = { .name = rc_malloc(65536) };
+    struct rc_transfer resumed = request;
+    struct rc_error err = RC_ERROR_INIT;
+    char text[4097];
+
+    (void)state;
+    memset(marks.name, 'n', 65535);
+    marks.name[65535] = '\0';
+    memset(text, 'x', 4096);
+    text[4096] = '\0';
+    memcpy(text, request.target, strlen(request.target));
+    for (int i = 0; i < 12; i++) {
+        struct transfer_upload *upload = core_transfer_upload_add(
+            &uploads, text, "0123456789abcdef0123456789abcdef-10000", INT64_MAX, INT64_MAX);
+
+        upload->id = rc_strdup(text);
+        upload->part_bytes = INT64_MAX;
+    }
+    RC_STR_AUTO token = core_transfer_token(&request, &marks, &uploads);
+    resumed.resume = token;
+    expect_ok(core_transfer_check_token(&resumed, &err));
+    assert_true(strlen(token) < 256 * 1024); /* what keepers of tokens have room for */
+    core_transfer_marks_clear(&marks);
+    core_transfer_uploads_clear(&uploads);
+}
+
 /* ---- removals ----------------------------------------------------------------------------- */
 
 static void removes_nothing_if_a_copy_failed(void **state)
@@ -518,6 +581,8 @@ int main(void)
         TEST(garbled_content_is_never_left),
         TEST(ends_where_nothing_can_be_kept),
         TEST(reads_tokens_of_both_versions),
+        TEST(believes_no_token_that_was_made_up),
+        TEST(the_largest_token_is_one),
         TEST(removes_nothing_if_a_copy_failed),
         TEST(removes_at_most_so_many),
         TEST(an_empty_source_removes_nothing),
