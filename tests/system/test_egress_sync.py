@@ -291,12 +291,14 @@ def test_credentials_that_end(sync, proxy):
     assert result.status == 1
     assert "objects failed, which ended it ('max_failures'); first: `input/" in result.text
     assert "ExpiredToken" in result.text
-    done = len(sync.target.names())
-    assert 20 <= done < 60
+    # What is on its way is given up at the end, so not all that could be read need have arrived.
+    there = sync.target.objects()
+    assert result.stdout.count(" -> ") <= len(there) <= 20
+    assert there.items() <= sync.source.objects().items()
     proxy.rules.clear()
     result = sync.run()
     assert result.status == 0, result.stderr
-    assert result.stdout.count(" -> ") == 60 - done
+    assert result.stdout.count(" -> ") == 60 - len(there)
     assert sync.source.objects() == sync.target.objects()
 
 

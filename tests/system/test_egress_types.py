@@ -459,6 +459,32 @@ def test_what_changed_is_dumped_as_it_is_now(judge, clerk):
             assert lines(judge.text(name)) == lines(judge.copy(f"({source})", "(FORMAT csv)")), name
 
 
+@pytest.mark.parametrize("rewrite", ["VACUUM FULL t", "CLUSTER t USING by_id"])
+def test_a_table_that_is_rewritten_between_two_ranges(judge, rewrite):
+    """Rows stand on other pages then: what is left of the ranges would miss them or double them."""
+    judge.sql(
+        GATE, "CREATE TABLE t AS SELECT g AS id, repeat(md5(g::text), 28) AS text "
+        "FROM generate_series(1, 45000) g; CREATE INDEX by_id ON t ((id * 7919 % 45000))",
+        "VACUUM ANALYZE t", "DELETE FROM t WHERE id <= 15000")
+    waiting = "SELECT 1 FROM pg_locks WHERE relation = 't'::regclass AND NOT granted"
+    holder = judge.connect()
+    rewriter = threading.Thread(target=judge.sql, args=(rewrite,))
+    try:
+        with gate(judge, ["t"]) as process:
+            holder.cursor().execute("BEGIN; LOCK TABLE t")
+        until(lambda: judge.sql(waiting))
+        rewriter.start()  # and has its turn behind the first range, as locks go
+        until(lambda: len(judge.sql(waiting)) == 2)
+    finally:
+        holder.close()
+    stderr = finish(process)
+    rewriter.join()
+    assert "was truncated, altered or replaced" in stderr, stderr
+    assert "beginning again with a new snapshot" in stderr
+    assert judge.text("t") == judge.copy("t", "(FORMAT csv)")
+    judge.verify()
+
+
 def test_a_dump_shows_one_moment_of_a_busy_database(judge):
     """A session that has taken over the same snapshot tells what the rows have to be."""
     judge.sql(
