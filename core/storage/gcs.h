@@ -1,8 +1,8 @@
 /*
  * Shared by the files of the Google Cloud Storage backend: gcs.c has the table and what is said of
  * objects, gcs_read.c, gcs_write.c, gcs_list.c, gcs_copy.c, gcs_remove.c and gcs_bucket.c the
- * operations, gcs_request.c the way to the server, and gcs_messages.c, which is pure, what goes over
- * it.
+ * operations, gcs_request.c the way to the server, and gcs_messages.c, which is pure, what goes
+ * over it.
  *
  * An object's entity tag is its generation, as decimal text: it names one content for ever.
  */

@@ -1,5 +1,5 @@
 /*
- * The option table: what the seed's environment said, and what it could not say.
+ * The option table: what the environment of the shell job says that egress replaces, and more.
  */
 #include "compress.h"
 #include "names.h"
@@ -80,7 +80,7 @@ const struct rc_option egress_options[] = {
       .help =
           "Name of an object below 'output', without its ending. Fields: {date}, {year}, {month}, "
           "{day}, {hour} (counted since the day began) of the run's nominal time in the job's "
-          "time zone, and {table}, behind the others." },
+          "time zone, in folders that stand before {table}." },
     { RC_ENUM("format", struct egress_config, format, formats), .def = "csv",
       .help = "csv as PostgreSQL's COPY writes it; parquet by the embedded SQL engine." },
     { RC_STR("compression", struct egress_config, compression), .def = "gzip",
@@ -94,7 +94,9 @@ const struct rc_option egress_options[] = {
     { RC_BOOL("force_quote", struct egress_config, force_quote), .def = "false",
       .help = "Quotes every value of CSV that is not NULL." },
     { RC_STR("encoding", struct egress_config, encoding), .def = "UTF8",
-      .help = "Encoding of the CSV, by PostgreSQL's name for it." },
+      .help =
+          "Encoding of the CSV, by PostgreSQL's name for it. A character that the encoding does "
+          "not have fails its table; the others are dumped." },
     { RC_BOOL("split_objects", struct egress_config, split_objects), .def = "false",
       .help = "Writes TABLE/part-00000.csv.gz and so on in place of one object a table." },
 

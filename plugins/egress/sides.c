@@ -1,6 +1,6 @@
 /*
- * What the options say of the source and the target: either a URI, or as the seed's environment
- * does an endpoint, a path and keys, which become a store of their own.
+ * What the options say of the source and the target: either a URI, or an endpoint, a path and keys,
+ * as INPUT_... and OUTPUT_... of the environment do, which become a store of their own.
  */
 #include "sides.h"
 
