@@ -540,6 +540,21 @@ enum rc_code core_gcs_session_end(struct core_gcs_session *session, const void *
     return code;
 }
 
+/*
+ * Whether a URL that was kept is of a session to this bucket of this server: whoever could write
+ * where it was kept would else be sent the content.
+ */
+static bool is_of_bucket(const struct core_place_in_store *place, const char *url)
+{
+    RC_STR_AUTO endpoint = core_gcs_endpoint(place->settings);
+    RC_BUF_AUTO(sessions, 8192);
+
+    rc_buf_addf(&sessions, "%s/upload/storage/v1/b/", endpoint);
+    rc_buf_add_url(&sessions, place->bucket, strlen(place->bucket));
+    rc_buf_adds(&sessions, "/o?");
+    return !sessions.overflow && rc_str_starts(url, sessions.data);
+}
+
 /* What the session has, by the server's word. RC_NOT_FOUND: it is gone, or has ended. */
 static enum rc_code find_known(struct core_gcs_session *session, struct rc_error *err)
 {
@@ -569,8 +584,11 @@ static enum rc_code find_known(struct core_gcs_session *session, struct rc_error
 enum rc_code core_gcs_session_resume(const struct core_gcs_upload *upload, const char *name,
                                      struct core_gcs_session **out, struct rc_error *err)
 {
-    struct core_gcs_session *session = rc_malloc(sizeof(*session));
+    struct core_gcs_session *session;
 
+    if (!is_of_bucket(upload->place, name))
+        return rc_fail(err, RC_NOT_FOUND, "write '%s': it has no such upload", upload->place->uri);
+    session = rc_malloc(sizeof(*session));
     *session = (struct core_gcs_session){
         .upload = *upload,
         .name = rc_strf("write '%s'", upload->place->uri),
@@ -623,8 +641,11 @@ void core_gcs_session_leave(struct core_gcs_session *session)
 void core_gcs_session_give_up(const struct core_place_in_store *place, const char *name)
 {
     const struct core_gcs_upload upload = { .place = place };
-    struct core_gcs_session *session = rc_malloc(sizeof(*session));
+    struct core_gcs_session *session;
 
+    if (!is_of_bucket(place, name))
+        return;
+    session = rc_malloc(sizeof(*session));
     *session = (struct core_gcs_session){ .upload = upload, .url = rc_strdup(name) };
     core_gcs_session_free(session);
 }

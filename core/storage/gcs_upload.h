@@ -52,7 +52,7 @@ RC_MUST_CHECK enum rc_code core_gcs_session_end(struct core_gcs_session *session
 const char *core_gcs_session_name(struct core_gcs_session *session);
 /*
  * Goes on with one that was left: is given all bytes again, from the first on, of which the server
- * gets those that it does not have. RC_NOT_FOUND: it is gone.
+ * gets those that it does not have. RC_NOT_FOUND: it is gone, or of another bucket.
  */
 RC_MUST_CHECK enum rc_code core_gcs_session_resume(const struct core_gcs_upload *upload,
                                                    const char *name, struct core_gcs_session **out,

@@ -257,7 +257,7 @@ static enum rc_code fetch_parts(const struct core_place_in_store *place, const c
     }
     if (core_xml_read(answer.body.data, answer.body.len, &events, err))
         return rc_context(err, "list the parts of '%s'", place->uri);
-    if (page->is_truncated && page->next <= before)
+    if (page->is_truncated && (page->next <= before || page->next > CORE_S3_PARTS))
         return rc_fail(err, RC_CORRUPT, "list the parts of '%s': the listing goes in a circle",
                        place->uri);
     return RC_OK;

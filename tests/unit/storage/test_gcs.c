@@ -397,6 +397,47 @@ static void leaves_no_session_of_what_is_not_committed(void **state)
     assert_int_equal(core_storage_stat(world.storage, where, &stat, &err), RC_NOT_FOUND);
 }
 
+/* A token may say anything; what is sent must go to the bucket, whatever it says. */
+static void goes_on_with_no_session_elsewhere(void **state)
+{
+    const struct core_store_settings small = { .part_bytes = 262144 };
+    const struct rc_put_options options = { .size_bytes = 1 << 20 };
+    struct core_left_parts left = { .part_bytes = 262144 };
+    const struct core_storage_ops *gcs = &core_storage_gcs;
+    struct rc_error err = RC_ERROR_INIT;
+    struct core_place_in_store place;
+    struct core_parts *parts;
+    size_t asked;
+
+    (void)state;
+    gcs_world_close(&world);
+    gcs_world_open(&world, &small);
+    place = gcs_place(&world, "left");
+    expect_ok(gcs->begin_parts(&place, &options, &parts, &err));
+    RC_STR_AUTO id = rc_strdup(parts->id);
+    parts->ops->leave(parts);
+    asked = gcs_calls("PUT", "");
+
+    RC_STR_AUTO path = rc_strdup(strstr(id, "/upload/"));
+    RC_STR_AUTO host = rc_strf("http://localhost:1%s", path);
+    RC_STR_AUTO user = rc_strf("%s@localhost:1%s", world.endpoint, path);
+    RC_STR_AUTO bucket = rc_strf("%s/upload/storage/v1/b/other/o?upload_id=1", world.endpoint);
+    RC_STR_AUTO longer = rc_strf("%s1%s", world.endpoint, path);
+    const char *const elsewhere[] = { host, user, bucket, longer, "x", "file:///etc/passwd" };
+    for (size_t i = 0; i < RC_ARRAY_LEN(elsewhere); i++) {
+        left.id = elsewhere[i];
+        assert_int_equal(gcs->resume_parts(&place, &options, &left, &parts, &err), RC_NOT_FOUND);
+        expect_ok(gcs->give_up_parts(&place, &left, &err));
+    }
+    assert_int_equal(gcs_calls("PUT", ""), asked);
+    assert_int_equal(gcs_calls("DELETE", "upload_id="), 0);
+    left.id = id;
+    expect_ok(gcs->resume_parts(&place, &options, &left, &parts, &err));
+    assert_int_equal(gcs_calls("PUT", ""), asked + 1);
+    parts->ops->close(parts);
+    assert_int_equal(gcs_calls("DELETE", "upload_id="), 1);
+}
+
 /* ---- copies ---------------------------------------------------------------------------------- */
 
 static void copies_in_several_calls(void **state)
@@ -626,6 +667,7 @@ int main(void)
                                         close_world),
         cmocka_unit_test_setup_teardown(leaves_no_session_of_what_is_not_committed, open_world,
                                         close_world),
+        cmocka_unit_test_setup_teardown(goes_on_with_no_session_elsewhere, open_world, close_world),
         cmocka_unit_test_setup_teardown(copies_in_several_calls, open_world, close_world),
         cmocka_unit_test_setup_teardown(copies_into_the_store_s_storage_class, open_world,
                                         close_world),
