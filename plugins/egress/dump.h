@@ -10,12 +10,15 @@
 #include "pipeline.h"
 #include "plan.h"
 
+#include <stdatomic.h>
+
 /* A connection that reads; of one thread at a time. */
 struct egress_reader {
     struct egress_database *database; /* NULL: none, or not any more */
     const struct egress_piece *piece;
     struct egress_copy *copy; /* while the piece is being read */
     int64_t rows;             /* of the piece, once its end was read */
+    bool is_cut_off;          /* it has waited for a connection in vain */
 };
 
 /* How far a table is. */
@@ -53,7 +56,8 @@ struct egress_round {
     struct egress_dump *dump;
     size_t *objects, object_count;
     size_t *pieces, piece_count;
-    size_t *first_pieces; /* into 'pieces', of each object; one more behind the last */
+    size_t *first_pieces;        /* into 'pieces', of each object; one more behind the last */
+    atomic_size_t cut_off_count; /* readers that wait for no connection any more */
 };
 
 /* ---- dump_source.c ---- */

@@ -70,6 +70,38 @@ static void end_piece(struct egress_reader *reader)
         egress_database_close(&reader->database);
 }
 
+static size_t readers_of(const struct egress_round *round)
+{
+    size_t count = round->dump->reader_count;
+
+    return count < round->piece_count ? count : round->piece_count;
+}
+
+/*
+ * Each reader waits for a server that is gone as long as 'connect_for' says, but once all of them
+ * have done so none does again: not for each table that is left.
+ */
+static enum rc_code reconnect(struct egress_round *round, struct egress_reader *reader,
+                              struct rc_error *err)
+{
+    struct egress_dump *dump = round->dump;
+
+    if (atomic_load(&round->cut_off_count) >= readers_of(round))
+        return rc_fail(err, RC_UNAVAILABLE,
+                       "the connection to the database was lost, and no other could be made");
+    if (egress_database_open(dump->job, dump->config, &reader->database, err)) {
+        if (err->code == RC_UNAVAILABLE && !reader->is_cut_off) {
+            atomic_fetch_add(&round->cut_off_count, 1);
+            reader->is_cut_off = true;
+        }
+        return err->code;
+    }
+    if (reader->is_cut_off)
+        atomic_fetch_sub(&round->cut_off_count, 1);
+    reader->is_cut_off = false;
+    return RC_OK;
+}
+
 /* Without a partition the table is still there: a new snapshot shows what it consists of now. */
 static bool is_partition(const struct egress_piece *piece)
 {
@@ -91,8 +123,7 @@ static enum rc_code open_piece(void *context, size_t index, size_t piece, struct
         return rc_context(err, "the statement that reads it");
     if (reader->database && !egress_database_alive(reader->database))
         egress_database_close(&reader->database);
-    if ((!reader->database &&
-         egress_database_open(dump->job, dump->config, &reader->database, err)) ||
+    if ((!reader->database && reconnect(round, reader, err)) ||
         egress_snapshot_join(&dump->snapshot, reader->database, err) ||
         egress_copy_open(reader->database, sql.data, &reader->copy, err)) {
         end_piece(reader);
@@ -131,6 +162,8 @@ static void close_piece(void *context, size_t index, int64_t *rows)
 
 struct egress_source egress_dump_source(struct egress_round *round)
 {
+    for (size_t i = 0; i < round->dump->reader_count; i++)
+        round->dump->readers[i].is_cut_off = false;
     return (struct egress_source){
         .open = open_piece, .read = read_piece, .close = close_piece, .context = round
     };

@@ -148,6 +148,26 @@ def test_attempts_come_to_an_end(egress):
     assert egress.manifest()["complete"] is False
 
 
+def test_a_server_that_is_gone_for_good_is_waited_for_once(egress):
+    names = [f"t{number}" for number in range(8)]
+    fill(egress, *names, rows=3)
+    egress.sql(f"CREATE ROLE clerk LOGIN PASSWORD 'clerk'; GRANT SELECT ON {', '.join(names)} "
+               "TO clerk")
+    try:
+        egress.world.environment.update(PGUSER="clerk", PGPASSWORD="clerk")
+        process = egress.start(tables=" ".join(names), attempts=1, connections=1, connect_for="4s",
+                               queries={"slow": "SELECT pg_sleep(30)"})
+        pid = until(lambda: egress.backends("active", "%pg_sleep%"))[0]
+        egress.sql("ALTER ROLE clerk CONNECTION LIMIT 0")
+        egress.sql(f"SELECT pg_terminate_backend({pid})")
+        start = time.monotonic()
+        _, stderr = finish(process, 1)
+        assert "9 of 9 tables failed" in stderr
+        assert time.monotonic() - start < 20  # 32, were each of them waited for
+    finally:
+        egress.sql("DROP OWNED BY clerk; DROP ROLE clerk")
+
+
 # ---- the store ---------------------------------------------------------------------------------
 
 
