@@ -16,6 +16,7 @@
 #include <string.h>
 
 enum {
+    LOOKS = 5,             /* whether an upload is gone, before it counts as not completed */
     ABORT_ROUNDS = 5,      /* an abort may come before a part that is still on its way */
     PART_ROUNDS = 3,       /* for one that arrives damaged */
     STRAY_SLACK_MS = 2000, /* servers tell when an upload was begun by seconds or milliseconds */
@@ -536,11 +537,9 @@ static char *expected_etag(const struct core_s3_upload *upload)
     return rc_strf("%s-%zu", hex.data, count);
 }
 
-/*
- * Whether the object is the one that was uploaded, for a completion whose answer was lost: asked
- * again, the server knows the upload no more.
- */
-static bool is_ours(const struct core_s3_upload *upload, int64_t size_bytes, struct rc_stat *stat)
+/* Whether the object looks as if it was the one that was uploaded. */
+static bool looks_like_ours(const struct core_s3_upload *upload, int64_t size_bytes,
+                            struct rc_stat *stat)
 {
     RC_STR_AUTO expected = expected_etag(upload);
     struct core_place_in_store place = upload->place.at;
@@ -553,6 +552,49 @@ static bool is_ours(const struct core_s3_upload *upload, int64_t size_bytes, str
     if (expected && strchr(stat->etag, '-'))
         return rc_str_eq(expected, stat->etag);
     return stat->modified_unix_ms >= upload->asked_unix_ms - STRAY_SLACK_MS;
+}
+
+/* Whether the server still knows of the upload, and whether it has parts. */
+static enum rc_code look_at_upload(const struct core_place_in_store *place, const char *upload_id,
+                                   bool ignore_cancel, bool *is_there, bool *has_parts,
+                                   struct rc_error *err)
+{
+    CORE_S3_REQUEST_AUTO(request, place, "look at the upload to", "GET");
+    CORE_S3_ANSWER_AUTO(answer);
+
+    *is_there = *has_parts = false;
+    core_s3_add_query(&request.query, "max-parts", "1");
+    core_s3_add_query(&request.query, "uploadId", upload_id);
+    request.answers_xml = true;
+    request.ignore_cancel = ignore_cancel;
+    if (core_s3_send(&request, &answer, err))
+        return request.refusal.status == 404 ? RC_OK : err->code;
+    *is_there = true;
+    *has_parts = strstr(answer.body.data, "<PartNumber>") != NULL;
+    return RC_OK;
+}
+
+/*
+ * Whether the object is the one that was uploaded, for a completion whose answer was lost: asked
+ * again, the server knows the upload no more. An older object of the same content looks alike, but
+ * then the upload is still there; for a moment it may be so, too, while the server clears up.
+ */
+static bool is_ours(const struct core_s3_upload *upload, int64_t size_bytes, struct rc_stat *stat)
+{
+    struct rc_error ignored = RC_ERROR_INIT;
+    bool is_there = true, has_parts;
+
+    if (!looks_like_ours(upload, size_bytes, stat))
+        return false;
+    for (int round = 0; is_there && round < LOOKS; round++) {
+        if (round > 0)
+            core_clock_sleep_ms(50 << round);
+        /* Who may not ask has only the looks. */
+        if (look_at_upload(&upload->place.at, upload->id, /* ignore_cancel = */ false, &is_there,
+                           &has_parts, &ignored))
+            return ignored.code == RC_DENIED;
+    }
+    return !is_there;
 }
 
 static enum rc_code on_completed(void *context, const char *path, const char *text, size_t len,
@@ -650,26 +692,6 @@ enum rc_code core_s3_upload_complete(struct core_s3_upload *upload, struct rc_st
 }
 
 /* ---- giving up ------------------------------------------------------------------------------- */
-
-/* Whether the server still knows of the upload, and whether it has parts. */
-static enum rc_code look_at_upload(const struct core_place_in_store *place, const char *upload_id,
-                                   bool ignore_cancel, bool *is_there, bool *has_parts,
-                                   struct rc_error *err)
-{
-    CORE_S3_REQUEST_AUTO(request, place, "look at the upload to", "GET");
-    CORE_S3_ANSWER_AUTO(answer);
-
-    *is_there = *has_parts = false;
-    core_s3_add_query(&request.query, "max-parts", "1");
-    core_s3_add_query(&request.query, "uploadId", upload_id);
-    request.answers_xml = true;
-    request.ignore_cancel = ignore_cancel;
-    if (core_s3_send(&request, &answer, err))
-        return request.refusal.status == 404 ? RC_OK : err->code;
-    *is_there = true;
-    *has_parts = strstr(answer.body.data, "<PartNumber>") != NULL;
-    return RC_OK;
-}
 
 enum rc_code core_s3_abort(const struct core_place_in_store *place, const char *upload_id,
                            bool ignore_cancel, struct rc_error *err)

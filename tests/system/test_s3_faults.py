@@ -128,6 +128,14 @@ def test_a_fault_that_stays_leaves_nothing(ceph, bucket, proxy, probe, which, ru
     assert probe.names(f"s3://{bucket}/") == (["x"] if completed else [])
 
 
+def test_an_older_object_of_the_same_content_is_not_what_was_uploaded(ceph, bucket, proxy, probe):
+    probe.stream(f"s3://{bucket}/x", pattern(11 * MIB))
+    proxy.rules.add(method="POST", target="^/[^?]*.uploadId=", times=None, status=503)
+    fails("unavailable", probe.stream, f"s3://{bucket}/x", pattern(11 * MIB))
+    proxy.rules.clear()
+    assert probe.names(f"s3://{bucket}/") == ["x"]
+
+
 def test_a_lost_answer_to_a_conditional_put_is_no_conflict(ceph, bucket, proxy, probe):
     proxy.rules.add(method="PUT", cut_reply_bytes=0)
     written = probe.put(f"s3://{bucket}/lock", b"mine", if_match="")
