@@ -6,6 +6,7 @@
 #include "dump.h"
 #include "connect.h"
 #include "egress.h"
+#include "parquet.h"
 
 #include <inttypes.h>
 #include <openssl/sha.h>
@@ -23,7 +24,8 @@ enum {
 
 /* ---- the beginning ---- */
 
-static enum rc_code check_options(const struct egress_config *config, struct rc_error *err)
+static enum rc_code check_options(struct rc_job *job, const struct egress_config *config,
+                                  struct rc_error *err)
 {
     struct egress_names names;
     size_t count;
@@ -39,9 +41,7 @@ static enum rc_code check_options(const struct egress_config *config, struct rc_
     if (count == 0)
         return rc_fail(err, RC_INVALID,
                        "nothing says what to dump: set TABLES or 'tables', or 'queries'");
-    if (config->format == EGRESS_PARQUET)
-        return rc_fail(err, RC_UNSUPPORTED, "'format' parquet is not there yet: use csv");
-    return RC_OK;
+    return config->format == EGRESS_PARQUET ? egress_parquet_check(job, err) : RC_OK;
 }
 
 static enum rc_code take_lock(struct egress_dump *dump, struct rc_error *err)
@@ -97,7 +97,7 @@ static enum rc_code begin(struct egress_dump *dump, struct rc_error *err)
     const struct egress_config *config = dump->config;
 
     dump->started_unix_ms = egress_dump_clock_unix_ms();
-    if (check_options(config, err) ||
+    if (check_options(dump->job, config, err) ||
         egress_compression_read(config->compression, &dump->compression, err) ||
         egress_layout_read(config->path, &dump->layout, err) ||
         egress_folder_uri(dump->job, config, dump->job->slot_unix_ms, &dump->folder, err) ||
@@ -273,7 +273,8 @@ static enum rc_code run_round(struct egress_dump *dump, bool is_first, struct rc
     };
     /* What becomes of an object is kept by egress_dump_finished(). */
     dumped = rc_calloc(round.object_count, sizeof(*dumped));
-    code = egress_pipeline_run(&pipeline, dumped, err);
+    code = config->format == EGRESS_PARQUET ? egress_parquet_run(&round, &pipeline, dumped, err)
+                                            : egress_pipeline_run(&pipeline, dumped, err);
     free(dumped);
     return code ? rc_context(err, "dump to '%s'", dump->folder) : RC_OK;
 }

@@ -3,6 +3,7 @@
  */
 #include "dump.h"
 #include "manifest.h"
+#include "parquet.h"
 
 #include <inttypes.h>
 #include <stdlib.h>
@@ -232,11 +233,12 @@ static void describe(const struct egress_dump *dump, struct egress_manifest *out
         .xmax = rc_strdup(snapshot->xmax),
         .snapshot_unix_ms = snapshot->taken_unix_ms,
         .format = rc_strdup(is_csv ? "csv" : "parquet"),
-        .compression = rc_strdup(egress_compression_name(&dump->compression)),
+        .compression = rc_strdup(is_csv ? egress_compression_name(&dump->compression)
+                                        : EGRESS_PARQUET_COMPRESSION),
         .delimiter = rc_strdup(is_csv ? config->delimiter : NULL),
         .null_string = rc_strdup(is_csv ? config->null_string : NULL),
         .encoding = rc_strdup(is_csv ? config->encoding : NULL),
-        .header = config->header,
+        .header = is_csv && config->header,
         .tables = rc_calloc(dump->catalog.count + 1, sizeof(*out->tables)),
         .table_count = dump->catalog.count,
     };

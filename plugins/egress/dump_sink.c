@@ -1,7 +1,7 @@
 /*
  * The pipeline's sink: the objects of the run's folder.
  */
-#include "dump.h"
+#include "parquet.h"
 
 #include <stdlib.h>
 
@@ -16,8 +16,10 @@ static enum rc_code open_object(void *context, size_t index, void **out, struct 
 {
     struct egress_round *round = context;
     struct egress_dump *dump = round->dump;
-    const struct rc_attributes attributes = { .content_type =
-                                                  egress_content_type(&dump->compression) };
+    bool is_csv = dump->config->format == EGRESS_CSV;
+    const struct rc_attributes attributes = {
+        .content_type = is_csv ? egress_content_type(&dump->compression) : EGRESS_PARQUET_TYPE
+    };
     const struct rc_put_options options = { .struct_bytes = sizeof(options),
                                             .size_bytes = -1,
                                             .attributes = &attributes };

@@ -128,7 +128,7 @@ static void add_object(struct planning *planning, size_t table, int part, size_t
         object.rows = piece->rows < 0 || object.rows < 0 ? -1 : object.rows + piece->rows;
         object.bytes = bytes < 0 || object.bytes < 0 ? -1 : object.bytes + bytes;
     }
-    plan->pieces[first].header = planning->config->header;
+    plan->pieces[first].header = planning->config->header && planning->config->format == EGRESS_CSV;
     egress_layout_key(planning->layout, planning->catalog->tables[table].name, part,
                       planning->extension, &key);
     object.key = rc_buf_take(&key);
@@ -324,6 +324,17 @@ void egress_plan_sql(const struct egress_piece *piece, const struct egress_confi
 {
     rc_buf_adds(out, "COPY (");
     add_select(piece, out);
+    if (config->format == EGRESS_PARQUET) {
+        /*
+         * For the SQL engine, which is told the same. No value is \N without quotes. A value with
+         * the quote in it is kept in memory by the engine until the end, so that is a character
+         * which hardly any value has. A line that is empty would be none to it.
+         */
+        rc_buf_addf(out,
+                    ") TO STDOUT WITH (FORMAT csv, NULL '\\N', QUOTE E'\\x01', ENCODING 'UTF8'%s)",
+                    piece->table->column_count == 1 ? ", FORCE_QUOTE *" : "");
+        return;
+    }
     rc_buf_addf(out, ") TO STDOUT WITH (FORMAT csv, HEADER %s, DELIMITER ",
                 piece->header ? "true" : "false");
     rc_buf_add_literal(out, config->delimiter);

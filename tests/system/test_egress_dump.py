@@ -308,7 +308,6 @@ def test_a_bucket_of_google(world, egress, gcs):
     ({"tables": '"t'}, "'tables'"), ({"tables": "t", "compression": "lzma"}, "'compression'"),
     ({"tables": "t", "path": "{date}"}, "'path'"), ({"tables": "t", "delimiter": "ab"}, "'delimiter'"),
     ({"tables": "t", "null_string": "a,b"}, "'null_string'"),
-    ({"tables": "t", "format": "parquet"}, "parquet"),
 ])
 def test_mistakes_are_said_before_anything_is_done(egress, settings, said):
     egress.put("_manifest.json")
