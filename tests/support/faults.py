@@ -38,7 +38,8 @@ class Rule:
     cut_reply_body_bytes: int | None = None
     reset: bool = False
 
-    # The request is read slowly. The reply is late, slow, or nothing follows after so many bytes of it.
+    # The request is read slowly. The reply is late, unless the rules are cleared before; slow; or
+    # nothing follows after so many bytes of it.
     request_bytes_per_s: int = 0
     delay_ms: int = 0
     bytes_per_s: int = 0
@@ -88,10 +89,13 @@ class Rules:
 
     def __init__(self):
         self.lock = threading.Lock()
+        self.cleared = threading.Event()
         self.clear()
 
     def clear(self):
         with self.lock:
+            self.cleared.set()
+            self.cleared = threading.Event()
             self.active = []
             self.random = random.Random(1)
 
@@ -118,6 +122,14 @@ class Rules:
                 entry["used"] += 1
                 return rule
         return None
+
+    def delay(self, rule):
+        """Waits as the rule says, but no longer than it is in force."""
+        with self.lock:
+            cleared = self.cleared
+            if not any(entry["rule"] is rule for entry in self.active):
+                return
+        cleared.wait(rule.delay_ms / 1000)
 
     def used(self):
         """How often rules have been used."""

@@ -235,7 +235,7 @@ class Connection:
         if "100-continue" in headers.get("expect", "").lower():
             request.before_body = lambda: self.socket.sendall(b"HTTP/1.1 100 Continue\r\n\r\n")
         if rule.delay_ms:
-            time.sleep(rule.delay_ms / 1000)
+            self.server.rules.delay(rule)
         reply = self.answer(own, request, rule)
         keep = headers.get("connection", "").lower() != "close"
         if rule.early or reply.close:
