@@ -109,6 +109,13 @@ static enum rc_code check_overlap(struct transfer_feed *feed, struct rc_error *e
         return RC_OK;
     from = feed->from.place.key;
     to = feed->to.place.key;
+    if (rc_str_eq(to, from))
+        return rc_fail(err, RC_INVALID, "the source and the target are the same place, '%s'",
+                       feed->to.uri);
+    if (rc_str_starts(to, from) && (!*from || rc_str_ends(from, "/")))
+        return rc_fail(err, RC_INVALID,
+                       "the target '%s' is a part of the source '%s'; choose a target outside it",
+                       feed->to.uri, feed->from.uri);
     if (rc_str_starts(to, from))
         return rc_fail(
             err, RC_INVALID,
