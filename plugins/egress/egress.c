@@ -45,6 +45,25 @@ static enum rc_code check_queries(const struct egress_config *config, struct rc_
     return RC_OK;
 }
 
+/*
+ * BUCKET/FOLDER, as the paths of the sync are written, would be a folder below wherever the run is
+ * started, and the dump a success that nobody finds.
+ */
+static enum rc_code check_output(const char *output, struct rc_error *err)
+{
+    struct rc_uri parts;
+
+    if (!output || !*output || *output == '/' || rc_str_starts(output, "./") ||
+        rc_str_starts(output, "../"))
+        return RC_OK;
+    if (!rc_uri_has_scheme(output))
+        return rc_fail(err, RC_INVALID,
+                       "'output' (S3_OUTPUT) is '%s', which is no URI; write s3://BUCKET/FOLDER, "
+                       "or a folder of this machine as /FOLDER or ./FOLDER",
+                       output);
+    return rc_uri_split(output, &parts, err) ? rc_context(err, "'output' (S3_OUTPUT)") : RC_OK;
+}
+
 enum rc_code egress_check_config(const void *data, struct rc_error *err)
 {
     const struct egress_config *config = data;
@@ -59,7 +78,8 @@ enum rc_code egress_check_config(const void *data, struct rc_error *err)
         return rc_context(err, "option 'compression'");
     if (egress_layout_read(config->path, &layout, err))
         return rc_context(err, "option 'path'");
-    if (check_queries(config, err) || egress_sides_check(config, err))
+    if (check_output(config->output, err) || check_queries(config, err) ||
+        egress_sides_check(config, err))
         return err->code;
     return check_csv(config, err);
 }

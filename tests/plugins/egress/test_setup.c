@@ -29,9 +29,14 @@ static const struct rc_action actions[] = {
 };
 
 static const struct rc_plugin plugin = {
-    RC_PLUGIN_HEAD,        .name = "egress",          .version = "1",
-    .summary = "Sets up.", .options = egress_options, .config_size = sizeof(struct egress_config),
+    RC_PLUGIN_HEAD,
+    .name = "egress",
+    .version = "1",
+    .summary = "Sets up.",
+    .options = egress_options,
+    .config_size = sizeof(struct egress_config),
     .actions = actions,
+    .check = egress_check_config,
 };
 
 static const char *const settings[] = { "output=s3://b/dumps/app", NULL };
@@ -284,6 +289,28 @@ static void test_without_an_output_there_is_nothing_to_set_up(void **state)
     assert_says(err.cause, "S3_OUTPUT");
 }
 
+static void test_an_output_that_names_no_place_is_refused(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *settings[2], *why;
+    } wrong[] = {
+        { { "output=bucket/dumps" }, "is no URI; write s3://BUCKET/FOLDER" },
+        { { "output=s3:/bucket/dumps" }, "is no URI; write s3://BUCKET/FOLDER" },
+        { { "output=s3://" }, "names no bucket" },
+    };
+    static const char *const local[] = { "output=./dumps", NULL };
+    HOST_AUTO host = rc_fake_host_new(NULL);
+    struct rc_error err = RC_ERROR_INIT;
+
+    for (size_t i = 0; i < RC_ARRAY_LEN(wrong); i++) {
+        assert_int_equal(rc_fake_host_run(host, &plugin, NULL, wrong[i].settings, &err),
+                         RC_INVALID);
+        assert_says(err.cause, wrong[i].why);
+    }
+    assert_int_equal(rc_fake_host_run(host, &plugin, NULL, local, &err), RC_OK);
+}
+
 /* A bucket that needs every change. */
 static void make_none(struct rc_fake_host *host, void *context)
 {
@@ -380,6 +407,7 @@ int main(void)
         cmocka_unit_test(test_many_neighbours_are_cut_short),
         cmocka_unit_test(test_files_have_no_neighbours),
         cmocka_unit_test(test_without_an_output_there_is_nothing_to_set_up),
+        cmocka_unit_test(test_an_output_that_names_no_place_is_refused),
         cmocka_unit_test(test_every_host_call_may_fail),
         cmocka_unit_test(test_a_dump_is_told_what_does_not_comply),
         cmocka_unit_test(test_a_bucket_that_may_not_be_asked_is_unknown),
