@@ -38,6 +38,21 @@ const struct rc_option egress_verify_options[] = {
 
 /* ---- what there is to verify ---- */
 
+struct place {
+    char *uri, *shown; /* 'shown' is for people, and NULL where it is the same */
+};
+
+static void clear_place(struct place *place)
+{
+    rc_str_free(&place->uri);
+    rc_str_free(&place->shown);
+}
+
+static const char *show(const struct place *place)
+{
+    return place->shown ? place->shown : place->uri;
+}
+
 static enum rc_code join_folder(const char *place, const char *folder, char **out,
                                 struct rc_error *err)
 {
@@ -65,7 +80,7 @@ static enum rc_code find_named(struct rc_job *job, const char *folder, char **ou
 }
 
 static enum rc_code find_at_side(struct rc_job *job, const struct egress_config *config,
-                                 int64_t nominal_unix_ms, char **out, struct rc_error *err)
+                                 int64_t nominal_unix_ms, struct place *out, struct rc_error *err)
 {
     const struct egress_verify_params *params = job->params;
     enum egress_which which = params->at == EGRESS_AT_SOURCE ? EGRESS_SOURCE : EGRESS_TARGET;
@@ -75,15 +90,17 @@ static enum rc_code find_at_side(struct rc_job *job, const struct egress_config 
     if (code)
         return code;
     if (params->folder)
-        code = join_folder(place.uri, params->folder, out, err);
+        code = join_folder(place.uri, params->folder, &out->uri, err);
     else
-        code = egress_folder_below(job, config, place.uri, nominal_unix_ms, out, err);
+        code = egress_folder_below(job, config, place.uri, nominal_unix_ms, &out->uri, err);
+    if (!code)
+        out->shown = egress_place_show(&place, out->uri);
     egress_place_clear(&place);
     return code;
 }
 
-static enum rc_code find_folder(struct rc_job *job, const struct egress_config *config, char **out,
-                                struct rc_error *err)
+static enum rc_code find_folder(struct rc_job *job, const struct egress_config *config,
+                                struct place *out, struct rc_error *err)
 {
     const struct egress_verify_params *params = job->params;
     int64_t nominal_unix_ms = job->slot_unix_ms;
@@ -93,22 +110,23 @@ static enum rc_code find_folder(struct rc_job *job, const struct egress_config *
     if (params->at != EGRESS_AT_OUTPUT)
         return find_at_side(job, config, nominal_unix_ms, out, err);
     if (params->folder)
-        return find_named(job, params->folder, out, err);
-    return egress_folder_uri(job, config, nominal_unix_ms, out, err);
+        return find_named(job, params->folder, &out->uri, err);
+    return egress_folder_uri(job, config, nominal_unix_ms, &out->uri, err);
 }
 
-static enum rc_code begin(const struct egress_manifest *manifest, const char *folder, bool deep,
-                          struct egress_verification *out, struct rc_error *err)
+static enum rc_code begin(const struct egress_manifest *manifest, const struct place *place,
+                          bool deep, struct egress_verification *out, struct rc_error *err)
 {
     size_t next = 0;
 
-    *out =
-        (struct egress_verification){ .manifest = manifest, .folder = folder, .counts_rows = deep };
+    *out = (struct egress_verification){
+        .manifest = manifest, .folder = place->uri, .shown = show(place), .counts_rows = deep
+    };
     /* Written by a later version, perhaps: nothing that its user has to correct. */
     if (deep && rc_str_eq(manifest->format, "csv") &&
         egress_compression_read(manifest->compression, &out->compression, err)) {
         (void)!rc_fail(err, RC_UNSUPPORTED, "%s", err->cause);
-        return rc_context(err, "the manifest of '%s'", folder);
+        return rc_context(err, "the manifest of '%s'", out->shown);
     }
     for (size_t i = 0; i < manifest->table_count; i++)
         out->count += manifest->tables[i].object_count;
@@ -174,7 +192,7 @@ static enum rc_code list(struct rc_job *job, struct egress_verification *verific
     enum rc_code code = rc_storage_list(job, verification->folder, NULL, &listing, err);
 
     if (code)
-        return rc_context(err, "list '%s'", verification->folder);
+        return rc_context(err, "list '%s'", verification->shown);
     qsort(verification->order, verification->count, sizeof(struct egress_checked *), by_key);
     while ((code = rc_storage_list_next(job, listing, &object, err)) == RC_OK && object) {
         struct egress_checked **found =
@@ -184,14 +202,15 @@ static enum rc_code list(struct rc_job *job, struct egress_verification *verific
         if (found)
             (*found)->listed_bytes = object->stat.size_bytes;
         else if (!rc_str_eq(object->name, EGRESS_MANIFEST) && strangers++ < STRANGERS_NAMED)
-            rc_warn(job, "'%s' is in the folder, but not in its manifest", object->uri);
+            rc_warn(job, "'%s%s' is in the folder, but not in its manifest", verification->shown,
+                    object->name);
     }
     rc_storage_list_close(job, listing);
     if (strangers > STRANGERS_NAMED)
         rc_warn(job, "%" PRId64 " more objects in the folder are not in its manifest",
                 strangers - STRANGERS_NAMED);
     rc_job_count(job, "unlisted", strangers);
-    return code ? rc_context(err, "list '%s'", verification->folder) : RC_OK;
+    return code ? rc_context(err, "list '%s'", verification->shown) : RC_OK;
 }
 
 /* ---- the report ---- */
@@ -328,11 +347,11 @@ static enum rc_code fail_incomplete(const struct egress_verification *verificati
 
     if (!first)
         return rc_fail(err, RC_FAILED, "the manifest of '%s' says that the dump is not complete",
-                       verification->folder);
+                       verification->shown);
     return rc_fail(err, RC_FAILED,
                    "the dump in '%s' is not complete: %zu of %zu tables failed, the first of them "
                    "'%s'",
-                   verification->folder, failed, manifest->table_count, first->name);
+                   verification->shown, failed, manifest->table_count, first->name);
 }
 
 static enum rc_code report(struct rc_job *job, const struct egress_verification *verification,
@@ -353,7 +372,7 @@ static enum rc_code report(struct rc_job *job, const struct egress_verification 
         return rc_fail(err, RC_CORRUPT,
                        "of the %" PRId64 " object%s in '%s', %" PRId64
                        " %s not as the manifest says",
-                       sums.objects, plural(sums.objects), verification->folder, sums.damaged,
+                       sums.objects, plural(sums.objects), verification->shown, sums.damaged,
                        sums.damaged == 1 ? "is" : "are");
     if (!verification->manifest->complete)
         return fail_incomplete(verification, err);
@@ -372,14 +391,14 @@ static size_t readers(void)
     return processors > MOST_READERS ? MOST_READERS : (size_t)processors;
 }
 
-static enum rc_code verify_folder(struct rc_job *job, const char *folder,
+static enum rc_code verify_folder(struct rc_job *job, const struct place *place,
                                   const struct egress_manifest *manifest, struct rc_error *err)
 {
     const struct egress_verify_params *params = job->params;
     RC_CLEANUP(end) struct egress_verification verification;
     enum rc_code code;
 
-    if (begin(manifest, folder, params->deep, &verification, err) || list(job, &verification, err))
+    if (begin(manifest, place, params->deep, &verification, err) || list(job, &verification, err))
         return err->code;
     qsort(verification.order, verification.count, sizeof(struct egress_checked *), by_size);
     code =
@@ -387,62 +406,63 @@ static enum rc_code verify_folder(struct rc_job *job, const char *folder,
     if (code) {
         /* What has been found by then is worth knowing. */
         say_problems(job, &verification);
-        return rc_context(err, "verify '%s'", folder);
+        return rc_context(err, "verify '%s'", show(place));
     }
     return report(job, &verification, err);
 }
 
 /* The tag of the manifest; empty if there is none. */
-static enum rc_code find_tag(struct rc_job *job, const char *folder, struct rc_stat *out,
+static enum rc_code find_tag(struct rc_job *job, const struct place *place, struct rc_stat *out,
                              struct rc_error *err)
 {
-    RC_STR_AUTO uri = rc_strf("%s" EGRESS_MANIFEST, folder);
+    RC_STR_AUTO uri = rc_strf("%s" EGRESS_MANIFEST, place->uri);
     enum rc_code code = rc_storage_stat(job, uri, out, err);
 
     if (code == RC_NOT_FOUND) {
         *out = (struct rc_stat){ .size_bytes = 0 };
         return RC_OK;
     }
-    return code ? rc_context(err, "look at the manifest '%s'", uri) : RC_OK;
+    return code ? rc_context(err, "look at the manifest '%s" EGRESS_MANIFEST "'", show(place))
+                : RC_OK;
 }
 
 /*
  * A dump that began meanwhile makes everything look damaged. It has removed the manifest before it
  * replaced an object.
  */
-static enum rc_code judge_damage(struct rc_job *job, const char *folder,
+static enum rc_code judge_damage(struct rc_job *job, const struct place *place,
                                  const struct rc_stat *before, struct rc_error *err)
 {
     struct rc_error other = RC_ERROR_INIT;
     struct rc_stat now;
 
-    if (find_tag(job, folder, &now, &other) == RC_OK && strcmp(now.etag, before->etag) != 0)
+    if (find_tag(job, place, &now, &other) == RC_OK && strcmp(now.etag, before->etag) != 0)
         return rc_fail(err, RC_CONFLICT,
                        "the manifest of '%s' was replaced or removed while objects were read: "
                        "another run dumps into the folder",
-                       folder);
+                       show(place));
     return err->code;
 }
 
 enum rc_code egress_verify(struct rc_job *job, const void *config, struct rc_error *err)
 {
     RC_CLEANUP(egress_manifest_clear) struct egress_manifest manifest = { .tables = NULL };
-    RC_STR_AUTO folder = NULL;
+    RC_CLEANUP(clear_place) struct place place = { .uri = NULL };
     struct rc_stat before;
     enum rc_code code;
 
-    if (find_folder(job, config, &folder, err) || find_tag(job, folder, &before, err))
+    if (find_folder(job, config, &place, err) || find_tag(job, &place, &before, err))
         return err->code;
-    code = egress_manifest_load(job, folder, &manifest, err);
+    code = egress_manifest_load(job, place.uri, &manifest, err);
     if (code == RC_NOT_FOUND)
         return rc_fail(err, RC_NOT_FOUND,
                        "'%s' has no manifest (%s): no dump was written there, or one is being "
                        "written, or it broke off",
-                       folder, err->cause);
+                       show(&place), err->cause);
     if (code)
         return code;
-    code = verify_folder(job, folder, &manifest, err);
+    code = verify_folder(job, &place, &manifest, err);
     if (code == RC_CORRUPT || code == RC_CONFLICT)
-        return judge_damage(job, folder, &before, err);
+        return judge_damage(job, &place, &before, err);
     return code;
 }

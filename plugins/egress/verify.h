@@ -22,6 +22,7 @@ struct egress_checked {
 struct egress_verification {
     const struct egress_manifest *manifest;
     const char *folder;                    /* URI, ends with '/' */
+    const char *shown;                     /* the same for people */
     struct egress_compression compression; /* of csv */
     bool counts_rows;
     struct egress_checked *objects; /* in the order of the manifest */

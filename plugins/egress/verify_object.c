@@ -239,6 +239,6 @@ enum rc_code egress_verify_object(struct rc_job *job, void *context, size_t inde
     if (checked->listed_bytes < 0 || code == RC_NOT_FOUND)
         add_problem(checked, "is not there");
     else if (code)
-        return rc_context(err, "verify '%s'", uri);
+        return rc_context(err, "verify '%s%s'", verification->shown, checked->object->key);
     return RC_OK;
 }

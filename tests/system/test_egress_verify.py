@@ -271,7 +271,7 @@ def test_local_folders_are_verified(world, tmp_path):
         "tables": [{"name": "t", "objects": [
             {"key": "t.csv.gz", "rows": 1, "bytes": len(text), "stored_bytes": len(data),
              "sha256": hashlib.sha256(data).hexdigest()}]}]}))
-    for words in (["output=dumps", DATE], [f"output={tmp_path}/dumps/", DATE],
+    for words in (["output=./dumps", DATE], [f"output={tmp_path}/dumps/", DATE],
                   [f"folder=dumps/{DAY}"], [f"folder=file://{folder}/"]):
         result = world.run("egress", "verify",
                            *[word for setting in words for word in ("--set", setting)])
@@ -381,5 +381,6 @@ def test_the_target_of_a_sync_is_verified_with_its_own_keys(dump, ceph):
         assert "Verified: 5 objects" in result.stdout
     dump.folder = f"lake/dumps/{DAY}/"
     flip(dump)
-    dump.verify("--set", "at=target", "--set", DATE, status=1, env=environment)
+    result = dump.verify("--set", "at=target", "--set", DATE, status=1, env=environment)
+    assert f"in 'output/{dump.bucket}/lake/dumps/{DAY}/', 1 is not as" in result.text
     dump.verify("--set", "at=source", "--set", DATE, status=0, env=environment)
