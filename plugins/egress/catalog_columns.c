@@ -8,12 +8,20 @@
 
 enum { OIDS_LIMIT = 64 << 20, SQL_LIMIT = 8192, QUERY_LIMIT = 16 << 20, SHOWN_COLUMNS = 5 };
 
-/* The type below a domain, of which there may be several on top of one another; its modifier. */
-#define BASE(what, type, modifier)                                                                 \
+/*
+ * The type below a domain, of which there may be several on top of one another; its modifier. Most
+ * columns are of no domain, and for them the search would take longer than all else.
+ */
+#define BASE(what, own, type, modifier)                                                            \
+    "CASE WHEN EXISTS (SELECT FROM pg_catalog.pg_type AS y WHERE y.oid = " type                    \
+    " AND y.typtype = 'd') THEN "                                                                  \
     "(WITH RECURSIVE base(t, m) AS (SELECT " type "::pg_catalog.oid, " modifier                    \
     "::pg_catalog.int4 UNION ALL SELECT y.typbasetype, y.typtypmod FROM base JOIN "                \
     "pg_catalog.pg_type AS y ON y.oid = base.t WHERE y.typtype = 'd') SELECT base." what           \
-    " FROM base JOIN pg_catalog.pg_type AS y ON y.oid = base.t WHERE y.typtype <> 'd')"
+    " FROM base JOIN pg_catalog.pg_type AS y ON y.oid = base.t WHERE y.typtype <> 'd') "           \
+    "ELSE " own " END"
+#define BASE_TYPE(type, modifier) BASE("t", type, type, modifier)
+#define BASE_MODIFIER(type, modifier) BASE("m", modifier, type, modifier)
 
 static unsigned to_oid(const char *text)
 {
@@ -36,14 +44,12 @@ static enum rc_code ask(struct egress_database *database, const char *oids, PGre
     RC_BUF_AUTO(sql, SQL_LIMIT);
 
     rc_buf_addf(&sql,
-                "SELECT a.attrelid, a.attname, pg_catalog.format_type(a.atttypid, "
-                "a.atttypmod), " BASE("t", "a.atttypid", "a.atttypmod") ", " BASE(
-                    "m", "a.atttypid",
-                    "a.atttypmod") ", COALESCE(pg_catalog.has_column_privilege(a.attrelid, "
-                                   "a.attnum, 'SELECT'), true) "
-                                   "FROM pg_catalog.pg_attribute AS a "
-                                   "WHERE a.attrelid = ANY ($1::pg_catalog.oid[]) AND a.attnum > 0 "
-                                   "AND NOT a.attisdropped%s ORDER BY a.attrelid, a.attnum",
+                "SELECT a.attrelid, a.attname, pg_catalog.format_type(a.atttypid, a.atttypmod), "
+                "%s, %s, COALESCE(pg_catalog.has_column_privilege(a.attrelid, a.attnum, 'SELECT'), "
+                "true) FROM pg_catalog.pg_attribute AS a "
+                "WHERE a.attrelid = ANY ($1::pg_catalog.oid[]) AND a.attnum > 0 "
+                "AND NOT a.attisdropped%s ORDER BY a.attrelid, a.attnum",
+                BASE_TYPE("a.atttypid", "a.atttypmod"), BASE_MODIFIER("a.atttypid", "a.atttypmod"),
                 database->version >= 120000 ? " AND a.attgenerated = ''" : "");
     return egress_database_query(database, "read the columns", sql.data, &oids, 1, out, err);
 }
@@ -149,11 +155,10 @@ static enum rc_code ask_types(struct egress_database *database, const PGresult *
     values[1] = modifiers.data;
     return egress_database_query(
         database, "read the types",
-        "SELECT pg_catalog.format_type(c.t, c.m), " BASE("t", "c.t", "c.m") ", " BASE(
-            "m", "c.t",
-            "c.m") " FROM (SELECT i, ($1::pg_catalog.oid[])[i] AS t, "
-                   "($2::pg_catalog.int4[])[i] AS m FROM pg_catalog.generate_subscripts("
-                   "$1::pg_catalog.oid[], 1) AS i) AS c ORDER BY c.i",
+        "SELECT pg_catalog.format_type(c.t, c.m), " BASE_TYPE("c.t", "c.m") ", " BASE_MODIFIER(
+            "c.t", "c.m") " FROM (SELECT i, ($1::pg_catalog.oid[])[i] AS t, "
+                          "($2::pg_catalog.int4[])[i] AS m FROM pg_catalog.generate_subscripts("
+                          "$1::pg_catalog.oid[], 1) AS i) AS c ORDER BY c.i",
         values, RC_ARRAY_LEN(values), out, err);
 }
 
