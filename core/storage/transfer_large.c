@@ -566,6 +566,26 @@ static enum rc_code check_etag(struct transfer_large *large, struct rc_error *er
     return differs(large, "the entity tag", etag, large->source.etag, err);
 }
 
+/*
+ * Where entity tags cannot be compared, the times of the two tell later what has to be copied. Of a
+ * source that was replaced while its last parts were put, the copy would be the younger one.
+ */
+static enum rc_code check_source(const struct transfer_large *large, struct rc_error *err)
+{
+    const char *etag = large->source.etag;
+    struct rc_stat now;
+    enum rc_code code;
+
+    if (etag[0] == '\0' || rc_str_eq(etag, large->parts->stat.etag))
+        return RC_OK;
+    code = large->from.ops->stat(&large->from.place, &now, NULL, err);
+    if (code)
+        return code == RC_NOT_FOUND ? RC_OK : code;
+    if (rc_str_eq(etag, now.etag))
+        return RC_OK;
+    return rc_fail(err, RC_CONFLICT, "'%s' was replaced while it was copied", large->item->source);
+}
+
 static enum rc_code complete(struct transfer_large *large, struct rc_error *err)
 {
     const struct rc_stat *written = &large->parts->stat;
@@ -574,7 +594,7 @@ static enum rc_code complete(struct transfer_large *large, struct rc_error *err)
         (large->md5s && check_etag(large, err)) || large->parts->ops->commit(large->parts, err))
         return err->code;
     if (written->size_bytes == large->source.size_bytes)
-        return RC_OK;
+        return check_source(large, err);
     return rc_fail(err, RC_CORRUPT, "'%s' has %" PRId64 " bytes after it was written, not %" PRId64,
                    large->item->target, written->size_bytes, large->source.size_bytes);
 }

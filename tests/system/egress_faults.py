@@ -240,7 +240,7 @@ class Bench:
             "dump": Watcher(ceph.s3(), output, f"dumps/{DAY}/", Dumped(data.noise)),
             "sync": Watcher(ceph.s3(ceph.second), self.target, f"out/{DAY}/", self.copied)}
         self.generation = 0
-        self.large = [os.urandom(6 * MIB) for _ in range(2)]
+        self.large = [os.urandom(11 * MIB) for _ in range(2)]
 
     def end(self):
         self.server.stop()

@@ -99,6 +99,43 @@ def test_killed_at_any_moment(bench, rng, operation):
     assert problems == [], "\n".join(problems)
 
 
+def test_a_source_that_is_dumped_again_meanwhile(bench, rng):
+    """At any moment of a sync, of a folder that the target has or has not by then."""
+    wrong, outcome = bench.run(SYNC)
+    assert wrong == [] and outcome.status == 0, (wrong, outcome)
+    calls = len(bench.server.calls)
+    for number in range(20 if FULL else 4):
+        if number % 2:
+            bench.change(SYNC)
+        at = rng.randrange(calls)
+        print(f"dumped again at call {at}")
+        bench.server.calls.clear()
+        bench.server.rules.add(times=None, delay_ms=30)
+        with bench.watchers["sync"] as watcher:
+            process = bench.start(SYNC)
+            until(lambda: len(bench.server.calls) > at or process.poll() is not None)
+            bench.change(SYNC)
+            outcome = bench.finish(process)
+        watcher.look()
+        assert watcher.problems == [] and outcome.status in (0, 1), (watcher.problems, outcome)
+        wrong, outcome = bench.run_once(SYNC)
+        assert wrong == [] and outcome.status == 0, (wrong, outcome)
+
+
+def test_a_large_object_that_is_replaced_before_its_copy_is_complete(bench):
+    """All of the old one was read by then, and the copy is younger than the new one."""
+    bench.change(SYNC)
+    bench.server.rules.add(method="POST", target=r"large.*uploadId=", request_bytes_per_s=300)
+    with bench.watchers["sync"] as watcher:
+        process = bench.start(SYNC)
+        until(lambda: bench.server.rules.used() or process.poll() is not None)
+        bench.change(SYNC)
+        outcome = bench.finish(process)
+    assert watcher.problems == [] and outcome.status in (0, 1), (watcher.problems, outcome)
+    wrong, outcome = bench.run_once(SYNC)
+    assert wrong == [] and outcome.status == 0, (wrong, outcome)
+
+
 def test_a_dump_to_files_that_is_killed(bench, rng, tmp_path):
     folder = tmp_path / "out"
     bench.world.environment["S3_OUTPUT"] = f"file://{folder}"
