@@ -46,6 +46,7 @@ char *url_as(const char *user, const char *password)
     return rc_strf("postgresql://%s:%s%s", user, password, at);
 }
 
+RC_PRINTF(1, 0)
 static const PGresult *run(const char *format, va_list arguments)
 {
     RC_BUF_AUTO(sql, SQL_LIMIT);

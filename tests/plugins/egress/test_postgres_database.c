@@ -249,13 +249,13 @@ static void test_a_silent_address_gives_way_to_the_next(void **state)
     struct rc_error err = RC_ERROR_INIT;
     int fillers[3], port;
     int fd = silent_socket(fillers, &port);
-    RC_STR_AUTO password = rc_strf("%s", "p'art w/ord");
     RC_STR_AUTO url = rc_strf("postgresql://part:p'art%%20w%%2Ford@127.0.0.1:%d,127.0.0.1:%d/"
                               "postgres",
                               port, port_of_server());
 
     expect_ok(open_at(host, url, &database, &err), err);
     assert_int_equal(strtol(PQport(database->connection), NULL, 10), port_of_server());
+    assert_string_equal(PQpass(database->connection), "p'art w/ord");
     egress_database_close(&database);
 
     RC_STR_AUTO alone = rc_strf("postgresql://part@127.0.0.1:%d/postgres", port);

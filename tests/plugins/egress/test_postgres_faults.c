@@ -34,6 +34,7 @@ static int make_tables(void **state)
     admin("CREATE TABLE alpha AS SELECT g AS id, 'row ' || g AS name FROM "
           "generate_series(1, 500) g");
     admin("CREATE TABLE beta (id integer, name text)");
+    admin("ANALYZE alpha, beta");
     database = rc_strf("database=%s", admin_url());
     return 0;
 }
@@ -110,8 +111,12 @@ static void dump_cleanly(struct rc_buf *clean)
 {
     HOST_AUTO host = host_with_leftovers();
     struct rc_error err;
+    int64_t done, total;
 
     expect_ok(run(host, "dump", "attempts=1", &err), err);
+    rc_fake_host_progress(host, &done, &total);
+    assert_int_equal(done, 500);
+    assert_int_equal(total, 500); /* by the server's estimate */
     assert_int_equal(rc_fake_host_open_handles(host), 0);
     add_objects(host, /* with_manifest = */ false, clean);
     expect_clean(host, clean);
