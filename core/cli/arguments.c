@@ -110,8 +110,7 @@ const struct core_flag core_flags[] = {
       "Goes on after a failure; the exit status still tells of it." },
     { CORE_FLAG_RESUME, "resume", 0, "FILE", CORE_TEXT, AT(resume),
       "Of one folder: keeps in that file how far it is, and goes on from there, also within a "
-      "large "
-      "object, if the file exists; it is removed at the end." },
+      "large object, if the file exists; it is removed at the end." },
     { CORE_FLAG_ENDPOINT, "endpoint", 0, "URL", CORE_TEXT, AT(endpoint),
       "Means the object store at that address." },
     { CORE_FLAG_REGION, "region", 0, "REGION", CORE_TEXT, AT(region),
@@ -245,6 +244,7 @@ static enum rc_code apply(const struct core_flag *flag, const char *value,
         *(bool *)member = true;
         return RC_OK;
     case CORE_TEXT:
+        RC_ASSERT(flag->value);
         if (!*value)
             return rc_fail(err, RC_INVALID, "'--%s' needs a value: %s", flag->name, flag->value);
         *(const char **)member = value;
@@ -290,7 +290,7 @@ static enum rc_code take_value(struct reader *reader, const struct core_flag *fl
             return rc_fail(err, RC_INVALID, "'--%s' needs a value: %s", flag->name, flag->value);
         attached = reader->argv[reader->at++];
     }
-    return apply(flag, attached, out, err);
+    return apply(flag, attached ? attached : "", out, err);
 }
 
 /* "--name", "--name=value" */

@@ -1,12 +1,15 @@
 """Large objects that are gone on with: 'run-core storage sync --resume' is killed within one, and
 run again. A proxy counts what is sent."""
 
+import hashlib
 import json
 import os
 import time
+from email.utils import formatdate
 
 import pytest
 from boto3.s3.transfer import TransferConfig
+from stand_in import Reply, StandIn
 from test_transfer import S3, Files, Google, digest
 
 MIB = 1 << 20
@@ -235,6 +238,65 @@ def test_one_that_is_stopped_is_gone_on_with(world, proxy, file, stores):
     assert kept >= 3 * PART
     finish(world, file, target)
     assert sent(proxy) == len(file.content) - kept
+
+
+class Taken(StandIn):
+    """A bucket of AWS in which somebody else's object of the same size comes to be at the end."""
+
+    def __init__(self, content):
+        super().__init__()
+        self.content, self.is_down, self.is_there = content, True, False
+
+    def handle(self, request):
+        body = request.body()
+        if request.method == "HEAD":
+            return self.others(request) if self.is_there else Reply(404)
+        if request.method == "PUT":
+            return Reply(503) if self.is_down else Reply(
+                200, {"ETag": f'"{hashlib.md5(body).hexdigest()}"'})
+        if request.method == "POST" and request.parameter("uploadId"):
+            self.is_there = True
+            return self.said(412, "<Error><Code>PreconditionFailed</Code></Error>")
+        if request.method == "POST":
+            return self.said(200, "<InitiateMultipartUploadResult><UploadId>u1</UploadId>"
+                                  "</InitiateMultipartUploadResult>")
+        if request.parameter("uploadId"):
+            return self.said(200, "<ListPartsResult><IsTruncated>false</IsTruncated>"
+                                  "</ListPartsResult>")
+        assert request.method == "GET", request.target
+        return self.said(200, "<ListBucketResult><IsTruncated>false</IsTruncated></ListBucketResult>")
+
+    def others(self, request):
+        return Reply(200, {"ETag": f'"{hashlib.md5(b"others").hexdigest()}"',
+                           "Last-Modified": formatdate(usegmt=True), "x-amz-request-id": "R1",
+                           "Content-Length": str(len(self.content))}, b"", length=0)
+
+    @staticmethod
+    def said(status, text):
+        return Reply(status, {"Content-Type": "application/xml", "x-amz-request-id": "R1"},
+                     text.encode())
+
+
+def test_what_somebody_else_has_written_meanwhile_is_not_taken_for_ours(world):
+    """Of an upload that is gone on with nobody knows the mark that tells its object."""
+    source = Files(world.root / "in")
+    source.put("large", os.urandom(9 * MIB))
+    with Taken(source.objects()["large"]) as aws:
+        world.config("""
+            core: {http: {attempts: 1, backoff: 1ms, max_backoff: 10ms}}
+            storage:
+              aws: {bucket: bkt, endpoint: "http://s3.us-east-1.amazonaws.com", region: us-east-1,
+                    access_key_id: AKIASTANDIN, secret_access_key: the-stand-in-s-secret}
+        """)
+        command = ["storage", "cp", "-r", "--if-absent", "--json", "--resume", "token", source.uri,
+                   "s3://bkt/out/"]
+        world.environment["http_proxy"] = aws.endpoint
+        assert world.run(*command).status == 1
+        aws.is_down = False
+        result = world.run(*command)
+    assert result.status == 0, result.stderr
+    told = json.loads(result.stdout)
+    assert (told["objects"], told["skipped"]) == (0, 1)
 
 
 # ---- Google ------------------------------------------------------------------------------------
