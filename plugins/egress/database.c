@@ -311,9 +311,10 @@ enum rc_code egress_database_exec(struct egress_database *database, const char *
 /*
  * With SET LOCAL they end with the transaction, so that behind a pooler nobody else gets them.
  * Limits that an administrator gave to the role are replaced by those of the configuration; none
- * may end a transaction that waits because the object store is slow.
+ * may end a transaction that waits because the object store is slow. What is asked of the catalogue
+ * is done in milliseconds, but the planner expects enough of it to compile it for a second first.
  */
-static void add_settings(const struct egress_database *database, bool is_limited,
+static void add_settings(const struct egress_database *database, bool is_for_copy,
                          struct rc_buf *sql)
 {
     const struct egress_config *config = database->config;
@@ -327,10 +328,12 @@ static void add_settings(const struct egress_database *database, bool is_limited
                 "SET LOCAL statement_timeout = %lld; SET LOCAL lock_timeout = %lld; "
                 "SET LOCAL row_security = %s",
                 config->format == EGRESS_PARQUET ? "iso_8601" : "postgres",
-                is_limited ? (long long)config->statement_timeout_ms : 0LL,
+                is_for_copy ? (long long)config->statement_timeout_ms : 0LL,
                 (long long)config->lock_timeout_ms, config->row_security ? "on" : "off");
     if (database->version >= 170000)
         rc_buf_adds(sql, "; SET LOCAL transaction_timeout = 0");
+    if (database->version >= 110000 && !is_for_copy)
+        rc_buf_adds(sql, "; SET LOCAL jit = off");
 }
 
 /* What else but the snapshot could fail here, while the connection stays? */
@@ -366,7 +369,7 @@ enum rc_code egress_database_begin(struct egress_database *database, const char 
         rc_buf_add_literal(&sql, snapshot);
         rc_buf_adds(&sql, "; ");
     }
-    add_settings(database, /* is_limited = */ snapshot != NULL, &sql);
+    add_settings(database, /* is_for_copy = */ snapshot != NULL, &sql);
     if (rc_buf_check(&sql, err))
         return err->code;
     if (egress_database_exec(database, snapshot ? "take over the snapshot" : "begin a transaction",

@@ -45,8 +45,8 @@ void egress_database_close(struct egress_database **database); /* *database may 
  * sees what the snapshot of this name saw; NULL: what is there with its first statement. Settles
  * what the text of values depends on (DateStyle ISO, IntervalStyle postgres, TimeZone UTC,
  * extra_float_digits 3, bytea_output hex, no synchronized scans), the timeouts (that of statements
- * only where a snapshot is taken over, for COPY), and row_security. RC_UNAVAILABLE: the snapshot is
- * not there any more.
+ * only where a snapshot is taken over, for COPY), compilation (not for the catalogue), and
+ * row_security. RC_UNAVAILABLE: the snapshot is not there any more.
  */
 RC_MUST_CHECK enum rc_code egress_database_begin(struct egress_database *database,
                                                  const char *snapshot, struct rc_error *err);

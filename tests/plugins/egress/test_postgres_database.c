@@ -297,6 +297,7 @@ static void test_what_the_text_depends_on(void **state)
     assert_value(database, "SHOW lock_timeout", "1min");
     assert_value(database, "SHOW statement_timeout", "0");
     assert_value(database, "SHOW row_security", "off");
+    assert_value(database, "SHOW jit", "off");
     assert_value(database, "SHOW idle_in_transaction_session_timeout", "0");
     assert_value(database, "SHOW search_path", "elsewhere, public");
     assert_value(database, "SHOW transaction_isolation", "repeatable read");
