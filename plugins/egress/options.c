@@ -136,7 +136,9 @@ const struct rc_option egress_options[] = {
     { RC_BYTES("max_size", struct egress_config, max_bytes), .def = "0",
       .help = "Of sync: only objects up to this size; 0: all." },
     { RC_BYTES("bandwidth", struct egress_config, bytes_per_s), .def = "0",
-      .unit = "bytes a second", .help = "Of sync: most over all connections; 0: no limit." },
+      .unit = "bytes a second",
+      .help = "Of sync: most over all connections; 0: no limit. What a store copies within itself "
+              "is not counted." },
     { RC_INT("width", struct egress_config, width), .def = "0", .max = 1024, .unit = "objects",
       .help = "Of sync: most at once; 0: as many as help." },
     { RC_INT("max_failures", struct egress_config, max_failures), .def = "100", .min = 1,

@@ -389,6 +389,16 @@ def test_two_runs_at_once(sync, proxy):
     assert len(sync.target.names()) == 5
 
 
+def test_a_sync_keeps_to_its_bandwidth(sync):
+    for name in "abcd":
+        sync.source.put(name, os.urandom(1 << 20))
+    began = time.monotonic()
+    result = sync.run(bandwidth="2MiB")
+    assert result.status == 0, result.stderr
+    assert time.monotonic() - began > 1.4  # 2 s, less what may go at once
+    assert sync.source.objects() == sync.target.objects()
+
+
 # ---- folders with a manifest -------------------------------------------------------------------
 
 
