@@ -2,10 +2,13 @@
 own COPY; what is said; what stays of earlier runs. Faults are in test_egress_dump_faults.py."""
 import gzip
 import json
+import os
 import subprocess
+from pathlib import Path
 
+import postgres as postgres_server
 import pytest
-from egress_world import DAY, NOW, Egress
+from egress_world import DAY, NOW, Egress, until
 
 
 @pytest.fixture
@@ -315,3 +318,73 @@ def test_mistakes_are_said_before_anything_is_done(egress, settings, said):
     assert result.status in (1, 2), result.stderr
     assert said in result.stderr
     assert egress.names() == ["_manifest.json"]
+
+
+# ---- on the way --------------------------------------------------------------------------------
+
+
+def test_no_command_line_has_a_secret(egress):
+    """Nor what is written, however much is asked for; the server sees no password either."""
+    fill(egress, "t")
+    process = egress.start("-vv", tables="t", queries={"slow": "SELECT pg_sleep(1.5)"})
+    until(lambda: egress.backends("active", "%pg_sleep%"))
+    worker, = Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text().split()
+    shown = b"".join(Path(f"/proc/{pid}/cmdline").read_bytes() for pid in (process.pid, worker))
+    shown += b"".join(process.communicate(timeout=60))
+    assert process.returncode == 0, shown.decode()
+    assert b"egress" in shown and b"Success." in shown
+    for secret in ("PGPASSWORD", "AWS_SECRET_ACCESS_KEY"):
+        assert egress.world.environment[secret].encode() not in shown, secret
+
+
+def test_a_database_behind_tls(world, tmp_path):
+    """By the connection string, as libpq has it: the certificate is checked, or all is refused."""
+    server = postgres_server.temporary()
+    try:
+        for name in ("server", "other"):
+            subprocess.run(
+                ["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2", "-subj",
+                 "/CN=localhost", "-addext", "subjectAltName=IP:127.0.0.1", "-keyout",
+                 tmp_path / f"{name}.key", "-out", tmp_path / f"{name}.crt"],
+                check=True, capture_output=True)
+        for name in ("server.key", "server.crt"):
+            file = server.data / name
+            file.write_bytes((tmp_path / name).read_bytes())
+            file.chmod(0o600)
+            if server.user:
+                os.chown(file, server.user.pw_uid, server.user.pw_gid)
+        server.sql("ALTER SYSTEM SET ssl = on")
+        server.sql("SELECT pg_reload_conf()")
+
+        def dump(authority):
+            settings = {
+                "output": f"file://{tmp_path}/out", "connect_for": "1s",
+                "database": f"host=127.0.0.1 port={server.port} user=postgres dbname=postgres "
+                            f"sslmode=verify-full sslrootcert={tmp_path / authority}",
+                "queries": '{"q": "SELECT ssl FROM pg_stat_ssl WHERE pid = pg_backend_pid()"}'}
+            return world.run("egress", "dump", "--now", NOW, *[
+                word for name, value in settings.items() for word in ("--set", f"{name}={value}")],
+                env={"PGPASSWORD": postgres_server.PASSWORD})
+
+        result = dump("server.crt")
+        assert result.status == 0, result.stderr
+        assert gzip.decompress((tmp_path / "out" / DAY / "q.csv.gz").read_bytes()) == b"t\n"
+        result = dump("other.crt")
+        assert result.status == 2 and "certificate verify failed" in result.text
+    finally:
+        postgres_server.remove(server)
+
+
+def test_bodies_are_sent_as_they_are(egress, proxy):
+    """Signed and with their MD5: servers that are not Amazon's keep the framing of anything else as
+    if it were content."""
+    egress.world.environment["AWS_ENDPOINT_URL"] = proxy.endpoint
+    egress.sql(LARGE)
+    egress.dump(tables="large", compression="none")
+    bodies = [call for call in proxy.calls if call.method == "PUT" and call.request_bytes]
+    assert any("partNumber=" in call.target for call in bodies)
+    assert any("_manifest.json" in call.target for call in bodies)
+    for call in bodies:
+        assert call.headers["content-md5"], call.target
+        assert not {"x-amz-trailer", "x-amz-decoded-content-length"} & set(call.headers), call.target
+        assert "aws-chunked" not in call.headers.get("content-encoding", ""), call.target
