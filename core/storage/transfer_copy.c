@@ -9,6 +9,7 @@
 
 #include <inttypes.h>
 #include <stdlib.h>
+#include <string.h>
 
 enum { STREAM_CHUNK = 1024 * 1024, ORDERED_FROM_BYTES = 64 * 1024 * 1024 };
 
@@ -277,6 +278,23 @@ static bool goes_in_parts(const struct attempt *a)
 
 /* ---- an attempt --------------------------------------------------------------------------- */
 
+/*
+ * No file lies between two slashes: 'x//y' would become 'x/y', which is another object's name, and
+ * be copied again each time.
+ */
+static enum rc_code check_names(const struct attempt *a, struct rc_error *err)
+{
+    const char *base = a->t->request.target;
+
+    if (a->t->request.next || !(a->to.ops->capabilities & CORE_STORAGE_LOCAL) ||
+        !strstr(a->item->target + strlen(base) - 1, "//"))
+        return RC_OK;
+    return rc_fail(err, RC_INVALID,
+                   "'%s' has an empty name between two slashes, which no file can have; leave it "
+                   "out, or copy it to an object store",
+                   a->item->source);
+}
+
 static enum rc_code try(struct attempt *a, struct rc_error *err)
 {
     struct transfer_item *item = a->item;
@@ -286,7 +304,7 @@ static enum rc_code try(struct attempt *a, struct rc_error *err)
     enum rc_code code = RC_OK;
 
     if (core_resolve(&a->t->storage, item->source, &a->from, err) ||
-        core_resolve(&a->t->storage, item->target, &a->to, err))
+        core_resolve(&a->t->storage, item->target, &a->to, err) || check_names(a, err))
         return err->code;
     if (rc_str_eq(a->from.uri, a->to.uri)) {
         a->outcome = SKIPPED;

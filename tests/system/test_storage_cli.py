@@ -178,6 +178,19 @@ def test_nothing_to_list(storage, lake):
     assert (result.status, result.stdout) == (1, "")
 
 
+def test_a_name_between_two_slashes_is_no_file(storage, world, s3):
+    s3.put("tree/a/b", b"one")
+    s3.put("tree/a//b", b"two")
+    s3.put("tree//c", b"three")
+    for _ in range(2):
+        result = storage("sync", "--delete", "--keep-going", s3.base + "tree/", "copies")
+        assert result.status == 1
+        assert "empty name between two slashes" in result.stderr
+        assert (world.root / "copies/a/b").read_bytes() == b"one"
+        assert not (world.root / "copies/c").exists()
+    good(storage("sync", "--exclude", "*//*", "--exclude", "/*", s3.base + "tree/", "copies"))
+
+
 def test_content_goes_to_stdout(storage, lake):
     lake.put("a", b"0123456789")
     lake.put("b", b"abc")
