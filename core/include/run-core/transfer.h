@@ -9,9 +9,9 @@
  * A transfer that was killed goes on from its last token: what is done is not done again, and the
  * parts of a large object that had arrived are kept (since 1.3) where the store can say which: in
  * S3, unless a key encrypts it, and in Google Cloud Storage, not on this machine. They are held
- * against the source before they count. For that, a transfer with 'checkpoint' that does not come to
- * its end leaves them in the store, until its token is used or rc_storage_sweep() takes them away;
- * Google forgets them after a week.
+ * against the source before they count. For that, a transfer with 'checkpoint' that does not come
+ * to its end leaves them in the store, until its token is used or rc_storage_sweep() takes them
+ * away; Google forgets them after a week.
  */
 #ifndef RUN_CORE_TRANSFER_H
 #define RUN_CORE_TRANSFER_H
