@@ -12,12 +12,14 @@
 #define MIB (INT64_C(1) << 20)
 
 enum {
-    PIPELINE_SHARE = 8, /* of the memory: a part in so many */
-    ROW_SHARE = 16,     /* of a session's memory, for the text of one row */
+    PIPELINE_SHARE = 16, /* of the memory: a part in so many */
+    ROW_SHARE = 16,      /* of a session's memory, for the text of one row */
+    MOST_SESSIONS = 32,  /* each has to get a thread of rc_parallel() */
 };
 
-/* What a session takes beside what its own limit counts: the library, and what a writer gathers. */
-#define SESSION_EXTRA_BYTES (64 * MIB)
+/* What a session takes beside what its limit counts: the library, pages that it has given back to
+ * its allocator, and what a writer gathers. */
+#define SESSION_EXTRA_BYTES (124 * MIB)
 /* Less, and even narrow rows do not go through. */
 #define SESSION_LEAST_BYTES (112 * MIB)
 
@@ -183,7 +185,7 @@ static void share_memory(struct parquet *parquet)
     size_t sessions = (size_t)(bytes / (SESSION_LEAST_BYTES + SESSION_EXTRA_BYTES));
 
     sessions = least(least(sessions, plan->readers), plan->object_count);
-    sessions = sessions > 0 ? sessions : 1;
+    sessions = least(sessions > 0 ? sessions : 1, MOST_SESSIONS);
     parquet->session_bytes = bytes / (int64_t)sessions - SESSION_EXTRA_BYTES;
     if (parquet->session_bytes < SESSION_LEAST_BYTES)
         parquet->session_bytes = SESSION_LEAST_BYTES;

@@ -115,7 +115,7 @@ static enum rc_code run(struct egress_engine *engine, const char *statement, int
     if (code == RC_TOO_LARGE)
         return rc_fail(err, code,
                        "the rows are too wide for the %s that the SQL engine has of 'memory': "
-                       "raise it, to about 10000 times the size of a row, or dump it as csv",
+                       "raise it to 20000 times the size of a row, or dump it as csv",
                        rc_format_size(engines->memory_bytes, size));
     return code;
 }

@@ -135,7 +135,7 @@ static enum rc_code count_rows(struct egress_parquet_sink *sink, const char *dat
         if (sink->row_bytes >= sink->row_limit_bytes)
             return rc_fail(err, RC_TOO_LARGE,
                            "row %" PRId64 " takes more than %s as text, too much for the SQL "
-                           "engine: raise 'memory', to about 20 times as much, or dump it as csv",
+                           "engine: raise 'memory' to 20 times of what it takes, or dump it as csv",
                            sink->rows + 1, rc_format_size(sink->row_limit_bytes, size));
     }
     return RC_OK;
