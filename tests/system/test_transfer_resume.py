@@ -4,6 +4,7 @@ run again. A proxy counts what is sent."""
 import hashlib
 import json
 import os
+import subprocess
 import time
 from email.utils import formatdate
 
@@ -13,7 +14,7 @@ from stand_in import Reply, StandIn
 from test_transfer import S3, Files, Google, digest
 
 MIB = 1 << 20
-SIZE = 96 * MIB
+SIZE = 64 * MIB
 PART = 8 * MIB
 
 
@@ -70,28 +71,37 @@ def parts_there(target):
                                                  UploadId=upload["UploadId"]).get("Parts", [])]
 
 
+def settled(target):
+    """The bytes of the parts, once those have come that were on their way when the sync ended."""
+    kept = -1
+    while kept != (now := sum(parts_there(target))):
+        kept = now
+        time.sleep(0.5)
+    return kept
+
+
 def words(source, target, *more):
     return ["storage", "sync", "--json", "--resume", "token", *more, source.uri,
             target.uri + "out/"]
 
 
-def kill_within(world, proxy, source, target, parts=4):
-    """Starts a sync and kills it when so many parts are there; returns their bytes."""
+def kill_within(world, proxy, source, target, parts=4, end=subprocess.Popen.kill):
+    """Starts a sync and ends it when so many parts are there; returns the bytes of what is then."""
     proxy.rules.clear()
-    proxy.calls.clear()
-    proxy.rules.add(method="PUT", target="partNumber=", request_bytes_per_s=6 * MIB, times=None)
+    # The others wait before they are read, until the rules are cleared.
+    proxy.rules.add(method="PUT", target="partNumber=", skip=parts, delay_ms=60000, times=None)
     process = world.start(*words(source, target))
     for _ in range(600):
         if len(parts_there(target)) >= parts or process.poll() is not None:
             break
         time.sleep(0.1)
     assert process.poll() is None, process.communicate()
-    process.kill()
-    process.communicate()
-    time.sleep(0.5)
+    end(process)
+    process.communicate(timeout=60)
     proxy.rules.clear()
+    kept = settled(target)
     proxy.calls.clear()
-    return sum(parts_there(target))
+    return kept
 
 
 def finish(world, source, target, *more):
@@ -225,16 +235,7 @@ def test_parts_come_by_pages(world, proxy, file, stores):
 
 def test_one_that_is_stopped_is_gone_on_with(world, proxy, file, stores):
     target = stores[1]
-    proxy.rules.add(method="PUT", target="partNumber=", request_bytes_per_s=6 * MIB, times=None)
-    process = world.start(*words(file, target))
-    while len(parts_there(target)) < 3:
-        assert process.poll() is None, process.communicate()
-        time.sleep(0.1)
-    process.terminate()
-    process.communicate(timeout=60)
-    proxy.rules.clear()
-    proxy.calls.clear()
-    kept = sum(parts_there(target))
+    kept = kill_within(world, proxy, file, target, parts=3, end=subprocess.Popen.terminate)
     assert kept >= 3 * PART
     finish(world, file, target)
     assert sent(proxy) == len(file.content) - kept
@@ -325,7 +326,7 @@ def received(gcs):
 def kill_session(world, gcs, google):
     """Kills a sync within the object, and returns what it had sent."""
     before = received(gcs)
-    gcs.rules.add(method="PUT", target="upload_id=", request_bytes_per_s=24 * MIB, times=None)
+    gcs.rules.add(method="PUT", target="upload_id=", request_bytes_per_s=16 * MIB, times=None)
     process = world.start(*words(google.source, google))
     kill_when(world, process, lambda: received(gcs) - before > 4 * PART)
     gcs.rules.clear()
