@@ -3,58 +3,15 @@
  * of this one. Only names that the layout makes, of tables of this run, are ever removed.
  */
 #include "dump.h"
+#include "texts.h"
 
 #include <inttypes.h>
-#include <stdlib.h>
 #include <string.h>
 
 enum { URI_LIMIT = 1 << 20, AT_ONCE = 1000 };
 
 /* All endings that objects of any configuration have; a longer one before one that it ends with. */
 static const char *const endings[] = { ".csv.gz", ".csv.zst", ".csv", ".parquet" };
-
-/* ---- texts that are looked up ---- */
-
-struct texts {
-    char **items; /* sorted once all are there */
-    size_t count, capacity;
-};
-
-static void add_text(struct texts *texts, char *text)
-{
-    if (texts->count == texts->capacity) {
-        texts->capacity = texts->capacity ? 2 * texts->capacity : 16;
-        texts->items = rc_realloc(texts->items, texts->capacity * sizeof(*texts->items));
-    }
-    texts->items[texts->count++] = text;
-}
-
-static int compare_texts(const void *a, const void *b)
-{
-    return strcmp(*(char *const *)a, *(char *const *)b);
-}
-
-static void sort_texts(struct texts *texts)
-{
-    if (texts->count > 1)
-        qsort(texts->items, texts->count, sizeof(*texts->items), compare_texts);
-}
-
-static bool has_text(const struct texts *texts, const char *text)
-{
-    return texts->count > 0 &&
-           bsearch(&text, texts->items, texts->count, sizeof(*texts->items), compare_texts) != NULL;
-}
-
-static void clear_texts(struct texts *texts)
-{
-    for (size_t i = 0; i < texts->count; i++)
-        free(texts->items[i]);
-    free(texts->items);
-    *texts = (struct texts){ .items = NULL };
-}
-
-#define TEXTS_AUTO(name) RC_CLEANUP(clear_texts) struct texts name = { .items = NULL }
 
 /* ---- before ---- */
 
@@ -129,34 +86,35 @@ static char *table_of(const char *name)
 }
 
 /* The names that tables of this run have in the folder, and the objects that they have now. */
-static void gather_names(const struct egress_dump *dump, struct texts *tables,
-                         struct texts *current)
+static void gather_names(const struct egress_dump *dump, struct egress_texts *tables,
+                         struct egress_texts *current)
 {
     for (size_t i = 0; i < dump->catalog.count; i++) {
         RC_BUF_AUTO(name, URI_LIMIT);
 
         egress_layout_key(&dump->layout, dump->catalog.tables[i].name, -1, "", &name);
-        add_text(tables, rc_buf_take(&name));
+        egress_texts_take(tables, rc_buf_take(&name));
     }
     for (size_t i = 0; i < dump->plan.object_count; i++)
         if (!egress_dump_failure(dump, dump->plan.objects[i].table))
-            add_text(current, rc_strdup(dump->plan.objects[i].key));
-    sort_texts(tables);
-    sort_texts(current);
+            egress_texts_take(current, rc_strdup(dump->plan.objects[i].key));
+    egress_texts_sort(tables);
+    egress_texts_sort(current);
 }
 
-static bool is_stale(const char *name, const struct texts *tables, const struct texts *current)
+static bool is_stale(const char *name, const struct egress_texts *tables,
+                     const struct egress_texts *current)
 {
     RC_STR_AUTO table = table_of(name);
 
-    return table && has_text(tables, table) && !has_text(current, name);
+    return table && egress_texts_has(tables, table) && !egress_texts_has(current, name);
 }
 
 static enum rc_code list_stale(struct egress_dump *dump, struct rc_listing *listing,
-                               struct texts *stale, struct rc_error *err)
+                               struct egress_texts *stale, struct rc_error *err)
 {
-    TEXTS_AUTO(tables);
-    TEXTS_AUTO(current);
+    EGRESS_TEXTS_AUTO(tables);
+    EGRESS_TEXTS_AUTO(current);
     const struct rc_object *object;
 
     gather_names(dump, &tables, &current);
@@ -166,11 +124,12 @@ static enum rc_code list_stale(struct egress_dump *dump, struct rc_listing *list
         if (!object)
             return RC_OK;
         if (is_stale(object->name, &tables, &current))
-            add_text(stale, rc_strdup(object->uri));
+            egress_texts_take(stale, rc_strdup(object->uri));
     }
 }
 
-static enum rc_code find_stale(struct egress_dump *dump, struct texts *stale, struct rc_error *err)
+static enum rc_code find_stale(struct egress_dump *dump, struct egress_texts *stale,
+                               struct rc_error *err)
 {
     struct rc_listing *listing;
     enum rc_code code;
@@ -188,7 +147,7 @@ static enum rc_code find_stale(struct egress_dump *dump, struct texts *stale, st
  */
 enum rc_code egress_dump_drop_stale(struct egress_dump *dump, struct rc_error *err)
 {
-    TEXTS_AUTO(stale);
+    EGRESS_TEXTS_AUTO(stale);
 
     if (find_stale(dump, &stale, err))
         return rc_context(err, "look for objects of an earlier run in '%s'", dump->folder);

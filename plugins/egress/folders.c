@@ -5,6 +5,7 @@
 #include "folders.h"
 #include "manifest.h"
 #include "names.h"
+#include "texts.h"
 
 #include <pthread.h>
 #include <stdlib.h>
@@ -46,8 +47,8 @@ struct egress_folders {
     const struct egress_place *source, *target;
     struct folder *items; /* by name */
     size_t count;
-    char **foreign; /* folders whose manifest only the target has; by name; to remove nothing of */
-    size_t foreign_count;
+    /* Those whose manifest only the target has: nothing is removed from there. */
+    struct egress_texts foreign;
     pthread_mutex_t large; /* of whoever reads a large manifest: one at a time */
 };
 
@@ -258,11 +259,6 @@ static int by_name(const void *a, const void *b)
     return strcmp(((const struct folder *)a)->name, ((const struct folder *)b)->name);
 }
 
-static int by_text(const void *a, const void *b)
-{
-    return strcmp(*(char *const *)a, *(char *const *)b);
-}
-
 /* Compares as strcmp() does the text of 'len' bytes. */
 static int compare_part(const char *part, size_t len, const char *name)
 {
@@ -290,22 +286,14 @@ static struct folder *folder_of_len(const struct egress_folders *folders, const 
     return NULL;
 }
 
-static bool has_text(char *const *sorted, size_t count, const char *text)
-{
-    return count > 0 && bsearch(&text, sorted, count, sizeof(*sorted), by_text);
-}
-
-/* Room for one more: by doubling, where the count is a power of two. */
-static void *grow(void *items, size_t count, size_t item_bytes)
-{
-    return count & (count - 1) ? items : rc_realloc(items, (count ? 2 * count : 1) * item_bytes);
-}
-
 static void add_folder(struct egress_folders *folders, const struct rc_object *object)
 {
     size_t len = strlen(object->name) - strlen(EGRESS_MANIFEST);
 
-    folders->items = grow(folders->items, folders->count, sizeof(*folders->items));
+    /* By doubling, where the count is a power of two. */
+    if ((folders->count & (folders->count - 1)) == 0)
+        folders->items = rc_realloc(folders->items, (folders->count ? 2 * folders->count : 1) *
+                                                        sizeof(*folders->items));
     struct folder *folder = &folders->items[folders->count++];
     *folder = (struct folder){
         .name = rc_strndup(object->name, len),
@@ -325,10 +313,8 @@ static void add_foreign(struct egress_folders *folders, const struct rc_object *
 {
     size_t len = strlen(object->name) - strlen(EGRESS_MANIFEST);
 
-    if (folder_of_len(folders, object->name, len))
-        return;
-    folders->foreign = grow(folders->foreign, folders->foreign_count, sizeof(*folders->foreign));
-    folders->foreign[folders->foreign_count++] = rc_strndup(object->name, len);
+    if (!folder_of_len(folders, object->name, len))
+        egress_texts_take(&folders->foreign, rc_strndup(object->name, len));
 }
 
 static enum rc_code list_manifests(struct egress_folders *folders, const struct egress_place *place,
@@ -367,8 +353,7 @@ enum rc_code egress_folders_find(struct rc_job *job, const struct egress_config 
         qsort(folders->items, folders->count, sizeof(*folders->items), by_name);
     if (config->remove_extra && list_manifests(folders, target, add_foreign, err))
         return err->code;
-    if (folders->foreign_count > 0)
-        qsort(folders->foreign, folders->foreign_count, sizeof(*folders->foreign), by_text);
+    egress_texts_sort(&folders->foreign);
     if (rc_parallel(job, READERS, folders->count, load, folders, err))
         return rc_context(err, "read the manifests of '%s'", source->shown);
     for (size_t i = 0; i < folders->count; i++)
@@ -392,9 +377,7 @@ void egress_folders_free(struct egress_folders *folders)
         free(folder->fault);
         free(folder->odd);
     }
-    for (size_t i = 0; i < folders->foreign_count; i++)
-        free(folders->foreign[i]);
-    free(folders->foreign);
+    egress_texts_clear(&folders->foreign);
     free(folders->items);
     pthread_mutex_destroy(&folders->large);
     free(folders);
@@ -402,22 +385,18 @@ void egress_folders_free(struct egress_folders *folders)
 
 enum rc_code egress_folders_begin(struct egress_folders *folders, struct rc_error *err)
 {
-    char **uris = rc_calloc(folders->count + 1, sizeof(*uris));
-    enum rc_code code = RC_OK;
-    size_t count = 0;
+    EGRESS_TEXTS_AUTO(uris);
 
     for (size_t i = 0; i < folders->count; i++) {
         const struct folder *folder = &folders->items[i];
 
         if (!folder->fault && folder->is_at_target && !folder->is_same)
-            uris[count++] = manifest_uri(folders->target, folder->name);
+            egress_texts_take(&uris, manifest_uri(folders->target, folder->name));
     }
-    if (count > 0 && rc_storage_remove(folders->job, (const char *const *)uris, count, err))
-        code = rc_context(err, "remove the old manifests of '%s'", folders->target->shown);
-    for (size_t i = 0; i < count; i++)
-        free(uris[i]);
-    free(uris);
-    return code;
+    if (uris.count > 0 &&
+        rc_storage_remove(folders->job, (const char *const *)uris.items, uris.count, err))
+        return rc_context(err, "remove the old manifests of '%s'", folders->target->shown);
+    return RC_OK;
 }
 
 void egress_folders_reset(struct egress_folders *folders)
@@ -501,7 +480,7 @@ static bool is_foreign(const struct egress_folders *folders, const char *name, c
 
     for (size_t len = strlen(name); name + len > key; len--) {
         inner[len] = '\0';
-        if (name[len - 1] == '/' && has_text(folders->foreign, folders->foreign_count, inner))
+        if (name[len - 1] == '/' && egress_texts_has(&folders->foreign, inner))
             return true;
     }
     return false;
