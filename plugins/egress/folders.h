@@ -43,8 +43,8 @@ RC_MUST_CHECK enum rc_code egress_folders_begin(struct egress_folders *folders,
 void egress_folders_reset(struct egress_folders *folders);
 
 /*
- * Whether an object of the source is to be copied: one of a complete folder that its manifest lists,
- * and with the size that it says. 'fits': the filters would take it.
+ * Whether an object of the source is to be copied: one of a complete folder that its manifest
+ * lists, and with the size that it says. 'fits': the filters would take it.
  */
 bool egress_folders_wants(struct egress_folders *folders, const struct rc_object *object,
                           bool fits);
