@@ -51,8 +51,6 @@ static enum rc_code check_queries(const struct egress_config *config, struct rc_
  */
 static enum rc_code check_output(const char *output, struct rc_error *err)
 {
-    struct rc_uri parts;
-
     if (!output || !*output || *output == '/' || rc_str_starts(output, "./") ||
         rc_str_starts(output, "../"))
         return RC_OK;
@@ -61,7 +59,7 @@ static enum rc_code check_output(const char *output, struct rc_error *err)
                        "'output' (S3_OUTPUT) is '%s', which is no URI; write s3://BUCKET/FOLDER, "
                        "or a folder of this machine as /FOLDER or ./FOLDER",
                        output);
-    return rc_uri_split(output, &parts, err) ? rc_context(err, "'output' (S3_OUTPUT)") : RC_OK;
+    return egress_uri_check(output, err) ? rc_context(err, "'output' (S3_OUTPUT)") : RC_OK;
 }
 
 enum rc_code egress_check_config(const void *data, struct rc_error *err)

@@ -5,6 +5,7 @@
 #include "sides.h"
 
 #include <stdlib.h>
+#include <strings.h>
 
 static const struct {
     const char *option, *variable, *store;
@@ -42,6 +43,44 @@ static bool has_own_settings(const struct egress_side *side)
 }
 
 /* ---- rules ---- */
+
+static bool is_scheme(const struct rc_uri *parts, const char *scheme)
+{
+    return parts->scheme_len == strlen(scheme) &&
+           strncasecmp(parts->scheme, scheme, parts->scheme_len) == 0;
+}
+
+/* An endpoint may hold a password, so that no more of it is said than how it begins. */
+enum rc_code egress_uri_check(const char *uri, struct rc_error *err)
+{
+    static const struct {
+        const char *written, *meant;
+    } schemes[] = {
+        { "s3", "s3" },  { "gs", "gs" },  { "file", "file" }, { "store", "store" },
+        { "s3a", "s3" }, { "s3n", "s3" }, { "gcs", "gs" },
+    };
+    struct rc_uri parts;
+
+    if (rc_uri_split(uri, &parts, err))
+        return err->code;
+    for (size_t i = 0; i < RC_ARRAY_LEN(schemes); i++) {
+        RC_STR_AUTO meant = rc_strf("%s%s", schemes[i].meant, uri + parts.scheme_len);
+
+        if (is_scheme(&parts, schemes[i].written))
+            return rc_str_eq(meant, uri)
+                       ? RC_OK
+                       : rc_fail(err, RC_INVALID, "there is no store '%s'; did you mean '%s'?", uri,
+                                 meant);
+    }
+    if (is_scheme(&parts, "http") || is_scheme(&parts, "https"))
+        return rc_fail(
+            err, RC_INVALID,
+            "it begins with '%.*s://', the address of a server; write s3://BUCKET/FOLDER "
+            "and say apart from it which server, as the endpoint",
+            (int)parts.scheme_len, parts.scheme);
+    return rc_fail(err, RC_INVALID, "'%.*s://' is none of s3://, gs://, file:// and store://",
+                   (int)parts.scheme_len, parts.scheme);
+}
 
 static enum rc_code check_endpoint(const char *endpoint, enum egress_which which,
                                    struct rc_error *err)
@@ -96,9 +135,7 @@ static enum rc_code check_keys(const struct egress_side *side, enum egress_which
 static enum rc_code check_uri(const struct egress_side *side, enum egress_which which,
                               struct rc_error *err)
 {
-    struct rc_uri parts;
-
-    if (rc_uri_split(side->uri, &parts, err))
+    if (egress_uri_check(side->uri, err))
         return rc_context(err, "'%s'", option_of(which));
     if (has_own_settings(side) && !rc_str_starts(side->uri, "s3://") &&
         !rc_str_starts(side->uri, "gs://"))

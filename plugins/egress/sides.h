@@ -17,6 +17,9 @@ struct egress_place {
     bool is_defined; /* a store that the options describe: "input" or "output" */
 };
 
+/* Whether it is a URI of a store that there is; else RC_INVALID says what may have been meant. */
+RC_MUST_CHECK enum rc_code egress_uri_check(const char *uri, struct rc_error *err);
+
 /* Rules for what is said of the sides; nothing said at all is fine, as other actions need none. */
 RC_MUST_CHECK enum rc_code egress_sides_check(const struct egress_config *config,
                                               struct rc_error *err);

@@ -298,6 +298,12 @@ static void test_an_output_that_names_no_place_is_refused(void **state)
         { { "output=bucket/dumps" }, "is no URI; write s3://BUCKET/FOLDER" },
         { { "output=s3:/bucket/dumps" }, "is no URI; write s3://BUCKET/FOLDER" },
         { { "output=s3://" }, "names no bucket" },
+        { { "output=http://x/y" }, "it begins with 'http://', the address of a server" },
+        { { "output=HTTPS://x/y" }, "it begins with 'HTTPS://', the address of a server" },
+        { { "output=S3://x" }, "did you mean 's3://x'?" },
+        { { "output=s3a://x/y" }, "did you mean 's3://x/y'?" },
+        { { "output=gcs://x" }, "did you mean 'gs://x'?" },
+        { { "output=ftp://x/y" }, "'ftp://' is none of s3://, gs://, file:// and store://" },
     };
     static const char *const local[] = { "output=./dumps", NULL };
     HOST_AUTO host = rc_fake_host_new(NULL);

@@ -85,6 +85,8 @@ static void test_sides_refused(void **state)
         { { "source=s3://a", "source_session_token=x" }, "without the key it belongs to" },
         { { "source=file:///a", "source_region=x" }, "neither an endpoint nor keys nor a region" },
         { { "source=bucket/a" }, "is not a URI" },
+        { { "source=s3://a", "target=https://h/b" }, "the address of a server" },
+        { { "source=GS://a", "target=s3://b" }, "did you mean 'gs://a'?" },
         { { "source=s3://a", "target=s3://b", "wait_for_manifest=1s" }, "'require_manifest'" },
     };
 
