@@ -494,17 +494,17 @@ static enum rc_code explain(struct sync *sync, enum rc_code code, struct rc_erro
 static enum rc_code work(struct sync *sync, struct rc_error *err)
 {
     struct rc_error later = RC_ERROR_INIT;
-    bool is_through;
     enum rc_code code = copy_tree(sync, err);
 
     if (sync->folders && !ends(sync, code) && copy_manifests(sync, &later) && !code) {
         *err = later;
         code = later.code;
     }
-    /* Where it did not come to the end of the tree, the next run goes on. */
-    is_through = !code || code == RC_CONFLICT ||
-                 (sync->sum.failed > 0 && sync->sum.failed < sync->config->max_failures);
-    if (sync->job->dry_run || ends(sync, code) || !is_through)
+    /*
+     * Where it did not come to the end of the tree, the next run goes on; and where an object
+     * failed it knows which uploads were left, to go on with them or to give them up.
+     */
+    if (sync->job->dry_run || (code && code != RC_CONFLICT) || sync->sum.failed > 0)
         return code;
     if (egress_tokens_drop(&sync->tokens, &later) && !code) {
         *err = later;

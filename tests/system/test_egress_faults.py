@@ -19,7 +19,7 @@ from egress_faults import (DUMP, SYNC, TABLES, Bench, Data, Dumped, Wire, benche
 from egress_world import DAY, NOW, Egress, until
 from fault_proxy import FaultProxy
 from stand_in import Reply
-from storage_faults import cases_of, run_cases
+from storage_faults import Fault, cases_of, run_cases
 
 FULL = bool(os.environ.get("RUN_CORE_FULL"))
 SAMPLE = 12  # faults of each action
@@ -134,6 +134,17 @@ def test_a_large_object_that_is_replaced_before_its_copy_is_complete(bench):
     assert watcher.problems == [] and outcome.status in (0, 1), (watcher.problems, outcome)
     wrong, outcome = bench.run_once(SYNC)
     assert wrong == [] and outcome.status == 0, (wrong, outcome)
+
+
+def test_a_large_object_that_failed_is_gone_on_with(bench):
+    """No upload stays behind, though the run came to the end of the tree."""
+    bench.change(SYNC)
+    wrong, outcome = bench.run_once(SYNC, Fault("never", {
+        "method": "POST", "target": r"large.*uploadId=", "status": 503, "times": None}))
+    assert wrong == [] and outcome.status == 1, (wrong, outcome)
+    wrong, outcome = bench.run_once(SYNC)
+    assert wrong == [] and outcome.status == 0, (wrong, outcome)
+    assert bench.server.count("PUT", "partNumber=") == 0
 
 
 def test_a_dump_to_files_that_is_killed(bench, rng, tmp_path):
