@@ -3,6 +3,7 @@
  * attempt after the other, and what a refusal means. Runs no statement.
  */
 #include "connect.h"
+#include "clock.h"
 
 #include <run-core/log.h>
 
@@ -32,14 +33,6 @@ struct params {
     int64_t timeout_ms; /* for each address */
     bool is_guess;      /* nothing says which host */
 };
-
-int64_t egress_mono_ms(void)
-{
-    struct timespec now;
-
-    (void)clock_gettime(CLOCK_MONOTONIC, &now);
-    return (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000;
-}
 
 /* ---- what libpq is told ------------------------------------------------------------------- */
 
@@ -400,18 +393,6 @@ static enum rc_code connect_once(struct egress_database *database, const struct 
 
 /* ---- attempts ----------------------------------------------------------------------------- */
 
-static enum rc_code sleep_for(struct rc_job *job, int64_t pause_ms, struct rc_error *err)
-{
-    int64_t until_ms = egress_mono_ms() + pause_ms, left_ms;
-
-    while ((left_ms = until_ms - egress_mono_ms()) > 0) {
-        if (rc_job_check(job, err))
-            return err->code;
-        (void)poll(NULL, 0, (int)(left_ms < SLICE_MS ? left_ms : SLICE_MS));
-    }
-    return RC_OK;
-}
-
 /* Between the pause and half of it, so that runs that lost their server together come apart. */
 static int64_t spread(int64_t pause_ms)
 {
@@ -441,7 +422,7 @@ static enum rc_code connect_params(struct egress_database *database, const struc
                        : rc_context(err, "connect to %s", database->place);
         rc_warn(database->job, "connect to %s: %s; trying again in %s", database->place, err->cause,
                 rc_format_duration(wait_ms, text));
-        if (sleep_for(database->job, wait_ms, err))
+        if (egress_pause(database->job, wait_ms, err))
             return rc_context(err, "connect to %s", database->place);
         pause_ms = pause_ms * 2 < LONGEST_PAUSE_MS ? pause_ms * 2 : LONGEST_PAUSE_MS;
     }

@@ -15,6 +15,4 @@ enum rc_code egress_code_of(const char *state);
 /* A text of libpq or the server on one line. */
 void egress_add_line(struct rc_buf *out, const char *text);
 
-int64_t egress_mono_ms(void);
-
 #endif

@@ -3,6 +3,7 @@
  * what an error means. How the connection is made is in connect.c, what the statements say
  * elsewhere.
  */
+#include "clock.h"
 #include "connect.h"
 
 #include <run-core/log.h>

@@ -4,20 +4,18 @@
  * lost, all begins again with another, since tables of two snapshots do not fit together.
  */
 #include "dump.h"
-#include "connect.h"
+#include "clock.h"
 #include "egress.h"
 #include "parquet.h"
 
 #include <inttypes.h>
 #include <openssl/sha.h>
 #include <stdlib.h>
-#include <time.h>
 #include <unistd.h>
 
 enum {
     FIRST_PAUSE_MS = 1000,
     LAST_PAUSE_MS = 30000,
-    NAP_MS = 100,
     /* What a writer of the storage gathers and has on its way, beside the pipeline's memory. */
     WRITER_BYTES = 32 << 20,
 };
@@ -96,7 +94,7 @@ static enum rc_code begin(struct egress_dump *dump, struct rc_error *err)
 {
     const struct egress_config *config = dump->config;
 
-    dump->started_unix_ms = egress_dump_clock_unix_ms();
+    dump->started_unix_ms = egress_unix_ms();
     if (check_options(dump->job, config, err) ||
         egress_compression_read(config->compression, &dump->compression, err) ||
         egress_layout_read(config->path, &dump->layout, err) ||
@@ -160,16 +158,12 @@ static void end_view(struct egress_dump *dump)
 
 static enum rc_code pause_before(struct egress_dump *dump, int64_t attempt, struct rc_error *err)
 {
-    const struct timespec nap = { .tv_nsec = NAP_MS * 1000000L };
     int64_t pause_ms = FIRST_PAUSE_MS;
 
     for (int64_t i = 2; i < attempt && pause_ms < LAST_PAUSE_MS; i++)
         pause_ms *= 2;
-    for (int64_t slept_ms = 0; slept_ms < pause_ms; slept_ms += NAP_MS) {
-        if (rc_job_check(dump->job, err))
-            return rc_context(err, "before another attempt");
-        (void)nanosleep(&nap, NULL);
-    }
+    if (egress_pause(dump->job, pause_ms, err))
+        return rc_context(err, "before another attempt");
     return RC_OK;
 }
 

@@ -118,7 +118,4 @@ void egress_dump_count(const struct egress_dump *dump);
 /* RC_FAILED: something was not dumped. */
 RC_MUST_CHECK enum rc_code egress_dump_judge(const struct egress_dump *dump, struct rc_error *err);
 
-/* Now, by the clock. */
-int64_t egress_dump_clock_unix_ms(void);
-
 #endif

@@ -1,21 +1,13 @@
 /*
  * What a dump says of itself: lines, progress, counters, the plan of a dry run, the manifest.
  */
+#include "clock.h"
 #include "dump.h"
 #include "manifest.h"
 #include "parquet.h"
 
 #include <inttypes.h>
 #include <stdlib.h>
-#include <time.h>
-
-int64_t egress_dump_clock_unix_ms(void)
-{
-    struct timespec now;
-
-    (void)clock_gettime(CLOCK_REALTIME, &now);
-    return (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000;
-}
 
 /* ---- while it runs ---- */
 
@@ -223,7 +215,7 @@ static void describe(const struct egress_dump *dump, struct egress_manifest *out
         .job = rc_strdup(dump->job->name),
         .nominal_unix_ms = dump->job->slot_unix_ms,
         .started_unix_ms = dump->started_unix_ms,
-        .finished_unix_ms = egress_dump_clock_unix_ms(),
+        .finished_unix_ms = egress_unix_ms(),
         .server_version = rc_strdup(snapshot->server_version),
         .database = rc_strdup(snapshot->database),
         .system_identifier = rc_strdup(snapshot->system_identifier),

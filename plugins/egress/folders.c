@@ -3,20 +3,19 @@
  * from then on only what each lists is held: a sorted array of keys and sizes.
  */
 #include "folders.h"
+#include "clock.h"
 #include "manifest.h"
 #include "names.h"
 #include "texts.h"
 
 #include <pthread.h>
 #include <stdlib.h>
-#include <time.h>
 
 enum {
     READERS = 16,
     LARGE_BYTES = 1 << 20, /* of a manifest: parsed it takes many times as much */
     FIRST_PAUSE_MS = 250,
     LONGEST_PAUSE_MS = 15000,
-    PAUSE_STEP_MS = 250, /* between two looks whether the run is to stop */
 };
 
 struct listed {
@@ -185,20 +184,6 @@ static enum rc_code look_for(struct rc_job *job, const char *uri, char **fault,
     return read_manifest(job, uri, &text, &manifest, fault, err);
 }
 
-static enum rc_code pause_for(struct rc_job *job, int64_t pause_ms, struct rc_error *err)
-{
-    while (pause_ms > 0) {
-        int64_t step_ms = pause_ms < PAUSE_STEP_MS ? pause_ms : PAUSE_STEP_MS;
-        const struct timespec step = { .tv_nsec = (long)step_ms * 1000000 };
-
-        if (rc_job_check(job, err))
-            return err->code;
-        (void)nanosleep(&step, NULL);
-        pause_ms -= step_ms;
-    }
-    return RC_OK;
-}
-
 static enum rc_code give_up_waiting(const char *shown, int64_t wait_ms, const char *fault,
                                     struct rc_error *err)
 {
@@ -229,7 +214,7 @@ static enum rc_code wait_for(struct rc_job *job, const char *uri, const char *sh
         if (waited_ms >= wait_ms)
             return give_up_waiting(shown, wait_ms, fault, err);
         pause_ms = pause_ms < wait_ms - waited_ms ? pause_ms : wait_ms - waited_ms;
-        if (pause_for(job, pause_ms, err))
+        if (egress_pause(job, pause_ms, err))
             return err->code;
         waited_ms += pause_ms;
         pause_ms = 2 * pause_ms < LONGEST_PAUSE_MS ? 2 * pause_ms : LONGEST_PAUSE_MS;
