@@ -38,7 +38,8 @@ DUMP, SYNC = SimpleNamespace(name="dump"), SimpleNamespace(name="sync")
 # in parts.
 DATA = f"""
 CREATE TABLE clock AS SELECT 1 AS version;
-CREATE VIEW first AS SELECT g AS id, version, md5(g::text) FROM clock, generate_series(1, {VIEW_ROWS}) g;
+CREATE VIEW first AS
+SELECT g AS id, version, md5(g::text) FROM clock, generate_series(1, {VIEW_ROWS}) g;
 CREATE VIEW second AS SELECT * FROM first;
 CREATE TABLE noise AS SELECT g AS id, string_agg(md5(random()::text), '') AS text
 FROM generate_series(1, 36000) g, generate_series(1, 12) h GROUP BY g;

@@ -1,6 +1,6 @@
 """'run-core egress dump' and 'sync' with any fault at any request, killed at any moment, with a
-database that goes away, keys that expire, no room, no time. A reader watches all the while: what has
-its final name is whole, what is called complete is there, and the next run puts everything right.
+database that goes away, keys that expire, no room, no time. A reader watches all the while: what
+has its final name is whole, what is called complete is there, and the next run puts all right.
 
 Here runs a sample, picked by a seed that is printed; with RUN_CORE_FULL=1 all of it runs, and the
 seed that a failure tells can be given as RUN_CORE_FAULT_SEED. See egress_faults.py, and for single
@@ -184,7 +184,7 @@ def test_a_dump_to_files_that_is_killed(bench, rng, tmp_path):
 
 @pytest.mark.parametrize("how", ["close", "reset"])
 def test_a_way_to_the_database_that_breaks(bench, how, rng):
-    """In the middle of a table, at whatever byte; and with it the connection that keeps the view."""
+    """In the middle of a table, at whatever byte; or that of the connection that keeps the view."""
     size = len(bench.watchers["dump"].contents.noise)
     with Wire(bench.egress.postgres.port) as wire:
         bench.world.environment["PGPORT"] = str(wire.port)
