@@ -10,6 +10,7 @@
 #include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/random.h>
 
 enum {
@@ -104,6 +105,34 @@ enum rc_code core_s3_put(const struct core_place_in_store *place, const void *da
 
 /* ---- a stream -------------------------------------------------------------------------------- */
 
+/*
+ * The memory of a part, which the next one takes over. It is the kernel's: what some threads
+ * allocate and others free, in such sizes, stays in the allocator's arenas, in a multiple of what
+ * is needed.
+ */
+struct room {
+    struct room *next;
+    size_t capacity;
+    char data[];
+};
+
+static struct room *room_new(size_t capacity)
+{
+    struct room *room = mmap(NULL, sizeof(*room) + capacity, PROT_READ | PROT_WRITE,
+                             MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+
+    if (room == MAP_FAILED)
+        return NULL;
+    room->capacity = capacity;
+    return room;
+}
+
+static void room_free(struct room *room)
+{
+    if (room)
+        (void)munmap(room, sizeof(*room) + room->capacity);
+}
+
 struct s3_writer {
     struct rc_writer base;
     struct core_s3_place place;
@@ -113,8 +142,8 @@ struct s3_writer {
     struct core_cancel stop; /* ends what is on its way */
     bool is_committed, has_failed;
 
-    char *data; /* the part that fills; NULL: none has begun */
-    size_t len, capacity;
+    struct room *room;  /* of the part that fills; NULL: none has begun */
+    size_t len;         /* of it */
     int64_t sent_bytes; /* in the parts before */
     int number;         /* of the last of them */
     struct core_s3_upload *upload;
@@ -122,13 +151,14 @@ struct s3_writer {
     pthread_mutex_t mutex; /* over what follows */
     pthread_cond_t ended;
     int running;
+    struct room *spares;
     struct rc_error err; /* the first of a part; RC_OK: none */
 };
 
 struct sent_part {
     struct s3_writer *writer;
     int number;
-    char *data;
+    struct room *room;
     size_t len;
 };
 
@@ -138,11 +168,12 @@ static void *send_in_background(void *context)
     struct s3_writer *writer = part->writer;
     struct rc_error err = RC_ERROR_INIT;
     enum rc_code code =
-        core_s3_upload_put_data(writer->upload, part->number, part->data, part->len, &err);
+        core_s3_upload_put_data(writer->upload, part->number, part->room->data, part->len, &err);
 
-    free(part->data);
-    free(part);
     (void)pthread_mutex_lock(&writer->mutex);
+    part->room->next = writer->spares;
+    writer->spares = part->room;
+    free(part);
     if (code && !writer->err.code) {
         writer->err = err;
         core_cancel_request(&writer->stop, RC_CANCELLED);
@@ -164,26 +195,43 @@ static enum rc_code wait_for_parts(struct s3_writer *writer, int limit, struct r
     return err->code;
 }
 
+/* NULL: there is none. Of an object whose parts grow the smaller ones are of no use any more. */
+static struct room *take_spare(struct s3_writer *writer, size_t capacity)
+{
+    struct room *room;
+
+    (void)pthread_mutex_lock(&writer->mutex);
+    while ((room = writer->spares) != NULL) {
+        writer->spares = room->next;
+        if (room->capacity >= capacity)
+            break;
+        room_free(room);
+    }
+    (void)pthread_mutex_unlock(&writer->mutex);
+    return room;
+}
+
 static enum rc_code begin_data(struct s3_writer *writer, struct rc_error *err)
 {
     const struct core_store_settings *settings = writer->place.at.settings;
     int64_t bytes = core_s3_part_bytes(settings ? settings->part_bytes : 0,
                                        writer->options.size_bytes, writer->sent_bytes);
 
-    writer->capacity = (size_t)bytes;
     writer->len = 0;
-    writer->data = malloc(writer->capacity);
-    if (!writer->data)
+    writer->room = take_spare(writer, (size_t)bytes);
+    if (!writer->room)
+        writer->room = room_new((size_t)bytes);
+    if (!writer->room)
         return rc_fail(err, RC_FAILED,
                        "write '%s': there is no memory for a part of %zu MiB: say the size of the "
                        "object beforehand, or write several",
-                       writer->place.uri, writer->capacity >> 20);
+                       writer->place.uri, (size_t)bytes >> 20);
     return RC_OK;
 }
 
 static enum rc_code send_data(struct s3_writer *writer, struct rc_error *err)
 {
-    size_t in_flight = IN_FLIGHT * writer->capacity <= BUFFERED_LIMIT ? IN_FLIGHT : 1;
+    size_t in_flight = IN_FLIGHT * writer->room->capacity <= BUFFERED_LIMIT ? IN_FLIGHT : 1;
     struct sent_part *part;
     pthread_attr_t attributes;
     pthread_t thread;
@@ -195,9 +243,9 @@ static enum rc_code send_data(struct s3_writer *writer, struct rc_error *err)
     if (wait_for_parts(writer, (int)in_flight, err))
         return err->code;
     part = rc_malloc(sizeof(*part));
-    *part = (struct sent_part){ writer, ++writer->number, writer->data, writer->len };
+    *part = (struct sent_part){ writer, ++writer->number, writer->room, writer->len };
     writer->sent_bytes += (int64_t)writer->len;
-    writer->data = NULL;
+    writer->room = NULL;
     (void)pthread_mutex_lock(&writer->mutex);
     writer->running++;
     (void)pthread_mutex_unlock(&writer->mutex);
@@ -228,12 +276,13 @@ static enum rc_code take_data(struct s3_writer *writer, const char *from, size_t
         size_t piece;
 
         /* A full part waits for a byte behind it: one that is all of the object is no part. */
-        if (writer->data && writer->len == writer->capacity && send_data(writer, err))
+        if (writer->room && writer->len == writer->room->capacity && send_data(writer, err))
             return err->code;
-        if (!writer->data && begin_data(writer, err))
+        if (!writer->room && begin_data(writer, err))
             return err->code;
-        piece = writer->capacity - writer->len < len ? writer->capacity - writer->len : len;
-        memcpy(writer->data + writer->len, from, piece);
+        piece = writer->room->capacity - writer->len;
+        piece = piece < len ? piece : len;
+        memcpy(writer->room->data + writer->len, from, piece);
         writer->len += piece;
         from += piece;
         len -= piece;
@@ -262,9 +311,9 @@ static enum rc_code writer_commit(struct rc_writer *base, struct rc_error *err)
         return err->code;
     writer->is_committed = true;
     if (!writer->upload)
-        return core_s3_put(&writer->place.at, writer->data ? writer->data : "", writer->len,
+        return core_s3_put(&writer->place.at, writer->room ? writer->room->data : "", writer->len,
                            &writer->options, &base->stat, err);
-    if ((writer->data && send_data(writer, err)) || wait_for_parts(writer, 1, err))
+    if ((writer->room && send_data(writer, err)) || wait_for_parts(writer, 1, err))
         return err->code;
     return core_s3_upload_complete(writer->upload, &base->stat, err);
 }
@@ -277,7 +326,11 @@ static void writer_close(struct rc_writer *base)
     core_cancel_request(&writer->stop, RC_CANCELLED);
     (void)!wait_for_parts(writer, 1, &ignored);
     core_s3_upload_free(writer->upload);
-    free(writer->data);
+    room_free(writer->room);
+    for (struct room *room = writer->spares, *next; room; room = next) {
+        next = room->next;
+        room_free(room);
+    }
     core_arena_clear(&writer->arena);
     core_s3_place_clear(&writer->place);
     (void)pthread_cond_destroy(&writer->ended);
