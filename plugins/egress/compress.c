@@ -23,6 +23,8 @@
 static const struct codec {
     const char *name, *extension, *content_type;
     int min_level, max_level, level; /* level: where none is given; max_level 0: has none */
+    int high_level;                  /* from here on a compressor takes more memory */
+    size_t own_bytes, high_own_bytes;
 } codecs[] = {
     [EGRESS_CODEC_NONE] = { .name = "none", .extension = "", .content_type = "text/csv" },
     [EGRESS_CODEC_GZIP] = { .name = "gzip",
@@ -30,13 +32,19 @@ static const struct codec {
                             .content_type = "application/gzip",
                             .min_level = 1,
                             .max_level = 12,
-                            .level = 5 },
+                            .level = 5,
+                            .high_level = 10,
+                            .own_bytes = 1 << 20,
+                            .high_own_bytes = 9 << 20 },
     [EGRESS_CODEC_ZSTD] = { .name = "zstd",
                             .extension = ".zst",
                             .content_type = "application/zstd",
                             .min_level = 1,
                             .max_level = 19,
-                            .level = 3 },
+                            .level = 3,
+                            .high_level = 7,
+                            .own_bytes = 4 << 20,
+                            .high_own_bytes = 18 << 20 },
 };
 
 /* ---- names ---------------------------------------------------------------------------------- */
@@ -137,6 +145,13 @@ void egress_compressor_free(struct egress_compressor *compressor)
     libdeflate_free_compressor(compressor->gzip);
     ZSTD_freeCCtx(compressor->zstd);
     free(compressor);
+}
+
+size_t egress_compressor_bytes(const struct egress_compression *compression)
+{
+    const struct codec *codec = &codecs[compression->codec];
+
+    return compression->level < codec->high_level ? codec->own_bytes : codec->high_own_bytes;
 }
 
 size_t egress_compressor_bound(const struct egress_compressor *compressor, size_t len)

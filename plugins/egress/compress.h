@@ -27,6 +27,8 @@ struct egress_compressor;
 
 struct egress_compressor *egress_compressor_new(const struct egress_compression *compression);
 void egress_compressor_free(struct egress_compressor *compressor);
+/* About the most memory that one takes for itself. */
+size_t egress_compressor_bytes(const struct egress_compression *compression);
 /* The most that a block of 'len' bytes becomes. */
 size_t egress_compressor_bound(const struct egress_compressor *compressor, size_t len);
 /* 'out' has room for the bound. */

@@ -16,8 +16,11 @@
 enum {
     FIRST_PAUSE_MS = 1000,
     LAST_PAUSE_MS = 30000,
-    /* What a writer of the storage gathers and has on its way, beside the pipeline's memory. */
+    /* What is held beside the pipeline's memory: by a writer of the storage, which gathers parts
+     * and has some on their way, by libpq for a connection, and by all else. */
     WRITER_BYTES = 32 << 20,
+    CONNECTION_BYTES = 512 << 10,
+    PROCESS_BYTES = 24 << 20,
 };
 
 /* ---- the beginning ---- */
@@ -232,6 +235,16 @@ static size_t least(size_t a, size_t b)
     return a < b ? a : b;
 }
 
+/* Of what is configured, for the pipeline and the storage. */
+static size_t memory_left(const struct egress_dump *dump, size_t compressors)
+{
+    size_t taken_bytes = PROCESS_BYTES + (dump->reader_count + 1) * CONNECTION_BYTES +
+                         compressors * egress_compressor_bytes(&dump->compression);
+    size_t bytes = (size_t)dump->config->memory_bytes;
+
+    return bytes > taken_bytes ? bytes - taken_bytes : 0;
+}
+
 static enum rc_code run_round(struct egress_dump *dump, bool is_first, struct rc_error *err)
 {
     RC_CLEANUP(clear_round) struct egress_round round;
@@ -243,8 +256,12 @@ static enum rc_code run_round(struct egress_dump *dump, bool is_first, struct rc
     make_round(dump, is_first, &round);
     if (round.object_count == 0)
         return RC_OK;
-    /* Half of the memory at most is the storage's. */
-    size_t writers = least(dump->reader_count, (size_t)(config->memory_bytes / 2 / WRITER_BYTES));
+    size_t compressors = config->compressors > 0 ? (size_t)config->compressors
+                         : processors > 0        ? (size_t)processors
+                                                 : 1;
+    size_t memory_bytes = memory_left(dump, compressors);
+    /* Half of it at most is the storage's. */
+    size_t writers = least(dump->reader_count, memory_bytes / 2 / WRITER_BYTES);
     writers = writers > 0 ? least(writers, round.object_count) : 1;
     const struct egress_pipeline pipeline = {
         .job = dump->job,
@@ -255,11 +272,9 @@ static enum rc_code run_round(struct egress_dump *dump, bool is_first, struct rc
         .object_count = round.object_count,
         .first_pieces = round.first_pieces,
         .readers = least(dump->reader_count, round.piece_count),
-        .compressors = config->compressors > 0 ? (size_t)config->compressors
-                       : processors > 0        ? (size_t)processors
-                                               : 1,
+        .compressors = compressors,
         .writers = writers,
-        .memory_bytes = config->memory_bytes - (int64_t)writers * WRITER_BYTES,
+        .memory_bytes = (int64_t)memory_bytes - (int64_t)writers * WRITER_BYTES,
         .started = egress_dump_started,
         .finished = egress_dump_finished,
         .progress = egress_dump_progress,

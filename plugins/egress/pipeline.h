@@ -60,8 +60,8 @@ struct egress_pipeline {
     const size_t *first_pieces; /* of each object, in order; object_count + 1 of them */
     size_t readers, compressors, writers;
     /*
-     * For blocks and members; the least that works is taken if it is too low. A compressor's own
-     * comes on top: 1 MiB each, 9 from gzip:10 on, 18 from zstd:9 on. So does what a sink holds.
+     * For blocks and members; the least that works is taken if it is too low. What each compressor
+     * takes for itself comes on top, and so does what a sink holds.
      */
     int64_t memory_bytes;
 

@@ -22,6 +22,7 @@
 #include <string.h>
 #include <sys/wait.h>
 #include <unistd.h>
+#include <zstd.h>
 
 enum { MEMBER_COUNT = 5, TEXT_LIMIT = 8 << 20 };
 
@@ -434,6 +435,28 @@ static void test_what_is_damaged_or_goes_on_is_corrupt(void **state)
     }
 }
 
+/* libdeflate does not tell; zstd does, of a block as the pipeline has them. */
+static void test_a_compressor_takes_no_more_than_is_said(void **state)
+{
+    (void)state;
+    enum { BLOCK = 1 << 20 };
+    RC_BUF_AUTO(text, TEXT_LIMIT);
+    char *room = malloc(ZSTD_compressBound(BLOCK));
+
+    add_text(&text, BLOCK, /* noise = */ true);
+    for (int level = 1; level <= 19; level++) {
+        const struct egress_compression compression = { EGRESS_CODEC_ZSTD, level };
+        ZSTD_CCtx *zstd = ZSTD_createCCtx();
+
+        assert_false(ZSTD_isError(ZSTD_CCtx_setParameter(zstd, ZSTD_c_compressionLevel, level)));
+        assert_false(
+            ZSTD_isError(ZSTD_compress2(zstd, room, ZSTD_compressBound(BLOCK), text.data, BLOCK)));
+        assert_true(ZSTD_sizeof_CCtx(zstd) <= egress_compressor_bytes(&compression));
+        ZSTD_freeCCtx(zstd);
+    }
+    free(room);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -445,6 +468,7 @@ int main(void)
         cmocka_unit_test(test_nothing_is_a_file_too),
         cmocka_unit_test(test_what_is_cut_off_is_corrupt),
         cmocka_unit_test(test_what_is_damaged_or_goes_on_is_corrupt),
+        cmocka_unit_test(test_a_compressor_takes_no_more_than_is_said),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
