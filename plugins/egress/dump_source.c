@@ -9,17 +9,20 @@
 #include <string.h>
 #include <unistd.h>
 
-enum { SQL_LIMIT = 64 << 20, LEAST_CONNECTIONS = 2 };
+enum { SQL_LIMIT = 64 << 20, LEAST_CONNECTIONS = 2, MOST_CONNECTIONS = 8 };
 
 /* ---- connections ---- */
 
+/* Unasked no more than a few: the database has others to serve, however large this machine is. */
 static size_t connections_wanted(const struct egress_dump *dump)
 {
     long processors = sysconf(_SC_NPROCESSORS_ONLN);
     size_t wanted = (size_t)dump->config->connections;
 
     if (wanted == 0)
-        wanted = processors > LEAST_CONNECTIONS ? (size_t)processors : LEAST_CONNECTIONS;
+        wanted = processors < LEAST_CONNECTIONS  ? LEAST_CONNECTIONS
+                 : processors > MOST_CONNECTIONS ? MOST_CONNECTIONS
+                                                 : (size_t)processors;
     return wanted < dump->plan.piece_count ? wanted : dump->plan.piece_count;
 }
 

@@ -103,7 +103,7 @@ const struct rc_option egress_options[] = {
     { RC_INT("connections", struct egress_config, connections), .def = "0", .max = 64,
       .unit = "connections",
       .help = "That read at once, beside the one that keeps the snapshot; 0: "
-              "one a processor, at least 2." },
+              "one a processor, at least 2 and at most 8." },
     { RC_INT("compressors", struct egress_config, compressors), .def = "0", .max = 256,
       .unit = "threads", .help = "That compress; 0: one a processor." },
     { RC_BYTES("memory", struct egress_config, memory_bytes), .def = "256MiB", .min = 33554432,
