@@ -23,6 +23,7 @@ struct listed {
     int64_t size_bytes;
     bool is_seen;     /* at the source, with that size; of the thread that lists */
     bool is_filtered; /* left out by the filters; of the same */
+    bool is_odd;      /* there, but not as it is listed; of the same */
     bool is_there;    /* at the target, too; of whoever reports */
 };
 
@@ -46,6 +47,7 @@ struct egress_folders {
     const struct egress_place *source, *target;
     struct folder *items; /* by name */
     size_t count;
+    bool is_listed; /* all of the source was */
     /* Those whose manifest only the target has: nothing is removed from there. */
     struct egress_texts foreign;
     pthread_mutex_t large; /* of whoever reads a large manifest: one at a time */
@@ -321,6 +323,19 @@ static enum rc_code list_manifests(struct egress_folders *folders, const struct 
     return code ? rc_context(err, "list '%s'", place->shown) : RC_OK;
 }
 
+/* A manifest that went since it was listed is of a folder that is being dumped again. */
+static void tell_fault(const struct egress_folders *folders, const struct folder *folder)
+{
+    const char *shown = folders->source->shown;
+
+    if (!folder->fault)
+        return;
+    if (rc_str_eq(folder->fault, no_manifest))
+        rc_info(folders->job, "leaving out '%s%s': %s", shown, folder->name, folder->fault);
+    else
+        rc_warn(folders->job, "leaving out '%s%s': %s", shown, folder->name, folder->fault);
+}
+
 enum rc_code egress_folders_find(struct rc_job *job, const struct egress_config *config,
                                  const struct egress_place *source,
                                  const struct egress_place *target, struct egress_folders **out,
@@ -342,9 +357,7 @@ enum rc_code egress_folders_find(struct rc_job *job, const struct egress_config 
     if (rc_parallel(job, READERS, folders->count, load, folders, err))
         return rc_context(err, "read the manifests of '%s'", source->shown);
     for (size_t i = 0; i < folders->count; i++)
-        if (folders->items[i].fault)
-            rc_info(job, "leaving out '%s%s': %s", source->shown, folders->items[i].name,
-                    folders->items[i].fault);
+        tell_fault(folders, &folders->items[i]);
     return RC_OK;
 }
 
@@ -386,14 +399,17 @@ enum rc_code egress_folders_begin(struct egress_folders *folders, struct rc_erro
 
 void egress_folders_reset(struct egress_folders *folders)
 {
+    folders->is_listed = false;
     for (size_t i = 0; i < folders->count; i++) {
         struct folder *folder = &folders->items[i];
 
         rc_str_free(&folder->odd);
         folder->odd = NULL;
         for (size_t k = 0; k < folder->count; k++)
-            folder->listed[k].is_seen = folder->listed[k].is_filtered = folder->listed[k].is_there =
-                false;
+            folder->listed[k] = (struct listed){
+                .key = folder->listed[k].key,
+                .size_bytes = folder->listed[k].size_bytes,
+            };
     }
 }
 
@@ -443,13 +459,14 @@ bool egress_folders_wants(struct egress_folders *folders, const struct rc_object
         listed->is_filtered = true;
         return false;
     }
+    listed->is_odd = size_bytes != listed->size_bytes || !is_of_manifest(folder, object);
     if (size_bytes != listed->size_bytes) {
         rc_str_free(&folder->odd);
         folder->odd = rc_strf("'%s' has %lld bytes, not %lld as its manifest says", key,
                               (long long)size_bytes, (long long)listed->size_bytes);
         return false;
     }
-    if (!is_of_manifest(folder, object)) {
+    if (listed->is_odd) {
         rc_str_free(&folder->odd);
         folder->odd = rc_strf("'%s' is newer than it", key);
         return false;
@@ -490,6 +507,66 @@ void egress_folders_arrived(struct egress_folders *folders, const char *name)
         listed->is_there = true;
 }
 
+/* ---- what is missing ---- */
+
+static bool is_missing(const struct listed *listed)
+{
+    return !listed->is_seen && !listed->is_filtered && !listed->is_odd;
+}
+
+/* Whether the manifest that was read is still that of the folder. */
+static enum rc_code is_current(const struct egress_folders *folders, const struct folder *folder,
+                               bool *out, struct rc_error *err)
+{
+    RC_STR_AUTO uri = manifest_uri(folders->source, folder->name);
+    struct rc_stat stat;
+    enum rc_code code = rc_storage_stat(folders->job, uri, &stat, err);
+
+    *out = false;
+    if (code == RC_NOT_FOUND)
+        return RC_OK;
+    if (code)
+        return rc_context(err, "look at the manifest '%s' again", uri);
+    *out = stat.size_bytes == folder->size_bytes && rc_str_eq(stat.etag, folder->etag);
+    return RC_OK;
+}
+
+/*
+ * Adds the names of what is missing, below the source. What lies in a folder of its own, though
+ * listed by an outer one, is for that folder's manifest to say.
+ */
+static void find_missing(const struct egress_folders *folders, const struct folder *folder,
+                         struct egress_texts *names)
+{
+    for (size_t i = 0; i < folder->count; i++) {
+        RC_STR_AUTO name = rc_strf("%s%s", folder->name, folder->listed[i].key);
+        const char *key;
+
+        if (is_missing(&folder->listed[i]) && find_folder(folders, name, &key) == folder)
+            egress_texts_take(names, rc_strdup(name));
+    }
+}
+
+enum rc_code egress_folders_missing(struct egress_folders *folders,
+                                    void (*tell)(void *context, const char *name), void *context,
+                                    struct rc_error *err)
+{
+    folders->is_listed = true;
+    for (size_t i = 0; i < folders->count; i++) {
+        const struct folder *folder = &folders->items[i];
+        EGRESS_TEXTS_AUTO(names);
+        bool is_here = false;
+
+        if (!folder->fault && !folder->is_same)
+            find_missing(folders, folder, &names);
+        if (names.count > 0 && is_current(folders, folder, &is_here, err))
+            return err->code;
+        for (size_t k = 0; is_here && k < names.count; k++)
+            tell(context, names.items[k]);
+    }
+    return RC_OK;
+}
+
 /* ---- what follows ---- */
 
 static size_t count_filtered(const struct folder *folder)
@@ -522,9 +599,15 @@ static bool is_whole(const struct egress_folders *folders, const struct folder *
         rc_info(folders->job,
                 "the manifest of '%s' does not follow: filters leave out %zu of its objects", place,
                 filtered);
+    else if (missing && is_missing(missing) && folders->is_listed && folder->is_same)
+        rc_info(folders->job, "'%s' no longer has '%s'; the target has had all of it", place,
+                missing->key);
     else if (missing)
         rc_warn(folders->job, "the manifest of '%s' does not follow: its object '%s' %s", place,
-                missing->key, missing->is_seen ? "did not arrive" : "is not there");
+                missing->key,
+                missing->is_seen     ? "did not arrive"
+                : folders->is_listed ? "is not there"
+                                     : "was not come to");
     return !folder->odd && filtered == 0 && !missing;
 }
 

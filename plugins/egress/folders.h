@@ -56,6 +56,15 @@ bool egress_folders_may_remove(const struct egress_folders *folders, const char 
 /* The object is at the target, as it is at the source. */
 void egress_folders_arrived(struct egress_folders *folders, const char *name);
 
+/*
+ * Once all of the source was listed: tells of each object, by its name below the source, that the
+ * manifest of its folder lists and the source does not have. Of a folder that is at the target
+ * already nothing is missing, nor of one that is being dumped again.
+ */
+RC_MUST_CHECK enum rc_code egress_folders_missing(struct egress_folders *folders,
+                                                  void (*tell)(void *context, const char *name),
+                                                  void *context, struct rc_error *err);
+
 /* A manifest that may follow, since all that it lists is there; 'at' begins with 0. */
 struct egress_following {
     const char *name, *etag; /* below the source */

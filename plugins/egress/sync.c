@@ -34,7 +34,7 @@ struct sync {
     bool is_overtaken; /* the lock was lost: the rest is of another run */
 
     /* Of the present pass; by the thread that reports. */
-    int64_t skipped_bytes, lost;
+    int64_t skipped_bytes, lost, missing;
     struct rc_error first; /* of the failures */
     char *first_name;
 
@@ -115,14 +115,21 @@ static bool fits_one(const struct rc_strs *patterns, const char *name)
     return false;
 }
 
+static bool fits_name(const struct sync *sync, const char *name)
+{
+    const struct egress_config *config = sync->config;
+
+    return !fits_one(&config->exclude, name) &&
+           (config->include.len == 0 || fits_one(&config->include, name));
+}
+
 static bool fits(const struct sync *sync, const struct rc_object *object)
 {
     const struct egress_config *config = sync->config;
     int64_t age_ms = sync->job->now_unix_ms - object->stat.modified_unix_ms;
     int64_t size = object->stat.size_bytes;
 
-    return !fits_one(&config->exclude, object->name) &&
-           (config->include.len == 0 || fits_one(&config->include, object->name)) &&
+    return fits_name(sync, object->name) &&
            (config->newer_than_ms == 0 || age_ms <= config->newer_than_ms) &&
            (config->older_than_ms == 0 || age_ms > config->older_than_ms) &&
            size >= config->min_bytes && (config->max_bytes == 0 || size <= config->max_bytes);
@@ -145,6 +152,14 @@ static bool wants(void *context, const struct rc_object *object)
 
 /* ---- what the transfer tells ---- */
 
+static void keep_first(struct sync *sync, const char *name, const struct rc_error *err)
+{
+    if (sync->first_name)
+        return;
+    sync->first = *err;
+    sync->first_name = rc_strdup(name);
+}
+
 static void note_failure(struct sync *sync, const struct rc_transfer_report *report)
 {
     const char *source = report->item.source, *target = report->item.target;
@@ -155,10 +170,22 @@ static void note_failure(struct sync *sync, const struct rc_transfer_report *rep
         rc_error(sync->job, "`%s` was not removed: %s", name, report->err->cause);
     else
         rc_error(sync->job, "`%s` was not copied: %s", name, report->err->cause);
-    if (sync->first_name)
+    keep_first(sync, name, report->err);
+}
+
+static void note_missing(void *context, const char *name)
+{
+    struct sync *sync = context;
+    RC_STR_AUTO shown = rc_strf("%s%s", sync->source.shown, name);
+    struct rc_error err = RC_ERROR_INIT;
+
+    if (!fits_name(sync, name))
         return;
-    sync->first = *report->err;
-    sync->first_name = rc_strdup(name);
+    (void)rc_fail(&err, RC_NOT_FOUND,
+                  "it is not there, though the manifest of its folder lists it");
+    rc_error(sync->job, "`%s` was not copied: %s", shown, err.cause);
+    keep_first(sync, shown, &err);
+    sync->missing++;
 }
 
 static void say_copied(struct sync *sync, const struct rc_transfer_item *item)
@@ -356,11 +383,14 @@ static enum rc_code next_manifest(void *context, struct rc_transfer_item *item, 
 }
 
 /* Each only as it was read: one that was replaced since belongs to other objects. */
-static enum rc_code copy_manifests(struct sync *sync, struct rc_error *err)
+static enum rc_code copy_manifests(struct sync *sync, bool is_listed, struct rc_error *err)
 {
     struct rc_transfer transfer = { .next = next_manifest };
 
     if (check_lock(sync, err))
+        return err->code;
+    /* What was not come to is not missing: another run will tell. */
+    if (is_listed && egress_folders_missing(sync->folders, note_missing, sync, err))
         return err->code;
     return run_pass(sync, &transfer, err);
 }
@@ -461,7 +491,9 @@ static enum rc_code conclude(struct sync *sync, enum rc_code code, struct rc_err
 {
     static const char *const names[] = { "objects", "bytes", "skipped", "removed", "failed" };
     const struct rc_transferred *sum = &sync->sum;
-    const int64_t counts[] = { sum->objects, sum->bytes, sum->skipped, sum->removed, sum->failed };
+    const int64_t failures = sum->failed + sync->missing;
+    const int64_t counts[] = { sum->objects, sum->bytes, sum->skipped, sum->removed, failures };
+    const int64_t handled = sum->objects + sum->skipped + sum->removed + failures;
     char failed[COUNT_TEXT], all[COUNT_TEXT];
 
     for (size_t i = 0; i < RC_ARRAY_LEN(names); i++) {
@@ -470,14 +502,14 @@ static enum rc_code conclude(struct sync *sync, enum rc_code code, struct rc_err
         rc_job_count(sync->job, name, counts[i]);
     }
     if (sync->lost > 0)
-        rc_warn(sync->job, "%" PRId64 " objects lost their tags: the target has no such thing",
-                sync->lost);
-    say_total(sync);
-    if (sum->failed == 0 || ends(sync, code))
+        rc_warn(sync->job, "%" PRId64 " object%s lost %s tags: the target has no such thing",
+                sync->lost, sync->lost == 1 ? "" : "s", sync->lost == 1 ? "its" : "their");
+    if (!code || handled > 0)
+        say_total(sync);
+    if (failures == 0 || ends(sync, code) || (code && sum->failed == 0))
         return code;
     return rc_fail(err, RC_FAILED, "%s of %s objects failed%s; first: `%s`: %s",
-                   count_text(sum->failed, failed),
-                   count_text(sum->objects + sum->skipped + sum->removed + sum->failed, all),
+                   count_text(failures, failed), count_text(handled, all),
                    sum->failed >= sync->config->max_failures ? ", which ended it ('max_failures')"
                                                              : "",
                    sync->first_name, sync->first.cause);
@@ -496,7 +528,9 @@ static enum rc_code work(struct sync *sync, struct rc_error *err)
     struct rc_error later = RC_ERROR_INIT;
     enum rc_code code = copy_tree(sync, err);
 
-    if (sync->folders && !ends(sync, code) && copy_manifests(sync, &later) && !code) {
+    bool is_listed = (!code || code == RC_CONFLICT) && sync->sum.failed == 0;
+
+    if (sync->folders && !ends(sync, code) && copy_manifests(sync, is_listed, &later) && !code) {
         *err = later;
         code = later.code;
     }

@@ -199,6 +199,9 @@ static void test_a_side_that_is_denied(void **state)
     rc_fake_host_fail_on(host, "storage.list", "store://output/", 1, RC_NOT_FOUND);
     assert_int_equal(sync_with(host, settings, &err), RC_NOT_FOUND);
     assert_has(err.context, "list the target 'output/out/'");
+    rc_fake_host_fail_on(host, "transfer.run", NULL, 1, RC_DENIED);
+    assert_int_equal(sync_with(host, settings, &err), RC_DENIED);
+    assert_has_not(rc_fake_host_said(host), "Total: ");
     assert_int_equal(rc_fake_host_open_handles(host), 0);
 }
 
@@ -515,9 +518,9 @@ static void test_only_complete_folders(void **state)
                         "s3://b/c/2026-01-15/t/part-00000.csv.gz\n"
                         "s3://b/c/2026-01-15/z.csv.gz\n");
     assert_has(rc_fake_host_log(host),
-               "info: leaving out 's3://a/2026-01-16/': its manifest says that it is not complete: "
+               "warn: leaving out 's3://a/2026-01-16/': its manifest says that it is not complete: "
                "1 of 2 tables failed\n");
-    assert_has(rc_fake_host_log(host), "info: leaving out 's3://a/2026-01-18/': it is not JSON");
+    assert_has(rc_fake_host_log(host), "warn: leaving out 's3://a/2026-01-18/': it is not JSON");
     /* Manifests are the last. */
     assert_true(strstr(rc_fake_host_said(host), "2026-01-14/_manifest.json") >
                 strstr(rc_fake_host_said(host), "2026-01-15/z.csv.gz"));
@@ -555,10 +558,55 @@ static void test_a_manifest_waits_for_its_objects(void **state)
     assert_null(rc_fake_host_object(host, "s3://b/c/2026-01-14/_manifest.json", NULL));
     assert_string_equal(rc_fake_host_object(host, "s3://b/c/2026-01-14/t.csv.gz", NULL), "11111");
     assert_has(rc_fake_host_log(host), "'t.csv.gz' has 8 bytes, not 5 as its manifest says");
-    put_manifest(host, "s3://a/2026-01-14/", true, "again", "gone.csv.gz");
+}
+
+static void test_an_object_that_is_listed_and_not_there_is_a_failure(void **state)
+{
+    (void)state;
+    HOST_AUTO host = rc_fake_host_new(NULL);
+    const char *const settings[] = { COMPLETE, NULL };
+    struct rc_error err;
+
+    prepare_folders(host, NULL);
     expect_sync(host, settings);
-    assert_has(rc_fake_host_log(host), "its object 'gone.csv.gz' is not there");
+    put_manifest(host, "s3://a/2026-01-14/", true, "again", "gone.csv.gz lost.csv.gz t.csv.gz");
+    assert_int_equal(sync_with(host, settings, &err), RC_FAILED);
+    assert_has(err.cause, "2 of 5 objects failed; first: `s3://a/2026-01-14/gone.csv.gz`: ");
+    assert_has(rc_fake_host_log(host), "error: `s3://a/2026-01-14/lost.csv.gz` was not copied: it "
+                                       "is not there, though the manifest of its folder lists it");
+    assert_int_equal(rc_fake_host_counter(host, "failed"), 2);
     assert_null(rc_fake_host_object(host, "s3://b/c/2026-01-14/_manifest.json", NULL));
+}
+
+/* What the source removes by and by is at the target: there is nothing to be done. */
+static void test_a_folder_that_expires_at_the_source_is_no_failure(void **state)
+{
+    (void)state;
+    HOST_AUTO host = rc_fake_host_new(NULL);
+    const char *const settings[] = { COMPLETE, NULL };
+
+    put_text(host, "s3://b/c/2026-01-15/z.csv.gz", "22222");
+    put_manifest(host, "s3://a/2026-01-15/", true, "r-15", "z.csv.gz");
+    put_manifest(host, "s3://b/c/2026-01-15/", true, "r-15", "z.csv.gz");
+    expect_sync(host, settings);
+    assert_has(rc_fake_host_log(host), "info: 's3://a/2026-01-15/' no longer has 'z.csv.gz'");
+    assert_has_not(rc_fake_host_log(host), "warn: ");
+    assert_non_null(rc_fake_host_object(host, "s3://b/c/2026-01-15/z.csv.gz", NULL));
+}
+
+/* What was not come to is not missing. */
+static void test_nothing_is_missing_of_a_source_that_was_not_listed_to_its_end(void **state)
+{
+    (void)state;
+    HOST_AUTO host = rc_fake_host_new(NULL);
+    const char *const settings[] = { COMPLETE, "max_failures=1", "width=1", NULL };
+    struct rc_error err;
+
+    prepare_folders(host, NULL);
+    rc_fake_host_fail_on(host, "transfer.copy", "2026-01-14/t", 1, RC_UNAVAILABLE);
+    assert_int_equal(sync_with(host, settings, &err), RC_FAILED);
+    assert_int_equal(rc_fake_host_counter(host, "failed"), 1);
+    assert_has_not(rc_fake_host_log(host), "is not there");
 }
 
 static void test_an_old_manifest_goes_first(void **state)
@@ -701,6 +749,9 @@ int main(void)
         cmocka_unit_test(test_every_call_may_fail),
         cmocka_unit_test(test_only_complete_folders),
         cmocka_unit_test(test_a_manifest_waits_for_its_objects),
+        cmocka_unit_test(test_an_object_that_is_listed_and_not_there_is_a_failure),
+        cmocka_unit_test(test_a_folder_that_expires_at_the_source_is_no_failure),
+        cmocka_unit_test(test_nothing_is_missing_of_a_source_that_was_not_listed_to_its_end),
         cmocka_unit_test(test_an_old_manifest_goes_first),
         cmocka_unit_test(test_removal_in_complete_folders_only),
         cmocka_unit_test(test_folders_that_only_the_target_has),
