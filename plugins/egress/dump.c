@@ -314,37 +314,23 @@ static enum next find_next(struct egress_dump *dump)
                : AGAIN;
 }
 
-/* Names the first table that is the cause. */
-static void warn_of(const struct egress_dump *dump, enum next next)
-{
-    for (size_t i = 0; i < dump->plan.object_count; i++) {
-        const struct egress_dumped *dumped = &dump->dumped[i];
-
-        if (dumped->code != RC_UNAVAILABLE && dumped->code != RC_CONFLICT)
-            continue;
-        rc_warn(dump->job, "%s, as table '%s' failed: %s",
-                next == AGAIN ? "dumping what is left once more"
-                              : "beginning again with a new snapshot",
-                dump->catalog.tables[dump->plan.objects[i].table].name, dumped->err.cause);
-        return;
-    }
-}
-
 /* Ends with the view of the last attempt, of which 'dumped' says what became of it. */
 static enum rc_code dump_all(struct egress_dump *dump, struct rc_error *err)
 {
     bool is_first = true;
 
-    for (int64_t attempt = 1;; attempt++) {
+    for (;; dump->attempt++) {
         if (egress_dump_check_lease(dump, err) || run_round(dump, is_first, err) ||
             egress_dump_check_lease(dump, err))
             return err->code;
         enum next next = find_next(dump);
 
-        if (next == DONE || attempt == dump->config->attempts)
+        if (next == DONE || dump->attempt == dump->config->attempts)
             return RC_OK;
-        warn_of(dump, next);
-        if (pause_before(dump, attempt + 1, err))
+        rc_warn(dump->job, "%s",
+                next == AGAIN ? "dumping what is left once more"
+                              : "beginning again with a new snapshot");
+        if (pause_before(dump, dump->attempt + 1, err))
             return err->code;
         is_first = next == ANEW;
         if (!is_first)
@@ -386,7 +372,7 @@ static enum rc_code dump_tables(struct egress_dump *dump, struct rc_error *err)
 
 enum rc_code egress_dump(struct rc_job *job, const void *config, struct rc_error *err)
 {
-    struct egress_dump dump = { .job = job, .config = config };
+    struct egress_dump dump = { .job = job, .config = config, .attempt = 1 };
     enum rc_code code = dump_tables(&dump, err);
 
     end(&dump);

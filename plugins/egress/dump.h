@@ -25,7 +25,9 @@ struct egress_reader {
 struct egress_table_state {
     size_t first, count; /* objects of the plan */
     size_t objects_left;
-    bool is_started; /* and that was said */
+    bool is_started;   /* and that was said */
+    bool is_told;      /* that it failed */
+    int64_t warned_of; /* the last attempt of which it was told that it failed; 0: none */
 };
 
 struct egress_dump {
@@ -40,6 +42,8 @@ struct egress_dump {
     struct egress_reader *readers;
     size_t reader_count;
     struct egress_config hasty; /* the configuration, for connections that need not be */
+
+    int64_t attempt; /* counted from 1 */
 
     /* One view of the database, and what there is to be dumped of it. */
     struct egress_snapshot snapshot;
@@ -112,8 +116,8 @@ void egress_dump_show_plan(struct egress_dump *dump);
 const struct rc_error *egress_dump_failure(const struct egress_dump *dump, size_t table);
 RC_MUST_CHECK enum rc_code egress_dump_write_manifest(struct egress_dump *dump,
                                                       struct rc_error *err);
-/* Each table that was not dumped, with its cause. */
-void egress_dump_tell_failures(const struct egress_dump *dump);
+/* Each table that cannot be, or was not dumped, with its cause, unless that was told before. */
+void egress_dump_tell_failures(struct egress_dump *dump);
 void egress_dump_count(const struct egress_dump *dump);
 /* RC_FAILED: something was not dumped. */
 RC_MUST_CHECK enum rc_code egress_dump_judge(const struct egress_dump *dump, struct rc_error *err);

@@ -29,8 +29,8 @@ static enum rc_code sweep(struct egress_dump *dump, const char *prefix, struct r
     if (rc_storage_sweep(dump->job, prefix, INT64_MAX, &swept, err))
         return rc_context(err, "give up unfinished uploads to '%s'", prefix);
     if (swept > 0)
-        rc_info(dump->job, "gave up %" PRId64 " unfinished uploads of an earlier run to '%s'",
-                swept, prefix);
+        rc_info(dump->job, "gave up %" PRId64 " unfinished upload%s of an earlier run to '%s'",
+                swept, swept == 1 ? "" : "s", prefix);
     return RC_OK;
 }
 
@@ -158,7 +158,7 @@ enum rc_code egress_dump_drop_stale(struct egress_dump *dump, struct rc_error *e
             return rc_context(err, "remove objects of an earlier run from '%s'", dump->folder);
     }
     if (stale.count > 0)
-        rc_info(dump->job, "removed %zu objects of an earlier run from '%s'", stale.count,
-                dump->folder);
+        rc_info(dump->job, "removed %zu object%s of an earlier run from '%s'", stale.count,
+                stale.count == 1 ? "" : "s", dump->folder);
     return RC_OK;
 }

@@ -9,6 +9,57 @@
 #include <inttypes.h>
 #include <stdlib.h>
 
+/* ---- failures ---- */
+
+const struct rc_error *egress_dump_failure(const struct egress_dump *dump, size_t table)
+{
+    if (dump->catalog.tables[table].failure)
+        return dump->catalog.tables[table].failure;
+    for (size_t i = 0; dump->states && i < dump->states[table].count; i++)
+        if (dump->dumped[dump->states[table].first + i].code)
+            return &dump->dumped[dump->states[table].first + i].err;
+    return NULL;
+}
+
+/* "context: cause" of an error; to be freed. */
+static char *error_text(const struct rc_error *failure)
+{
+    return rc_strf("%s%s%s", failure->context, failure->context[0] ? ": " : "", failure->cause);
+}
+
+static void tell_failure(struct egress_dump *dump, size_t table, const struct rc_error *failure)
+{
+    RC_STR_AUTO text = error_text(failure);
+
+    if (dump->states && dump->states[table].is_told)
+        return;
+    if (dump->states)
+        dump->states[table].is_told = true;
+    rc_error(dump->job, "Table '%s': %s", dump->catalog.tables[table].name, text);
+}
+
+/* What the next attempt may put right is no error yet. Of the objects of a table the first counts. */
+static void warn_of_failure(struct egress_dump *dump, size_t table, const struct rc_error *failure)
+{
+    struct egress_table_state *state = &dump->states[table];
+    RC_STR_AUTO text = error_text(failure);
+
+    if (state->warned_of == dump->attempt)
+        return;
+    state->warned_of = dump->attempt;
+    rc_warn(dump->job, "Table '%s': %s; it is tried again", dump->catalog.tables[table].name, text);
+}
+
+void egress_dump_tell_failures(struct egress_dump *dump)
+{
+    for (size_t i = 0; i < dump->catalog.count; i++) {
+        const struct rc_error *failure = egress_dump_failure(dump, i);
+
+        if (failure)
+            tell_failure(dump, i, failure);
+    }
+}
+
 /* ---- while it runs ---- */
 
 void egress_dump_begin_report(struct egress_dump *dump)
@@ -27,6 +78,7 @@ void egress_dump_begin_report(struct egress_dump *dump)
         dump->estimated_rows =
             rows < 0 || dump->estimated_rows < 0 ? -1 : dump->estimated_rows + rows;
     }
+    egress_dump_tell_failures(dump);
 }
 
 void egress_dump_free_report(struct egress_dump *dump)
@@ -51,6 +103,12 @@ void egress_dump_started(void *context, size_t object)
     rc_job_say(dump->job, line);
 }
 
+static bool is_tried_again(const struct egress_dump *dump, enum rc_code code)
+{
+    return (code == RC_UNAVAILABLE || code == RC_CONFLICT) &&
+           dump->attempt < dump->config->attempts;
+}
+
 void egress_dump_finished(void *context, size_t object, const struct egress_dumped *dumped)
 {
     struct egress_round *round = context;
@@ -59,11 +117,15 @@ void egress_dump_finished(void *context, size_t object, const struct egress_dump
     char bytes[RC_AMOUNT_TEXT], stored[RC_AMOUNT_TEXT], took[RC_AMOUNT_TEXT];
 
     dump->dumped[index] = *dumped;
+    if (is_tried_again(dump, dumped->code))
+        warn_of_failure(dump, table, &dumped->err);
+    else if (dumped->code)
+        tell_failure(dump, table, &dumped->err);
     if (dumped->code)
         return;
-    rc_info(dump->job, "wrote '%s%s': %" PRId64 " rows, %s as %s, in %s", dump->folder,
-            dump->plan.objects[index].key, dumped->rows, rc_format_size(dumped->bytes, bytes),
-            rc_format_size(dumped->stored_bytes, stored),
+    rc_info(dump->job, "wrote '%s%s': %" PRId64 " row%s, %s as %s, in %s", dump->folder,
+            dump->plan.objects[index].key, dumped->rows, dumped->rows == 1 ? "" : "s",
+            rc_format_size(dumped->bytes, bytes), rc_format_size(dumped->stored_bytes, stored),
             rc_format_duration(dumped->finished_unix_ms - dumped->started_unix_ms, took));
     if (--dump->states[table].objects_left > 0)
         return;
@@ -149,22 +211,6 @@ void egress_dump_show_plan(struct egress_dump *dump)
 }
 
 /* ---- the manifest ---- */
-
-const struct rc_error *egress_dump_failure(const struct egress_dump *dump, size_t table)
-{
-    if (dump->catalog.tables[table].failure)
-        return dump->catalog.tables[table].failure;
-    for (size_t i = 0; dump->states && i < dump->states[table].count; i++)
-        if (dump->dumped[dump->states[table].first + i].code)
-            return &dump->dumped[dump->states[table].first + i].err;
-    return NULL;
-}
-
-/* "context: cause" of an error; to be freed. */
-static char *error_text(const struct rc_error *failure)
-{
-    return rc_strf("%s%s%s", failure->context, failure->context[0] ? ": " : "", failure->cause);
-}
 
 static void describe_table(const struct egress_dump *dump, size_t index,
                            struct egress_manifest_table *out)
@@ -259,17 +305,6 @@ enum rc_code egress_dump_write_manifest(struct egress_dump *dump, struct rc_erro
 
 /* ---- the end ---- */
 
-void egress_dump_tell_failures(const struct egress_dump *dump)
-{
-    for (size_t i = 0; i < dump->catalog.count; i++) {
-        const struct rc_error *failure = egress_dump_failure(dump, i);
-        RC_STR_AUTO text = failure ? error_text(failure) : NULL;
-
-        if (text)
-            rc_error(dump->job, "Table '%s': %s", dump->catalog.tables[i].name, text);
-    }
-}
-
 void egress_dump_count(const struct egress_dump *dump)
 {
     int64_t failed = 0, rows = 0, bytes = 0, stored_bytes = 0, objects = 0;
@@ -300,8 +335,9 @@ enum rc_code egress_dump_judge(const struct egress_dump *dump, struct rc_error *
         if (egress_dump_failure(dump, i) && failed++ == 0)
             first = i;
     if (failed > 0)
-        return rc_fail(err, RC_FAILED, "%zu of %zu tables failed, the first of them '%s'", failed,
-                       dump->catalog.count, dump->catalog.tables[first].name);
+        return rc_fail(err, RC_FAILED, "%zu of %zu table%s failed, the first of them '%s'", failed,
+                       dump->catalog.count, dump->catalog.count == 1 ? "" : "s",
+                       dump->catalog.tables[first].name);
     if (!dump->job->dry_run)
         rc_job_say(dump->job, "Success.");
     return RC_OK;

@@ -59,6 +59,20 @@ def test_failed_tables_are_named_and_the_others_finish(egress):
         egress.sql("DROP OWNED BY clerk; DROP ROLE clerk")
 
 
+def test_a_failure_is_told_at_once_and_only_once(egress):
+    process = egress.start(tables="missing", connections=2,
+                           queries={"bad": "SELECT 1 / 0", "slow": "SELECT pg_sleep(4)"})
+    lines = []
+    while not all(any(f"Table '{name}': " in line for line in lines) for name in ("missing", "bad")):
+        lines.append(process.stderr.readline().decode())
+        assert lines[-1], lines
+    assert egress.backends("active", "%pg_sleep%")
+    _, stderr = finish(process, 1)
+    text = "".join(lines) + stderr
+    assert text.count("Table 'missing': ") == text.count("Table 'bad': ") == 1
+    assert "2 of 3 tables failed, the first of them 'missing'" in text
+
+
 def test_a_query_that_breaks_in_the_middle_leaves_no_object(egress):
     egress.sql(NOISE)
     fill(egress, "good", rows=3)
@@ -119,6 +133,8 @@ def test_a_table_whose_connection_breaks_is_dumped_again(egress):
     egress.sql(f"SELECT pg_terminate_backend({pid})")
     stdout, stderr = finish(process, 0)
     assert "dumping what is left once more" in stderr
+    told = [line for line in stderr.splitlines() if "Table 'slow': " in line]
+    assert len(told) == 1 and "warn" in told[0] and "it is tried again" in told[0], stderr
     assert stdout.count("Table 'slow': Dump uploaded") == 1
     assert egress.check_manifest()["complete"] is True
 
