@@ -38,7 +38,7 @@ static void tell_failure(struct egress_dump *dump, size_t table, const struct rc
     rc_error(dump->job, "Table '%s': %s", dump->catalog.tables[table].name, text);
 }
 
-/* What the next attempt may put right is no error yet. Of the objects of a table the first counts. */
+/* What the next attempt may put right is no error yet. Of a table's objects the first is told. */
 static void warn_of_failure(struct egress_dump *dump, size_t table, const struct rc_error *failure)
 {
     struct egress_table_state *state = &dump->states[table];

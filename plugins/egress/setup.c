@@ -44,6 +44,11 @@ static void RC_PRINTF(4, 5)
 
 /* ---- what the bucket says ---- */
 
+static const char *plural(int64_t count)
+{
+    return count == 1 ? "" : "s";
+}
+
 static const char *or_else(const char *note)
 {
     return note[0] ? note : "the store does not say";
@@ -72,18 +77,20 @@ static void judge_expiry(struct inspection *inspection, int64_t days)
              or_else(bucket->expires_note));
     else if (bucket->expires == RC_ANSWER_NO)
         find(inspection, EXPIRES, BROKEN,
-             "objects are never removed; they should be after %" PRId64 " days", days);
+             "objects are never removed; they should be after %" PRId64 " day%s", days,
+             plural(days));
     else if (bucket->expire_days > days)
         find(inspection, EXPIRES, BROKEN,
-             "objects are removed after %" PRId64 " days; it should be after %" PRId64,
-             bucket->expire_days, days);
+             "objects are removed after %" PRId64 " day%s; it should be after %" PRId64,
+             bucket->expire_days, plural(bucket->expire_days), days);
     else if (bucket->expire_days < days)
         find(inspection, EXPIRES, HOLDS,
-             "objects are removed after %" PRId64 " days, by a rule that is stricter than the "
+             "objects are removed after %" PRId64 " day%s, by a rule that is stricter than the "
              "%" PRId64 " days that are configured",
-             bucket->expire_days, days);
+             bucket->expire_days, plural(bucket->expire_days), days);
     else
-        find(inspection, EXPIRES, HOLDS, "objects are removed after %" PRId64 " days", days);
+        find(inspection, EXPIRES, HOLDS, "objects are removed after %" PRId64 " day%s", days,
+             plural(days));
 }
 
 static void judge_access(struct inspection *inspection)

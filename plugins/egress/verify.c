@@ -38,6 +38,11 @@ const struct rc_option egress_verify_options[] = {
 
 /* ---- what there is to verify ---- */
 
+static const char *plural(int64_t count)
+{
+    return count == 1 ? "" : "s";
+}
+
 struct place {
     char *uri, *shown; /* 'shown' is for people, and NULL where it is the same */
 };
@@ -207,8 +212,9 @@ static enum rc_code list(struct rc_job *job, struct egress_verification *verific
     }
     rc_storage_list_close(job, listing);
     if (strangers > STRANGERS_NAMED)
-        rc_warn(job, "%" PRId64 " more objects in the folder are not in its manifest",
-                strangers - STRANGERS_NAMED);
+        rc_warn(job, "%" PRId64 " more object%s in the folder %s not in its manifest",
+                strangers - STRANGERS_NAMED, plural(strangers - STRANGERS_NAMED),
+                strangers - STRANGERS_NAMED == 1 ? "is" : "are");
     rc_job_count(job, "unlisted", strangers);
     return code ? rc_context(err, "list '%s'", verification->shown) : RC_OK;
 }
@@ -299,7 +305,8 @@ static void say_problems(struct rc_job *job, const struct egress_verification *v
         }
     }
     if (said > PROBLEMS_SAID) {
-        RC_STR_AUTO line = rc_strf("%" PRId64 " more problems", said - PROBLEMS_SAID);
+        RC_STR_AUTO line = rc_strf("%" PRId64 " more problem%s", said - PROBLEMS_SAID,
+                                   plural(said - PROBLEMS_SAID));
 
         rc_job_say(job, line);
     }
@@ -313,11 +320,6 @@ static void say_problems(struct rc_job *job, const struct egress_verification *v
             rc_job_say(job, line);
         }
     }
-}
-
-static const char *plural(int64_t count)
-{
-    return count == 1 ? "" : "s";
 }
 
 static void say_verified(struct rc_job *job, const struct egress_verification *verification,

@@ -167,6 +167,18 @@ static void test_days_follow_the_configuration(void **state)
     }
 }
 
+static void test_one_day_is_one(void **state)
+{
+    (void)state;
+    static const char *const one_day[] = { "output=s3://b/dumps/app", "expire_days=1", NULL };
+    HOST_AUTO host = rc_fake_host_new(NULL);
+    struct rc_error err = RC_ERROR_INIT;
+
+    make_good(host, NULL);
+    assert_int_equal(rc_fake_host_run(host, &plugin, NULL, one_day, &err), RC_OK);
+    assert_says(rc_fake_host_said(host), "changed: objects are removed after 1 day\n");
+}
+
 static void test_a_stricter_rule_that_cannot_go_is_no_problem(void **state)
 {
     (void)state;
@@ -406,6 +418,7 @@ int main(void)
         cmocka_unit_test(test_what_setup_cannot_mend_is_a_problem),
         cmocka_unit_test(test_what_a_store_refuses_is_a_problem),
         cmocka_unit_test(test_days_follow_the_configuration),
+        cmocka_unit_test(test_one_day_is_one),
         cmocka_unit_test(test_a_stricter_rule_that_cannot_go_is_no_problem),
         cmocka_unit_test(test_what_is_not_known_is_said_and_left_alone),
         cmocka_unit_test(test_what_others_keep_is_never_let_expire),

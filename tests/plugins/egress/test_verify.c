@@ -341,6 +341,15 @@ static void test_what_is_not_listed_is_named(void **state)
                 "'" FOLDER "b/part-00001.csv.gz' is in the folder, but not");
     assert_says(rc_fake_host_log(host), "4 more objects");
     assert_int_equal(rc_fake_host_counter(host, "unlisted"), 24);
+
+    HOST_AUTO fewer = new_host(&good);
+    for (int i = 1; i < 22; i++) {
+        RC_STR_AUTO uri = rc_strf(FOLDER "b/part-%05d.csv.gz", i);
+
+        rc_fake_host_put(fewer, uri, "x", 1);
+    }
+    assert_int_equal(rc_fake_host_run(fewer, &plugin, NULL, settings, &err), RC_OK);
+    assert_says(rc_fake_host_log(fewer), "1 more object in the folder is not in its manifest");
 }
 
 static void test_an_incomplete_dump_fails(void **state)
