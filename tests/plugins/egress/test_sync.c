@@ -594,6 +594,27 @@ static void test_a_folder_that_expires_at_the_source_is_no_failure(void **state)
     assert_non_null(rc_fake_host_object(host, "s3://b/c/2026-01-15/z.csv.gz", NULL));
 }
 
+/* Whose manifest went before its objects. */
+static void test_a_folder_that_is_being_dumped_again_is_no_failure(void **state)
+{
+    (void)state;
+    HOST_AUTO host = rc_fake_host_new(NULL);
+    const char *const settings[] = { COMPLETE, NULL };
+    struct rc_error err;
+
+    put_text(host, "s3://a/2026-01-14/t.csv.gz", "11111");
+    put_manifest(host, "s3://a/2026-01-14/", true, "r-14", "gone.csv.gz t.csv.gz");
+    rc_fake_host_fail_on(host, "storage.stat", "2026-01-14/_manifest.json", 1, RC_NOT_FOUND);
+    expect_sync(host, settings);
+    assert_has(rc_fake_host_log(host), "its object 'gone.csv.gz' is not there");
+    assert_null(rc_fake_host_object(host, "s3://b/c/2026-01-14/_manifest.json", NULL));
+
+    rc_fake_host_fail_on(host, "storage.stat", "2026-01-14/_manifest.json", 1, RC_DENIED);
+    assert_int_equal(sync_with(host, settings, &err), RC_DENIED);
+    assert_has(err.context, "look at the manifest 's3://a/2026-01-14/_manifest.json' again");
+    assert_int_equal(sync_with(host, settings, &err), RC_FAILED);
+}
+
 /* What was not come to is not missing. */
 static void test_nothing_is_missing_of_a_source_that_was_not_listed_to_its_end(void **state)
 {
@@ -751,6 +772,7 @@ int main(void)
         cmocka_unit_test(test_a_manifest_waits_for_its_objects),
         cmocka_unit_test(test_an_object_that_is_listed_and_not_there_is_a_failure),
         cmocka_unit_test(test_a_folder_that_expires_at_the_source_is_no_failure),
+        cmocka_unit_test(test_a_folder_that_is_being_dumped_again_is_no_failure),
         cmocka_unit_test(test_nothing_is_missing_of_a_source_that_was_not_listed_to_its_end),
         cmocka_unit_test(test_an_old_manifest_goes_first),
         cmocka_unit_test(test_removal_in_complete_folders_only),
