@@ -172,7 +172,7 @@ static enum rc_code pause_before(struct egress_dump *dump, int64_t attempt, stru
 
 /*
  * A connection that is lost before there is anything to read by it is made again, too, within the
- * time that the database may take to be reached.
+ * time that the database may take to be reached. Where it was not, that time has been waited.
  */
 static enum rc_code begin_view(struct egress_dump *dump, struct rc_error *err)
 {
@@ -181,7 +181,7 @@ static enum rc_code begin_view(struct egress_dump *dump, struct rc_error *err)
     for (int64_t attempt = 1;; attempt++) {
         enum rc_code code = try_view(dump, err);
 
-        if (code != RC_UNAVAILABLE || attempt == dump->config->attempts ||
+        if (code != RC_UNAVAILABLE || !dump->snapshot.keeper || attempt == dump->config->attempts ||
             egress_mono_ms() + FIRST_PAUSE_MS > until_ms)
             return code;
         rc_warn(dump->job, "looking at the database once more, as the connection was lost: %s",

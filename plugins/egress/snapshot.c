@@ -98,7 +98,6 @@ enum rc_code egress_snapshot_take(struct rc_job *job, const struct egress_config
              egress_database_begin(out->keeper, /* snapshot = */ NULL, err) == RC_OK &&
              export_view(out, err) == RC_OK)
         return RC_OK;
-    egress_snapshot_clear(out);
     return err->code;
 }
 

@@ -164,6 +164,12 @@ def test_attempts_come_to_an_end(egress):
     assert egress.manifest()["complete"] is False
 
 
+def test_a_server_that_is_not_there_is_waited_for_once(egress):
+    egress.world.environment["PGPORT"] = "1"
+    result = egress.dump(tables="any", connect_for="6s", status=1)
+    assert "looking at the database once more" not in result.text
+
+
 def test_a_server_that_is_gone_for_good_is_waited_for_once(egress):
     names = [f"t{number}" for number in range(8)]
     fill(egress, *names, rows=3)
