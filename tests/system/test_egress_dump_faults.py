@@ -60,13 +60,14 @@ def test_failed_tables_are_named_and_the_others_finish(egress):
 
 
 def test_a_failure_is_told_at_once_and_only_once(egress):
-    process = egress.start(tables="missing", connections=2,
-                           queries={"bad": "SELECT 1 / 0", "slow": "SELECT pg_sleep(4)"})
-    lines = []
-    while not all(any(f"Table '{name}': " in line for line in lines) for name in ("missing", "bad")):
-        lines.append(process.stderr.readline().decode())
-        assert lines[-1], lines
-    assert egress.backends("active", "%pg_sleep%")
+    lines, told = [], ("missing", "bad")
+    with egress.session("SELECT pg_advisory_lock(77)"):
+        process = egress.start(tables="missing", connections=2,
+                               queries={"bad": "SELECT 1 / 0", "slow": "SELECT pg_advisory_lock(77)"})
+        while not all(any(f"Table '{name}': " in line for line in lines) for name in told):
+            lines.append(process.stderr.readline().decode())
+            assert lines[-1], lines
+        assert process.poll() is None
     _, stderr = finish(process, 1)
     text = "".join(lines) + stderr
     assert text.count("Table 'missing': ") == text.count("Table 'bad': ") == 1

@@ -20,6 +20,7 @@ class Server(StandIn):
         super().__init__()
         self.objects, self.parts, self.metadata, self.completions = {}, {}, {}, 0
         self.lose, self.again = 0, (404, "NoSuchUpload")
+        self.begun = set()  # the keys of uploads that were not completed
 
     def handle(self, request):
         body, key = request.body(), request.path
@@ -27,6 +28,7 @@ class Server(StandIn):
         if request.method == "POST" and request.query_text.startswith("uploads"):
             self.metadata = {name: value for name, value in request.headers.items()
                              if name.startswith("x-amz-meta-")}
+            self.begun.add(key)
             return Reply(200, headers, b"<InitiateMultipartUploadResult><UploadId>u1</UploadId>"
                                        b"</InitiateMultipartUploadResult>")
         if request.method == "PUT":
@@ -36,6 +38,12 @@ class Server(StandIn):
         if request.method == "POST":
             return self.complete(key, headers)
         if request.method == "DELETE":
+            self.begun.discard(key)
+            return Reply(404, {}, ERROR.format("NoSuchUpload").encode())
+        if request.parameter("uploadId") and key in self.begun:
+            return Reply(200, headers, b"<ListPartsResult><Part><PartNumber>1</PartNumber></Part>"
+                                       b"</ListPartsResult>")
+        if request.parameter("uploadId"):
             return Reply(404, {}, ERROR.format("NoSuchUpload").encode())
         if key not in self.objects:
             return Reply(404, {}, ERROR.format("NoSuchUpload").encode())
@@ -47,6 +55,7 @@ class Server(StandIn):
     def complete(self, key, headers):
         self.completions += 1
         if self.completions == 1:
+            self.begun.discard(key)
             self.objects[key] = (b"".join(self.parts[number] for number in sorted(self.parts)),
                                  self.metadata)
         if self.completions <= self.lose:
