@@ -17,9 +17,7 @@ struct egress_snapshot {
     char *database;
 };
 
-/*
- * Cleared by the caller also where it failed; 'keeper' is then NULL if the database was not reached.
- */
+/* The caller clears it also where it failed; 'keeper' is NULL if the database was not reached. */
 RC_MUST_CHECK enum rc_code egress_snapshot_take(struct rc_job *job,
                                                 const struct egress_config *config,
                                                 struct egress_snapshot *out, struct rc_error *err);

@@ -22,8 +22,8 @@ from stand_in import Reply
 from storage_faults import Fault, cases_of, run_cases
 
 FULL = bool(os.environ.get("RUN_CORE_FULL"))
-SAMPLE = 12  # faults of each action
-KILLS = 60 if FULL else 5
+SAMPLE = 6  # faults of each action
+KILLS = 60 if FULL else 3
 
 
 @pytest.fixture

@@ -215,7 +215,7 @@ static void test_a_store_that_fails_for_a_while(void **state)
 
         rc_fake_host_fail_on(host, calls[i], FOLDER "alpha", 1, RC_UNAVAILABLE);
         expect_ok(run(host, "dump", "attempts=2", &err), err);
-        expect_text(rc_fake_host_log(host), "dumping what is left once more, as table 'alpha'");
+        expect_text(rc_fake_host_log(host), "it is tried again");
         expect_clean(host, &clean);
     }
 }
