@@ -2,6 +2,7 @@
 
 import json
 import os
+import random
 import shutil
 import subprocess
 import sys
@@ -117,6 +118,14 @@ class World:
         return Result(
             subprocess.CompletedProcess(process.args, process.returncode, stdout, stderr)
         )
+
+
+@pytest.fixture
+def rng(request):
+    """For tests that draw what they break; the seed is printed and taken from the environment."""
+    seed = int(os.environ.get("RUN_CORE_FAULT_SEED") or random.SystemRandom().randrange(1 << 32))
+    print(f"RUN_CORE_FAULT_SEED={seed}")
+    return random.Random(f"{seed} {request.node.name}")
 
 
 @pytest.fixture

@@ -6,7 +6,6 @@ Here runs a sample, picked by a seed that is printed; with RUN_CORE_FULL=1 all o
 seed that a failure tells can be given as RUN_CORE_FAULT_SEED. See egress_faults.py, and for single
 faults test_egress_dump_faults.py and test_egress_sync.py."""
 import os
-import random
 import signal
 import subprocess
 import time
@@ -24,13 +23,6 @@ from storage_faults import Fault, cases_of, run_cases
 FULL = bool(os.environ.get("RUN_CORE_FULL"))
 SAMPLE = 6  # faults of each action
 KILLS = 60 if FULL else 3
-
-
-@pytest.fixture
-def rng(request):
-    seed = int(os.environ.get("RUN_CORE_FAULT_SEED") or random.SystemRandom().randrange(1 << 32))
-    print(f"RUN_CORE_FAULT_SEED={seed}")
-    return random.Random(f"{seed} {request.node.name}")
 
 
 @pytest.fixture(scope="module")

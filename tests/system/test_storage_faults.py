@@ -5,7 +5,6 @@ Here runs a sample of all pairs of operation and fault, picked by a seed that is
 RUN_CORE_FULL=1 all of them run, and the seed that a failure tells can be given as
 RUN_CORE_FAULT_SEED. See storage_faults.py."""
 import os
-import random
 import signal
 import subprocess
 import time
@@ -18,13 +17,6 @@ from storage_faults import (KIB, LARGE, MIB, OLD, OPERATIONS, SMALL, Bench, Faul
 FULL = bool(os.environ.get("RUN_CORE_FULL"))
 SAMPLE = 16  # cases of each store
 KILLS = 100 if FULL else 6
-
-
-@pytest.fixture
-def rng(request):
-    seed = int(os.environ.get("RUN_CORE_FAULT_SEED") or random.SystemRandom().randrange(1 << 32))
-    print(f"RUN_CORE_FAULT_SEED={seed}")
-    return random.Random(f"{seed} {request.node.name}")
 
 
 @pytest.fixture
