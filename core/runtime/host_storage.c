@@ -34,6 +34,12 @@ static void storage_list_close(struct rc_listing *listing)
     core_host_closed();
 }
 
+static enum rc_code storage_versions(struct rc_job *job, const char *prefix,
+                                     struct rc_listing **out, struct rc_error *err)
+{
+    return opened(core_storage_versions(storage_of(job), prefix, out, err));
+}
+
 static enum rc_code storage_stat(struct rc_job *job, const char *uri, struct rc_stat *out,
                                  struct rc_error *err)
 {
@@ -50,6 +56,23 @@ static enum rc_code storage_open(struct rc_job *job, const char *uri, int64_t of
                                  int64_t len_bytes, struct rc_reader **out, struct rc_error *err)
 {
     return opened(core_storage_open(storage_of(job), uri, offset_bytes, len_bytes, out, err));
+}
+
+static enum rc_code storage_open_with(struct rc_job *job, const char *uri,
+                                      const struct rc_get_options *given, struct rc_reader **out,
+                                      struct rc_error *err)
+{
+    struct rc_get_options options;
+
+    *out = NULL;
+    if (core_host_take(&options, sizeof(options), given, err))
+        return err->code;
+    const struct core_range range = {
+        .offset_bytes = options.offset_bytes,
+        .len_bytes = options.len_bytes,
+        .if_match = options.if_match,
+    };
+    return opened(core_storage_open_with(storage_of(job), uri, options.version, &range, out, err));
 }
 
 static void storage_read_close(struct rc_reader *reader)
@@ -155,6 +178,20 @@ static enum rc_code storage_copy(struct rc_job *job, const char *source, const c
     return core_storage_copy(storage_of(job), source, target, err);
 }
 
+static enum rc_code storage_copy_with(struct rc_job *job, const char *source,
+                                      const char *source_if_match, const char *target,
+                                      struct rc_error *err)
+{
+    const struct core_copy_options options = {
+        .source_if_match = source_if_match,
+        .size_bytes = -1,
+    };
+
+    if (job->dry_run)
+        return core_host_would(core_job_of(job), err, "copy '%s' to '%s'", source, target);
+    return core_storage_copy_with(storage_of(job), source, NULL, target, &options, NULL, err);
+}
+
 static enum rc_code storage_move(struct rc_job *job, const char *source, const char *target,
                                  struct rc_error *err)
 {
@@ -173,6 +210,21 @@ static enum rc_code storage_remove(struct rc_job *job, const char *const *uris, 
         return RC_OK;
     }
     return core_storage_remove(storage_of(job), uris, count, err);
+}
+
+static enum rc_code storage_remove_with(struct rc_job *job, const char *uri,
+                                        const struct rc_remove_options *given, struct rc_error *err)
+{
+    struct rc_remove_options options;
+
+    if (core_host_take(&options, sizeof(options), given, err))
+        return err->code;
+    if (job->dry_run && options.version)
+        return core_host_would(core_job_of(job), err, "remove the version '%s' of '%s'",
+                               options.version, uri);
+    if (job->dry_run)
+        return core_host_would(core_job_of(job), err, "remove '%s'", uri);
+    return core_storage_remove_one(storage_of(job), uri, &options, err);
 }
 
 /* A dry run defines, too: what it looks at may lie there. */
@@ -249,4 +301,9 @@ const struct rc_storage_api core_host_storage = {
     .create_with = storage_create_with,
     .define = storage_define,
     .sweep = storage_sweep,
+    .open_with = storage_open_with,
+    .remove_with = storage_remove_with,
+    .copy_with = storage_copy_with,
+    .versions = storage_versions,
+    .version_next = core_listing_next_version,
 };

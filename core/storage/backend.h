@@ -30,7 +30,8 @@ struct core_place_in_store {
     /* Of a removal: only while it has this entity tag, else RC_CONFLICT. Where the store cannot
        compare, it is looked at just before. NULL: regardless. */
     const char *remove_if_match;
-    size_t root_len; /* bytes of 'key' put in front by a mapping, with the slash; 0: none */
+    bool remove_is_strict; /* with that, RC_CONFLICT too if there is nothing at all */
+    size_t root_len;       /* bytes of 'key' put in front by a mapping, with the slash; 0: none */
     const struct core_cancel *cancel;
     bool is_temporary; /* what is written there may be lost with the machine */
 };
@@ -146,6 +147,7 @@ enum core_storage_capability {
     CORE_STORAGE_CONDITIONAL_PUT = 1u << 0,
     CORE_STORAGE_LOCAL = 1u << 1,         /* a key is a path on this machine */
     CORE_STORAGE_ORDERED_PARTS = 1u << 2, /* are put one after the other, from the first on */
+    CORE_STORAGE_VERSIONS = 1u << 3,      /* may keep what an object was before */
 };
 
 struct core_list_options {

@@ -88,7 +88,8 @@ static bool is_same_server(const struct core_place_in_store *source,
 
 const struct core_storage_ops core_storage_gcs = {
     .scheme = "gs",
-    .capabilities = CORE_STORAGE_CONDITIONAL_PUT | CORE_STORAGE_ORDERED_PARTS,
+    .capabilities =
+        CORE_STORAGE_CONDITIONAL_PUT | CORE_STORAGE_ORDERED_PARTS | CORE_STORAGE_VERSIONS,
     .list = core_gcs_list,
     .stat = core_gcs_stat,
     .open = core_gcs_open,

@@ -6,7 +6,7 @@
 
 const struct core_storage_ops core_storage_s3 = {
     .scheme = "s3",
-    .capabilities = CORE_STORAGE_CONDITIONAL_PUT,
+    .capabilities = CORE_STORAGE_CONDITIONAL_PUT | CORE_STORAGE_VERSIONS,
     .list = core_s3_list,
     .stat = core_s3_stat,
     .open = core_s3_read,

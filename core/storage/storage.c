@@ -54,6 +54,7 @@ struct named_listing {
     struct rc_buf uri; /* begins with the prefix */
     size_t prefix_len;
     struct core_listed listed;
+    struct rc_version version;
 };
 
 static enum rc_code named_next(struct rc_listing *base, const struct core_listed **out,
@@ -156,6 +157,41 @@ enum rc_code core_listing_next(struct rc_listing *listing, const struct rc_objec
         return err->code;
     if (listed)
         *object = &listed->object;
+    return RC_OK;
+}
+
+enum rc_code core_storage_versions(struct core_storage *storage, const char *prefix,
+                                   struct rc_listing **out, struct rc_error *err)
+{
+    CORE_RESOLVED_AUTO(at);
+    struct core_list_options options = { 0 };
+
+    *out = NULL;
+    if (resolve(storage, prefix, &at, err))
+        return err->code;
+    options.versions = (at.ops->capabilities & CORE_STORAGE_VERSIONS) != 0;
+    return core_storage_list_with(storage, prefix, &options, out, err);
+}
+
+enum rc_code core_listing_next_version(struct rc_listing *listing,
+                                       const struct rc_version **version, struct rc_error *err)
+{
+    struct named_listing *named = (struct named_listing *)listing;
+    const struct core_listed *listed;
+
+    RC_ASSERT(listing->ops == &named_listing_ops);
+    *version = NULL;
+    if (core_listing_next_listed(listing, &listed, err) || !listed)
+        return err->code;
+    named->version = (struct rc_version){
+        .uri = listed->object.uri,
+        .name = listed->object.name,
+        .version = listed->version,
+        .is_current = listed->is_latest || !listed->version,
+        .is_removal = listed->is_delete_marker,
+        .stat = listed->object.stat,
+    };
+    *version = &named->version;
     return RC_OK;
 }
 
@@ -348,6 +384,11 @@ enum rc_code core_storage_create_with(struct core_storage *storage, const char *
     *out = NULL;
     if (resolve_target(storage, uri, all.if_match, &at, err))
         return err->code;
+    if (all.keep_attributes && (all.attributes || !all.if_match || all.if_match[0] == '\0'))
+        return rc_fail(err, RC_INVALID,
+                       "'%s': to keep the attributes of an object takes its entity tag, and none "
+                       "of one's own",
+                       uri);
     return at.ops->create(&at.place, &all, out, err);
 }
 
@@ -644,6 +685,22 @@ enum rc_code core_storage_remove(struct core_storage *storage, const char *const
                                  size_t count, struct rc_error *err)
 {
     return core_storage_remove_with(storage, uris, NULL, count, NULL, err);
+}
+
+enum rc_code core_storage_remove_one(struct core_storage *storage, const char *uri,
+                                     const struct rc_remove_options *options, struct rc_error *err)
+{
+    CORE_RESOLVED_AUTO(at);
+
+    if (options->if_match && (options->version || options->if_match[0] == '\0'))
+        return rc_fail(err, RC_INVALID,
+                       "'%s' is removed either if it has an entity tag, or by its version", uri);
+    if (resolve(storage, uri, &at, err))
+        return err->code;
+    at.place.version = options->version;
+    at.place.remove_if_match = options->if_match;
+    at.place.remove_is_strict = options->if_match != NULL;
+    return at.ops->remove(&at.place, 1, NULL, err);
 }
 
 enum rc_code core_storage_sweep(struct core_storage *storage, const char *prefix,

@@ -50,6 +50,12 @@ RC_MUST_CHECK enum rc_code core_storage_list(struct core_storage *storage, const
 RC_MUST_CHECK enum rc_code core_listing_next(struct rc_listing *listing,
                                              const struct rc_object **object, struct rc_error *err);
 void core_listing_close(struct rc_listing *listing);
+/* Every version; of a store that keeps one content only, the objects. */
+RC_MUST_CHECK enum rc_code core_storage_versions(struct core_storage *storage, const char *prefix,
+                                                 struct rc_listing **out, struct rc_error *err);
+RC_MUST_CHECK enum rc_code core_listing_next_version(struct rc_listing *listing,
+                                                     const struct rc_version **version,
+                                                     struct rc_error *err);
 
 /* What lies in a local folder and is no object. */
 enum core_left_out_kind {
@@ -144,6 +150,10 @@ RC_MUST_CHECK enum rc_code core_storage_remove_with(struct core_storage *storage
                                                     const char *const *versions, size_t count,
                                                     const struct core_remove_report *report,
                                                     struct rc_error *err);
+/* As rc_storage_remove_with() has it. */
+RC_MUST_CHECK enum rc_code core_storage_remove_one(struct core_storage *storage, const char *uri,
+                                                   const struct rc_remove_options *options,
+                                                   struct rc_error *err);
 /* Gives up uploads below the prefix that were never finished. */
 RC_MUST_CHECK enum rc_code core_storage_sweep(struct core_storage *storage, const char *prefix,
                                               const struct core_sweep *sweep, int64_t *swept,

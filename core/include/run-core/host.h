@@ -136,6 +136,27 @@ static inline void rc_storage_list_close(struct rc_job *job, struct rc_listing *
         job->host->storage->list_close(listing);
 }
 
+/*
+ * Lists every version of the objects below a prefix, those of one object together and the newest
+ * first, in the order of the keys. A store that keeps one content only (file://, a bucket without
+ * versions) lists that. Closed by rc_storage_list_close(). Since 1.4.
+ */
+static inline RC_MUST_CHECK enum rc_code rc_storage_versions(struct rc_job *job, const char *prefix,
+                                                             struct rc_listing **out,
+                                                             struct rc_error *err)
+{
+    return job->host->storage->versions(job, prefix, out, err);
+}
+
+/* The next version, valid until the following call; *version is NULL behind the last. Since 1.4. */
+static inline RC_MUST_CHECK enum rc_code rc_storage_version_next(struct rc_job *job,
+                                                                 struct rc_listing *listing,
+                                                                 const struct rc_version **version,
+                                                                 struct rc_error *err)
+{
+    return job->host->storage->version_next(listing, version, err);
+}
+
 static inline RC_MUST_CHECK enum rc_code rc_storage_stat(struct rc_job *job, const char *uri,
                                                          struct rc_stat *out, struct rc_error *err)
 {
@@ -156,6 +177,18 @@ static inline RC_MUST_CHECK enum rc_code rc_storage_open(struct rc_job *job, con
                                                          struct rc_error *err)
 {
     return job->host->storage->open(job, uri, offset_bytes, len_bytes, out, err);
+}
+
+/*
+ * The same of one certain object. RC_CONFLICT: it is another one now; that can also be the answer
+ * of a later read. RC_NOT_FOUND: there is none, or no such version. Since 1.4.
+ */
+static inline RC_MUST_CHECK enum rc_code rc_storage_open_with(struct rc_job *job, const char *uri,
+                                                              const struct rc_get_options *options,
+                                                              struct rc_reader **out,
+                                                              struct rc_error *err)
+{
+    return job->host->storage->open_with(job, uri, options, out, err);
 }
 
 /*
@@ -202,6 +235,8 @@ static inline RC_MUST_CHECK enum rc_code rc_storage_create(struct rc_job *job, c
 /*
  * The same with content type, metadata and the like. A size that is given has to be the one that
  * is written: RC_INVALID otherwise. RC_UNSUPPORTED: the store cannot keep one of the attributes.
+ * To keep those of the object that is replaced takes its entity tag, RC_INVALID without; RC_CONFLICT
+ * may then come at once, or from the commit as ever.
  */
 static inline RC_MUST_CHECK enum rc_code
 rc_storage_create_with(struct rc_job *job, const char *uri, const struct rc_put_options *options,
@@ -261,6 +296,17 @@ static inline RC_MUST_CHECK enum rc_code rc_storage_copy(struct rc_job *job, con
     return job->host->storage->copy(job, source, target, err);
 }
 
+/*
+ * The same of a source that has that entity tag (NULL: any). RC_CONFLICT: it is another one now.
+ * Since 1.4.
+ */
+static inline RC_MUST_CHECK enum rc_code
+rc_storage_copy_with(struct rc_job *job, const char *source, const char *source_if_match,
+                     const char *target, struct rc_error *err)
+{
+    return job->host->storage->copy_with(job, source, source_if_match, target, err);
+}
+
 /* Copies, then removes the source. After a failure there may be both, never neither. */
 static inline RC_MUST_CHECK enum rc_code rc_storage_move(struct rc_job *job, const char *source,
                                                          const char *target, struct rc_error *err)
@@ -268,11 +314,26 @@ static inline RC_MUST_CHECK enum rc_code rc_storage_move(struct rc_job *job, con
     return job->host->storage->move(job, source, target, err);
 }
 
-/* Removes objects; one that is not there counts as removed. After a failure some may be gone. */
+/*
+ * Removes objects; one that is not there counts as removed. After a failure some may be gone. In a
+ * bucket with versions each is only marked as removed: what it held remains, as a version.
+ */
 static inline RC_MUST_CHECK enum rc_code
 rc_storage_remove(struct rc_job *job, const char *const *uris, size_t count, struct rc_error *err)
 {
     return job->host->storage->remove(job, uris, count, err);
+}
+
+/*
+ * Removes one object. With 'if_match' RC_CONFLICT: it is another one now, or there is none. With
+ * 'version' that one is gone for ever, be it the current one or the mark of a removal; it counts
+ * as removed if it is not there. RC_INVALID: both. Since 1.4.
+ */
+static inline RC_MUST_CHECK enum rc_code
+rc_storage_remove_with(struct rc_job *job, const char *uri, const struct rc_remove_options *options,
+                       struct rc_error *err)
+{
+    return job->host->storage->remove_with(job, uri, options, err);
 }
 
 /* ---- sql ---------------------------------------------------------------------------------- */

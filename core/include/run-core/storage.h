@@ -56,6 +56,39 @@ struct rc_put_options {
     const char *if_match;                   /* as of rc_storage_put() */
     int64_t size_bytes;                     /* that will be written; -1: unknown */
     const struct rc_attributes *attributes; /* or NULL */
+
+    /*
+     * Since 1.4. The new object takes over what the one that 'if_match' names has beside its
+     * content: in an object store all of struct rc_attributes and how it is encrypted; of a file
+     * the mode, owner, group and extended attributes, as far as this process may set them, and
+     * never so that somebody may read it who could not before. 'attributes' is NULL then.
+     */
+    bool keep_attributes;
+};
+
+/* Since 1.4. Which part of which object is read. */
+struct rc_get_options {
+    size_t struct_bytes; /* sizeof(struct rc_get_options): it may grow */
+    int64_t offset_bytes;
+    int64_t len_bytes;    /* -1: to the end */
+    const char *if_match; /* only while it has that entity tag; NULL: whatever is there */
+    const char *version;  /* of struct rc_version; NULL: the current one */
+};
+
+/* Since 1.4. Which object is removed. At most one of both is given. */
+struct rc_remove_options {
+    size_t struct_bytes;  /* sizeof(struct rc_remove_options): it may grow */
+    const char *if_match; /* only while it has that entity tag; NULL: whatever is there */
+    const char *version;  /* of struct rc_version, for ever; NULL: the current one */
+};
+
+/* Since 1.4. One of the contents that an object has, or had and a bucket has kept. */
+struct rc_version {
+    const char *uri, *name; /* as those of struct rc_object */
+    const char *version;    /* by which the store names it; NULL: it names none, as of files */
+    bool is_current;        /* what a read without a version finds, if it is not a removal */
+    bool is_removal;        /* a mark that the object was removed; of 'stat' only the time is set */
+    struct rc_stat stat;
 };
 
 /*
@@ -120,6 +153,19 @@ struct rc_storage_api {
     enum rc_code (*define)(struct rc_job *job, const struct rc_store *store, struct rc_error *err);
     enum rc_code (*sweep)(struct rc_job *job, const char *prefix, int64_t begun_before_unix_ms,
                           int64_t *swept, struct rc_error *err);
+
+    /* Since 1.4. */
+    enum rc_code (*open_with)(struct rc_job *job, const char *uri,
+                              const struct rc_get_options *options, struct rc_reader **out,
+                              struct rc_error *err);
+    enum rc_code (*remove_with)(struct rc_job *job, const char *uri,
+                                const struct rc_remove_options *options, struct rc_error *err);
+    enum rc_code (*copy_with)(struct rc_job *job, const char *source, const char *source_if_match,
+                              const char *target, struct rc_error *err);
+    enum rc_code (*versions)(struct rc_job *job, const char *prefix, struct rc_listing **out,
+                             struct rc_error *err);
+    enum rc_code (*version_next)(struct rc_listing *listing, const struct rc_version **version,
+                                 struct rc_error *err);
 };
 
 #endif
