@@ -45,7 +45,8 @@ struct pq_node {
             size_t len;
         } bytes; /* of BINARY, and the 16 of UUID */
         struct {
-            struct pq_node *items; /* fields of a struct by rising id; a map's keys and values in turn */
+            struct pq_node
+                *items; /* fields of a struct by rising id; a map's keys and values in turn */
             size_t len;
         } list;
     };
@@ -58,8 +59,10 @@ struct pq_tree {
 
 void pq_tree_init(struct pq_tree *tree, size_t limit_bytes);
 void pq_tree_clear(struct pq_tree *tree);
-/* Zeroed memory that lives as long as the tree. RC_TOO_LARGE, RC_NO_MEMORY by the return of NULL. */
+/* Zeroed memory that lives as long as the tree; NULL: beyond the limit, or the machine has none. */
 void *pq_tree_alloc(struct pq_tree *tree, size_t bytes);
+/* The error of that: RC_TOO_LARGE. */
+enum rc_code pq_tree_full(const struct pq_tree *tree, struct rc_error *err);
 
 /*
  * Reads one struct; '*used' bytes of the data were it. RC_INVALID: these bytes are none, are cut
@@ -75,7 +78,11 @@ struct pq_node *pq_field(const struct pq_node *record, int16_t id, enum pq_kind 
 int64_t pq_field_int(const struct pq_node *record, int16_t id, int64_t otherwise);
 bool pq_field_bool(const struct pq_node *record, int16_t id, bool otherwise);
 
-/* Puts a field in place of the one with that number, or between its neighbours. NULL: no memory. */
+/*
+ * Puts a field in place of the one with that number, or between its neighbours, and then the
+ * record's fields lie elsewhere: what pointed to any of them has to be looked up again. NULL: as
+ * of pq_tree_alloc(). The value is zero, no bytes, no items, and is the caller's to fill.
+ */
 struct pq_node *pq_set(struct pq_tree *tree, struct pq_node *record, int16_t id, enum pq_kind kind);
 RC_MUST_CHECK enum rc_code pq_set_int(struct pq_tree *tree, struct pq_node *record, int16_t id,
                                       enum pq_kind kind, int64_t value, struct rc_error *err);
