@@ -12,15 +12,15 @@
 #include "file.h"
 
 enum pq_encoding { /* as the format numbers them */
-    PQ_PLAIN = 0,
-    PQ_PLAIN_DICTIONARY = 2,
-    PQ_RLE = 3,
-    PQ_BIT_PACKED = 4,
-    PQ_DELTA_BINARY_PACKED = 5,
-    PQ_DELTA_LENGTH_BYTE_ARRAY = 6,
-    PQ_DELTA_BYTE_ARRAY = 7,
-    PQ_RLE_DICTIONARY = 8,
-    PQ_BYTE_STREAM_SPLIT = 9,
+                   PQ_PLAIN = 0,
+                   PQ_PLAIN_DICTIONARY = 2,
+                   PQ_RLE = 3,
+                   PQ_BIT_PACKED = 4,
+                   PQ_DELTA_BINARY_PACKED = 5,
+                   PQ_DELTA_LENGTH_BYTE_ARRAY = 6,
+                   PQ_DELTA_BYTE_ARRAY = 7,
+                   PQ_RLE_DICTIONARY = 8,
+                   PQ_BYTE_STREAM_SPLIT = 9,
 };
 
 struct pq_slice {

@@ -22,25 +22,25 @@ struct pq_source {
 };
 
 enum pq_type { /* as the format numbers them */
-    PQ_BOOLEAN,
-    PQ_INT32,
-    PQ_INT64,
-    PQ_INT96,
-    PQ_FLOAT,
-    PQ_DOUBLE,
-    PQ_BYTE_ARRAY,
-    PQ_FIXED,
+               PQ_BOOLEAN,
+               PQ_INT32,
+               PQ_INT64,
+               PQ_INT96,
+               PQ_FLOAT,
+               PQ_DOUBLE,
+               PQ_BYTE_ARRAY,
+               PQ_FIXED,
 };
 
 enum pq_codec { /* likewise */
-    PQ_UNCOMPRESSED,
-    PQ_SNAPPY,
-    PQ_GZIP,
-    PQ_LZO,
-    PQ_BROTLI,
-    PQ_LZ4, /* in Hadoop's frames, or as one block, or in LZ4's own frames: writers differ */
-    PQ_ZSTD,
-    PQ_LZ4_RAW,
+                PQ_UNCOMPRESSED,
+                PQ_SNAPPY,
+                PQ_GZIP,
+                PQ_LZO,
+                PQ_BROTLI,
+                PQ_LZ4, /* in Hadoop's frames, or as one block, or in LZ4's own frames: writers differ */
+                PQ_ZSTD,
+                PQ_LZ4_RAW,
 };
 
 /* How the least and the greatest value of a column are found. */
@@ -81,7 +81,7 @@ struct pq_chunk {
     int64_t dictionary_len;      /* of 'len', as far as the offsets tell; 0: not told */
     int64_t value_count;         /* nulls included */
     enum pq_codec codec;
-    int64_t bloom_offset, bloom_len;               /* -1: none; a length of -1 is not said */
+    int64_t bloom_offset, bloom_len;                  /* -1: none; a length of -1 is not said */
     int64_t column_index_offset, offset_index_offset; /* -1 */
     int32_t column_index_len, offset_index_len;
     bool lies_elsewhere; /* in another file, as of a summary such as _metadata */
@@ -97,8 +97,8 @@ struct pq_group {
 struct pq_file {
     struct pq_source source;
     struct pq_tree tree;
-    uint8_t *footer;      /* the bytes the tree borrows from */
-    struct pq_node root;  /* FileMetaData */
+    uint8_t *footer;     /* the bytes the tree borrows from */
+    struct pq_node root; /* FileMetaData */
     struct pq_column *columns;
     size_t column_count;
     struct pq_group *groups;

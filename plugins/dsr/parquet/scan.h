@@ -5,8 +5,8 @@
 #ifndef DSR_PARQUET_SCAN_H
 #define DSR_PARQUET_SCAN_H
 
-#include "file.h"
 #include "encoding.h"
+#include "file.h"
 
 /* The wanted values, as the column's physical bytes. Asked from one thread. */
 struct pq_wanted {

@@ -1,0 +1,52 @@
+/*
+ * The second opinion: an SQL engine that nobody here wrote reads what the plugin's own reader and
+ * writer made of a file, and has to agree before anything is replaced or archived.
+ *
+ * An engine is one session: it belongs to one thread at a time.
+ */
+#ifndef DSR_ENGINE_H
+#define DSR_ENGINE_H
+
+#include "config.h"
+#include "find.h"
+#include "scratch.h"
+
+struct dsr_engine;
+
+RC_MUST_CHECK enum rc_code dsr_engine_open(struct rc_job *job, const struct dsr_config *config,
+                                           int64_t memory_bytes, struct dsr_engine **out,
+                                           struct rc_error *err);
+void dsr_engine_close(struct dsr_engine *engine);
+
+/* The ids that the following calls look for. */
+RC_MUST_CHECK enum rc_code dsr_engine_users(struct dsr_engine *engine,
+                                            const struct dsr_users *users,
+                                            const struct dsr_scratch *scratch,
+                                            struct rc_error *err);
+
+/* The columns of the ids in a file, as pq_project() has left them. */
+struct dsr_engine_columns {
+    const struct pq_column *const *columns;
+    size_t count;
+    const char *separator; /* as of the table */
+};
+
+/*
+ * Rows of the users in files of the id columns alone, all of the same columns. No statistics are
+ * believed.
+ */
+RC_MUST_CHECK enum rc_code dsr_engine_count(struct dsr_engine *engine, const char *const *paths,
+                                            size_t path_count,
+                                            const struct dsr_engine_columns *columns, int64_t *rows,
+                                            struct rc_error *err);
+
+/*
+ * Compares the old file but for the rows 'without' with the new one: every value of every row, in
+ * order. RC_FAILED: they differ, and the message says in what; RC_UNSUPPORTED: the engine cannot
+ * read the old file at all.
+ */
+RC_MUST_CHECK enum rc_code dsr_engine_compare(struct dsr_engine *engine, const char *old_path,
+                                              const struct pq_rows *without, const char *new_path,
+                                              struct rc_error *err);
+
+#endif

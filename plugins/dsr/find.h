@@ -1,0 +1,38 @@
+/*
+ * Finding: which rows of a file are rows of the users, by the plugin's own reader.
+ */
+#ifndef DSR_FIND_H
+#define DSR_FIND_H
+
+#include "config.h"
+#include "users.h"
+
+struct dsr_user_rows {
+    uint32_t user; /* of the shard's users */
+    int64_t rows;
+};
+
+struct dsr_found {
+    int64_t *rows; /* in the file, rising and each once */
+    size_t count;
+    struct dsr_user_rows *users; /* rising; a row that is two users' counts for both */
+    size_t user_count;
+    int64_t row_count; /* of the whole file */
+    struct pq_scanned scanned;
+};
+
+/*
+ * RC_NOT_FOUND: the file has no such column; RC_UNSUPPORTED: ids cannot be compared with its type.
+ * Neither is ever taken for a file without users. On RC_OK to be cleared.
+ */
+RC_MUST_CHECK enum rc_code dsr_find(const struct pq_file *file, const struct dsr_table *table,
+                                    const struct dsr_users *users, bool trust_statistics,
+                                    struct dsr_found *out, struct rc_error *err);
+void dsr_found_clear(struct dsr_found *found);
+
+/* The columns of the ids in this file, one for each of userIdColumn; freed with free(). */
+RC_MUST_CHECK enum rc_code dsr_find_columns(const struct pq_file *file,
+                                            const struct dsr_table *table, size_t **columns,
+                                            struct rc_error *err);
+
+#endif

@@ -1,0 +1,55 @@
+/*
+ * Markers: the requests to erase, one empty file each. What is no marker and should be one is told
+ * and left where it is; what begins with a dot is nobody's.
+ */
+#ifndef DSR_MARKERS_H
+#define DSR_MARKERS_H
+
+#include "places.h"
+#include "users.h"
+
+struct dsr_marker {
+    const char *uri;
+    size_t user; /* of the shard's users */
+    int32_t day, requested;
+};
+
+/* The markers of one shard. */
+struct dsr_shard_markers {
+    int32_t shard;
+    struct dsr_users *users;
+    struct dsr_marker *markers; /* in the order of their URIs */
+    size_t count;
+    int32_t first_day, last_day; /* of activity: all the users are erased from all of these */
+    struct rc_buf texts;
+};
+
+struct dsr_malformed {
+    void (*tell)(void *context, const char *uri, const char *why);
+    void *context;
+};
+
+/* The name behind the shard's folder, as in day=D/_user_ID_day_D. Pure. */
+RC_MUST_CHECK enum rc_code dsr_marker_parse(const char *name, struct pq_slice *user, int32_t *day,
+                                            int32_t *requested, struct rc_error *err);
+
+/* The numbers of the shards that have a folder below the markers', rising; freed with free(). */
+RC_MUST_CHECK enum rc_code dsr_markers_shards(struct rc_job *job, const struct dsr_places *places,
+                                              const struct dsr_malformed *malformed,
+                                              int32_t **shards, size_t *count,
+                                              struct rc_error *err);
+/* On RC_OK to be cleared. A shard may have no marker (any more). */
+RC_MUST_CHECK enum rc_code dsr_markers_load(struct rc_job *job, const struct dsr_places *places,
+                                            int32_t shard, const struct dsr_malformed *malformed,
+                                            struct dsr_shard_markers *out, struct rc_error *err);
+void dsr_markers_clear(struct dsr_shard_markers *markers);
+
+/*
+ * Moves all of them to the archive, in many threads. One that is gone already counts as moved.
+ * 'moved' is called for each, from any thread, before it is moved.
+ */
+RC_MUST_CHECK enum rc_code dsr_markers_archive(struct rc_job *job, const struct dsr_places *places,
+                                               const struct dsr_shard_markers *markers,
+                                               size_t width, struct rc_error *err);
+
+#endif

@@ -1,0 +1,104 @@
+/*
+ * The option tables. The names in camel case are those of the seed's JSON configuration, which is
+ * read unchanged; what is new is in snake case.
+ */
+#include "config.h"
+
+static const char *const verify_names[] = { "values", "engine", NULL };
+
+static const struct rc_option table_options[] = {
+    { RC_STR("piTable", struct dsr_table, name), .flags = RC_OPT_REQUIRED,
+      .help = "Name of the table, in messages and in the record." },
+    { RC_LIST("userIdColumn", struct dsr_table, id_columns), .flags = RC_OPT_REQUIRED,
+      .help = "Column that holds the user's id; one within a struct as struct.column. A row of "
+              "which any of several columns holds the id is the user's." },
+    { RC_STR("userIdSeparator", struct dsr_table, id_separator),
+      .help = "With it, the id is the values of all the columns of userIdColumn, in their order, "
+              "with this text between them." },
+    { RC_STR("sourceS3Folder", struct dsr_table, folder), .flags = RC_OPT_REQUIRED,
+      .help = "Folder of the table, with shard=N/day=D/ below it: a key in sourceS3Bucket, a URI, "
+              "or a local path." },
+    { RC_STR("sourceS3Bucket", struct dsr_table, bucket),
+      .help = "Bucket of the table: a name, as mapped under 'storage', or a URI." },
+    { RC_STR("athenaDb", struct dsr_table, athena_db),
+      .help = "Database of the table in Athena. Other engines read the files themselves." },
+    { 0 },
+};
+
+const struct rc_option dsr_options[] = {
+    { RC_STR("environment", struct dsr_config, environment), .env = "AIRLYTICS_ENVIRONMENT",
+      .help = "Environment, such as PROD. A label of log and record." },
+    { RC_STR("product", struct dsr_config, product), .env = "AIRLYTICS_PRODUCT",
+      .help = "Product. A label of log and record." },
+    { RC_STR("deployment", struct dsr_config, deployment), .env = "AIRLYTICS_DEPLOYMENT",
+      .help = "Deployment. A label of log and record." },
+
+    { RC_STR("markersBaseFolder", struct dsr_config, markers_folder), .flags = RC_OPT_REQUIRED,
+      .help = "Folder of the markers, with shard=N/day=D/ below it: a local path or a URI." },
+    { RC_STR("markersArchiveFolder", struct dsr_config, archive_folder), .flags = RC_OPT_REQUIRED,
+      .help = "Where a marker goes once its user is erased, and the record of it." },
+    { RC_STR("archivedPartAfter", struct dsr_config, archived_after),
+      .help = "A marker keeps, below the archive, the part of its path behind this text; without "
+              "it, that behind markersBaseFolder." },
+    { RC_STR("targetS3Bucket", struct dsr_config, target_bucket),
+      .help = "Bucket of tempFolder: a name, as mapped under 'storage', or a URI. The table's own "
+              "when absent." },
+    { RC_STR("tempFolder", struct dsr_config, temp_folder), .def = "dsr-temp",
+      .help = "Folder of the originals that backupOriginal keeps: a key in the bucket, a URI, or a "
+              "local path. This job's alone, and outside every table." },
+    { RC_OBJECTS("cleanupTables", struct dsr_config, tables, struct dsr_table, table_options),
+      .flags = RC_OPT_REQUIRED, .help = "The tables that users are erased from." },
+
+    { RC_BOOL("backupOriginal", struct dsr_config, backup_original), .def = "false",
+      .help = "Keeps a copy of each file in tempFolder until its whole shard is verified." },
+    { RC_BOOL("delete_old_versions", struct dsr_config, delete_old_versions), .def = "false",
+      .help = "In a versioned bucket, removes the older versions that still hold a user. Without "
+              "it the run says that they remain." },
+    { RC_BOOL("trust_statistics", struct dsr_config, trust_statistics), .def = "true",
+      .help = "Passes over row groups whose statistics or bloom filters say that no user is in "
+              "them. What is found after the erasure never relies on them." },
+    { RC_ENUM("verify", struct dsr_config, verify, verify_names), .def = "engine",
+      .help = "How a new file is compared with the old one before it takes its place: every value "
+              "by the plugin's own reader, or by the SQL engine's as well." },
+    { RC_STR("engine", struct dsr_config, engine),
+      .help = "SQL engine, as named under 'sql', that verifies; the only or the embedded one when "
+              "absent." },
+    { RC_BYTES("memory_limit", struct dsr_config, memory_bytes), .def = "1GiB", .min = 67108864,
+      .max = 1099511627776, .help = "Memory of the run; beyond it the engine uses the disk." },
+    { RC_BYTES("scratch_limit", struct dsr_config, scratch_bytes), .def = "10GiB", .min = 1048576,
+      .max = 1125899906842624,
+      .help = "Disk space for copies of files that are being rewritten, all together." },
+    { RC_INT("width", struct dsr_config, width), .def = "0", .min = 0, .max = 256,
+      .help = "Files that are worked on at once; 0: as many as there are processors." },
+    { RC_INT("attempts", struct dsr_config, attempts), .def = "5", .min = 1, .max = 100,
+      .help = "How often a file is begun anew because somebody else replaced it meanwhile." },
+    { RC_MS("lock_wait", struct dsr_config, lock_wait_ms), .def = "0", .min = 0, .max = 604800000,
+      .help = "How long to wait, after all other shards, for those that another run is at." },
+
+    { RC_STR("report_salt", struct dsr_config, report_salt), .flags = RC_OPT_SECRET,
+      .env = "DSR_REPORT_SALT",
+      .help = "Key by which user ids are hashed in the record. Without it one is made up, and kept "
+              "in the state database." },
+
+    { RC_STR("athenaRegion", struct dsr_config, athena_region),
+      .help = "Region of Athena. Not used by the embedded engine." },
+    { RC_STR("athenaResultsOutputBucket", struct dsr_config, athena_results_bucket),
+      .help = "Bucket of Athena's results. Not used by the embedded engine." },
+    { RC_STR("athenaCatalog", struct dsr_config, athena_catalog),
+      .help = "Catalog of Athena. Not used by the embedded engine." },
+    { 0 },
+};
+
+const struct rc_option dsr_cleanup_params[] = {
+    { RC_LIST("shards", struct dsr_params, shards),
+      .help = "Only these shards, such as 7 or 0-99; all that have markers when absent." },
+    { 0 },
+};
+
+const struct rc_option dsr_report_params[] = {
+    { RC_STR("user", struct dsr_report_params, user), .flags = RC_OPT_SECRET,
+      .help = "Only the record of this user id." },
+    { RC_DAY("since", struct dsr_report_params, since),
+      .help = "Only what was erased on this day or later." },
+    { 0 },
+};

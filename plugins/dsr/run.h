@@ -1,0 +1,82 @@
+/*
+ * One run of the plugin: what its parts share, and the order of things.
+ *
+ * For each shard, under its lock: what an earlier run left unfinished is settled (recover.c), the
+ * markers are read, each file of the range is searched and, if it holds a user, replaced
+ * (replace.c), the whole range is searched again (postcheck.c), old versions are seen to
+ * (versions.c), the markers are archived, and what was kept until then is removed. A shard that
+ * fails keeps its markers and does not stop the others.
+ */
+#ifndef DSR_RUN_H
+#define DSR_RUN_H
+
+#include "engine.h"
+#include "journal.h"
+#include "lake.h"
+#include "markers.h"
+#include "report.h"
+
+#include <stdatomic.h>
+
+struct dsr_run {
+    struct rc_job *job;
+    const struct dsr_config *config;
+    struct dsr_places places;
+    struct dsr_journal *journal; /* NULL: only a plan is made */
+    struct dsr_scratch *scratch;
+    struct dsr_engines *engines; /* sessions that threads borrow */
+    _Atomic int64_t malformed;
+};
+
+/* What became of a shard. */
+enum dsr_shard_state { DSR_SHARD_CLEAN, DSR_SHARD_LOCKED, DSR_SHARD_FAILED };
+
+struct dsr_shard_result {
+    int32_t shard;
+    enum dsr_shard_state state;
+    int64_t markers, users, files_scanned, files_rewritten, files_removed, rows_deleted;
+    int64_t bytes_rewritten, old_versions; /* that remain and may hold a user */
+};
+
+/* shard.c: an error is of the shard alone, unless the run is to stop. */
+RC_MUST_CHECK enum rc_code dsr_shard_clean(struct dsr_run *run, struct rc_job *job, int32_t shard,
+                                           size_t width, struct dsr_shard_result *out,
+                                           struct rc_error *err);
+
+/* replace.c: erases what was found in one object; see README.md, "The journal". */
+struct dsr_replaced {
+    bool conflict; /* somebody else replaced it meanwhile: to be searched anew */
+    bool removed;
+    int64_t rows, bytes;
+};
+RC_MUST_CHECK enum rc_code dsr_replace(struct dsr_run *run, struct rc_job *job,
+                                       struct rc_lock *lock, int32_t shard, size_t table,
+                                       const struct dsr_object *object,
+                                       const struct dsr_users *users, const struct dsr_found *found,
+                                       struct dsr_replaced *out, struct rc_error *err);
+
+/* recover.c: settles an intent by what lies there now; and all that a shard was left with. */
+RC_MUST_CHECK enum rc_code dsr_recover_intent(struct dsr_run *run, struct rc_job *job,
+                                              const struct dsr_intent *intent,
+                                              enum dsr_outcome *outcome, struct rc_error *err);
+RC_MUST_CHECK enum rc_code dsr_recover_shard(struct dsr_run *run, struct rc_job *job, int32_t shard,
+                                             struct rc_error *err);
+/* Removes the originals that were kept of a shard; called only once it is verified. */
+RC_MUST_CHECK enum rc_code dsr_recover_drop_backups(struct dsr_run *run, struct rc_job *job,
+                                                    int32_t shard, struct rc_error *err);
+
+/* postcheck.c: rows of the users that are left in all tables, found by the engine. */
+RC_MUST_CHECK enum rc_code dsr_postcheck(struct dsr_run *run, struct rc_job *job,
+                                         const struct dsr_shard_markers *markers, size_t width,
+                                         int64_t *rows, struct rc_error *err);
+
+/* versions.c: older versions that hold a user: removed, or counted. */
+RC_MUST_CHECK enum rc_code dsr_versions_clean(struct dsr_run *run, struct rc_job *job,
+                                              const struct dsr_shard_markers *markers, size_t width,
+                                              int64_t *remain, struct rc_error *err);
+
+/* The actions. */
+enum rc_code dsr_cleanup_run(struct rc_job *job, const void *config, struct rc_error *err);
+enum rc_code dsr_plan_run(struct rc_job *job, const void *config, struct rc_error *err);
+
+#endif
