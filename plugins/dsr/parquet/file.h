@@ -21,26 +21,28 @@ struct pq_source {
     const char *name; /* in messages */
 };
 
-enum pq_type { /* as the format numbers them */
-               PQ_BOOLEAN,
-               PQ_INT32,
-               PQ_INT64,
-               PQ_INT96,
-               PQ_FLOAT,
-               PQ_DOUBLE,
-               PQ_BYTE_ARRAY,
-               PQ_FIXED,
+/* Physical types, as the format numbers them. */
+enum pq_type {
+    PQ_BOOLEAN,
+    PQ_INT32,
+    PQ_INT64,
+    PQ_INT96,
+    PQ_FLOAT,
+    PQ_DOUBLE,
+    PQ_BYTE_ARRAY,
+    PQ_FIXED,
 };
 
-enum pq_codec { /* likewise */
-                PQ_UNCOMPRESSED,
-                PQ_SNAPPY,
-                PQ_GZIP,
-                PQ_LZO,
-                PQ_BROTLI,
-                PQ_LZ4, /* in Hadoop's frames, or as one block, or in LZ4's own frames: writers differ */
-                PQ_ZSTD,
-                PQ_LZ4_RAW,
+/* Likewise. PQ_LZ4 is in Hadoop's frames, or one block, or in LZ4's own frames: writers differ. */
+enum pq_codec {
+    PQ_UNCOMPRESSED,
+    PQ_SNAPPY,
+    PQ_GZIP,
+    PQ_LZO,
+    PQ_BROTLI,
+    PQ_LZ4,
+    PQ_ZSTD,
+    PQ_LZ4_RAW,
 };
 
 /* How the least and the greatest value of a column are found. */
@@ -70,13 +72,14 @@ struct pq_column {
     int32_t width; /* bytes of a value; 0: BYTE_ARRAY; a BOOLEAN has 1, as it is unpacked */
     int16_t max_definition, max_repetition;
     enum pq_order order;
+    bool has_order; /* the file says that its least and greatest values are in this order */
     enum pq_meaning meaning;
     bool is_signed;
 };
 
 /* A column of a row group. Offsets are of the file; 0 or -1, as said: there is none. */
 struct pq_chunk {
-    struct pq_node *node, *meta; /* ColumnChunk, ColumnMetaData */
+    struct pq_node *node, *meta; /* ColumnChunk, ColumnMetaData; NULL if that is encrypted */
     int64_t start, len;          /* of all its pages, the dictionary's too */
     int64_t dictionary_len;      /* of 'len', as far as the offsets tell; 0: not told */
     int64_t value_count;         /* nulls included */
@@ -84,7 +87,7 @@ struct pq_chunk {
     int64_t bloom_offset, bloom_len;                  /* -1: none; a length of -1 is not said */
     int64_t column_index_offset, offset_index_offset; /* -1 */
     int32_t column_index_len, offset_index_len;
-    bool lies_elsewhere; /* in another file, as of a summary such as _metadata */
+    bool lies_elsewhere; /* in another file, as of a summary such as _metadata: no offsets here */
     bool is_encrypted;
 };
 
@@ -104,7 +107,8 @@ struct pq_file {
     struct pq_group *groups;
     size_t group_count;
     int64_t row_count;
-    int64_t data_end; /* where the footer begins */
+    int64_t data_end;  /* where the footer begins */
+    bool is_encrypted; /* in part, and the footer is signed */
 };
 
 /* Whether the object begins and ends as a Parquet file does: its first and its last four bytes. */
@@ -112,13 +116,19 @@ bool pq_is_parquet(const uint8_t head[4], const uint8_t tail[4]);
 
 /*
  * RC_INVALID: not a Parquet file, or one whose footer cannot be; RC_UNSUPPORTED: an encrypted
- * footer; RC_TOO_LARGE: a footer above 'limit_bytes'. On RC_OK to be closed.
+ * footer, or types invented since; RC_TOO_LARGE: a footer above 'limit_bytes', or one that takes
+ * more than eight times that as a tree. On RC_OK to be closed.
  */
 RC_MUST_CHECK enum rc_code pq_file_open(struct pq_file *out, const struct pq_source *source,
                                         size_t limit_bytes, struct rc_error *err);
 void pq_file_close(struct pq_file *file);
 
-/* The column at a dotted path, as "id" or "user.id"; -1: there is none. A name may hold dots. */
+/*
+ * The column at a dotted path, as "id" or "user.id"; names may hold dots themselves. Where none has
+ * these very letters, the one that differs in upper and lower case alone, as SQL engines have it.
+ * PQ_NO_COLUMN, PQ_MANY_COLUMNS: more than one may be meant.
+ */
+enum { PQ_NO_COLUMN = -1, PQ_MANY_COLUMNS = -2 };
 ptrdiff_t pq_file_column(const struct pq_file *file, const char *path);
 
 #endif

@@ -274,8 +274,6 @@ static enum rc_code read_list(struct reader *reader, struct pq_node *node)
     if (read_byte(reader, &head))
         return reader->err->code;
     node->value_kind = head & 0x0f;
-    if (node->value_kind < PQ_KIND_TRUE || node->value_kind > PQ_KIND_UUID)
-        return refuse(reader, "there is no such type");
 
     size_t len = head >> 4;
     if (len == SHORT_SIZE && read_size(reader, least_bytes(node->value_kind), &len))
