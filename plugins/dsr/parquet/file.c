@@ -392,7 +392,7 @@ static bool place_extras(const struct pq_file *file, struct pq_chunk *chunk)
 
 /*
  * The dictionary comes before the data. Old writers have 0 for its place, or any other number,
- * where there is none.
+ * where there is none; others 0 for the place of the data of no rows.
  */
 static bool place_pages(const struct pq_file *file, struct pq_chunk *chunk)
 {
@@ -400,10 +400,10 @@ static bool place_pages(const struct pq_file *file, struct pq_chunk *chunk)
     int64_t dictionary = pq_field_int(chunk->meta, META_DICTIONARY, -1);
 
     chunk->len = pq_field_int(chunk->meta, META_LEN, -1);
-    chunk->start = data;
-    if (dictionary > 0 && dictionary < data) {
+    chunk->start = chunk->len == 0 ? MAGIC : data;
+    if (chunk->len > 0 && dictionary > 0 && (data <= 0 || dictionary < data)) {
         chunk->start = dictionary;
-        chunk->dictionary_len = data - dictionary;
+        chunk->dictionary_len = data <= 0 ? chunk->len : data - dictionary;
     }
     return chunk->start >= MAGIC && chunk->len >= 0 && chunk->len <= file->data_end &&
            chunk->start <= file->data_end - chunk->len && chunk->dictionary_len <= chunk->len;
