@@ -257,20 +257,18 @@ static void dry_tell(void *context, const char *name, int64_t begun_unix_ms)
                                dry->prefix, name);
 }
 
-static enum rc_code storage_sweep(struct rc_job *job, const char *prefix,
-                                  int64_t begun_before_unix_ms, int64_t *swept,
-                                  struct rc_error *err)
+static enum rc_code sweep_as(struct rc_job *job, const char *prefix, struct core_sweep sweep,
+                             int64_t *swept, struct rc_error *err)
 {
     struct rc_error stopped = RC_ERROR_INIT;
     struct dry_sweep dry = { .job = core_job_of(job), .prefix = prefix, .err = &stopped };
-    const struct core_sweep sweep = {
-        .before_unix_ms = begun_before_unix_ms,
-        .only_looks = job->dry_run,
-        .tell = job->dry_run ? dry_tell : NULL,
-        .context = &dry,
-    };
     int64_t count = 0;
-    enum rc_code code = core_storage_sweep(storage_of(job), prefix, &sweep, &count, err);
+    enum rc_code code;
+
+    sweep.only_looks = job->dry_run;
+    sweep.tell = job->dry_run ? dry_tell : NULL;
+    sweep.context = &dry;
+    code = core_storage_sweep(storage_of(job), prefix, &sweep, &count, err);
 
     if (swept)
         *swept = count;
@@ -279,6 +277,27 @@ static enum rc_code storage_sweep(struct rc_job *job, const char *prefix,
         code = stopped.code;
     }
     return code;
+}
+
+static enum rc_code storage_sweep(struct rc_job *job, const char *prefix,
+                                  int64_t begun_before_unix_ms, int64_t *swept,
+                                  struct rc_error *err)
+{
+    return sweep_as(job, prefix, (struct core_sweep){ .before_unix_ms = begun_before_unix_ms },
+                    swept, err);
+}
+
+static enum rc_code storage_sweep_object(struct rc_job *job, const char *uri,
+                                         int64_t begun_from_unix_ms, int64_t begun_before_unix_ms,
+                                         int64_t *swept, struct rc_error *err)
+{
+    const struct core_sweep sweep = {
+        .from_unix_ms = begun_from_unix_ms,
+        .before_unix_ms = begun_before_unix_ms,
+        .is_exact = true,
+    };
+
+    return sweep_as(job, uri, sweep, swept, err);
 }
 
 const struct rc_storage_api core_host_storage = {
@@ -306,4 +325,5 @@ const struct rc_storage_api core_host_storage = {
     .copy_with = storage_copy_with,
     .versions = storage_versions,
     .version_next = core_listing_next_version,
+    .sweep_object = storage_sweep_object,
 };

@@ -180,7 +180,9 @@ struct core_remove_report {
 
 /* Which unfinished uploads are given up. */
 struct core_sweep {
+    int64_t from_unix_ms;   /* begun then or later; 0: whenever */
     int64_t before_unix_ms; /* begun before then */
+    bool is_exact;          /* those to the place itself, not to all that begins like it */
     bool only_looks;        /* nothing is given up, only told and counted */
     /* Of each, its name behind the prefix. May be NULL. */
     void (*tell)(void *context, const char *name, int64_t begun_unix_ms);

@@ -119,6 +119,14 @@ enum rc_code core_s3_each_pending(const struct core_place_in_store *prefix, bool
     return code;
 }
 
+enum { CLOCK_SLACK_MS = 60000 }; /* of the server's clock, beyond what is known of it */
+
+/* A time of ours by the server's clock, a little early. */
+static int64_t by_server(const struct core_s3_pending *pending, int64_t unix_ms)
+{
+    return unix_ms + pending->clock_ahead_ms - CLOCK_SLACK_MS;
+}
+
 struct sweeping {
     const struct core_place_in_store *prefix;
     const struct core_sweep *sweep;
@@ -133,7 +141,10 @@ static enum rc_code sweep_one(void *context, const struct core_s3_pending *pendi
     struct core_place_in_store place = *sweeping->prefix;
     size_t prefix_len = strlen(place.key);
 
-    if (pending->begun_unix_ms >= sweep->before_unix_ms)
+    if (pending->begun_unix_ms >= sweep->before_unix_ms ||
+        (sweep->from_unix_ms > 0 &&
+         pending->begun_unix_ms < by_server(pending, sweep->from_unix_ms)) ||
+        (sweep->is_exact && !rc_str_eq(pending->key, place.key)))
         return RC_OK;
     RC_STR_AUTO uri = rc_strf("s3://%s/%s", place.bucket, pending->key);
     place.uri = rc_str_starts(place.uri, "s3://") ? uri : place.uri;
@@ -161,8 +172,6 @@ enum rc_code core_s3_sweep(const struct core_place_in_store *prefix, const struc
 
 /* ---- those to one object --------------------------------------------------------------------- */
 
-enum { CLOCK_SLACK_MS = 60000 }; /* of the server's clock, beyond what is known of it */
-
 struct giving_up {
     const struct core_place_in_store *place;
     int64_t since_unix_ms;
@@ -172,9 +181,9 @@ static enum rc_code give_up_one(void *context, const struct core_s3_pending *pen
                                 struct rc_error *err)
 {
     const struct giving_up *giving_up = context;
-    int64_t since_unix_ms = giving_up->since_unix_ms + pending->clock_ahead_ms - CLOCK_SLACK_MS;
 
-    if (!rc_str_eq(pending->key, giving_up->place->key) || pending->begun_unix_ms < since_unix_ms)
+    if (!rc_str_eq(pending->key, giving_up->place->key) ||
+        pending->begun_unix_ms < by_server(pending, giving_up->since_unix_ms))
         return RC_OK;
     return core_s3_abort(giving_up->place, pending->upload_id, /* ignore_cancel = */ false, err);
 }

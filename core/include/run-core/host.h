@@ -267,6 +267,18 @@ static inline RC_MUST_CHECK enum rc_code rc_storage_sweep(struct rc_job *job, co
     return job->host->storage->sweep(job, prefix, begun_before_unix_ms, swept, err);
 }
 
+/*
+ * The same of exactly one object, whoever else's names begin like it: uploads that were begun at or
+ * after one time and before another, give or take what the store's clock differs. Since 1.4.
+ */
+static inline RC_MUST_CHECK enum rc_code
+rc_storage_sweep_object(struct rc_job *job, const char *uri, int64_t begun_from_unix_ms,
+                        int64_t begun_before_unix_ms, int64_t *swept, struct rc_error *err)
+{
+    return job->host->storage->sweep_object(job, uri, begun_from_unix_ms, begun_before_unix_ms,
+                                            swept, err);
+}
+
 static inline RC_MUST_CHECK enum rc_code rc_storage_write(struct rc_job *job,
                                                           struct rc_writer *writer,
                                                           const void *data, size_t len,

@@ -166,6 +166,9 @@ struct rc_storage_api {
                              struct rc_error *err);
     enum rc_code (*version_next)(struct rc_listing *listing, const struct rc_version **version,
                                  struct rc_error *err);
+    enum rc_code (*sweep_object)(struct rc_job *job, const char *uri, int64_t begun_from_unix_ms,
+                                 int64_t begun_before_unix_ms, int64_t *swept,
+                                 struct rc_error *err);
 };
 
 #endif
