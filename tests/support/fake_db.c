@@ -171,7 +171,9 @@ static enum rc_code exec(struct rc_db *db, const char *statement, const struct r
     if (code)
         return code;
     if (db->base)
-        return base_api(db)->exec(db->base, statement, params, param_count, changed, err);
+        return fake_end(db->job,
+                        base_api(db)->exec(db->base, statement, params, param_count, changed, err),
+                        err);
 
     sqlite3_stmt *prepared;
     code = prepare(db->sqlite, statement, params, param_count, &prepared, err);
@@ -189,7 +191,7 @@ static enum rc_code exec(struct rc_db *db, const char *statement, const struct r
     sqlite3_finalize(prepared);
     if (!code && changed)
         *changed = sqlite3_total_changes(db->sqlite) - before;
-    return code;
+    return fake_end(db->job, code, err);
 }
 
 static enum rc_code query(struct rc_db *db, const char *statement, const struct rc_value *params,
@@ -241,6 +243,7 @@ static enum rc_code commit(struct rc_db *db, struct rc_error *err)
         code = base_api(db)->commit(db->base, err);
     else if (!code)
         code = run(db, "COMMIT", err);
+    code = fake_end(db->job, code, err);
     db->in_transaction = db->in_transaction && code;
     return code;
 }
@@ -311,6 +314,9 @@ static enum rc_code open_handle(struct rc_job *job, const struct rc_migration *m
         code = self->base->host->db->open(self->base, migrations, count, &db->base, err);
     else
         code = open_own(db, migrations, count, err);
+    code = fake_end(self, code, err);
+    if (code && db->base)
+        base_api(db)->close(db->base);
     if (code) {
         free(db);
         return code;
@@ -328,6 +334,12 @@ static void close_handle(struct rc_db *db)
     else
         rollback(db);
     free(db);
+}
+
+void fake_db_rollback(struct rc_fake_host *fake)
+{
+    if (fake->db && !sqlite3_get_autocommit(fake->db))
+        sqlite3_exec(fake->db, "ROLLBACK", NULL, NULL, NULL);
 }
 
 void fake_db_clear(struct rc_fake_host *fake)

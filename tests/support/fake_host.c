@@ -68,6 +68,17 @@ enum rc_code fake_call(struct fake_job *job, const char *service, const char *su
 
     pthread_mutex_lock(&fake->mutex);
     int call = ++fake->calls;
+    rc_fake_hook *hook = fake->is_dead ? NULL : fake->hook;
+    void *hook_context = fake->hook_context;
+    pthread_mutex_unlock(&fake->mutex);
+    if (hook)
+        hook(hook_context, fake, call, service, subject);
+
+    pthread_mutex_lock(&fake->mutex);
+    if (fake_death(job, service, call, err)) {
+        pthread_mutex_unlock(&fake->mutex);
+        return err->code;
+    }
     bool fails_here = fake->fail_at != 0 && call == fake->fail_at;
     enum rc_code code = fails_here ? fake->fail_code : match_rule(fake, service, subject);
     if (fake->cancel_at != 0 && call >= fake->cancel_at)
@@ -115,6 +126,15 @@ void rc_fake_host_fail_on(struct rc_fake_host *host, const char *service, const 
         .times = times,
         .code = code,
     };
+}
+
+void fake_rules_clear(struct rc_fake_host *fake)
+{
+    for (size_t i = 0; i < fake->rule_count; i++) {
+        free(fake->rules[i].service);
+        free(fake->rules[i].subject);
+    }
+    fake->rule_count = 0;
 }
 
 void rc_fake_host_cancel_at(struct rc_fake_host *host, int n)
@@ -383,6 +403,18 @@ static int remove_entry(const char *path, const struct stat *status, int type, s
     return remove(path);
 }
 
+void fake_temp_dir_clear(struct rc_fake_host *fake)
+{
+    if (fake->temp_dir)
+        nftw(fake->temp_dir, remove_entry, 16, FTW_DEPTH | FTW_PHYS);
+    rc_str_free(&fake->temp_dir);
+}
+
+const char *rc_fake_host_temp_dir(const struct rc_fake_host *host)
+{
+    return host->temp_dir;
+}
+
 void rc_fake_host_free(struct rc_fake_host *host)
 {
     if (!host)
@@ -394,13 +426,9 @@ void rc_fake_host_free(struct rc_fake_host *host)
     fake_http_clear(host);
     fake_db_clear(host);
     fake_lock_clear(host);
-    if (host->temp_dir)
-        nftw(host->temp_dir, remove_entry, 16, FTW_DEPTH | FTW_PHYS);
-    free(host->temp_dir);
-    for (size_t i = 0; i < host->rule_count; i++) {
-        free(host->rules[i].service);
-        free(host->rules[i].subject);
-    }
+    fake_versions_clear(host);
+    fake_temp_dir_clear(host);
+    fake_rules_clear(host);
     for (size_t i = 0; i < host->owned_count; i++)
         free(host->owned[i]);
     free(host->owned);

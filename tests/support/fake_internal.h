@@ -1,6 +1,6 @@
 /*
- * What the parts of the fake host share. fake_host.c has the job, the log and the faults; each
- * other part one or two of the services.
+ * What the parts of the fake host share. fake_host.c has the job, the log and the faults,
+ * fake_death.c the end of a process; each other part one or two of the services.
  */
 #ifndef FAKE_INTERNAL_H
 #define FAKE_INTERNAL_H
@@ -19,6 +19,31 @@ struct fake_object {
     size_t len;
     struct rc_stat stat;
     char *attributes; /* as rc_fake_host_attributes() gives them */
+    int64_t number;   /* rises from one to the next */
+    char version[40]; /* empty: none */
+};
+
+/* What an object was, or the mark of its removal. */
+struct fake_version {
+    struct fake_object object;
+    bool is_removal;
+};
+
+struct fake_entry {
+    char *uri, *version;
+    int64_t number;
+    bool is_prefix, is_current, is_removal;
+    struct rc_stat stat;
+};
+
+/* Serves the fake itself or stands before one of the base. */
+struct rc_listing {
+    struct fake_job *job;
+    struct rc_listing *base;
+    struct fake_entry *entries;
+    size_t count, next, prefix_len;
+    struct rc_object object;
+    struct rc_version version;
 };
 
 /* A store that the plugin defined, with its own texts. */
@@ -83,8 +108,11 @@ struct fake_counter {
 struct fake_lock_name {
     char *name;
     int64_t token;
-    bool held;
+    bool held, by_other;
 };
+
+/* How the call that a job is in ends, once it has had its effect. */
+enum fake_end { FAKE_GOES_ON, FAKE_DIES, FAKE_IS_LOST };
 
 /* A job as the plugin sees it; the workers of a pool have one each. */
 struct fake_job {
@@ -92,6 +120,7 @@ struct fake_job {
     struct rc_fake_host *fake;
     struct rc_job *base;     /* the job to forward with, or NULL */
     const atomic_bool *stop; /* of the pool, or NULL */
+    enum fake_end end;
 };
 
 struct rc_fake_host {
@@ -101,7 +130,12 @@ struct rc_fake_host {
     /* Guards all below; not held while a base or a plugin is called. */
     pthread_mutex_t mutex;
     int calls, fail_at, cancel_at;
-    enum rc_code fail_code;
+    enum rc_code fail_code, lose_code;
+    int die_at, lose_at;
+    bool dies_after, is_dead;
+    rc_fake_hook *hook;
+    void *hook_context;
+    int revivals;
     struct fake_rule rules[FAKE_RULES];
     size_t rule_count;
     bool cancelled;
@@ -118,6 +152,10 @@ struct rc_fake_host {
     struct fake_object *objects; /* sorted by URI */
     size_t object_count;
     int64_t writes;
+    struct fake_version *history;
+    size_t history_count;
+    char **versioned; /* the prefixes below which versions are kept */
+    size_t versioned_count;
 
     struct fake_store *stores;
     size_t store_count;
@@ -161,6 +199,15 @@ static inline struct fake_job *fake_job_of(struct rc_job *job)
 RC_MUST_CHECK enum rc_code fake_call(struct fake_job *job, const char *service, const char *subject,
                                      struct rc_error *err);
 
+/*
+ * What a call that changes something ends with: 'code', unless it is the one whose answer is lost,
+ * or after which the process dies.
+ */
+RC_MUST_CHECK enum rc_code fake_end(struct fake_job *job, enum rc_code code, struct rc_error *err);
+/* Whether the process dies here, or has died. The caller holds the mutex. */
+RC_MUST_CHECK enum rc_code fake_death(struct fake_job *job, const char *service, int call,
+                                      struct rc_error *err);
+
 /* The fault that a rule wants here, where no host call begins; or that of a wish to stop. */
 RC_MUST_CHECK enum rc_code fake_rule(struct rc_fake_host *fake, const char *service,
                                      const char *subject, struct rc_error *err);
@@ -194,9 +241,46 @@ void fake_sql_clear(struct rc_fake_host *fake);
 void fake_http_clear(struct rc_fake_host *fake);
 void fake_db_clear(struct rc_fake_host *fake);
 void fake_lock_clear(struct rc_fake_host *fake);
+void fake_versions_clear(struct rc_fake_host *fake);
+void fake_rules_clear(struct rc_fake_host *fake);
+void fake_statements_clear(struct rc_fake_host *fake);
+void fake_temp_dir_clear(struct rc_fake_host *fake);
+/* What the end of a process does. */
+void fake_db_rollback(struct rc_fake_host *fake);
+void fake_locks_free(struct rc_fake_host *fake);
+void fake_stores_forget(struct rc_fake_host *fake);
 
 /* Puts the base's rows behind fault injection. Takes 'rows'. */
 struct rc_rows *fake_rows_wrap(struct fake_job *job, struct rc_rows *rows);
+
+/* ---- storage and versions; callers hold the mutex --------------------------------------------- */
+
+struct fake_object *fake_lookup(const struct rc_fake_host *fake, const char *uri);
+/* The arguments may belong to the object that is replaced. */
+void fake_object_store(struct rc_fake_host *fake, const char *uri, const char *data, size_t len,
+                       const char *attributes);
+void fake_object_drop(struct rc_fake_host *fake, const char *uri);
+/* For ever. What was there before it is the current one then, unless that is a mark. */
+void fake_object_drop_version(struct rc_fake_host *fake, const char *uri, const char *version);
+/* As rc_fake_host_attributes() gives them; freed with free(). NULL for NULL. */
+char *fake_describe(const struct rc_attributes *attributes);
+
+bool fake_is_versioned(const struct rc_fake_host *fake, const char *uri);
+/* Takes the object. */
+void fake_history_add(struct rc_fake_host *fake, struct fake_object object, bool is_removal);
+/* 'version' NULL: the newest of that name. NULL: there is none. */
+const struct fake_version *fake_history_find(const struct rc_fake_host *fake, const char *uri,
+                                             const char *version);
+bool fake_history_take(struct rc_fake_host *fake, const char *uri, const char *version,
+                       struct fake_version *out);
+void fake_object_clear(struct fake_object *object);
+void fake_list_versions(struct rc_fake_host *fake, const char *prefix, struct rc_listing *listing);
+void fake_entries_clear(struct rc_listing *listing);
+/* 'version' NULL: the current one. NULL: no such object, or the mark of a removal. */
+const struct fake_object *fake_storage_lookup(const struct rc_fake_host *fake, const char *uri,
+                                              const char *version);
+
+/* ---- storage, for other services -------------------------------------------------------------- */
 
 /* Whether there is an object of that name; 'out' (may be NULL) then says what is known of it. */
 bool fake_storage_find(struct rc_fake_host *fake, const char *uri, struct rc_stat *out);
@@ -212,6 +296,10 @@ RC_MUST_CHECK enum rc_code fake_storage_define(struct rc_job *job, const struct 
 RC_MUST_CHECK enum rc_code fake_storage_sweep(struct rc_job *job, const char *prefix,
                                               int64_t begun_before_unix_ms, int64_t *swept,
                                               struct rc_error *err);
+RC_MUST_CHECK enum rc_code fake_storage_sweep_object(struct rc_job *job, const char *uri,
+                                                     int64_t begun_from_unix_ms,
+                                                     int64_t begun_before_unix_ms, int64_t *swept,
+                                                     struct rc_error *err);
 void fake_storage_drop(struct rc_fake_host *fake, const char *uri);
 /* The URIs that begin with 'prefix', in the order of bytes; the texts and the array are freed. */
 char **fake_storage_uris(struct rc_fake_host *fake, const char *prefix, size_t *count);

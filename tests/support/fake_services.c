@@ -117,7 +117,7 @@ const struct rc_lock_api fake_lock_api = {
 void rc_fake_host_hold_lock(struct rc_fake_host *host, const char *name, bool held)
 {
     pthread_mutex_lock(&host->mutex);
-    lock_name(host, name)->held = held;
+    lock_name(host, name)->held = lock_name(host, name)->by_other = held;
     pthread_mutex_unlock(&host->mutex);
 }
 
@@ -126,8 +126,15 @@ void rc_fake_host_lose_locks(struct rc_fake_host *host)
     pthread_mutex_lock(&host->mutex);
     host->lock_losses++;
     for (size_t i = 0; i < host->lock_count; i++)
-        host->locks[i].held = false;
+        host->locks[i].held = host->locks[i].by_other = false;
     pthread_mutex_unlock(&host->mutex);
+}
+
+void fake_locks_free(struct rc_fake_host *fake)
+{
+    fake->lock_losses++;
+    for (size_t i = 0; i < fake->lock_count; i++)
+        fake->locks[i].held = fake->locks[i].by_other;
 }
 
 void fake_lock_clear(struct rc_fake_host *fake)

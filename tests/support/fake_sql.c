@@ -30,11 +30,11 @@ static enum rc_code rows_next(struct rc_rows *rows, const struct rc_value **row,
     if (code)
         return code;
     if (self->base)
-        return rc_rows_next(self->base, row, err);
+        return fake_end(self->job, rc_rows_next(self->base, row, err), err);
     *row = NULL;
     if (self->answer && self->next < self->answer->row_count)
         *row = self->answer->cells + self->answer->column_count * self->next++;
-    return RC_OK;
+    return fake_end(self->job, RC_OK, err);
 }
 
 static size_t rows_columns(const struct rc_rows *rows, const char *const **names)
@@ -195,7 +195,7 @@ static enum rc_code write_output(struct rc_sql *sql, const struct rc_sql_output 
     if (code)
         return code;
     if (sql->base)
-        return base_api(sql)->write(sql->base, output, written, err);
+        return fake_end(sql->job, base_api(sql)->write(sql->base, output, written, err), err);
 
     bool folder = rc_str_ends(output->location, "/");
     size_t len = strlen(output->query);
@@ -205,11 +205,11 @@ static enum rc_code write_output(struct rc_sql *sql, const struct rc_sql_output 
     if (written)
         *written = (struct rc_sql_written){ .rows = rows, .files = 1, .bytes = (int64_t)len };
     if (fake_held_back(sql->job, "write to", output->location))
-        return RC_OK;
+        return fake_end(sql->job, RC_OK, err);
     bool empty = folder && rows == 0;
     fake_storage_replace(sql->job->fake, folder ? output->location : uri, empty ? NULL : uri,
                          output->query, len);
-    return RC_OK;
+    return fake_end(sql->job, RC_OK, err);
 }
 
 static enum rc_code drop(struct rc_sql *sql, const char *table, struct rc_error *err)
@@ -322,6 +322,15 @@ struct rc_fake_statement rc_fake_host_statement(const struct rc_fake_host *host,
     };
 }
 
+void fake_statements_clear(struct rc_fake_host *fake)
+{
+    for (size_t i = 0; i < fake->statement_count; i++) {
+        free(fake->statements[i].text);
+        free(fake->statements[i].location);
+    }
+    fake->statement_count = 0;
+}
+
 void fake_sql_clear(struct rc_fake_host *fake)
 {
     for (size_t i = 0; i < fake->answer_count; i++) {
@@ -329,9 +338,6 @@ void fake_sql_clear(struct rc_fake_host *fake)
         free(fake->answers[i].cause);
     }
     free(fake->answers);
-    for (size_t i = 0; i < fake->statement_count; i++) {
-        free(fake->statements[i].text);
-        free(fake->statements[i].location);
-    }
+    fake_statements_clear(fake);
     free(fake->statements);
 }

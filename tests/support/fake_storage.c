@@ -1,26 +1,10 @@
 /*
- * Storage of the fake host: a sorted array of objects. Readers and listings keep what they
- * found when they were opened, writers publish at their commit.
+ * The storage service of the fake host. Readers and listings keep what they found when they were
+ * opened, writers publish at their commit. The objects themselves are in fake_objects.c.
  */
 #include "fake_internal.h"
 
-#include <stdio.h>
 #include <stdlib.h>
-
-struct entry {
-    char *uri;
-    bool is_prefix;
-    struct rc_stat stat;
-};
-
-/* Handles serve the fake itself or stand before one of the base. */
-struct rc_listing {
-    struct fake_job *job;
-    struct rc_listing *base;
-    struct entry *entries;
-    size_t count, next, prefix_len;
-    struct rc_object object;
-};
 
 struct rc_reader {
     struct fake_job *job;
@@ -28,6 +12,7 @@ struct rc_reader {
     char *uri, *data;
     size_t len, next;
     char etag[RC_ETAG_TEXT];
+    bool is_version; /* one that nobody replaces */
 };
 
 struct rc_writer {
@@ -36,87 +21,15 @@ struct rc_writer {
     char *uri, *if_match, *attributes;
     int64_t size_bytes; /* that were announced; -1: none */
     struct rc_buf body;
-    bool committed;
+    bool keeps_attributes, committed;
 };
-
-/* ---- the objects; callers hold the mutex ---------------------------------------------------- */
-
-/* Where 'uri' is, or would be inserted. */
-static size_t find(const struct rc_fake_host *fake, const char *uri, bool *found)
-{
-    size_t low = 0, high = fake->object_count;
-    while (low < high) {
-        size_t middle = low + (high - low) / 2;
-        int order = strcmp(fake->objects[middle].uri, uri);
-        if (order == 0) {
-            *found = true;
-            return middle;
-        }
-        if (order < 0)
-            low = middle + 1;
-        else
-            high = middle;
-    }
-    *found = false;
-    return low;
-}
-
-static struct fake_object *lookup(const struct rc_fake_host *fake, const char *uri)
-{
-    bool found;
-    size_t at = find(fake, uri, &found);
-    return found ? &fake->objects[at] : NULL;
-}
-
-static void store(struct rc_fake_host *fake, const char *uri, const char *data, size_t len,
-                  const char *attributes)
-{
-    bool found;
-    size_t at = find(fake, uri, &found);
-    char *copy = rc_malloc(len + 1);
-    if (len)
-        memcpy(copy, data, len);
-    copy[len] = '\0';
-
-    if (!found) {
-        fake->objects = fake_grow(fake->objects, &fake->object_count, sizeof *fake->objects);
-        memmove(fake->objects + at + 1, fake->objects + at,
-                (fake->object_count - 1 - at) * sizeof *fake->objects);
-        fake->objects[at] = (struct fake_object){ .uri = rc_strdup(uri) };
-    }
-    struct fake_object *object = &fake->objects[at];
-    char *kept = rc_strdup(attributes ? attributes : "");
-    free(object->data);
-    free(object->attributes);
-    object->data = copy;
-    object->attributes = kept;
-    object->len = len;
-    object->stat.size_bytes = (int64_t)len;
-    object->stat.modified_unix_ms = fake->main.job.now_unix_ms + fake->writes;
-    fake->writes++;
-    snprintf(object->stat.etag, sizeof object->stat.etag, "fake-%lld", (long long)fake->writes);
-}
-
-static void drop(struct rc_fake_host *fake, const char *uri)
-{
-    bool found;
-    size_t at = find(fake, uri, &found);
-    if (!found)
-        return;
-    free(fake->objects[at].uri);
-    free(fake->objects[at].data);
-    free(fake->objects[at].attributes);
-    fake->object_count--;
-    memmove(fake->objects + at, fake->objects + at + 1,
-            (fake->object_count - at) * sizeof *fake->objects);
-}
 
 static enum rc_code check_condition(const struct rc_fake_host *fake, const char *uri,
                                     const char *if_match, struct rc_error *err)
 {
     if (!if_match)
         return RC_OK;
-    const struct fake_object *object = lookup(fake, uri);
+    const struct fake_object *object = fake_lookup(fake, uri);
     if (if_match[0] == '\0' && object)
         return rc_fail(err, RC_CONFLICT, "'%s' exists already", uri);
     if (if_match[0] != '\0' && (!object || strcmp(object->stat.etag, if_match) != 0))
@@ -155,7 +68,7 @@ static void add_entry(struct rc_listing *listing, const struct fake_object *obje
         return;
     }
     listing->entries = fake_grow(listing->entries, &listing->count, sizeof *listing->entries);
-    struct entry *entry = &listing->entries[listing->count - 1];
+    struct fake_entry *entry = &listing->entries[listing->count - 1];
     entry->uri = uri;
     entry->is_prefix = slash != NULL;
     if (!slash)
@@ -201,7 +114,7 @@ static enum rc_code list_next(struct rc_listing *listing, const struct rc_object
         return listing->job->base->host->storage->list_next(listing->base, object, err);
     *object = NULL;
     if (listing->next < listing->count) {
-        const struct entry *entry = &listing->entries[listing->next++];
+        const struct fake_entry *entry = &listing->entries[listing->next++];
         listing->object = (struct rc_object){
             .uri = entry->uri,
             .name = entry->uri + listing->prefix_len,
@@ -218,10 +131,58 @@ static void list_close(struct rc_listing *listing)
     fake_closed(listing->job->fake);
     if (listing->base)
         listing->job->base->host->storage->list_close(listing->base);
-    for (size_t i = 0; i < listing->count; i++)
-        free(listing->entries[i].uri);
-    free(listing->entries);
+    fake_entries_clear(listing);
     free(listing);
+}
+
+static enum rc_code versions(struct rc_job *job, const char *prefix, struct rc_listing **out,
+                             struct rc_error *err)
+{
+    struct fake_job *self = fake_job_of(job);
+    struct rc_fake_host *fake = self->fake;
+    struct rc_listing *base = NULL;
+    enum rc_code code = begin(self, "storage.versions", prefix, err);
+    if (!code && FAKE_BASE(self, storage))
+        code = self->base->host->storage->versions(self->base, prefix, &base, err);
+    if (code)
+        return code;
+
+    struct rc_listing *listing = rc_calloc(1, sizeof *listing);
+    listing->job = self;
+    listing->base = base;
+    listing->prefix_len = strlen(prefix);
+    if (!base) {
+        pthread_mutex_lock(&fake->mutex);
+        fake_list_versions(fake, prefix, listing);
+        pthread_mutex_unlock(&fake->mutex);
+    }
+    fake_opened(fake);
+    *out = listing;
+    return RC_OK;
+}
+
+static enum rc_code version_next(struct rc_listing *listing, const struct rc_version **version,
+                                 struct rc_error *err)
+{
+    enum rc_code code = fake_call(listing->job, "storage.version_next", "", err);
+    if (code)
+        return code;
+    if (listing->base)
+        return listing->job->base->host->storage->version_next(listing->base, version, err);
+    *version = NULL;
+    if (listing->next < listing->count) {
+        const struct fake_entry *entry = &listing->entries[listing->next++];
+        listing->version = (struct rc_version){
+            .uri = entry->uri,
+            .name = entry->uri + listing->prefix_len,
+            .version = entry->version,
+            .is_current = entry->is_current,
+            .is_removal = entry->is_removal,
+            .stat = entry->stat,
+        };
+        *version = &listing->version;
+    }
+    return RC_OK;
 }
 
 /* ---- reading -------------------------------------------------------------------------------- */
@@ -237,7 +198,7 @@ static enum rc_code stat_object(struct rc_job *job, const char *uri, struct rc_s
         return self->base->host->storage->stat(self->base, uri, out, err);
 
     pthread_mutex_lock(&self->fake->mutex);
-    const struct fake_object *object = lookup(self->fake, uri);
+    const struct fake_object *object = fake_lookup(self->fake, uri);
     if (object)
         *out = object->stat;
     else
@@ -257,7 +218,7 @@ static enum rc_code get(struct rc_job *job, const char *uri, struct rc_buf *body
         return self->base->host->storage->get(self->base, uri, body, err);
 
     pthread_mutex_lock(&self->fake->mutex);
-    const struct fake_object *object = lookup(self->fake, uri);
+    const struct fake_object *object = fake_lookup(self->fake, uri);
     if (object) {
         rc_buf_add(body, object->data, object->len);
         code = rc_buf_check(body, err);
@@ -268,11 +229,59 @@ static enum rc_code get(struct rc_job *job, const char *uri, struct rc_buf *body
     return code;
 }
 
+/* Fills the reader with the range. */
+static enum rc_code fill_reader(struct rc_reader *reader, const struct rc_get_options *options,
+                                struct rc_error *err)
+{
+    struct rc_fake_host *fake = reader->job->fake;
+    enum rc_code code = RC_OK;
+
+    pthread_mutex_lock(&fake->mutex);
+    const struct fake_object *object = fake_storage_lookup(fake, reader->uri, options->version);
+    if (!object) {
+        code = no_object(err, reader->uri);
+    } else if (options->if_match && strcmp(object->stat.etag, options->if_match) != 0) {
+        code = rc_fail(err, RC_CONFLICT, "'%s' has changed", reader->uri);
+    } else {
+        size_t from = (size_t)options->offset_bytes < object->len ? (size_t)options->offset_bytes
+                                                                  : object->len;
+        size_t rest = object->len - from;
+        bool is_all = options->len_bytes < 0 || (size_t)options->len_bytes > rest;
+        reader->len = is_all ? rest : (size_t)options->len_bytes;
+        reader->data = rc_malloc(reader->len + 1);
+        memcpy(reader->data, object->data + from, reader->len);
+        memcpy(reader->etag, object->stat.etag, sizeof reader->etag);
+        reader->is_version = options->version != NULL;
+    }
+    pthread_mutex_unlock(&fake->mutex);
+    return code;
+}
+
+/* Takes 'base', which may be NULL. */
+static enum rc_code new_reader(struct fake_job *self, const char *uri,
+                               const struct rc_get_options *options, struct rc_reader *base,
+                               struct rc_reader **out, struct rc_error *err)
+{
+    struct rc_reader *reader = rc_calloc(1, sizeof *reader);
+
+    reader->job = self;
+    reader->base = base;
+    reader->uri = rc_strdup(uri);
+    if (!base && fill_reader(reader, options, err)) {
+        free(reader->uri);
+        free(reader);
+        return err->code;
+    }
+    fake_opened(self->fake);
+    *out = reader;
+    return RC_OK;
+}
+
 static enum rc_code open_reader(struct rc_job *job, const char *uri, int64_t offset_bytes,
                                 int64_t len_bytes, struct rc_reader **out, struct rc_error *err)
 {
     struct fake_job *self = fake_job_of(job);
-    struct rc_fake_host *fake = self->fake;
+    const struct rc_get_options options = { .offset_bytes = offset_bytes, .len_bytes = len_bytes };
     struct rc_reader *base = NULL;
     enum rc_code code = begin(self, "storage.open", uri, err);
     if (!code && offset_bytes < 0)
@@ -280,36 +289,22 @@ static enum rc_code open_reader(struct rc_job *job, const char *uri, int64_t off
     if (!code && FAKE_BASE(self, storage))
         code =
             self->base->host->storage->open(self->base, uri, offset_bytes, len_bytes, &base, err);
-    if (code)
-        return code;
+    return code ? code : new_reader(self, uri, &options, base, out, err);
+}
 
-    struct rc_reader *reader = rc_calloc(1, sizeof *reader);
-    reader->job = self;
-    reader->base = base;
-    reader->uri = rc_strdup(uri);
-    if (!base) {
-        pthread_mutex_lock(&fake->mutex);
-        const struct fake_object *object = lookup(fake, uri);
-        if (object) {
-            size_t from = (size_t)offset_bytes < object->len ? (size_t)offset_bytes : object->len;
-            size_t rest = object->len - from;
-            reader->len = len_bytes < 0 || (size_t)len_bytes > rest ? rest : (size_t)len_bytes;
-            reader->data = rc_malloc(reader->len + 1);
-            memcpy(reader->data, object->data + from, reader->len);
-            memcpy(reader->etag, object->stat.etag, sizeof reader->etag);
-        } else {
-            code = no_object(err, uri);
-        }
-        pthread_mutex_unlock(&fake->mutex);
-    }
-    if (code) {
-        free(reader->uri);
-        free(reader);
-        return code;
-    }
-    fake_opened(fake);
-    *out = reader;
-    return RC_OK;
+static enum rc_code open_with(struct rc_job *job, const char *uri,
+                              const struct rc_get_options *options, struct rc_reader **out,
+                              struct rc_error *err)
+{
+    struct fake_job *self = fake_job_of(job);
+    struct rc_reader *base = NULL;
+    RC_ASSERT(options->struct_bytes > 0);
+    enum rc_code code = begin(self, "storage.open_with", uri, err);
+    if (!code && (options->offset_bytes < 0 || options->len_bytes < -1))
+        code = rc_fail(err, RC_INVALID, "'%s' has no such range", uri);
+    if (!code && FAKE_BASE(self, storage))
+        code = self->base->host->storage->open_with(self->base, uri, options, &base, err);
+    return code ? code : new_reader(self, uri, options, base, out, err);
 }
 
 static enum rc_code read_some(struct rc_reader *reader, void *data, size_t capacity, size_t *len,
@@ -323,8 +318,8 @@ static enum rc_code read_some(struct rc_reader *reader, void *data, size_t capac
         return reader->job->base->host->storage->read(reader->base, data, capacity, len, err);
 
     pthread_mutex_lock(&fake->mutex);
-    const struct fake_object *object = lookup(fake, reader->uri);
-    bool replaced = object && strcmp(object->stat.etag, reader->etag) != 0;
+    const struct fake_object *object = fake_lookup(fake, reader->uri);
+    bool replaced = !reader->is_version && object && strcmp(object->stat.etag, reader->etag) != 0;
     pthread_mutex_unlock(&fake->mutex);
     if (replaced)
         return rc_fail(err, RC_CONFLICT, "'%s' was replaced while it was read", reader->uri);
@@ -349,35 +344,10 @@ static void read_close(struct rc_reader *reader)
 
 /* ---- writing -------------------------------------------------------------------------------- */
 
-static void add_attribute(struct rc_buf *out, const char *kind, const char *name, const char *value)
-{
-    if (value && *value)
-        rc_buf_addf(out, "%s%s: %s\n", kind, name, value);
-}
-
-/* As rc_fake_host_attributes() gives them; freed with free(). */
-static char *describe(const struct rc_attributes *attributes)
-{
-    struct rc_buf out = RC_BUF_INIT(FAKE_TEXT_LIMIT);
-
-    if (!attributes)
-        return NULL;
-    add_attribute(&out, "", "content-type", attributes->content_type);
-    add_attribute(&out, "", "content-encoding", attributes->content_encoding);
-    add_attribute(&out, "", "content-disposition", attributes->content_disposition);
-    add_attribute(&out, "", "content-language", attributes->content_language);
-    add_attribute(&out, "", "cache-control", attributes->cache_control);
-    add_attribute(&out, "", "storage-class", attributes->storage_class);
-    for (size_t i = 0; i < attributes->metadata.len; i++)
-        add_attribute(&out, "metadata ", attributes->metadata.items[i].key,
-                      attributes->metadata.items[i].value);
-    for (size_t i = 0; i < attributes->tags.len; i++)
-        add_attribute(&out, "tag ", attributes->tags.items[i].key, attributes->tags.items[i].value);
-    return rc_buf_take(&out);
-}
-
+/* 'attributes' of the new object; with 'keeps' it has those of the one before. */
 static enum rc_code publish(struct fake_job *job, const char *uri, const void *data, size_t len,
-                            const char *if_match, const char *attributes, struct rc_error *err)
+                            const char *if_match, const char *attributes, bool keeps,
+                            struct rc_error *err)
 {
     struct rc_fake_host *fake = job->fake;
     if (fake_held_back(job, "write", uri))
@@ -385,7 +355,8 @@ static enum rc_code publish(struct fake_job *job, const char *uri, const void *d
     pthread_mutex_lock(&fake->mutex);
     enum rc_code code = check_condition(fake, uri, if_match, err);
     if (!code)
-        store(fake, uri, data, len, attributes);
+        fake_object_store(fake, uri, data, len,
+                          keeps ? fake_lookup(fake, uri)->attributes : attributes);
     pthread_mutex_unlock(&fake->mutex);
     return code;
 }
@@ -398,8 +369,10 @@ static enum rc_code put(struct rc_job *job, const char *uri, const void *data, s
     if (code)
         return code;
     if (FAKE_BASE(self, storage))
-        return self->base->host->storage->put(self->base, uri, data, len, if_match, err);
-    return publish(self, uri, data, len, if_match, NULL, err);
+        code = self->base->host->storage->put(self->base, uri, data, len, if_match, err);
+    else
+        code = publish(self, uri, data, len, if_match, NULL, /* keeps = */ false, err);
+    return fake_end(self, code, err);
 }
 
 static enum rc_code create_with(struct rc_job *job, const char *uri,
@@ -408,8 +381,13 @@ static enum rc_code create_with(struct rc_job *job, const char *uri,
 {
     struct fake_job *self = fake_job_of(job);
     struct rc_writer *base = NULL;
-    RC_ASSERT(options->struct_bytes > 0);
+    struct rc_put_options known = { .struct_bytes = 0 };
+    RC_ASSERT(options->struct_bytes > 0 && options->struct_bytes <= sizeof known);
+    memcpy(&known, options, options->struct_bytes);
     enum rc_code code = begin(self, "storage.create", uri, err);
+    if (!code && known.keep_attributes &&
+        (known.attributes || !known.if_match || known.if_match[0] == '\0'))
+        code = rc_fail(err, RC_INVALID, "'%s': whose attributes are kept?", uri);
     if (!code && FAKE_BASE(self, storage))
         code = self->base->host->storage->create_with(self->base, uri, options, &base, err);
     if (code)
@@ -418,9 +396,10 @@ static enum rc_code create_with(struct rc_job *job, const char *uri,
     writer->job = self;
     writer->base = base;
     writer->uri = rc_strdup(uri);
-    writer->if_match = rc_strdup(options->if_match);
-    writer->attributes = describe(options->attributes);
-    writer->size_bytes = options->size_bytes;
+    writer->if_match = rc_strdup(known.if_match);
+    writer->attributes = fake_describe(known.attributes);
+    writer->size_bytes = known.size_bytes;
+    writer->keeps_attributes = known.keep_attributes;
     rc_buf_init(&writer->body, FAKE_TEXT_LIMIT);
     fake_opened(self->fake);
     *out = writer;
@@ -450,25 +429,41 @@ static enum rc_code write_some(struct rc_writer *writer, const void *data, size_
     return rc_buf_check(&writer->body, err);
 }
 
-static enum rc_code commit(struct rc_writer *writer, struct rc_error *err)
+static enum rc_code commit_own(struct rc_writer *writer, struct rc_error *err)
 {
-    enum rc_code code = fake_call(writer->job, "storage.commit", writer->uri, err);
-    if (code)
-        return code;
-    if (writer->base)
-        return writer->job->base->host->storage->commit(writer->base, err);
     RC_ASSERT(!writer->committed);
     writer->committed = true;
     if (writer->size_bytes >= 0 && (size_t)writer->size_bytes != writer->body.len)
         return rc_fail(err, RC_INVALID, "'%s': %lld bytes were announced, %zu were written",
                        writer->uri, (long long)writer->size_bytes, writer->body.len);
     return publish(writer->job, writer->uri, writer->body.data, writer->body.len, writer->if_match,
-                   writer->attributes, err);
+                   writer->attributes, writer->keeps_attributes, err);
+}
+
+static enum rc_code commit(struct rc_writer *writer, struct rc_error *err)
+{
+    enum rc_code code = fake_call(writer->job, "storage.commit", writer->uri, err);
+    if (code)
+        return code;
+    if (writer->base)
+        code = writer->job->base->host->storage->commit(writer->base, err);
+    else
+        code = commit_own(writer, err);
+    return fake_end(writer->job, code, err);
+}
+
+/* What a process that dies while it writes leaves in an object store. */
+static void leave_upload(const struct rc_writer *writer)
+{
+    if (writer->job->fake->is_dead && !writer->base && !writer->committed &&
+        (rc_str_starts(writer->uri, "s3://") || rc_str_starts(writer->uri, "store://")))
+        rc_fake_host_pend(writer->job->fake, writer->uri, writer->job->job.now_unix_ms);
 }
 
 static void write_close(struct rc_writer *writer)
 {
     fake_closed(writer->job->fake);
+    leave_upload(writer);
     if (writer->base)
         writer->job->base->host->storage->write_close(writer->base);
     free(writer->uri);
@@ -478,8 +473,8 @@ static void write_close(struct rc_writer *writer)
     free(writer);
 }
 
-static enum rc_code transfer(struct fake_job *job, const char *source, const char *target,
-                             bool remove_source, struct rc_error *err)
+static enum rc_code transfer(struct fake_job *job, const char *source, const char *if_match,
+                             const char *target, bool remove_source, struct rc_error *err)
 {
     struct rc_fake_host *fake = job->fake;
     enum rc_code code = fake_storage_check(fake, target, err);
@@ -488,14 +483,16 @@ static enum rc_code transfer(struct fake_job *job, const char *source, const cha
 
     bool held_back = fake_held_back(job, remove_source ? "move to" : "copy to", target);
     pthread_mutex_lock(&fake->mutex);
-    const struct fake_object *object = lookup(fake, source);
+    const struct fake_object *object = fake_lookup(fake, source);
     if (!object) {
         code = no_object(err, source);
+    } else if (if_match && strcmp(object->stat.etag, if_match) != 0) {
+        code = rc_fail(err, RC_CONFLICT, "'%s' has changed", source);
     } else if (!held_back && strcmp(source, target) != 0) {
-        /* store() may move the array, but not the content that 'object' names. */
-        store(fake, target, object->data, object->len, object->attributes);
+        /* fake_object_store() may move the array, but not the content that 'object' names. */
+        fake_object_store(fake, target, object->data, object->len, object->attributes);
         if (remove_source)
-            drop(fake, source);
+            fake_object_drop(fake, source);
     }
     pthread_mutex_unlock(&fake->mutex);
     return code;
@@ -509,8 +506,25 @@ static enum rc_code copy(struct rc_job *job, const char *source, const char *tar
     if (code)
         return code;
     if (FAKE_BASE(self, storage))
-        return self->base->host->storage->copy(self->base, source, target, err);
-    return transfer(self, source, target, /* remove_source = */ false, err);
+        code = self->base->host->storage->copy(self->base, source, target, err);
+    else
+        code = transfer(self, source, NULL, target, /* remove_source = */ false, err);
+    return fake_end(self, code, err);
+}
+
+static enum rc_code copy_with(struct rc_job *job, const char *source, const char *source_if_match,
+                              const char *target, struct rc_error *err)
+{
+    struct fake_job *self = fake_job_of(job);
+    enum rc_code code = begin(self, "storage.copy_with", source, err);
+    if (code)
+        return code;
+    if (FAKE_BASE(self, storage))
+        code =
+            self->base->host->storage->copy_with(self->base, source, source_if_match, target, err);
+    else
+        code = transfer(self, source, source_if_match, target, /* remove_source = */ false, err);
+    return fake_end(self, code, err);
 }
 
 static enum rc_code move(struct rc_job *job, const char *source, const char *target,
@@ -521,8 +535,22 @@ static enum rc_code move(struct rc_job *job, const char *source, const char *tar
     if (code)
         return code;
     if (FAKE_BASE(self, storage))
-        return self->base->host->storage->move(self->base, source, target, err);
-    return transfer(self, source, target, /* remove_source = */ true, err);
+        code = self->base->host->storage->move(self->base, source, target, err);
+    else
+        code = transfer(self, source, NULL, target, /* remove_source = */ true, err);
+    return fake_end(self, code, err);
+}
+
+static enum rc_code remove_own(struct fake_job *self, const char *const *uris, size_t count,
+                               struct rc_error *err)
+{
+    for (size_t i = 0; i < count; i++) {
+        if (fake_storage_check(self->fake, uris[i], err))
+            return err->code;
+        if (!fake_held_back(self, "remove", uris[i]))
+            fake_storage_drop(self->fake, uris[i]);
+    }
+    return RC_OK;
 }
 
 static enum rc_code remove_objects(struct rc_job *job, const char *const *uris, size_t count,
@@ -533,18 +561,45 @@ static enum rc_code remove_objects(struct rc_job *job, const char *const *uris, 
     if (code)
         return code;
     if (FAKE_BASE(self, storage))
-        return self->base->host->storage->remove(self->base, uris, count, err);
-    for (size_t i = 0; i < count; i++) {
-        code = fake_storage_check(self->fake, uris[i], err);
-        if (code)
-            return code;
-        if (fake_held_back(self, "remove", uris[i]))
-            continue;
-        pthread_mutex_lock(&self->fake->mutex);
-        drop(self->fake, uris[i]);
-        pthread_mutex_unlock(&self->fake->mutex);
-    }
-    return RC_OK;
+        code = self->base->host->storage->remove(self->base, uris, count, err);
+    else
+        code = remove_own(self, uris, count, err);
+    return fake_end(self, code, err);
+}
+
+static enum rc_code remove_one(struct fake_job *self, const char *uri,
+                               const struct rc_remove_options *options, struct rc_error *err)
+{
+    struct rc_fake_host *fake = self->fake;
+
+    if (options->if_match && (options->version || options->if_match[0] == '\0'))
+        return rc_fail(err, RC_INVALID, "'%s' is removed either if it has a tag, or by its version",
+                       uri);
+    if (fake_held_back(self, options->version ? "remove a version of" : "remove", uri))
+        return RC_OK;
+    pthread_mutex_lock(&fake->mutex);
+    enum rc_code code = check_condition(fake, uri, options->if_match, err);
+    if (!code && options->version)
+        fake_object_drop_version(fake, uri, options->version);
+    else if (!code)
+        fake_object_drop(fake, uri);
+    pthread_mutex_unlock(&fake->mutex);
+    return code;
+}
+
+static enum rc_code remove_with(struct rc_job *job, const char *uri,
+                                const struct rc_remove_options *options, struct rc_error *err)
+{
+    struct fake_job *self = fake_job_of(job);
+    RC_ASSERT(options->struct_bytes > 0);
+    enum rc_code code = begin(self, "storage.remove_with", uri, err);
+    if (code)
+        return code;
+    if (FAKE_BASE(self, storage))
+        code = self->base->host->storage->remove_with(self->base, uri, options, err);
+    else
+        code = remove_one(self, uri, options, err);
+    return fake_end(self, code, err);
 }
 
 const struct rc_storage_api fake_storage_api = {
@@ -567,115 +622,10 @@ const struct rc_storage_api fake_storage_api = {
     .create_with = create_with,
     .define = fake_storage_define,
     .sweep = fake_storage_sweep,
+    .open_with = open_with,
+    .remove_with = remove_with,
+    .copy_with = copy_with,
+    .versions = versions,
+    .version_next = version_next,
+    .sweep_object = fake_storage_sweep_object,
 };
-
-/* ---- for the transfer ----------------------------------------------------------------------- */
-
-bool fake_storage_find(struct rc_fake_host *fake, const char *uri, struct rc_stat *out)
-{
-    pthread_mutex_lock(&fake->mutex);
-    const struct fake_object *object = lookup(fake, uri);
-    if (object && out)
-        *out = object->stat;
-    pthread_mutex_unlock(&fake->mutex);
-    return object != NULL;
-}
-
-void fake_storage_copy(struct rc_fake_host *fake, const char *source, const char *target,
-                       const struct rc_attributes *attributes)
-{
-    RC_STR_AUTO described = describe(attributes);
-
-    pthread_mutex_lock(&fake->mutex);
-    const struct fake_object *object = lookup(fake, source);
-    if (object && strcmp(source, target) != 0)
-        store(fake, target, object->data, object->len, described ? described : object->attributes);
-    pthread_mutex_unlock(&fake->mutex);
-}
-
-bool fake_storage_same(struct rc_fake_host *fake, const char *a, const char *b)
-{
-    pthread_mutex_lock(&fake->mutex);
-    const struct fake_object *one = lookup(fake, a), *other = lookup(fake, b);
-    bool same =
-        one && other && one->len == other->len && memcmp(one->data, other->data, one->len) == 0;
-    pthread_mutex_unlock(&fake->mutex);
-    return same;
-}
-
-void fake_storage_drop(struct rc_fake_host *fake, const char *uri)
-{
-    pthread_mutex_lock(&fake->mutex);
-    drop(fake, uri);
-    pthread_mutex_unlock(&fake->mutex);
-}
-
-char **fake_storage_uris(struct rc_fake_host *fake, const char *prefix, size_t *count)
-{
-    char **uris = NULL;
-
-    *count = 0;
-    pthread_mutex_lock(&fake->mutex);
-    for (size_t i = 0; i < fake->object_count; i++) {
-        if (!rc_str_starts(fake->objects[i].uri, prefix))
-            continue;
-        uris = fake_grow(uris, count, sizeof *uris);
-        uris[*count - 1] = rc_strdup(fake->objects[i].uri);
-    }
-    pthread_mutex_unlock(&fake->mutex);
-    return uris;
-}
-
-/* ---- for the test --------------------------------------------------------------------------- */
-
-void rc_fake_host_put(struct rc_fake_host *host, const char *uri, const void *data, size_t len)
-{
-    pthread_mutex_lock(&host->mutex);
-    store(host, uri, data, len, NULL);
-    pthread_mutex_unlock(&host->mutex);
-}
-
-const char *rc_fake_host_object(const struct rc_fake_host *host, const char *uri, size_t *len)
-{
-    const struct fake_object *object = lookup(host, uri);
-    if (object && len)
-        *len = object->len;
-    return object ? object->data : NULL;
-}
-
-const char *rc_fake_host_attributes(const struct rc_fake_host *host, const char *uri)
-{
-    const struct fake_object *object = lookup(host, uri);
-    return object ? object->attributes : NULL;
-}
-
-const char *rc_fake_host_objects(struct rc_fake_host *host, const char *prefix)
-{
-    rc_buf_reset(&host->listed);
-    for (size_t i = 0; i < host->object_count; i++)
-        if (rc_str_starts(host->objects[i].uri, prefix))
-            rc_buf_addf(&host->listed, "%s\n", host->objects[i].uri);
-    return host->listed.data;
-}
-
-void fake_storage_replace(struct rc_fake_host *fake, const char *prefix, const char *uri,
-                          const char *data, size_t len)
-{
-    pthread_mutex_lock(&fake->mutex);
-    for (size_t i = fake->object_count; i-- > 0;)
-        if (rc_str_starts(fake->objects[i].uri, prefix))
-            drop(fake, fake->objects[i].uri);
-    if (uri)
-        store(fake, uri, data, len, NULL);
-    pthread_mutex_unlock(&fake->mutex);
-}
-
-void fake_storage_clear(struct rc_fake_host *fake)
-{
-    for (size_t i = 0; i < fake->object_count; i++) {
-        free(fake->objects[i].uri);
-        free(fake->objects[i].data);
-        free(fake->objects[i].attributes);
-    }
-    free(fake->objects);
-}

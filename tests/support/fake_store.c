@@ -99,23 +99,30 @@ const struct rc_store *rc_fake_host_store(const struct rc_fake_host *host, const
 
 /* ---- unfinished uploads --------------------------------------------------------------------- */
 
-enum rc_code fake_storage_sweep(struct rc_job *job, const char *prefix,
-                                int64_t begun_before_unix_ms, int64_t *swept, struct rc_error *err)
+/* Which uploads are given up. */
+struct sweep {
+    const char *prefix;
+    bool is_exact;
+    int64_t from_unix_ms, before_unix_ms;
+};
+
+static bool fits(const struct sweep *sweep, const struct fake_upload *upload)
 {
-    struct fake_job *self = fake_job_of(job);
+    return (sweep->is_exact ? rc_str_eq(upload->uri, sweep->prefix)
+                            : rc_str_starts(upload->uri, sweep->prefix)) &&
+           upload->begun_unix_ms >= sweep->from_unix_ms &&
+           upload->begun_unix_ms < sweep->before_unix_ms;
+}
+
+static void give_up(struct fake_job *self, const struct sweep *sweep, int64_t *swept)
+{
     struct rc_fake_host *fake = self->fake;
     int64_t count = 0;
     size_t kept = 0;
 
-    if (fake_call(self, "storage.sweep", prefix, err) || fake_storage_check(fake, prefix, err))
-        return err->code;
-    if (FAKE_BASE(self, storage))
-        return self->base->host->storage->sweep(self->base, prefix, begun_before_unix_ms, swept,
-                                                err);
     for (size_t i = 0; i < fake->upload_count; i++) {
         struct fake_upload upload = fake->uploads[i];
-        bool goes =
-            rc_str_starts(upload.uri, prefix) && upload.begun_unix_ms < begun_before_unix_ms;
+        bool goes = fits(sweep, &upload);
 
         count += goes;
         if (goes && !fake_held_back(self, "give up the upload of", upload.uri))
@@ -126,7 +133,52 @@ enum rc_code fake_storage_sweep(struct rc_job *job, const char *prefix,
     fake->upload_count = kept;
     if (swept)
         *swept = count;
-    return RC_OK;
+}
+
+enum rc_code fake_storage_sweep(struct rc_job *job, const char *prefix,
+                                int64_t begun_before_unix_ms, int64_t *swept, struct rc_error *err)
+{
+    struct fake_job *self = fake_job_of(job);
+    const struct sweep sweep = {
+        .prefix = prefix,
+        .from_unix_ms = INT64_MIN,
+        .before_unix_ms = begun_before_unix_ms,
+    };
+
+    if (fake_call(self, "storage.sweep", prefix, err) ||
+        fake_storage_check(self->fake, prefix, err))
+        return err->code;
+    if (FAKE_BASE(self, storage))
+        return fake_end(
+            self,
+            self->base->host->storage->sweep(self->base, prefix, begun_before_unix_ms, swept, err),
+            err);
+    give_up(self, &sweep, swept);
+    return fake_end(self, RC_OK, err);
+}
+
+enum rc_code fake_storage_sweep_object(struct rc_job *job, const char *uri,
+                                       int64_t begun_from_unix_ms, int64_t begun_before_unix_ms,
+                                       int64_t *swept, struct rc_error *err)
+{
+    struct fake_job *self = fake_job_of(job);
+    const struct sweep sweep = {
+        .prefix = uri,
+        .is_exact = true,
+        .from_unix_ms = begun_from_unix_ms,
+        .before_unix_ms = begun_before_unix_ms,
+    };
+
+    if (fake_call(self, "storage.sweep_object", uri, err) ||
+        fake_storage_check(self->fake, uri, err))
+        return err->code;
+    if (FAKE_BASE(self, storage))
+        return fake_end(self,
+                        self->base->host->storage->sweep_object(self->base, uri, begun_from_unix_ms,
+                                                                begun_before_unix_ms, swept, err),
+                        err);
+    give_up(self, &sweep, swept);
+    return fake_end(self, RC_OK, err);
 }
 
 void rc_fake_host_pend(struct rc_fake_host *host, const char *uri, int64_t begun_unix_ms)
@@ -144,7 +196,7 @@ const char *rc_fake_host_pending(struct rc_fake_host *host)
     return host->listed.data;
 }
 
-void fake_store_clear(struct rc_fake_host *fake)
+void fake_stores_forget(struct rc_fake_host *fake)
 {
     for (size_t i = 0; i < fake->store_count; i++) {
         struct fake_store *store = &fake->stores[i];
@@ -158,6 +210,13 @@ void fake_store_clear(struct rc_fake_host *fake)
         free(store->token);
     }
     free(fake->stores);
+    fake->stores = NULL;
+    fake->store_count = 0;
+}
+
+void fake_store_clear(struct rc_fake_host *fake)
+{
+    fake_stores_forget(fake);
     for (size_t i = 0; i < fake->upload_count; i++)
         free(fake->uploads[i].uri);
     free(fake->uploads);

@@ -282,10 +282,9 @@ static enum rc_code check(const struct rc_transfer *request, struct rc_error *er
     return RC_OK;
 }
 
-static enum rc_code run(struct rc_job *job, const struct rc_transfer *given,
-                        struct rc_transferred *out, struct rc_error *err)
+static enum rc_code run_request(struct fake_job *self, const struct rc_transfer *given,
+                                struct rc_transferred *out, struct rc_error *err)
 {
-    struct fake_job *self = fake_job_of(job);
     struct rc_transfer known = { .struct_bytes = 0 };
     const struct rc_transfer *request = &known;
     struct work work = { .job = self, .request = request, .first = RC_ERROR_INIT };
@@ -316,6 +315,14 @@ static enum rc_code run(struct rc_job *job, const struct rc_transfer *given,
     if (out)
         *out = work.done;
     return code;
+}
+
+static enum rc_code run(struct rc_job *job, const struct rc_transfer *given,
+                        struct rc_transferred *out, struct rc_error *err)
+{
+    struct fake_job *self = fake_job_of(job);
+
+    return fake_end(self, run_request(self, given, out, err), err);
 }
 
 const struct rc_transfer_api fake_transfer_api = { .run = run };

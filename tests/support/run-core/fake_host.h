@@ -92,6 +92,35 @@ void rc_fake_host_fail_on(struct rc_fake_host *host, const char *service, const 
                           int times, enum rc_code code);
 /* Asks the run to stop at the n-th call from now on; 0: not. */
 void rc_fake_host_cancel_at(struct rc_fake_host *host, int n);
+/*
+ * The answer of the n-th call from now on is lost: it has its effect, if it is one that changes
+ * something, and fails with 'code' all the same. 0: none.
+ */
+void rc_fake_host_lose_at(struct rc_fake_host *host, int n, enum rc_code code);
+/*
+ * The process dies at the n-th call from now on, as by kill -9: that call and each one after it
+ * fails with RC_UNAVAILABLE and changes nothing. With 'after' the n-th has had its effect. 0: it
+ * lives. What the plugin does as it returns changes nothing either: open transactions are rolled
+ * back, writers that were not committed leave no object (but in an S3 bucket, or a store that the
+ * plugin defined, an unfinished upload, as rc_fake_host_pend() makes one).
+ */
+void rc_fake_host_die_at(struct rc_fake_host *host, int n, bool after);
+bool rc_fake_host_is_dead(const struct rc_fake_host *host);
+/*
+ * The next run: objects, versions, unfinished uploads, buckets, the database and what the test has
+ * put up as answers stay; locks of the run before are free. Calls, faults, the hook, the log,
+ * counters, statements, handles, the stores it defined and the temporary directory are those of a
+ * new process. The job's other members stay. After a run that ended by itself too.
+ */
+void rc_fake_host_revive(struct rc_fake_host *host);
+/*
+ * Is called before each host call that can fail, in its thread, with the call's number and its
+ * subject (URI, statement, name): so a test acts in between as another program would, by
+ * rc_fake_host_put(). It makes no host call itself. NULL: no more.
+ */
+typedef void rc_fake_hook(void *context, struct rc_fake_host *host, int n, const char *service,
+                          const char *subject);
+void rc_fake_host_on_call(struct rc_fake_host *host, rc_fake_hook *hook, void *context);
 /* What rc_job_remaining_ms() says; at 0 the run's time is up. INT64_MAX at first. */
 void rc_fake_host_set_remaining_ms(struct rc_fake_host *host, int64_t remaining_ms);
 /* The job's zone, with a fixed offset from UTC. */
@@ -101,6 +130,8 @@ void rc_fake_host_set_threads(struct rc_fake_host *host, bool threads);
 
 /* The host calls that can fail, made so far. */
 int rc_fake_host_calls(const struct rc_fake_host *host);
+/* The run's directory; NULL: it has not asked for one. */
+const char *rc_fake_host_temp_dir(const struct rc_fake_host *host);
 
 /* ---- what the run did ----------------------------------------------------------------------- */
 
@@ -119,8 +150,12 @@ void rc_fake_host_progress(const struct rc_fake_host *host, int64_t *done, int64
 
 /* ---- storage -------------------------------------------------------------------------------- */
 
-/* Puts an object there, past all faults. */
+/* Puts an object there, past all faults; takes one away. */
 void rc_fake_host_put(struct rc_fake_host *host, const char *uri, const void *data, size_t len);
+void rc_fake_host_remove(struct rc_fake_host *host, const char *uri);
+/* The same with attributes, which may be NULL. */
+void rc_fake_host_put_with(struct rc_fake_host *host, const char *uri, const void *data, size_t len,
+                           const struct rc_attributes *attributes);
 /* The content, ending with a NUL that 'len' (may be NULL) does not count. NULL: no such object. */
 const char *rc_fake_host_object(const struct rc_fake_host *host, const char *uri, size_t *len);
 /* The URIs of all objects that begin with 'prefix', a line each in the order of bytes. */
@@ -130,6 +165,16 @@ const char *rc_fake_host_objects(struct rc_fake_host *host, const char *prefix);
  * then "metadata NAME: value" and "tag NAME: value". "": nothing. NULL: no such object.
  */
 const char *rc_fake_host_attributes(const struct rc_fake_host *host, const char *uri);
+/* From now on objects whose URI begins with 'prefix' keep what they were, as in a versioned bucket. */
+void rc_fake_host_version_bucket(struct rc_fake_host *host, const char *prefix);
+/*
+ * All versions below 'prefix', those of one object together and the newest first: a line
+ * "URI VERSION", then " current" and " removal" where it is that. "-": an object without versions.
+ */
+const char *rc_fake_host_versions(struct rc_fake_host *host, const char *prefix);
+/* As rc_fake_host_object(), of a version; NULL: the current one. */
+const char *rc_fake_host_version(const struct rc_fake_host *host, const char *uri,
+                                 const char *version, size_t *len);
 /*
  * The store of that name as the plugin has defined it; NULL: it has not. Its objects are those
  * whose URI begins with store://NAME/, wherever its url leads.
