@@ -10,8 +10,8 @@
 #include "file.h"
 
 /*
- * By a column's order: below, equal to or above zero. FLOAT takes four bytes or eight. Not to be
- * asked of PQ_ORDER_NONE, and says nothing of NaN.
+ * By a column's order: below, equal to or above zero. The lengths of numbers are those of their
+ * type. Not to be asked of PQ_ORDER_NONE, nor of NaN.
  */
 int pq_compare(enum pq_order order, struct pq_slice a, struct pq_slice b);
 
@@ -23,10 +23,12 @@ struct pq_bounds {
 /* What has been seen of a page or of a chunk. */
 struct pq_statistics {
     enum pq_order order;
-    bool is_text_or_bytes;           /* of any length, and so may be cut */
+    bool is_told;                    /* readers know the order, so that bounds may be written */
+    bool may_be_cut;                 /* bytes of any length */
     int64_t null_count, value_count; /* apart; the values are those that are not null */
     int64_t nan_count;               /* of the values */
-    bool has_bounds, has_none;       /* so far; and never will, as values are too long */
+    bool has_bounds;                 /* a value with an order was seen */
+    bool is_too_long;                /* and one that cannot be cut */
     bool least_is_cut, greatest_is_cut;
     struct rc_buf least, greatest, above; /* 'above': what the cut greatest was made into */
 };
