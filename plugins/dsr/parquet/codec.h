@@ -16,13 +16,23 @@ const char *pq_codec_name(enum pq_codec codec);
 /* RC_UNSUPPORTED: LZO, and codecs invented since. */
 RC_MUST_CHECK enum rc_code pq_codec_check(int64_t codec, struct rc_error *err);
 
-/* RC_INVALID: the data is damaged, or does not give exactly 'out_len' bytes. */
+/*
+ * The most that so many bytes can become, so that nobody makes room for what a damaged header
+ * says. Brotli knows no such bound.
+ */
+size_t pq_decompressed_bound(enum pq_codec codec, size_t len);
+
+/*
+ * RC_INVALID: the data is damaged, or does not give exactly 'out_len' bytes. Where that is 0 the
+ * data is not looked at: writers differ in what they make of nothing. GZIP is read with any number
+ * of members and in zlib's wrapping too, LZ4 in each of the forms that writers have given it.
+ */
 RC_MUST_CHECK enum rc_code pq_decompress(struct pq_coder *coder, enum pq_codec codec,
                                          const uint8_t *data, size_t len, uint8_t *out,
                                          size_t out_len, struct rc_error *err);
 /*
- * Appends to 'out'. LZ4 is written in Hadoop's frames. Levels are the libraries' own defaults
- * (gzip 6, zstd 3, brotli 4): a file does not say with which it was written.
+ * Appends to 'out'. LZ4 is written in Hadoop's frames. Levels are what writers of Parquet mostly
+ * use (gzip 6, zstd 3, brotli 4): a file does not say with which it was written.
  */
 RC_MUST_CHECK enum rc_code pq_compress(struct pq_coder *coder, enum pq_codec codec,
                                        const uint8_t *data, size_t len, struct rc_buf *out,

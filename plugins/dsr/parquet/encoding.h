@@ -42,7 +42,10 @@ struct pq_values {
 
 void pq_values_init(struct pq_values *values, int32_t width);
 void pq_values_clear(struct pq_values *values);
-/* Room for so many; what was there before is lost. */
+/*
+ * Room for so many, with 'len' 0 and nothing in 'own'; what was there before is lost. RC_TOO_LARGE:
+ * above a gibibyte, which is the limit of 'own' too.
+ */
 RC_MUST_CHECK enum rc_code pq_values_reserve(struct pq_values *values, size_t len,
                                              struct rc_error *err);
 /* A value's bytes, whatever its width. */
@@ -53,7 +56,11 @@ static inline struct pq_slice pq_value_at(const struct pq_values *values, size_t
     return (struct pq_slice){ values->fixed + i * (size_t)values->width, (uint32_t)values->width };
 }
 
-/* Exactly 'count' values; what is left of the data behind them is ignored, as readers do. */
+/*
+ * Exactly 'count' values; what is left of the data behind them is ignored, as readers do.
+ * RC_UNSUPPORTED: the encoding is not known here, or not for this type (those of indices are not:
+ * see pq_decode_hybrid()).
+ */
 RC_MUST_CHECK enum rc_code pq_decode_values(enum pq_encoding encoding, enum pq_type type,
                                             const uint8_t *data, size_t len, size_t count,
                                             struct pq_values *out, struct rc_error *err);
@@ -62,7 +69,10 @@ RC_MUST_CHECK enum rc_code pq_encode_values(enum pq_encoding encoding, enum pq_t
                                             const struct pq_values *values, struct rc_buf *out,
                                             struct rc_error *err);
 
-/* The hybrid of runs and packed bits, without a length in front: levels, indices, booleans. */
+/*
+ * The hybrid of runs and packed bits, without a length in front: levels and indices. Up to 32 bits;
+ * of no bits are only zeros, for which the data is not looked at.
+ */
 RC_MUST_CHECK enum rc_code pq_decode_hybrid(const uint8_t *data, size_t len, unsigned bits,
                                             size_t count, uint32_t *out, struct rc_error *err);
 void pq_encode_hybrid(const uint32_t *values, size_t count, unsigned bits, struct rc_buf *out);
@@ -71,6 +81,7 @@ void pq_encode_hybrid(const uint32_t *values, size_t count, unsigned bits, struc
 RC_MUST_CHECK enum rc_code pq_decode_bit_packed(const uint8_t *data, size_t len, unsigned bits,
                                                 size_t count, uint32_t *out, size_t *used,
                                                 struct rc_error *err);
+void pq_encode_bit_packed(const uint32_t *values, size_t count, unsigned bits, struct rc_buf *out);
 
 /* Bits that numbers up to 'greatest' need. */
 unsigned pq_bits_of(uint32_t greatest);
