@@ -52,12 +52,20 @@ struct dsr_params {
 };
 extern const struct rc_option dsr_cleanup_params[];
 
+/* RC_INVALID: one of them is neither a number nor a range of numbers, such as 7 or 0-99. */
+RC_MUST_CHECK enum rc_code dsr_shards_check(const struct rc_strs *shards, struct rc_error *err);
+/* Whether the shard is among them, once they are checked; it is where none is named. */
+bool dsr_shards_have(const struct rc_strs *shards, int32_t shard);
+
 /* Of 'report'. */
 struct dsr_report_params {
     const char *user;
     int32_t since;
 };
 extern const struct rc_option dsr_report_params[];
+
+/* Files to work on at once: as configured, or as many as there are processors. */
+size_t dsr_width(const struct dsr_config *config);
 
 enum rc_code dsr_check_config(const void *config, struct rc_error *err);
 

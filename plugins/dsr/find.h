@@ -19,11 +19,17 @@ struct dsr_found {
     size_t user_count;
     int64_t row_count; /* of the whole file */
     struct pq_scanned scanned;
+    /*
+     * The file is a summary of others, such as _metadata: it describes their rows, their least and
+     * greatest values too, and has none of its own. Nothing is found in it.
+     */
+    bool is_summary;
 };
 
 /*
- * RC_NOT_FOUND: the file has no such column; RC_UNSUPPORTED: ids cannot be compared with its type.
- * Neither is ever taken for a file without users. On RC_OK to be cleared.
+ * RC_NOT_FOUND: the file has no such column; RC_UNSUPPORTED: ids cannot be compared with its type,
+ * or it is within a list. Neither is ever taken for a file without users. A row whose id is null is
+ * nobody's. On RC_OK to be cleared.
  */
 RC_MUST_CHECK enum rc_code dsr_find(const struct pq_file *file, const struct dsr_table *table,
                                     const struct dsr_users *users, bool trust_statistics,

@@ -29,10 +29,13 @@ RC_MUST_CHECK enum rc_code dsr_lake_list(struct rc_job *job, const struct dsr_pl
                                          int32_t last_day, struct dsr_objects *out,
                                          struct rc_error *err);
 void dsr_objects_clear(struct dsr_objects *objects);
+/* Warns of an object that is no data and left alone, if its name says that it should be some. */
+void dsr_lake_leave(struct rc_job *job, const struct dsr_object *object);
 
 /*
- * Bytes of one object, in ranges that are read ahead. RC_CONFLICT: it is another one by now. The
- * source points to the reader and lives as long.
+ * Bytes of one object, in ranges that are read ahead. RC_CONFLICT: it is another one by now, or
+ * gone. With 'version' that one is read. The source points to the reader and lives as long. 'stat'
+ * is copied.
  */
 struct dsr_reader;
 RC_MUST_CHECK enum rc_code dsr_reader_open(struct rc_job *job, const char *uri,

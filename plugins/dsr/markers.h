@@ -8,6 +8,8 @@
 #include "places.h"
 #include "users.h"
 
+#include <stdatomic.h>
+
 struct dsr_marker {
     const char *uri;
     size_t user; /* of the shard's users */
@@ -24,12 +26,27 @@ struct dsr_shard_markers {
     struct rc_buf texts;
 };
 
+/* Told, from any thread, of each object that should be a marker and is none. */
 struct dsr_malformed {
     void (*tell)(void *context, const char *uri, const char *why);
     void *context;
 };
 
-/* The name behind the shard's folder, as in day=D/_user_ID_day_D. Pure. */
+/* How they are told of: the first are warned of, all are counted ('markers_malformed'). */
+struct dsr_malformed_log {
+    struct rc_job *job;
+    _Atomic int64_t count;
+};
+/* A 'tell' whose context is such a log. */
+void dsr_malformed_warn(void *log, const char *uri, const char *why);
+/* Once, behind the last: says how many were not warned of. */
+void dsr_malformed_end(struct dsr_malformed_log *log);
+
+/*
+ * The name behind the shard's folder, as in day=D/_user_ID_day_D. The id is what stands between the
+ * '_user_' at the beginning and the last '_day_', whatever bytes it is; in an object's key it may
+ * hold a slash, but none with '_user_' behind it. Pure. RC_INVALID: no marker; the cause says why.
+ */
 RC_MUST_CHECK enum rc_code dsr_marker_parse(const char *name, struct pq_slice *user, int32_t *day,
                                             int32_t *requested, struct rc_error *err);
 
@@ -44,10 +61,7 @@ RC_MUST_CHECK enum rc_code dsr_markers_load(struct rc_job *job, const struct dsr
                                             struct dsr_shard_markers *out, struct rc_error *err);
 void dsr_markers_clear(struct dsr_shard_markers *markers);
 
-/*
- * Moves all of them to the archive, in many threads. One that is gone already counts as moved.
- * 'moved' is called for each, from any thread, before it is moved.
- */
+/* Moves all of them to the archive, in many threads. One that is gone already counts as moved. */
 RC_MUST_CHECK enum rc_code dsr_markers_archive(struct rc_job *job, const struct dsr_places *places,
                                                const struct dsr_shard_markers *markers,
                                                size_t width, struct rc_error *err);

@@ -1,8 +1,15 @@
 /*
- * The option tables. The names in camel case are those of the seed's JSON configuration, which is
- * read unchanged; what is new is in snake case.
+ * The option tables, and the rules across options. The names in camel case are those of the seed's
+ * JSON configuration, which is read unchanged; what is new is in snake case.
  */
 #include "config.h"
+#include "places.h"
+
+#include <run-core/str.h>
+
+#include <sched.h>
+#include <stdlib.h>
+#include <string.h>
 
 static const char *const verify_names[] = { "values", "engine", NULL };
 
@@ -102,3 +109,78 @@ const struct rc_option dsr_report_params[] = {
       .help = "Only what was erased on this day or later." },
     { 0 },
 };
+
+/* ---- shards ---- */
+
+/* "7" or "0-99". */
+static bool parse_range(const char *text, int64_t *first, int64_t *last)
+{
+    size_t len = strcspn(text, "-");
+    RC_STR_AUTO from = rc_strndup(text, len);
+
+    if (strspn(text, "0123456789-") != strlen(text) || !rc_parse_int(from, first))
+        return false;
+    *last = *first;
+    return (text[len] == '\0' || rc_parse_int(text + len + 1, last)) && *first <= *last &&
+           *last <= INT32_MAX;
+}
+
+enum rc_code dsr_shards_check(const struct rc_strs *shards, struct rc_error *err)
+{
+    int64_t first, last;
+
+    for (size_t i = 0; i < shards->len; i++)
+        if (!parse_range(shards->items[i], &first, &last))
+            return rc_fail(err, RC_INVALID,
+                           "'shards' has '%s', which is no shard; write numbers such as 7, or a "
+                           "range such as 0-99",
+                           shards->items[i]);
+    return RC_OK;
+}
+
+bool dsr_shards_have(const struct rc_strs *shards, int32_t shard)
+{
+    int64_t first, last;
+
+    for (size_t i = 0; i < shards->len; i++)
+        if (parse_range(shards->items[i], &first, &last) && first <= shard && shard <= last)
+            return true;
+    return shards->len == 0;
+}
+
+/* ---- rules ---- */
+
+size_t dsr_width(const struct dsr_config *config)
+{
+    cpu_set_t processors;
+
+    if (config->width > 0)
+        return (size_t)config->width;
+    if (sched_getaffinity(0, sizeof(processors), &processors) != 0)
+        return 1;
+    return (size_t)CPU_COUNT(&processors);
+}
+
+/* Deep enough that no path climbs out of it by mistake into one that is configured. */
+#define ANY_DIRECTORY "/-/-/-/-/-/-/-/-"
+
+enum rc_code dsr_check_config(const void *config, struct rc_error *err)
+{
+    const struct dsr_config *given = config;
+    struct dsr_places places;
+
+    for (size_t i = 0; i < given->tables.len; i++) {
+        const struct dsr_table *table = RC_OBJECT_AT(struct dsr_table, given->tables, i);
+
+        for (size_t j = 0; j < i; j++)
+            if (rc_str_eq(table->name, RC_OBJECT_AT(struct dsr_table, given->tables, j)->name))
+                return rc_fail(err, RC_INVALID,
+                               "'cleanupTables' has the table '%s' twice; the record tells them "
+                               "apart by their names",
+                               table->name);
+    }
+    if (dsr_places_make(given, ANY_DIRECTORY, &places, err))
+        return err->code;
+    dsr_places_clear(&places);
+    return RC_OK;
+}

@@ -22,9 +22,14 @@ ptrdiff_t dsr_users_find(const struct dsr_users *users, struct pq_slice id);
 
 /*
  * The ids as the physical values of a column: as they stand, or numbers, or UUIDs; an id that is
- * none in this column is not in it. 'part' of 'parts' is the piece of the id between separators
- * that this column holds (0 of 1: all of it). What pq_scan() reports as 'which' is turned into
- * users by dsr_wanted_users(): with parts, several may share one.
+ * none in this column is not in it ("007" is no 7). The first for a column of users without a
+ * separator may take a while, further ones of such columns share it. RC_UNSUPPORTED: no id can be
+ * compared with this column.
+ *
+ * Of several columns that make up the id, with 'separator' between them, this one is 'part' of
+ * 'parts'. Then the value is that of a way to cut an id in so many pieces, and as an id that holds
+ * the separator can be cut in several ways, all of them are looked for: a row is a user's if its
+ * values are all the pieces of one way. RC_TOO_LARGE: there are too many ways.
  */
 struct dsr_wanted;
 RC_MUST_CHECK enum rc_code dsr_wanted_new(const struct dsr_users *users,
@@ -33,7 +38,9 @@ RC_MUST_CHECK enum rc_code dsr_wanted_new(const struct dsr_users *users,
                                           struct rc_error *err);
 void dsr_wanted_free(struct dsr_wanted *wanted);
 const struct pq_wanted *dsr_wanted_ask(const struct dsr_wanted *wanted);
-/* The users that have this value (part), rising; borrowed. */
-const uint32_t *dsr_wanted_users(const struct dsr_wanted *wanted, size_t which, size_t *count);
+/* The users, or the ways, that have the value which pq_scan() reports; rising; borrowed. */
+const uint32_t *dsr_wanted_ways(const struct dsr_wanted *wanted, size_t which, size_t *count);
+/* The user of a way; without parts the way is the user. */
+uint32_t dsr_wanted_user(const struct dsr_wanted *wanted, uint32_t way);
 
 #endif
