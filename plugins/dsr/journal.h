@@ -34,6 +34,8 @@ struct dsr_intent {
     int64_t new_bytes;
     char new_digest[DSR_HASH_TEXT]; /* SHA-256 of the new object */
     int64_t rows_before, rows_erased;
+    int64_t intended_unix_ms; /* as 'id' */
+    bool is_void;             /* somebody has looked already; of dsr_journal_unsettled() */
 };
 
 struct dsr_erased {
@@ -41,26 +43,44 @@ struct dsr_erased {
     int64_t rows;
 };
 
+/*
+ * Only on RC_OK may the object be touched. After a failure the intent may be there or not, and is
+ * settled by looking like any other.
+ */
 RC_MUST_CHECK enum rc_code dsr_journal_intend(struct dsr_journal *journal,
                                               struct dsr_intent *intent,
                                               const struct dsr_erased *users, size_t user_count,
                                               struct rc_error *err);
 
+/*
+ * Each knows more than the one before, and a settled intent is only ever settled again by one that
+ * knows more: what was void when somebody looked may prove to be done after all. What a report has
+ * named stays as it is. Of two intents that make the same of the same object only one is done, as
+ * only one can have found the object as it was: the other is void.
+ */
 enum dsr_outcome {
-    DSR_DONE,       /* the object is the new one, or gone */
-    DSR_VOID,       /* it never was: the intent is forgotten */
+    DSR_VOID = 1,   /* the old object is there: nothing has happened, so far */
     DSR_SUPERSEDED, /* somebody else's object is there; whether ours was, nobody can tell */
+    DSR_DONE,       /* the object is the new one, or gone */
 };
 RC_MUST_CHECK enum rc_code dsr_journal_settle(struct dsr_journal *journal, const char *id,
                                               enum dsr_outcome outcome, struct rc_error *err);
 
-/* The intents of a shard that are not settled: what a run that died has left. */
+/*
+ * The intents of a shard that are to be settled by looking: those that are not settled, and those
+ * that are void since the shard was last found clean. 'each' may use the journal.
+ */
 RC_MUST_CHECK enum rc_code dsr_journal_unsettled(
     struct dsr_journal *journal, int32_t shard,
     enum rc_code (*each)(void *context, const struct dsr_intent *intent, struct rc_error *err),
     void *context, struct rc_error *err);
 
-/* A copy of an original: noted before it is made, forgotten after it is removed. */
+/*
+ * A copy of an original: noted before it is made, forgotten after it is removed. One that another
+ * run has noted lately may still appear, although that run is dead; such a note is kept for an hour
+ * (DSR_LATE_MS) and comes up again after that.
+ */
+#define DSR_LATE_MS INT64_C(3600000)
 RC_MUST_CHECK enum rc_code dsr_journal_note_backup(struct dsr_journal *journal, int32_t shard,
                                                    const char *uri, const char *of,
                                                    struct rc_error *err);
@@ -72,13 +92,17 @@ RC_MUST_CHECK enum rc_code dsr_journal_backups(struct dsr_journal *journal, int3
                                                                     struct rc_error *err),
                                                void *context, struct rc_error *err);
 
-/* The shards that have something unsettled or a backup, rising; freed with free(). */
+/*
+ * The shards that the journal has not done with: an intent, an erasure that is in no fulfilled
+ * request yet, or a backup. Rising; freed with free().
+ */
 RC_MUST_CHECK enum rc_code dsr_journal_shards(struct dsr_journal *journal, int32_t **shards,
                                               size_t *count, struct rc_error *err);
 
 /*
- * A request that is fulfilled: its shard was found clean. Noted before its marker is archived;
- * again changes nothing. Of one run, many at once.
+ * Requests that are fulfilled: their shard was found clean. Noted before the markers are archived;
+ * again changes nothing. Without a request it still closes what was erased in the shard, for the
+ * record. RC_CONFLICT: an intent of the shard is not settled.
  */
 struct dsr_request {
     const char *marker; /* the path below the markers' folder; only its hash is kept */
