@@ -54,6 +54,8 @@ struct core_object_detail {
     const char *md5_hex;  /* of the content, where the store is sure of it; or NULL */
     const char *crc32c;   /* base64, big-endian, likewise */
     const char *checksum; /* as the store calls it, for people: "SHA256=..."; or NULL */
+    const char *encryption, *encryption_key, *bucket_key; /* in the store's words; or NULL */
+    struct rc_map others; /* what else a new object can take over, by the backend's own names */
     bool has_tags;        /* has tags that were not fetched */
 };
 

@@ -1,6 +1,7 @@
 /*
  * The file backend: its table, and how an object is looked at, read and written. What a
- * change of the tree needs is in file_publish.c, listings in file_list.c, copies in file_copy.c,
+ * change of the tree needs is in file_publish.c, what a new file takes over from the old one in
+ * file_attributes.c, listings in file_list.c, copies in file_copy.c,
  * writes in parts in file_parts.c.
  */
 #include <storage/file.h>
@@ -181,7 +182,7 @@ struct file_writer {
     char *if_match;
     struct core_temp_file temp;
     struct rc_buf pending; /* small writes, gathered */
-    bool failed, committed;
+    bool keeps_attributes, failed, committed;
 };
 
 static enum rc_code writer_flush(struct file_writer *writer, struct rc_error *err)
@@ -240,7 +241,7 @@ static enum rc_code writer_commit(struct rc_writer *base, struct rc_error *err)
     if (writer_check(writer, err) || writer_flush(writer, err))
         return err->code;
     writer->committed = core_file_publish(&writer->place, &writer->temp, writer->if_match,
-                                          &base->stat, err) == RC_OK;
+                                          writer->keeps_attributes, &base->stat, err) == RC_OK;
     writer->failed = !writer->committed;
     return writer->committed ? RC_OK : err->code;
 }
@@ -271,11 +272,16 @@ static enum rc_code file_create(const struct core_place_in_store *place,
 
     if (core_file_open_temp(place, &temp, err))
         return err->code;
+    if (options->keep_attributes && core_file_hide(&temp, err)) {
+        core_temp_file_close(&temp);
+        return err->code;
+    }
     writer = rc_malloc(sizeof(*writer));
     *writer = (struct file_writer){
         .base = { .ops = &writer_ops },
         .path = rc_strdup(place->key),
         .if_match = rc_strdup(options->if_match),
+        .keeps_attributes = options->keep_attributes,
         .temp = temp,
         .pending = RC_BUF_INIT(WRITE_BUFFER),
     };
@@ -299,6 +305,9 @@ static enum rc_code remove_object(const struct core_place_in_store *place, bool 
     *removed = false;
     if (core_file_hold(place->key, place->cancel, &held, err))
         return err->code;
+    if (held.kind != CORE_FILE_OBJECT && place->remove_is_strict)
+        return rc_fail(err, RC_CONFLICT, "'%s' is no longer there; its tag was to be %s",
+                       place->key, place->remove_if_match);
     if (held.kind != CORE_FILE_OBJECT)
         return RC_OK; /* there is no object of that name, as was wanted */
     if (core_file_check_match(place->key, &held.st, place->remove_if_match, err))

@@ -58,10 +58,20 @@ RC_MUST_CHECK enum rc_code core_file_check_key(const char *key, struct rc_error 
 /* A temporary for the object at 'place', in directories that are made if they are missing. */
 RC_MUST_CHECK enum rc_code core_file_open_temp(const struct core_place_in_store *place,
                                                struct core_temp_file *out, struct rc_error *err);
-/* Publishes it under the condition 'if_match', as rc_storage_put(). 'written' may be NULL. */
+/*
+ * Publishes it under the condition 'if_match', as rc_storage_put(); with 'keep_attributes' it takes
+ * over those of the file that has that tag. 'written' may be NULL.
+ */
 RC_MUST_CHECK enum rc_code core_file_publish(const struct core_place_in_store *place,
                                              struct core_temp_file *temp, const char *if_match,
-                                             struct rc_stat *written, struct rc_error *err);
+                                             bool keep_attributes, struct rc_stat *written,
+                                             struct rc_error *err);
+/* Until it is known who may read the new content nobody else does. */
+RC_MUST_CHECK enum rc_code core_file_hide(const struct core_temp_file *temp, struct rc_error *err);
+/* Gives the temporary the attributes of the file that is held, whose descriptor is open. */
+RC_MUST_CHECK enum rc_code core_file_take_over(const struct core_file_held *held,
+                                               const struct core_temp_file *temp,
+                                               struct rc_error *err);
 /*
  * Makes way for an object where, inside a mapped bucket, only empty directories are; else
  * RC_INVALID.

@@ -107,7 +107,8 @@ enum rc_code core_file_copy(const struct core_place_in_store *source,
         check_source(source->key, fd, options->source_if_match, err) ||
         core_file_open_temp(target, &temp, err) || copy_content(fd, &temp, target->cancel, err) ||
         check_source(source->key, fd, options->source_if_match, err) ||
-        core_file_publish(target, &temp, options->if_match, written, err))
+        core_file_publish(target, &temp, options->if_match, /* keep_attributes = */ false, written,
+                          err))
         return err->code;
     return RC_OK;
 }

@@ -75,7 +75,8 @@ static enum rc_code parts_commit(struct core_parts *base, struct rc_error *err)
 
     if (!parts->temp.path)
         return rc_fail(err, RC_INVALID, "'%s' has been committed already", parts->path);
-    return core_file_publish(&parts->place, &parts->temp, parts->if_match, &base->stat, err);
+    return core_file_publish(&parts->place, &parts->temp, parts->if_match,
+                             /* keep_attributes = */ false, &base->stat, err);
 }
 
 static void parts_close(struct core_parts *base)

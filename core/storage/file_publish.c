@@ -247,9 +247,21 @@ static enum rc_code check_tag(const char *path, const struct core_file_held *hel
     return RC_OK;
 }
 
+/* Durable, as the content is already: only what was added goes to the disk. */
+static enum rc_code take_over(const struct core_place_in_store *place,
+                              const struct core_file_held *held, const struct core_temp_file *temp,
+                              struct rc_error *err)
+{
+    if (core_file_take_over(held, temp, err))
+        return err->code;
+    if (!place->is_temporary && fsync(temp->fd) != 0)
+        return rc_fail_errno(err, errno, "write '%s' to disk", temp->path);
+    return RC_OK;
+}
+
 static enum rc_code publish_over(const struct core_place_in_store *place,
-                                 struct core_temp_file *temp, const char *if_match, bool *again,
-                                 struct rc_error *err)
+                                 struct core_temp_file *temp, const char *if_match,
+                                 bool keep_attributes, bool *again, struct rc_error *err)
 {
     RC_CLEANUP(core_file_release) struct core_file_held held = CORE_FILE_HELD_INIT;
 
@@ -257,6 +269,8 @@ static enum rc_code publish_over(const struct core_place_in_store *place,
     if (core_file_hold(place->key, place->cancel, &held, err))
         return err->code;
     if (if_match && check_tag(place->key, &held, if_match, err))
+        return err->code;
+    if (keep_attributes && take_over(place, &held, temp, err))
         return err->code;
     if (held.kind == CORE_FILE_OTHER)
         return rc_fail(err, RC_INVALID, "'%s' is no regular file, and is not replaced", place->key);
@@ -286,7 +300,8 @@ static enum rc_code publish_absent(const struct core_place_in_store *place,
 }
 
 enum rc_code core_file_publish(const struct core_place_in_store *place, struct core_temp_file *temp,
-                               const char *if_match, struct rc_stat *written, struct rc_error *err)
+                               const char *if_match, bool keep_attributes, struct rc_stat *written,
+                               struct rc_error *err)
 {
     bool again = true;
 
@@ -299,7 +314,7 @@ enum rc_code core_file_publish(const struct core_place_in_store *place, struct c
     if (if_match && if_match[0] == '\0')
         return publish_absent(place, temp, err);
     for (int attempt = 0; again && attempt < ATTEMPTS; attempt++)
-        if (publish_over(place, temp, if_match, &again, err))
+        if (publish_over(place, temp, if_match, keep_attributes, &again, err))
             return err->code;
     if (again)
         return rc_fail(err, RC_UNAVAILABLE, "'%s' is being changed by others all the time",

@@ -43,7 +43,7 @@ enum rc_code core_gcs_stat(const struct core_place_in_store *place, struct rc_st
     core_gcs_add_query(&request, "fields",
                        detail ? CORE_GCS_OBJECT_FIELDS
                            ",contentType,contentEncoding,contentDisposition,contentLanguage,"
-                           "cacheControl,metadata"
+                           "cacheControl,metadata,customTime,kmsKeyName"
                               : "size,updated,generation");
     if (core_gcs_complete(&request, err))
         return err->code;

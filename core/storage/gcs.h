@@ -42,12 +42,12 @@ void core_gcs_read_detail(const struct core_node *resource, struct core_object_d
 bool core_gcs_is_generation(const char *text);
 
 /*
- * The JSON of an object that is to be written. 'name' and 'crc32c' may be NULL, as may attributes;
+ * The JSON of an object that is to be written. All may be NULL; 'others' are further members.
  * the storage class is theirs, or else 'storage_class'.
  */
 void core_gcs_add_resource(struct rc_buf *out, const char *name,
                            const struct rc_attributes *attributes, const char *storage_class,
-                           const char *crc32c);
+                           const char *crc32c, const struct rc_map *others);
 
 /* crc32c as Google writes it: base64 of four bytes, the highest first. */
 void core_gcs_add_crc32c(struct rc_buf *out, uint32_t crc);

@@ -44,13 +44,13 @@ static enum rc_code write_resource(struct copy *copy, struct rc_error *err)
     struct rc_stat stat;
 
     if (copy->options->attributes) {
-        core_gcs_add_resource(&copy->resource, NULL, copy->options->attributes, storage_class,
+        core_gcs_add_resource(&copy->resource, NULL, copy->options->attributes, storage_class, NULL,
                               NULL);
     } else if (storage_class) {
         if (core_gcs_stat(copy->source, &stat, &detail, err))
             return err->code;
         detail.attributes.storage_class = storage_class;
-        core_gcs_add_resource(&copy->resource, NULL, &detail.attributes, NULL, NULL);
+        core_gcs_add_resource(&copy->resource, NULL, &detail.attributes, NULL, NULL, NULL);
     }
     if (rc_buf_check(&copy->resource, err))
         return rc_context(err, "the attributes of '%s'", copy->target->uri);

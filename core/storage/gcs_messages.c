@@ -86,6 +86,25 @@ static const char *hex_of(struct core_arena *arena, const char *base64)
     return core_arena_strdup(arena, hex.data);
 }
 
+/* What else an object can be given, and its key: told with the key's version, given without. */
+static void read_others(const struct core_node *resource, struct core_object_detail *out)
+{
+    const char *time = core_node_text(resource, "customTime");
+    const char *key = core_node_text(resource, "kmsKeyName");
+    const char *version = key ? strstr(key, "/cryptoKeyVersions/") : NULL;
+
+    if (key)
+        out->encryption_key =
+            core_arena_strndup(&out->arena, key, version ? (size_t)(version - key) : strlen(key));
+    if (time) {
+        struct rc_pair *pair = core_arena_alloc(&out->arena, sizeof(*pair));
+
+        *pair =
+            (struct rc_pair){ .key = "customTime", .value = core_arena_strdup(&out->arena, time) };
+        out->others = (struct rc_map){ .len = 1, .items = pair };
+    }
+}
+
 void core_gcs_read_detail(const struct core_node *resource, struct core_object_detail *out)
 {
     struct core_arena *arena = &out->arena;
@@ -101,6 +120,7 @@ void core_gcs_read_detail(const struct core_node *resource, struct core_object_d
         .storage_class = core_arena_strdup(arena, core_node_text(resource, "storageClass")),
     };
     read_metadata(core_node_get(resource, "metadata"), out);
+    read_others(resource, out);
     out->version = core_arena_strdup(arena, core_node_text(resource, "generation"));
     out->md5_hex = hex_of(arena, core_node_text(resource, "md5Hash"));
     out->crc32c = core_arena_strdup(arena, crc32c);
@@ -146,7 +166,7 @@ static void add_attributes(struct rc_buf *out, size_t begin, const struct rc_att
 
 void core_gcs_add_resource(struct rc_buf *out, const char *name,
                            const struct rc_attributes *attributes, const char *storage_class,
-                           const char *crc32c)
+                           const char *crc32c, const struct rc_map *others)
 {
     size_t begin;
 
@@ -159,6 +179,8 @@ void core_gcs_add_resource(struct rc_buf *out, const char *name,
     if (attributes && attributes->storage_class)
         storage_class = attributes->storage_class;
     add_member(out, begin, "storageClass", storage_class);
+    for (size_t i = 0; others && i < others->len; i++)
+        add_member(out, begin, others->items[i].key, others->items[i].value);
     rc_buf_addc(out, '}');
 }
 

@@ -39,6 +39,30 @@ enum rc_code core_gcs_check_upload(const struct core_gcs_upload *upload, struct 
     return core_gcs_check_object(place, err);
 }
 
+enum rc_code core_gcs_keep(struct core_gcs_upload *upload, struct core_object_detail *kept,
+                           struct rc_error *err)
+{
+    struct rc_stat stat;
+    enum rc_code code = core_gcs_stat(upload->place, &stat, kept, err);
+
+    if (code == RC_NOT_FOUND || (!code && !rc_str_eq(stat.etag, upload->if_match)))
+        return rc_fail(err, RC_CONFLICT, "write '%s': its generation is '%s', not '%s'",
+                       upload->place->uri, code ? "" : stat.etag, upload->if_match);
+    upload->attributes = &kept->attributes;
+    upload->kept = kept;
+    return code;
+}
+
+/* That of the settings, which want it of every object, or else of the object that is replaced. */
+static const char *key_of(const struct core_gcs_upload *upload)
+{
+    const struct core_store_settings *settings = upload->place->settings;
+
+    if (settings && settings->sse_kms_key)
+        return settings->sse_kms_key;
+    return upload->kept ? upload->kept->encryption_key : NULL;
+}
+
 /* Begins the request of an upload up to its query, and writes the object's JSON. */
 static enum rc_code begin_insert(struct core_gcs_request *request,
                                  const struct core_gcs_upload *upload, const char *type,
@@ -50,9 +74,10 @@ static enum rc_code begin_insert(struct core_gcs_request *request,
         return err->code;
     core_gcs_set_path(request, "/upload/storage/v1");
     core_gcs_add_query(request, "uploadType", type);
-    core_gcs_add_query(request, "kmsKeyName", settings ? settings->sse_kms_key : NULL);
+    core_gcs_add_query(request, "kmsKeyName", key_of(upload));
     core_gcs_add_resource(resource, upload->place->key, upload->attributes,
-                          settings ? settings->storage_class : NULL, crc32c);
+                          settings ? settings->storage_class : NULL, crc32c,
+                          upload->kept ? &upload->kept->others : NULL);
     if (rc_buf_check(resource, err))
         return rc_context(err, "the attributes of '%s'", upload->place->uri);
     return core_gcs_add_condition(request, "ifGenerationMatch", upload->if_match, err);

@@ -14,7 +14,15 @@ struct core_gcs_upload {
     const struct core_place_in_store *place;
     const char *if_match; /* as rc_storage_put() */
     const struct rc_attributes *attributes;
+    const struct core_object_detail *kept; /* of the object that is replaced; or NULL */
 };
+
+/*
+ * Looks at the object that is replaced, whose attributes the upload then has. RC_CONFLICT: it was
+ * replaced already.
+ */
+RC_MUST_CHECK enum rc_code core_gcs_keep(struct core_gcs_upload *upload,
+                                         struct core_object_detail *kept, struct rc_error *err);
 
 /* RC_INVALID, RC_UNSUPPORTED: it cannot be, whatever the content. */
 RC_MUST_CHECK enum rc_code core_gcs_check_upload(const struct core_gcs_upload *upload,

@@ -28,8 +28,9 @@ struct gcs_writer {
     bool failed, committed;
 };
 
-static void aim_at(struct aim *aim, const struct core_place_in_store *place,
-                   const struct rc_put_options *options)
+/* Of an error the aim is to be cleared, too. */
+static enum rc_code aim_at(struct aim *aim, const struct core_place_in_store *place,
+                           const struct rc_put_options *options, struct rc_error *err)
 {
     *aim = (struct aim){
         .place = *place,
@@ -43,10 +44,13 @@ static void aim_at(struct aim *aim, const struct core_place_in_store *place,
     aim->place.bucket = aim->bucket;
     aim->place.key = aim->key;
     aim->upload = (struct core_gcs_upload){ .place = &aim->place, .if_match = aim->if_match };
-    if (!options->attributes)
-        return;
-    aim->copies.attributes = core_attributes_copy(&aim->copies.arena, options->attributes);
-    aim->upload.attributes = &aim->copies.attributes;
+    if (options->attributes) {
+        aim->copies.attributes = core_attributes_copy(&aim->copies.arena, options->attributes);
+        aim->upload.attributes = &aim->copies.attributes;
+    }
+    if (core_gcs_check_upload(&aim->upload, err))
+        return err->code;
+    return options->keep_attributes ? core_gcs_keep(&aim->upload, &aim->copies, err) : RC_OK;
 }
 
 static void aim_clear(struct aim *aim)
@@ -150,8 +154,7 @@ enum rc_code core_gcs_create(const struct core_place_in_store *place,
         .base = { .ops = &writer_ops },
         .chunk = RC_BUF_INIT(chunk_bytes(place->settings)),
     };
-    aim_at(&writer->aim, place, options);
-    if (core_gcs_check_upload(&writer->aim.upload, err)) {
+    if (aim_at(&writer->aim, place, options, err)) {
         writer_close(&writer->base);
         return err->code;
     }
@@ -168,14 +171,16 @@ enum rc_code core_gcs_put(const struct core_place_in_store *place, const void *d
                           const struct rc_put_options *options, struct rc_stat *written,
                           struct rc_error *err)
 {
-    const struct core_gcs_upload upload = {
+    CORE_OBJECT_DETAIL_AUTO(kept);
+    struct core_gcs_upload upload = {
         .place = place,
         .if_match = options->if_match,
         .attributes = options->attributes,
     };
     struct rc_stat stat;
 
-    if (core_gcs_check_upload(&upload, err))
+    if (core_gcs_check_upload(&upload, err) ||
+        (options->keep_attributes && core_gcs_keep(&upload, &kept, err)))
         return err->code;
     return core_gcs_upload_whole(&upload, data, len, written ? written : &stat, err);
 }
@@ -290,8 +295,7 @@ static enum rc_code open_parts(const struct core_place_in_store *place,
         .size_bytes = options->size_bytes,
         .err = RC_ERROR_INIT,
     };
-    aim_at(&parts->aim, place, options);
-    code = core_gcs_check_upload(&parts->aim.upload, err);
+    code = aim_at(&parts->aim, place, options, err);
     if (!code && name)
         code = core_gcs_session_resume(&parts->aim.upload, name, &parts->session, err);
     else if (!code)

@@ -163,6 +163,8 @@ void core_s3_place_clear(struct core_s3_place *place);
 RC_MUST_CHECK enum rc_code core_s3_add_attributes(struct core_s3_request *request,
                                                   const struct rc_attributes *attributes,
                                                   struct rc_error *err);
+/* The same of what 'kept', which is empty or of the object that is replaced, has beside them. */
+void core_s3_add_kept(struct core_s3_request *request, const struct core_object_detail *kept);
 /* An element of XML, escaped. NULL adds nothing. */
 void core_s3_add_element(struct rc_buf *xml, const char *name, const char *text);
 /* The customer's key, where the settings have one; 'prefix' is "x-amz-" or that of a source. */
@@ -176,6 +178,18 @@ bool core_s3_read_stat(const struct core_http_answer *answer, struct rc_stat *ou
 void core_s3_read_detail(const struct core_http_answer *answer, struct core_object_detail *out);
 /* Whether the ETag of an answer is the MD5 of what it speaks of. */
 bool core_s3_etag_is_md5(const struct core_http_answer *answer, const char *etag);
+
+/* ---- options (s3_write.c) -------------------------------------------------------------------- */
+
+/*
+ * The options of a write as they are sent: where those of the object that is replaced are kept they
+ * are looked up, into 'kept', to which 'out' refers. RC_CONFLICT: it was replaced already.
+ */
+RC_MUST_CHECK enum rc_code core_s3_settle_options(const struct core_place_in_store *place,
+                                                  const struct rc_put_options *given,
+                                                  struct rc_put_options *out,
+                                                  struct core_object_detail *kept,
+                                                  struct rc_error *err);
 
 /* ---- marks (s3_write.c) ---------------------------------------------------------------------- */
 

@@ -18,6 +18,10 @@
 #define WORD_BEGIN "=?UTF-8?B?"
 #define WORD_END "?="
 
+#define ENCRYPTION "x-amz-server-side-encryption"
+#define ENCRYPTION_KEY ENCRYPTION "-aws-kms-key-id"
+#define BUCKET_KEY ENCRYPTION "-bucket-key-enabled"
+
 enum { TEXT_LIMIT = 1 << 16, CUSTOMER_KEY_BYTES = 32 };
 
 /* ---- encoded words --------------------------------------------------------------------------- */
@@ -159,12 +163,11 @@ static void add_encryption(struct core_s3_request *request,
                            const struct core_store_settings *settings)
 {
     if (settings->sse == CORE_SSE_AES256)
-        core_s3_add_header(request, "x-amz-server-side-encryption", "AES256");
+        core_s3_add_header(request, ENCRYPTION, "AES256");
     if (settings->sse == CORE_SSE_KMS) {
-        core_s3_add_header(request, "x-amz-server-side-encryption", "aws:kms");
+        core_s3_add_header(request, ENCRYPTION, "aws:kms");
         if (settings->sse_kms_key)
-            core_s3_add_header(request, "x-amz-server-side-encryption-aws-kms-key-id",
-                               settings->sse_kms_key);
+            core_s3_add_header(request, ENCRYPTION_KEY, settings->sse_kms_key);
     }
 }
 
@@ -194,6 +197,22 @@ enum rc_code core_s3_add_attributes(struct core_s3_request *request,
     }
     add_encryption(request, settings);
     return core_s3_add_customer_key(request, settings, "x-amz-", err);
+}
+
+void core_s3_add_kept(struct core_s3_request *request, const struct core_object_detail *kept)
+{
+    const struct core_store_settings *settings = request->place->settings;
+
+    for (size_t i = 0; i < kept->others.len; i++)
+        core_s3_add_header(request, kept->others.items[i].key, kept->others.items[i].value);
+    /* What the settings want is wanted of every object, and was added. */
+    if (!kept->encryption || (settings && settings->sse != CORE_SSE_NONE))
+        return;
+    core_s3_add_header(request, ENCRYPTION, kept->encryption);
+    if (kept->encryption_key)
+        core_s3_add_header(request, ENCRYPTION_KEY, kept->encryption_key);
+    if (kept->bucket_key)
+        core_s3_add_header(request, BUCKET_KEY, kept->bucket_key);
 }
 
 enum rc_code core_s3_add_customer_key(struct core_s3_request *request,
@@ -293,7 +312,7 @@ bool core_s3_read_stat(const struct core_http_answer *answer, struct rc_stat *ou
 
 bool core_s3_etag_is_md5(const struct core_http_answer *answer, const char *etag)
 {
-    const char *encryption = core_http_answer_header(answer, "x-amz-server-side-encryption");
+    const char *encryption = core_http_answer_header(answer, ENCRYPTION);
 
     return strlen(etag) == 32 && strspn(etag, "0123456789abcdef") == 32 &&
            !(encryption && rc_str_starts(encryption, "aws:kms")) &&
@@ -333,6 +352,25 @@ static void read_metadata(const struct core_http_answer *answer, struct core_obj
     out->attributes.metadata = (struct rc_map){ .len = count, .items = pairs };
 }
 
+/* What else a write can say, in the same words. */
+static void read_others(const struct core_http_answer *answer, struct core_object_detail *out)
+{
+    static const char *const names[] = { "expires", "x-amz-website-redirect-location" };
+    struct rc_pair *pairs = core_arena_alloc(&out->arena, RC_ARRAY_LEN(names) * sizeof(*pairs));
+    size_t count = 0;
+
+    for (size_t i = 0; i < RC_ARRAY_LEN(names); i++) {
+        const char *value = copy_header(&out->arena, answer, names[i]);
+
+        if (value)
+            pairs[count++] = (struct rc_pair){ .key = names[i], .value = value };
+    }
+    out->others = (struct rc_map){ .len = count, .items = pairs };
+    out->encryption = copy_header(&out->arena, answer, ENCRYPTION);
+    out->encryption_key = copy_header(&out->arena, answer, ENCRYPTION_KEY);
+    out->bucket_key = copy_header(&out->arena, answer, BUCKET_KEY);
+}
+
 /* A checksum of the whole object; one of a multipart upload's parts says nothing of the content. */
 static void read_checksums(const struct core_http_answer *answer, struct core_object_detail *out)
 {
@@ -370,6 +408,7 @@ void core_s3_read_detail(const struct core_http_answer *answer, struct core_obje
     attributes->cache_control = copy_header(arena, answer, "cache-control");
     attributes->storage_class = copy_header(arena, answer, "x-amz-storage-class");
     read_metadata(answer, out);
+    read_others(answer, out);
     read_checksums(answer, out);
     out->version = copy_header(arena, answer, "x-amz-version-id");
     out->has_tags = tags && !rc_str_eq(tags, "0");

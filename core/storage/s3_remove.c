@@ -23,6 +23,15 @@ enum {
 
 /* ---- one ------------------------------------------------------------------------------------- */
 
+/* A condition may fail because the removal's own first attempt, whose answer was lost, was made. */
+static bool is_absent(const struct core_place_in_store *place)
+{
+    struct rc_error ignored = RC_ERROR_INIT;
+    struct rc_stat stat;
+
+    return core_s3_stat(place, &stat, NULL, &ignored) == RC_NOT_FOUND;
+}
+
 static enum rc_code remove_one(const struct core_place_in_store *place, struct rc_error *err)
 {
     CORE_S3_REQUEST_AUTO(request, place, "remove", "DELETE");
@@ -31,10 +40,15 @@ static enum rc_code remove_one(const struct core_place_in_store *place, struct r
     if (place->version)
         core_s3_add_query(&request.query, "versionId", place->version);
     core_s3_add_etag(&request, "if-match", place->remove_if_match);
-    if (core_s3_send(&request, &answer, err) &&
-        (request.refusal.status != 404 || rc_str_eq(request.refusal.code, "NoSuchBucket")))
+    if (!core_s3_send(&request, &answer, err))
+        return RC_OK;
+    if (request.refusal.status == 412)
+        return request.sends > 1 && is_absent(place) ? RC_OK : err->code;
+    if (request.refusal.status != 404 || rc_str_eq(request.refusal.code, "NoSuchBucket"))
         return err->code;
-    return RC_OK;
+    if (place->remove_is_strict && request.sends == 1)
+        err->code = RC_CONFLICT;
+    return place->remove_is_strict && request.sends == 1 ? err->code : RC_OK;
 }
 
 /* ---- many ------------------------------------------------------------------------------------ */

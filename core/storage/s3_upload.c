@@ -82,7 +82,7 @@ static enum rc_code on_begun(void *context, const char *path, const char *text, 
 }
 
 static enum rc_code initiate(struct core_s3_upload *upload, const struct rc_put_options *options,
-                             struct rc_error *err)
+                             const struct core_object_detail *kept, struct rc_error *err)
 {
     CORE_S3_REQUEST_AUTO(request, &upload->place.at, "begin to write", "POST");
     CORE_S3_ANSWER_AUTO(answer);
@@ -92,6 +92,7 @@ static enum rc_code initiate(struct core_s3_upload *upload, const struct rc_put_
 
     if (core_s3_add_attributes(&request, options->attributes, err))
         return err->code;
+    core_s3_add_kept(&request, kept);
     if (upload->if_match)
         core_s3_add_mark(&request, upload->mark);
     core_s3_add_query(&request.query, "uploads", NULL);
@@ -143,10 +144,15 @@ enum rc_code core_s3_upload_begin(const struct core_place_in_store *place,
                                   const struct rc_put_options *options, struct core_s3_upload **out,
                                   struct rc_error *err)
 {
-    struct core_s3_upload *upload = upload_new(place, options);
+    CORE_OBJECT_DETAIL_AUTO(kept);
+    struct rc_put_options settled;
+    struct core_s3_upload *upload;
 
     *out = NULL;
-    if (initiate(upload, options, err)) {
+    if (core_s3_settle_options(place, options, &settled, &kept, err))
+        return err->code;
+    upload = upload_new(place, &settled);
+    if (initiate(upload, &settled, &kept, err)) {
         const struct rc_error first = *err;
 
         core_s3_upload_free(upload);

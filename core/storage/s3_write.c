@@ -70,18 +70,46 @@ bool core_s3_has_mark(const struct core_place_in_store *place, const char *mark,
            rc_str_eq(core_http_answer_header(&answer, CORE_S3_MARK), mark);
 }
 
+enum rc_code core_s3_settle_options(const struct core_place_in_store *place,
+                                    const struct rc_put_options *given, struct rc_put_options *out,
+                                    struct core_object_detail *kept, struct rc_error *err)
+{
+    struct rc_stat stat;
+    enum rc_code code;
+
+    *out = *given;
+    if (!given->keep_attributes)
+        return RC_OK;
+    code = core_s3_stat(place, &stat, kept, err);
+    if (code == RC_NOT_FOUND || (!code && !rc_str_eq(stat.etag, given->if_match)))
+        return rc_fail(err, RC_CONFLICT, "write '%s': its entity tag is '%s', not '%s'", place->uri,
+                       code ? "" : stat.etag, given->if_match);
+    if (code || (kept->has_tags && core_s3_tags(place, kept, err)))
+        return err->code;
+    /* Of the usual class nothing is said, but the settings may name another one. */
+    if (!kept->attributes.storage_class)
+        kept->attributes.storage_class =
+            place->settings && place->settings->storage_class ? "STANDARD" : NULL;
+    out->attributes = &kept->attributes;
+    return RC_OK;
+}
+
 enum rc_code core_s3_put(const struct core_place_in_store *place, const void *data, size_t len,
                          const struct rc_put_options *options, struct rc_stat *written,
                          struct rc_error *err)
 {
     CORE_S3_REQUEST_AUTO(request, place, "write", "PUT");
     CORE_S3_ANSWER_AUTO(answer);
+    CORE_OBJECT_DETAIL_AUTO(kept);
     char mark[CORE_S3_MARK_TEXT] = "";
     struct rc_stat stat = { .size_bytes = (int64_t)len };
+    struct rc_put_options settled;
 
-    if (core_s3_check_condition(place, options->if_match, err) ||
-        core_s3_add_attributes(&request, options->attributes, err))
+    if (core_s3_settle_options(place, options, &settled, &kept, err) ||
+        core_s3_check_condition(place, options->if_match, err) ||
+        core_s3_add_attributes(&request, settled.attributes, err))
         return err->code;
+    core_s3_add_kept(&request, &kept);
     core_s3_add_condition(&request, options->if_match);
     if (options->if_match)
         core_s3_add_mark(&request, mark);
@@ -378,6 +406,7 @@ enum rc_code core_s3_create(const struct core_place_in_store *place,
         .struct_bytes = sizeof(writer->options),
         .if_match = core_arena_strdup(&writer->arena, options->if_match),
         .size_bytes = options->size_bytes,
+        .keep_attributes = options->keep_attributes,
     };
     if (options->attributes) {
         writer->attributes = core_attributes_copy(&writer->arena, options->attributes);

@@ -374,6 +374,20 @@ static enum rc_code resolve_target(struct core_storage *storage, const char *uri
     return RC_OK;
 }
 
+static enum rc_code resolve_write(struct core_storage *storage, const char *uri,
+                                  const struct rc_put_options *options, struct core_resolved *at,
+                                  struct rc_error *err)
+{
+    const char *tag = options->if_match;
+
+    if (options->keep_attributes && (options->attributes || !tag || *tag == '\0'))
+        return rc_fail(err, RC_INVALID,
+                       "'%s': to keep the attributes of an object takes its entity tag, and none "
+                       "of one's own",
+                       uri);
+    return resolve_target(storage, uri, tag, at, err);
+}
+
 enum rc_code core_storage_create_with(struct core_storage *storage, const char *uri,
                                       const struct rc_put_options *options, struct rc_writer **out,
                                       struct rc_error *err)
@@ -382,13 +396,8 @@ enum rc_code core_storage_create_with(struct core_storage *storage, const char *
     const struct rc_put_options all = known_options(options);
 
     *out = NULL;
-    if (resolve_target(storage, uri, all.if_match, &at, err))
+    if (resolve_write(storage, uri, &all, &at, err))
         return err->code;
-    if (all.keep_attributes && (all.attributes || !all.if_match || all.if_match[0] == '\0'))
-        return rc_fail(err, RC_INVALID,
-                       "'%s': to keep the attributes of an object takes its entity tag, and none "
-                       "of one's own",
-                       uri);
     return at.ops->create(&at.place, &all, out, err);
 }
 
@@ -449,7 +458,7 @@ enum rc_code core_storage_put_with(struct core_storage *storage, const char *uri
     CORE_RESOLVED_AUTO(at);
     struct rc_put_options all = known_options(options);
 
-    if (resolve_target(storage, uri, all.if_match, &at, err))
+    if (resolve_write(storage, uri, &all, &at, err))
         return err->code;
     all.size_bytes = (int64_t)len;
     return core_place_put(&at, data, len, &all, written, err);

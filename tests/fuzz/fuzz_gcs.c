@@ -24,7 +24,7 @@ static void read_object(const struct core_node *resource)
                   core_gcs_is_generation(object.stat.etag));
     core_gcs_read_detail(resource, &detail);
     /* What was read can be written, as JSON. */
-    core_gcs_add_resource(&again, "n", &detail.attributes, NULL, detail.crc32c);
+    core_gcs_add_resource(&again, "n", &detail.attributes, NULL, detail.crc32c, &detail.others);
     if (!again.overflow) {
         struct core_arena arena = CORE_ARENA_INIT;
 

@@ -253,7 +253,7 @@ void fake_stores_forget(struct rc_fake_host *fake);
 /* Puts the base's rows behind fault injection. Takes 'rows'. */
 struct rc_rows *fake_rows_wrap(struct fake_job *job, struct rc_rows *rows);
 
-/* ---- storage and versions; callers hold the mutex --------------------------------------------- */
+/* ---- storage and versions; callers hold the mutex ------------------------------------------- */
 
 struct fake_object *fake_lookup(const struct rc_fake_host *fake, const char *uri);
 /* The arguments may belong to the object that is replaced. */
@@ -280,7 +280,7 @@ void fake_entries_clear(struct rc_listing *listing);
 const struct fake_object *fake_storage_lookup(const struct rc_fake_host *fake, const char *uri,
                                               const char *version);
 
-/* ---- storage, for other services -------------------------------------------------------------- */
+/* ---- storage, for other services ------------------------------------------------------------ */
 
 /* Whether there is an object of that name; 'out' (may be NULL) then says what is known of it. */
 bool fake_storage_find(struct rc_fake_host *fake, const char *uri, struct rc_stat *out);

@@ -165,7 +165,7 @@ const char *rc_fake_host_objects(struct rc_fake_host *host, const char *prefix);
  * then "metadata NAME: value" and "tag NAME: value". "": nothing. NULL: no such object.
  */
 const char *rc_fake_host_attributes(const struct rc_fake_host *host, const char *uri);
-/* From now on objects whose URI begins with 'prefix' keep what they were, as in a versioned bucket. */
+/* From now on objects whose URI begins with 'prefix' keep what they were, as in such a bucket. */
 void rc_fake_host_version_bucket(struct rc_fake_host *host, const char *prefix);
 /*
  * All versions below 'prefix', those of one object together and the newest first: a line

@@ -778,6 +778,7 @@ static void check_all(struct core_storage *storage, const char *base, bool refus
 void storage_conformance(struct core_storage *storage, const char *base)
 {
     check_all(storage, base, /* refuses_conditions = */ false);
+    storage_conformance_exact(storage, base);
 }
 
 void storage_conformance_without_conditions(struct core_storage *storage, const char *base)

@@ -63,6 +63,21 @@ static void conforms_in_small_pages_and_small_chunks(void **state)
     gcs_control("{\"settings\": {\"page_limit\": 1000, \"empty_pages\": false}}");
 }
 
+static void keeps_versions(void **state)
+{
+    struct core_store_settings store = world.store;
+    struct core_storage *storage;
+
+    (void)state;
+    gcs_control("{\"settings\": {\"check_auth\": false}}");
+    gcs_post("/storage/v1/b?project=test",
+             "{\"name\": \"history\", \"versioning\": {\"enabled\": true}}");
+    store.bucket = "history";
+    storage = core_storage_new(&store, 1, world.remote, NULL);
+    storage_conformance_versions(storage, "gs://history/base");
+    core_storage_free(storage);
+}
+
 /* ---- attributes ------------------------------------------------------------------------------ */
 
 static const struct rc_pair metadata[] = { { "mtime", "1700000000.5" },
@@ -653,6 +668,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(conforms, open_world, close_world),
+        cmocka_unit_test_setup_teardown(keeps_versions, open_world, close_world),
         cmocka_unit_test_setup_teardown(conforms_in_small_pages_and_small_chunks, open_world,
                                         close_world),
         cmocka_unit_test_setup_teardown(keeps_attributes, open_world, close_world),

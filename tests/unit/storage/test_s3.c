@@ -50,6 +50,19 @@ static void conforms(void **state)
         storage_conformance(world.storage, base);
 }
 
+static void keeps_versions(void **state)
+{
+    if (lacks("versions"))
+        skip();
+    RC_STR_AUTO base = s3_uri(&world, "versioned");
+
+    (void)state;
+    s3_world_tell(&world, "PUT", "&versioning",
+                  "<VersioningConfiguration xmlns=\"http://s3.amazonaws.com/doc/2006-03-01/\">"
+                  "<Status>Enabled</Status></VersioningConfiguration>");
+    storage_conformance_versions(world.storage, base);
+}
+
 static void conforms_in_the_host_name(void **state)
 {
     if (lacks("host names"))
@@ -114,6 +127,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(conforms, open_world, close_world),
+        cmocka_unit_test_setup_teardown(keeps_versions, open_world, close_world),
         cmocka_unit_test_setup_teardown(conforms_in_the_host_name, open_world, close_world),
         cmocka_unit_test_setup_teardown(a_writer_forgets_what_failed_before, open_world,
                                         close_world),
