@@ -32,6 +32,7 @@ struct pq_coder {
     ZSTD_CCtx *zstd;
     ZSTD_DCtx *unzstd;
     LZ4F_dctx *lz4_frame;
+    struct rc_buf rooms[PQ_ROOMS];
 };
 
 static const struct {
@@ -52,6 +53,8 @@ enum rc_code pq_coder_new(struct pq_coder **out, struct rc_error *err)
 {
     (void)err; /* the libraries' memory is made when it is needed */
     *out = rc_calloc(1, sizeof(**out));
+    for (size_t i = 0; i < PQ_ROOMS; i++)
+        rc_buf_init(&(*out)->rooms[i], INT32_MAX);
     return RC_OK;
 }
 
@@ -64,12 +67,19 @@ void pq_coder_free(struct pq_coder *coder)
     ZSTD_freeCCtx(coder->zstd);
     ZSTD_freeDCtx(coder->unzstd);
     LZ4F_freeDecompressionContext(coder->lz4_frame);
+    for (size_t i = 0; i < PQ_ROOMS; i++)
+        rc_buf_clear(&coder->rooms[i]);
     free(coder);
+}
+
+struct rc_buf *pq_coder_room(struct pq_coder *coder, size_t room)
+{
+    return &coder->rooms[room];
 }
 
 const char *pq_codec_name(enum pq_codec codec)
 {
-    return codecs[codec].name;
+    return (size_t)codec < RC_ARRAY_LEN(codecs) ? codecs[codec].name : "an unknown codec";
 }
 
 enum rc_code pq_codec_check(int64_t codec, struct rc_error *err)

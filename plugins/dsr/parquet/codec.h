@@ -12,6 +12,7 @@ struct pq_coder;
 RC_MUST_CHECK enum rc_code pq_coder_new(struct pq_coder **out, struct rc_error *err);
 void pq_coder_free(struct pq_coder *coder);
 
+/* A number that is no codec's has a name too. */
 const char *pq_codec_name(enum pq_codec codec);
 /* RC_UNSUPPORTED: LZO, and codecs invented since. */
 RC_MUST_CHECK enum rc_code pq_codec_check(int64_t codec, struct rc_error *err);
@@ -37,5 +38,12 @@ RC_MUST_CHECK enum rc_code pq_decompress(struct pq_coder *coder, enum pq_codec c
 RC_MUST_CHECK enum rc_code pq_compress(struct pq_coder *coder, enum pq_codec codec,
                                        const uint8_t *data, size_t len, struct rc_buf *out,
                                        struct rc_error *err);
+
+/*
+ * Buffers that whoever puts pages together needs for each of them: the page's body, and the same
+ * compressed. Reset them before use; their limit is that of a page's size in its header.
+ */
+enum { PQ_ROOM_BODY, PQ_ROOM_COMPRESSED, PQ_ROOMS };
+struct rc_buf *pq_coder_room(struct pq_coder *coder, size_t room);
 
 #endif
