@@ -281,7 +281,7 @@ class Store:
             raise invalid("Invalid object name")
         fields = {key: value for key, value in fields.items() if value is not None}
         wanted = {key: fields.pop(key) for key in ("md5Hash", "crc32c") if key in fields}
-        kept = {key: value for key, value in fields.items() if key in EDITABLE}
+        kept = {key: value for key, value in fields.items() if key in (*EDITABLE, "kmsKeyName")}
         if kept.get("storageClass", "STANDARD") not in STORAGE_CLASSES:
             raise invalid(f"Invalid storage class {kept['storageClass']}")
         version = Version(bucket, name, data, kept, self.next_generation())

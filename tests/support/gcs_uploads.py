@@ -79,6 +79,9 @@ class Uploads:
             fields.setdefault("contentType", content_type)
         if request.parameter("contentEncoding"):
             fields["contentEncoding"] = request.parameter("contentEncoding")
+        fields.pop("kmsKeyName", None)  # is only told
+        if request.parameter("kmsKeyName"):
+            fields["kmsKeyName"] = request.parameter("kmsKeyName") + "/cryptoKeyVersions/1"
         return fields
 
     def start_session(self, request, bucket):

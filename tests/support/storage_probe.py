@@ -83,5 +83,8 @@ class StorageProbe:
     def remove(self, *uris, **fields):
         return self.call("remove", uris=list(uris), **fields)["failed"]
 
+    def remove_one(self, uri, **fields):
+        self.call("remove_one", uri=uri, **fields)
+
     def look_bucket(self, uri):
         return self.call("look_bucket", uri=uri)

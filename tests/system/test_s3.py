@@ -125,6 +125,26 @@ def test_attributes(ceph, bucket, probe):
         assert failed.value.code == "invalid"
 
 
+def test_attributes_are_kept(ceph, bucket, probe):
+    s3 = ceph.s3()
+    where = f"s3://{bucket}/object"
+    for size in (1, 11 * MIB):
+        for call in (probe.put, probe.stream):
+            probe.put(where, b"x", attributes=ATTRIBUTES)
+            replaced = call(where, pattern(size), if_match=probe.stat(where)["etag"], keep=1)
+            check_attributes(s3, bucket, "object")
+            assert probe.stat(where)["metadata"] == ATTRIBUTES["metadata"]
+            assert s3.get_object(Bucket=bucket, Key="object")["Body"].read() == pattern(size)
+            # Once more, of what may have been written in parts.
+            call(where, b"y", if_match=replaced["etag"], keep=1)
+            check_attributes(s3, bucket, "object")
+    s3.put_object(Bucket=bucket, Key="plain", Body=b"x")
+    probe.put(f"s3://{bucket}/plain", b"y", if_match=probe.stat(f"s3://{bucket}/plain")["etag"], keep=1)
+    head = s3.head_object(Bucket=bucket, Key="plain")
+    assert head["ContentType"] == "binary/octet-stream" and not head.get("TagCount")
+    assert probe.stat(f"s3://{bucket}/plain")["metadata"] == {}
+
+
 def test_reads_what_others_have_written(ceph, bucket, probe):
     s3 = ceph.s3()
     data = pattern(13 * MIB + 5)
@@ -219,6 +239,30 @@ def test_versions(ceph, bucket, probe):
     with pytest.raises(Failed) as failed:
         probe.stat(f"s3://{bucket}/b", version=marker)
     assert failed.value.code == "not_found"
+    probe.remove_one(f"s3://{bucket}/b", version=marker)
+    assert s3.get_object(Bucket=bucket, Key="b")["Body"].read() == b"b2"
+    for row in probe.items(f"s3://{bucket}/", versions=1):
+        probe.remove_one(f"s3://{bucket}/{row['name']}", version=row["version"])
+    left = s3.list_object_versions(Bucket=bucket)
+    assert "Versions" not in left and "DeleteMarkers" not in left
+
+
+def test_one_certain_object_is_removed(ceph, bucket, probe):
+    s3 = ceph.s3()
+    where = f"s3://{bucket}/x"
+    probe.put(where, b"1")
+    etag = probe.stat(where)["etag"]
+    s3.put_object(Bucket=bucket, Key="x", Body=b"2")
+    with pytest.raises(Failed) as failed:
+        probe.remove_one(where, if_match=etag)
+    assert failed.value.code == "conflict"
+    assert s3.get_object(Bucket=bucket, Key="x")["Body"].read() == b"2"
+    probe.remove_one(where, if_match=probe.stat(where)["etag"])
+    assert "Contents" not in s3.list_objects_v2(Bucket=bucket)
+    with pytest.raises(Failed) as failed:
+        probe.remove_one(where, if_match=etag)
+    assert failed.value.code == "conflict"
+    probe.remove_one(where)
 
 
 def test_encryption_and_class(ceph, bucket):

@@ -164,6 +164,98 @@ def test_a_removal_that_failed_for_nobody_knows_what():
     assert all(item["error"] == "denied" for item in failed)
 
 
+class Removals(StandIn):
+    """One object. The first removals are made, but their answers lost; then comes 'refusal'."""
+
+    def __init__(self, lost, refusal, stays):
+        super().__init__()
+        self.lost, self.refusal, self.stays, self.is_there = lost, refusal, stays, True
+
+    def handle(self, request):
+        request.body()
+        if request.method == "HEAD" and self.is_there:
+            return Reply(200, {"ETag": '"e-2"', "Last-Modified": formatdate(usegmt=True)}, b"", 1)
+        if request.method == "HEAD":
+            return Reply(404, {}, b"")
+        assert request.headers["if-match"] == '"e-2"'
+        if self.lost > 0:
+            self.lost -= 1
+            self.is_there = self.stays
+            return Reply(503, {}, b"")
+        status, code = self.refusal
+        return Reply(status, {}, ERROR.format(code).encode())
+
+
+@pytest.mark.parametrize("refusal", [(412, "PreconditionFailed"), (404, "NoSuchKey")])
+@pytest.mark.parametrize("lost, stays, code", [(0, True, "conflict"), (1, False, None)])
+def test_a_removal_on_a_condition(refusal, lost, stays, code):
+    with Removals(lost, refusal, stays) as server, probe_of(server) as probe:
+        if not code:
+            probe.remove_one("s3://bkt/key", if_match="e-2")
+            return
+        with pytest.raises(Failed) as failed:
+            probe.remove_one("s3://bkt/key", if_match="e-2")
+        assert failed.value.code == code
+
+
+def test_a_removal_that_somebody_else_undid():
+    with Removals(1, (412, "PreconditionFailed"), stays=True) as server, probe_of(server) as probe:
+        with pytest.raises(Failed) as failed:
+            probe.remove_one("s3://bkt/key", if_match="e-2")
+        assert failed.value.code == "conflict"
+
+
+class Kept(StandIn):
+    """One object, and the headers of whatever is asked to write it."""
+
+    SAID = {"x-amz-server-side-encryption": "aws:kms",
+            "x-amz-server-side-encryption-aws-kms-key-id": "arn:aws:kms:key/1",
+            "x-amz-server-side-encryption-bucket-key-enabled": "true",
+            "x-amz-storage-class": "STANDARD_IA", "Cache-Control": "no-store",
+            "Expires": "Thu, 01 Dec 2050 16:00:00 GMT",
+            "x-amz-website-redirect-location": "/elsewhere"}
+
+    def __init__(self, said):
+        super().__init__()
+        self.said, self.written = said, []
+
+    def handle(self, request):
+        request.body()
+        if request.method == "HEAD":
+            return Reply(200, {"ETag": '"e-2"', "Last-Modified": formatdate(usegmt=True),
+                               **self.said}, b"", 1)
+        if request.parameter("partNumber"):
+            return Reply(200, {"ETag": '"part"'}, b"")
+        if "uploadId" in request.query_text:
+            return Reply(200, {}, b'<CompleteMultipartUploadResult><ETag>"n-2"</ETag>'
+                                  b"</CompleteMultipartUploadResult>")
+        self.written.append({name.lower(): value for name, value in request.headers.items()})
+        if request.method == "POST":
+            return Reply(200, {}, b"<InitiateMultipartUploadResult><UploadId>u1</UploadId>"
+                                  b"</InitiateMultipartUploadResult>")
+        return Reply(200, {"ETag": '"n"'}, b"")
+
+
+@pytest.mark.parametrize("size", [1, 11 * MIB])
+def test_encryption_and_the_rest_are_kept(size):
+    with Kept(Kept.SAID) as server:
+        with probe_of(server) as probe:
+            probe.stream("s3://bkt/key", b"x" * size, if_match="e-2", keep=1)
+        (written,) = server.written
+    assert {name: written.get(name.lower()) for name in Kept.SAID} == Kept.SAID
+
+
+def test_what_the_settings_want_is_not_undone():
+    """Encryption is asked of every object; the class is the object's own."""
+    with Kept({"x-amz-server-side-encryption": "AES256"}) as server:
+        with probe_of(server, sse="aws:kms", sse_kms_key="ours", storage_class="ONEZONE_IA") as probe:
+            probe.put("s3://bkt/key", b"x", if_match="e-2", keep=1)
+        (written,) = server.written
+    assert written["x-amz-server-side-encryption"] == "aws:kms"
+    assert written["x-amz-server-side-encryption-aws-kms-key-id"] == "ours"
+    assert written["x-amz-storage-class"] == "STANDARD"
+
+
 def test_an_object_without_a_size():
     with Fixed("<ListBucketResult><IsTruncated>false</IsTruncated><Contents><Key>a</Key><ETag>x"
                "</ETag></Contents></ListBucketResult>") as server:

@@ -133,6 +133,7 @@ static struct rc_put_options read_put(struct probe *probe)
         .if_match = text(probe->command, "if_match"),
         .size_bytes = number(probe->command, "size", -1),
         .attributes = read_attributes(probe),
+        .keep_attributes = text(probe->command, "keep") != NULL,
     };
 }
 
@@ -361,6 +362,17 @@ static enum rc_code remove_all(struct probe *probe, struct rc_error *err)
     return code;
 }
 
+static enum rc_code remove_one(struct probe *probe, struct rc_error *err)
+{
+    const struct rc_remove_options options = {
+        .struct_bytes = sizeof(options),
+        .if_match = text(probe->command, "if_match"),
+        .version = text(probe->command, "version"),
+    };
+
+    return core_storage_remove_one(probe->storage, text(probe->command, "uri"), &options, err);
+}
+
 static enum rc_code sweep(struct probe *probe, struct rc_error *err)
 {
     const struct core_sweep all = {
@@ -433,6 +445,7 @@ static const struct {
     { "stream", stream },
     { "copy", copy },
     { "remove", remove_all },
+    { "remove_one", remove_one },
     { "sweep", sweep },
     { "move", move },
     { "look_bucket", look_bucket },

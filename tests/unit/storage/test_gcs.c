@@ -5,6 +5,9 @@
 #include "gcs_fixture.h"
 #include "storage_conformance.h"
 
+#include <config/json.h>
+#include <storage/gcs.h>
+
 #include <run-core/str.h>
 
 #include <setjmp.h>
@@ -226,6 +229,54 @@ static void encrypts_with_given_keys(void **state)
     do_all(world.storage);
     assert_int_equal(gcs_calls("POST", "&kmsKeyName=projects%2Fp%2F"), 2);
     assert_int_equal(gcs_calls("POST", "destinationKmsKeyName=projects%2Fp%2F"), 1);
+}
+
+/* The key and what no attribute has a name for, of an object that somebody else has written. */
+static void keeps_the_key_of_what_is_replaced(void **state)
+{
+    static const char *const key = "projects/p/locations/l/keyRings/r/cryptoKeys/of-the-object";
+    const struct core_store_settings managed = { .sse = CORE_SSE_KMS, .sse_kms_key = key };
+    struct core_place_in_store place = gcs_place(&world, "encrypted");
+    struct gcs_world with_key;
+    struct rc_put_options options = { .struct_bytes = sizeof(options), .keep_attributes = true };
+    CORE_OBJECT_DETAIL_AUTO(detail);
+    struct rc_error err = RC_ERROR_INIT;
+    struct rc_writer *writer;
+    struct rc_stat stat;
+
+    (void)state;
+    gcs_world_open(&with_key, &managed);
+    RC_STR_AUTO where = gcs_uri("encrypted");
+    expect_ok(core_storage_put(with_key.storage, where, "1", 1, NULL, &err));
+    expect_ok(core_storage_gcs.stat(&place, &stat, NULL, &err));
+    options.if_match = stat.etag;
+    expect_ok(core_storage_gcs.put(&place, "2", 1, &options, &stat, &err));
+    options.size_bytes = -1;
+    expect_ok(core_storage_gcs.create(&place, &options, &writer, &err));
+    expect_ok(writer->ops->write(writer, "3", 1, &err));
+    expect_ok(writer->ops->commit(writer, &err));
+    writer->ops->close(writer);
+    expect_ok(core_storage_gcs.stat(&place, &stat, &detail, &err));
+    assert_string_equal(detail.encryption_key, key);
+    gcs_world_close(&with_key);
+}
+
+static void takes_over_what_it_has_no_name_for(void **state)
+{
+    static const char time[] = "2026-01-02T03:04:05.000Z";
+    struct rc_pair pair = { "customTime", time };
+    const struct rc_map others = { .len = 1, .items = &pair };
+    struct core_arena arena = CORE_ARENA_INIT;
+    CORE_OBJECT_DETAIL_AUTO(detail);
+    RC_BUF_AUTO(json, 1000);
+
+    (void)state;
+    core_gcs_add_resource(&json, "name", NULL, NULL, NULL, &others);
+    core_gcs_read_detail(core_json_read_reply(&arena, json.data, json.len), &detail);
+    assert_int_equal(detail.others.len, 1);
+    assert_string_equal(detail.others.items[0].key, "customTime");
+    assert_string_equal(detail.others.items[0].value, time);
+    core_arena_clear(&arena);
 }
 
 static void finds_an_emulator(void **state)
@@ -668,6 +719,9 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(conforms, open_world, close_world),
+        cmocka_unit_test_setup_teardown(keeps_the_key_of_what_is_replaced, open_world, close_world),
+        cmocka_unit_test_setup_teardown(takes_over_what_it_has_no_name_for, open_world,
+                                        close_world),
         cmocka_unit_test_setup_teardown(keeps_versions, open_world, close_world),
         cmocka_unit_test_setup_teardown(conforms_in_small_pages_and_small_chunks, open_world,
                                         close_world),
