@@ -2,7 +2,8 @@
  * The second opinion: an SQL engine that nobody here wrote reads what the plugin's own reader and
  * writer made of a file, and has to agree before anything is replaced or archived.
  *
- * An engine is one session: it belongs to one thread at a time.
+ * An engine is one session: it belongs to one thread at a time, which borrows it from those of
+ * the run.
  */
 #ifndef DSR_ENGINE_H
 #define DSR_ENGINE_H
@@ -12,19 +13,29 @@
 #include "scratch.h"
 
 struct dsr_engine;
+struct dsr_engines;
 
-RC_MUST_CHECK enum rc_code dsr_engine_open(struct rc_job *job, const struct dsr_config *config,
-                                           int64_t memory_bytes, struct dsr_engine **out,
-                                           struct rc_error *err);
-void dsr_engine_close(struct dsr_engine *engine);
+/*
+ * So many sessions as threads may want at once, each with its share of the memory; the first is
+ * opened now, so that a run without an engine ends before it has begun. 'job' and 'scratch'
+ * outlive them.
+ */
+RC_MUST_CHECK enum rc_code dsr_engines_new(struct rc_job *job, const struct dsr_config *config,
+                                           const struct dsr_scratch *scratch, size_t threads,
+                                           struct dsr_engines **out, struct rc_error *err);
+void dsr_engines_free(struct dsr_engines *engines);
+/* Waits while all of them are lent; 'job' is the thread's own. */
+RC_MUST_CHECK enum rc_code dsr_engines_borrow(struct rc_job *job, struct dsr_engines *engines,
+                                              struct dsr_engine **out, struct rc_error *err);
+void dsr_engines_give_back(struct dsr_engine *engine);
+/* For RC_CLEANUP. */
+void dsr_engines_drop(struct dsr_engine **engine);
 
 /* The ids that the following calls look for. */
 RC_MUST_CHECK enum rc_code dsr_engine_users(struct dsr_engine *engine,
-                                            const struct dsr_users *users,
-                                            const struct dsr_scratch *scratch,
-                                            struct rc_error *err);
+                                            const struct dsr_users *users, struct rc_error *err);
 
-/* The columns of the ids in a file, as pq_project() has left them. */
+/* The columns of the ids in a file, all of the one file, as pq_project() has left them. */
 struct dsr_engine_columns {
     const struct pq_column *const *columns;
     size_t count;
@@ -41,9 +52,9 @@ RC_MUST_CHECK enum rc_code dsr_engine_count(struct dsr_engine *engine, const cha
                                             struct rc_error *err);
 
 /*
- * Compares the old file but for the rows 'without' with the new one: every value of every row, in
- * order. RC_FAILED: they differ, and the message says in what; RC_UNSUPPORTED: the engine cannot
- * read the old file at all.
+ * Compares the old file but for the rows 'without' with the new one: the schema, and every value
+ * of every row, in order. RC_FAILED: they differ, and the message says in what; RC_UNSUPPORTED:
+ * the engine cannot read the old file at all.
  */
 RC_MUST_CHECK enum rc_code dsr_engine_compare(struct dsr_engine *engine, const char *old_path,
                                               const struct pq_rows *without, const char *new_path,

@@ -16,16 +16,13 @@
 #include "markers.h"
 #include "report.h"
 
-#include <stdatomic.h>
-
 struct dsr_run {
     struct rc_job *job;
     const struct dsr_config *config;
     struct dsr_places places;
     struct dsr_journal *journal; /* NULL: only a plan is made */
     struct dsr_scratch *scratch;
-    struct dsr_engines *engines; /* sessions that threads borrow */
-    _Atomic int64_t malformed;
+    struct dsr_engines *engines; /* NULL likewise */
 };
 
 /* What became of a shard. */
@@ -34,18 +31,27 @@ enum dsr_shard_state { DSR_SHARD_CLEAN, DSR_SHARD_LOCKED, DSR_SHARD_FAILED };
 struct dsr_shard_result {
     int32_t shard;
     enum dsr_shard_state state;
-    int64_t markers, users, files_scanned, files_rewritten, files_removed, rows_deleted;
-    int64_t bytes_rewritten, old_versions; /* that remain and may hold a user */
+    int64_t markers, users, malformed;
+    int64_t tables; /* that lost a row */
+    int64_t files_scanned, files_rewritten, files_removed, rows_deleted, bytes_rewritten;
+    int64_t old_versions,
+        old_objects; /* versions that remain and hold a user, of so many objects */
 };
 
-/* shard.c: an error is of the shard alone, unless the run is to stop. */
+/*
+ * shard.c: an error is of the shard alone, unless the run is to stop. Waits so long for the
+ * shard's lock. '*out' says what was done either way.
+ */
 RC_MUST_CHECK enum rc_code dsr_shard_clean(struct dsr_run *run, struct rc_job *job, int32_t shard,
-                                           size_t width, struct dsr_shard_result *out,
-                                           struct rc_error *err);
+                                           size_t width, int64_t lock_wait_ms,
+                                           struct dsr_shard_result *out, struct rc_error *err);
 
-/* replace.c: erases what was found in one object; see README.md, "The journal". */
+/*
+ * replace.c: erases what was found in one object; see README.md, "The journal". RC_CONFLICT: the
+ * lock was lost.
+ */
 struct dsr_replaced {
-    bool conflict; /* somebody else replaced it meanwhile: to be searched anew */
+    bool conflict; /* nothing was done, as far as is known: to be searched anew */
     bool removed;
     int64_t rows, bytes;
 };
@@ -65,15 +71,15 @@ RC_MUST_CHECK enum rc_code dsr_recover_shard(struct dsr_run *run, struct rc_job 
 RC_MUST_CHECK enum rc_code dsr_recover_drop_backups(struct dsr_run *run, struct rc_job *job,
                                                     int32_t shard, struct rc_error *err);
 
-/* postcheck.c: rows of the users that are left in all tables, found by the engine. */
+/* postcheck.c: RC_FAILED: the engine finds rows of the users in some table; the message has where. */
 RC_MUST_CHECK enum rc_code dsr_postcheck(struct dsr_run *run, struct rc_job *job,
                                          const struct dsr_shard_markers *markers, size_t width,
-                                         int64_t *rows, struct rc_error *err);
+                                         struct rc_error *err);
 
-/* versions.c: older versions that hold a user: removed, or counted. */
+/* versions.c: older versions that hold a user: removed, or counted in 'out'. */
 RC_MUST_CHECK enum rc_code dsr_versions_clean(struct dsr_run *run, struct rc_job *job,
                                               const struct dsr_shard_markers *markers, size_t width,
-                                              int64_t *remain, struct rc_error *err);
+                                              struct dsr_shard_result *out, struct rc_error *err);
 
 /* The actions. */
 enum rc_code dsr_cleanup_run(struct rc_job *job, const void *config, struct rc_error *err);

@@ -1,0 +1,304 @@
+/*
+ * The action 'cleanup': the shards that have markers or something unfinished, several at once, each
+ * apart from the others; and in the end what was done.
+ */
+#include "run.h"
+
+#include <run-core/host.h>
+
+#include <pthread.h>
+#include <stdlib.h>
+#include <string.h>
+
+struct cleanup {
+    struct dsr_run run;
+    int32_t *shards;
+    size_t count, width, each; /* shards at once, files of each */
+    bool waits;                /* the second round: for those that were locked */
+    pthread_mutex_t mutex;     /* guards the following */
+    struct dsr_shard_result *results;
+    size_t done;
+    struct rc_error first; /* of the shards that failed */
+};
+
+/* ---- which shards --------------------------------------------------------------------------- */
+
+static int compare_shards(const void *a, const void *b)
+{
+    int32_t one = *(const int32_t *)a, other = *(const int32_t *)b;
+
+    return (one > other) - (one < other);
+}
+
+/* Those with markers and those of the journal that are asked for, each once. */
+static void choose(struct cleanup *cleanup, const int32_t *marked, size_t marked_count,
+                   const int32_t *noted, size_t noted_count, const struct rc_strs *asked)
+{
+    size_t count = 0, kept = 0;
+    int32_t *all = rc_calloc(marked_count + noted_count + 1, sizeof(*all));
+
+    for (size_t i = 0; i < marked_count + noted_count; i++) {
+        int32_t shard = i < marked_count ? marked[i] : noted[i - marked_count];
+
+        if (dsr_shards_have(asked, shard))
+            all[count++] = shard;
+    }
+    qsort(all, count, sizeof(*all), compare_shards);
+    for (size_t i = 0; i < count; i++)
+        if (i == 0 || all[i] != all[i - 1])
+            all[kept++] = all[i];
+    cleanup->shards = all;
+    cleanup->count = kept;
+}
+
+static enum rc_code list_shards(struct cleanup *cleanup, const struct rc_strs *asked,
+                                int64_t *malformed_count, struct rc_error *err)
+{
+    struct dsr_run *run = &cleanup->run;
+    struct dsr_malformed_log log = { .job = run->job };
+    const struct dsr_malformed malformed = { .tell = dsr_malformed_warn, .context = &log };
+    int32_t *marked = NULL, *noted = NULL;
+    size_t marked_count = 0, noted_count = 0;
+    enum rc_code code =
+        dsr_markers_shards(run->job, &run->places, &malformed, &marked, &marked_count, err);
+
+    dsr_malformed_end(&log);
+    *malformed_count = log.count;
+    if (!code)
+        code = dsr_journal_shards(run->journal, &noted, &noted_count, err);
+    if (!code)
+        choose(cleanup, marked, marked_count, noted, noted_count, asked);
+    free(marked);
+    free(noted);
+    return code;
+}
+
+/* ---- the work ------------------------------------------------------------------------------- */
+
+static const char *plural(int64_t count)
+{
+    return count == 1 ? "" : "s";
+}
+
+static void tell_shard(struct rc_job *job, const struct dsr_shard_result *result)
+{
+    RC_STR_AUTO line = NULL;
+
+    if (result->markers == 0)
+        return;
+    line = rc_strf("shard %d: %lld user%s erased from %lld table%s: %lld row%s of %lld file%s, "
+                   "%lld rewritten, %lld removed; %lld marker%s archived",
+                   (int)result->shard, (long long)result->users, plural(result->users),
+                   (long long)result->tables, plural(result->tables),
+                   (long long)result->rows_deleted, plural(result->rows_deleted),
+                   (long long)result->files_scanned, plural(result->files_scanned),
+                   (long long)result->files_rewritten, (long long)result->files_removed,
+                   (long long)result->markers, plural(result->markers));
+    rc_job_say(job, line);
+    if (result->old_versions > 0) {
+        RC_STR_AUTO versions = rc_strf(
+            "shard %d: %lld older version%s of %lld object%s still hold a user; set "
+            "delete_old_versions: true",
+            (int)result->shard, (long long)result->old_versions, plural(result->old_versions),
+            (long long)result->old_objects, plural(result->old_objects));
+
+        rc_job_say(job, versions);
+    }
+}
+
+static void note_result(struct cleanup *cleanup, struct rc_job *job, size_t index,
+                        const struct dsr_shard_result *result, const struct rc_error *err)
+{
+    bool is_first, is_over = result->state != DSR_SHARD_LOCKED;
+    size_t done;
+
+    (void)pthread_mutex_lock(&cleanup->mutex);
+    cleanup->results[index] = *result;
+    is_first = result->state == DSR_SHARD_FAILED && !cleanup->first.code;
+    if (is_first)
+        cleanup->first = *err;
+    cleanup->done += is_over;
+    done = cleanup->done;
+    if (result->state == DSR_SHARD_CLEAN)
+        tell_shard(job, result);
+    (void)pthread_mutex_unlock(&cleanup->mutex);
+    rc_job_progress(job, (int64_t)done, (int64_t)cleanup->count, "shards");
+}
+
+static enum rc_code clean_one(struct rc_job *job, void *context, size_t index, struct rc_error *err)
+{
+    struct cleanup *cleanup = context;
+    struct rc_error ignored = RC_ERROR_INIT;
+    struct dsr_shard_result result;
+    enum rc_code code;
+
+    if (cleanup->waits && cleanup->results[index].state != DSR_SHARD_LOCKED)
+        return RC_OK;
+    code = dsr_shard_clean(&cleanup->run, job, cleanup->shards[index], cleanup->each,
+                           cleanup->waits ? cleanup->run.config->lock_wait_ms : 0, &result, err);
+    if (code && rc_job_check(job, &ignored))
+        return code;
+    if (code)
+        rc_error(job, "%s%s%s", err->context, err->context[0] ? ": " : "", err->cause);
+    note_result(cleanup, job, index, &result, err);
+    return RC_OK;
+}
+
+static bool has_locked(const struct cleanup *cleanup)
+{
+    for (size_t i = 0; i < cleanup->count; i++)
+        if (cleanup->results[i].state == DSR_SHARD_LOCKED)
+            return true;
+    return false;
+}
+
+/* The report is written of what was done, whether all of it was or not. */
+static enum rc_code clean_all(struct cleanup *cleanup, struct rc_error *err)
+{
+    struct dsr_run *run = &cleanup->run;
+    size_t width = dsr_width(run->config);
+    enum rc_code code;
+
+    cleanup->width = cleanup->count < width ? cleanup->count : width;
+    cleanup->each = cleanup->width ? width / cleanup->width : 1;
+    cleanup->results = rc_calloc(cleanup->count + 1, sizeof(*cleanup->results));
+    code = rc_parallel(run->job, cleanup->width, cleanup->count, clean_one, cleanup, err);
+    if (!code && has_locked(cleanup)) {
+        cleanup->waits = true;
+        code = rc_parallel(run->job, cleanup->width, cleanup->count, clean_one, cleanup, err);
+    }
+    if (!code && dsr_report_write(run->job, run->journal, run->config, &run->places, err))
+        code = rc_context(err, "write the report");
+    return code;
+}
+
+/* ---- the end -------------------------------------------------------------------------------- */
+
+struct sum {
+    size_t clean, locked, failed;
+    int64_t users, rows, rewritten, removed, bytes, malformed, old_versions;
+};
+
+static struct sum sum_up(const struct cleanup *cleanup)
+{
+    struct sum sum = { 0 };
+
+    for (size_t i = 0; i < cleanup->count; i++) {
+        const struct dsr_shard_result *result = &cleanup->results[i];
+
+        sum.clean += result->state == DSR_SHARD_CLEAN;
+        sum.locked += result->state == DSR_SHARD_LOCKED;
+        sum.failed += result->state == DSR_SHARD_FAILED;
+        sum.users += result->state == DSR_SHARD_CLEAN ? result->users : 0;
+        sum.rows += result->rows_deleted;
+        sum.rewritten += result->files_rewritten;
+        sum.removed += result->files_removed;
+        sum.bytes += result->bytes_rewritten;
+        sum.malformed += result->malformed;
+    }
+    return sum;
+}
+
+static void tell_sum(struct rc_job *job, const struct sum *sum)
+{
+    char size[RC_AMOUNT_TEXT];
+    RC_STR_AUTO line =
+        rc_strf("%lld user%s erased from %zu shard%s: %lld row%s; %lld file%s rewritten (%s), %lld "
+                "removed",
+                (long long)sum->users, plural(sum->users), sum->clean, plural((int64_t)sum->clean),
+                (long long)sum->rows, plural(sum->rows), (long long)sum->rewritten,
+                plural(sum->rewritten), rc_format_size(sum->bytes, size), (long long)sum->removed);
+
+    rc_job_say(job, line);
+    rc_job_count(job, "shards_failed", (int64_t)sum->failed);
+    rc_job_count(job, "shards_locked", (int64_t)sum->locked);
+}
+
+static enum rc_code conclude(const struct cleanup *cleanup, int64_t malformed, struct rc_error *err)
+{
+    struct sum sum = sum_up(cleanup);
+
+    malformed += sum.malformed;
+    tell_sum(cleanup->run.job, &sum);
+    if (sum.failed > 0) {
+        struct rc_error cause = cleanup->first;
+
+        (void)rc_fail(err, cause.code == RC_SKIPPED ? RC_FAILED : cause.code,
+                      "%zu of %zu shards failed and keep their markers; the first: %s%s%s",
+                      sum.failed, cleanup->count, cause.context, cause.context[0] ? ": " : "",
+                      cause.cause);
+        return err->code;
+    }
+    if (malformed > 0)
+        return rc_fail(err, RC_FAILED,
+                       "%lld object%s among the markers %s no marker%s and left in place: correct "
+                       "or remove %s; all else is done%s",
+                       (long long)malformed, plural(malformed), malformed == 1 ? "is" : "are",
+                       plural(malformed), malformed == 1 ? "it" : "them",
+                       sum.locked ? ", but for shards that another run is at" : "");
+    if (sum.locked > 0)
+        return rc_fail(err, RC_SKIPPED,
+                       "%zu of %zu shards are being cleaned by another run; all others are done",
+                       sum.locked, cleanup->count);
+    return RC_OK;
+}
+
+static enum rc_code check_tables(const struct dsr_run *run, struct rc_error *err)
+{
+    for (size_t i = 0; i < run->places.table_count; i++)
+        if (dsr_lake_check(run->job, &run->places, i,
+                           RC_OBJECT_AT(struct dsr_table, run->config->tables, i)->name, err))
+            return err->code;
+    return RC_OK;
+}
+
+/* ---- the run -------------------------------------------------------------------------------- */
+
+static enum rc_code work(struct cleanup *cleanup, struct rc_error *err)
+{
+    struct dsr_run *run = &cleanup->run;
+    const struct dsr_params *params = run->job->params;
+    const struct rc_strs none = { 0 };
+    const struct rc_strs *asked = params ? &params->shards : &none;
+    int64_t malformed;
+    enum rc_code code;
+
+    if (dsr_shards_check(asked, err) || check_tables(run, err) ||
+        dsr_journal_open(run->job, run->config, &run->places, &run->journal, err) ||
+        list_shards(cleanup, asked, &malformed, err))
+        return err->code;
+    if (cleanup->count == 0) {
+        rc_job_say(run->job, "no markers: nothing to erase");
+        code = dsr_report_write(run->job, run->journal, run->config, &run->places, err);
+        return code ? code : malformed ? conclude(cleanup, malformed, err) : RC_OK;
+    }
+    if (dsr_scratch_new(run->job, run->config->scratch_bytes, &run->scratch, err) ||
+        dsr_engines_new(run->job, run->config, run->scratch, dsr_width(run->config), &run->engines,
+                        err))
+        return err->code;
+    code = clean_all(cleanup, err);
+    return code ? code : conclude(cleanup, malformed, err);
+}
+
+enum rc_code dsr_cleanup_run(struct rc_job *job, const void *config, struct rc_error *err)
+{
+    struct cleanup cleanup = {
+        .run = { .job = job, .config = config },
+        .mutex = PTHREAD_MUTEX_INITIALIZER,
+    };
+    enum rc_code code;
+
+    if (job->dry_run)
+        return dsr_plan_run(job, config, err);
+    if (dsr_places_make(config, job->working_dir, &cleanup.run.places, err))
+        return err->code;
+    code = work(&cleanup, err);
+    dsr_engines_free(cleanup.run.engines);
+    dsr_scratch_free(cleanup.run.scratch);
+    dsr_journal_close(cleanup.run.journal);
+    dsr_places_clear(&cleanup.run.places);
+    (void)pthread_mutex_destroy(&cleanup.mutex);
+    free(cleanup.results);
+    free(cleanup.shards);
+    return code;
+}

@@ -1,0 +1,193 @@
+/*
+ * The sessions of the SQL engine: opened when they are first needed, lent to threads, closed at the
+ * end. What is asked of them is of the engine's own file.
+ */
+#include "engine_internal.h"
+
+#include <run-core/host.h>
+
+#include <pthread.h>
+#include <stdlib.h>
+#include <time.h>
+
+enum { NAP_MS = 100 };
+
+/* A session with less is slow or fails; fewer sessions then have to do. */
+#define SESSION_MIN_BYTES ((int64_t)128 << 20)
+
+struct dsr_engines {
+    struct rc_job *job;
+    const struct dsr_config *config;
+    const struct dsr_scratch *scratch;
+    int64_t memory_bytes; /* of each */
+    pthread_mutex_t mutex;
+    pthread_cond_t changed;
+    size_t count;
+    struct dsr_engine items[];
+};
+
+/* ---- sessions ------------------------------------------------------------------------------- */
+
+static enum rc_code open_session(struct dsr_engine *engine, struct rc_error *err)
+{
+    const struct dsr_engines *engines = engine->engines;
+
+    if (rc_sql_open(engine->job, engines->config->engine, &engine->sql, err))
+        return err->code;
+    if (engine->ops->prepare(engine, engines->memory_bytes, err)) {
+        rc_sql_close(engine->job, engine->sql);
+        engine->sql = NULL;
+        return rc_context(err, "prepare the SQL engine");
+    }
+    return RC_OK;
+}
+
+void dsr_engines_free(struct dsr_engines *engines)
+{
+    if (!engines)
+        return;
+    for (size_t i = 0; i < engines->count; i++)
+        rc_sql_close(engines->job, engines->items[i].sql);
+    (void)pthread_cond_destroy(&engines->changed);
+    (void)pthread_mutex_destroy(&engines->mutex);
+    free(engines);
+}
+
+/* Half of the memory is the engine's; the rest is that of the plugin's own reader and writer. */
+static size_t count_sessions(const struct dsr_config *config, size_t threads)
+{
+    int64_t most = config->memory_bytes / 2 / SESSION_MIN_BYTES;
+
+    if (most < 1)
+        most = 1;
+    return threads < (size_t)most ? threads : (size_t)most;
+}
+
+enum rc_code dsr_engines_new(struct rc_job *job, const struct dsr_config *config,
+                             const struct dsr_scratch *scratch, size_t threads,
+                             struct dsr_engines **out, struct rc_error *err)
+{
+    size_t count = count_sessions(config, threads ? threads : 1);
+    struct dsr_engines *engines =
+        rc_calloc(1, sizeof(*engines) + count * sizeof(engines->items[0]));
+    pthread_condattr_t attributes;
+
+    engines->job = job;
+    engines->config = config;
+    engines->scratch = scratch;
+    engines->memory_bytes = config->memory_bytes / 2 / (int64_t)count;
+    engines->count = count;
+    (void)pthread_mutex_init(&engines->mutex, NULL);
+    (void)pthread_condattr_init(&attributes);
+    (void)pthread_condattr_setclock(&attributes, CLOCK_MONOTONIC);
+    (void)pthread_cond_init(&engines->changed, &attributes);
+    (void)pthread_condattr_destroy(&attributes);
+    for (size_t i = 0; i < count; i++)
+        engines->items[i] = (struct dsr_engine){
+            .ops = &dsr_engine_duckdb,
+            .engines = engines,
+            .job = job,
+            .scratch = scratch,
+        };
+    if (open_session(&engines->items[0], err)) {
+        dsr_engines_free(engines);
+        return err->code;
+    }
+    *out = engines;
+    return RC_OK;
+}
+
+/* ---- lending -------------------------------------------------------------------------------- */
+
+/* With the mutex; not for long, since nobody tells of a run that has to stop. */
+static void nap(struct dsr_engines *engines)
+{
+    struct timespec until;
+
+    (void)clock_gettime(CLOCK_MONOTONIC, &until);
+    until.tv_nsec += NAP_MS * 1000000L;
+    until.tv_sec += until.tv_nsec / 1000000000L;
+    until.tv_nsec %= 1000000000L;
+    (void)pthread_cond_timedwait(&engines->changed, &engines->mutex, &until);
+}
+
+/* One that is open already, if there is one. */
+static struct dsr_engine *find_free(struct dsr_engines *engines)
+{
+    struct dsr_engine *found = NULL;
+
+    for (size_t i = 0; i < engines->count; i++) {
+        struct dsr_engine *engine = &engines->items[i];
+
+        if (!engine->is_lent && (!found || (engine->sql && !found->sql)))
+            found = engine;
+    }
+    return found;
+}
+
+enum rc_code dsr_engines_borrow(struct rc_job *job, struct dsr_engines *engines,
+                                struct dsr_engine **out, struct rc_error *err)
+{
+    struct dsr_engine *engine;
+    enum rc_code code = RC_OK;
+
+    (void)pthread_mutex_lock(&engines->mutex);
+    while (!(engine = find_free(engines)) && !(code = rc_job_check(job, err)))
+        nap(engines);
+    if (engine)
+        engine->is_lent = true;
+    (void)pthread_mutex_unlock(&engines->mutex);
+
+    if (!code && !engine->sql)
+        code = open_session(engine, err);
+    if (code && engine)
+        dsr_engines_give_back(engine);
+    else
+        *out = engine;
+    return code;
+}
+
+void dsr_engines_give_back(struct dsr_engine *engine)
+{
+    struct dsr_engines *engines = engine->engines;
+
+    (void)pthread_mutex_lock(&engines->mutex);
+    engine->is_lent = false;
+    (void)pthread_cond_signal(&engines->changed);
+    (void)pthread_mutex_unlock(&engines->mutex);
+}
+
+void dsr_engines_drop(struct dsr_engine **engine)
+{
+    if (*engine)
+        dsr_engines_give_back(*engine);
+    *engine = NULL;
+}
+
+/* ---- asking --------------------------------------------------------------------------------- */
+
+enum rc_code dsr_engine_users(struct dsr_engine *engine, const struct dsr_users *users,
+                              struct rc_error *err)
+{
+    if (engine->ops->users(engine, users, err))
+        return rc_context(err, "hand the users to the SQL engine");
+    return RC_OK;
+}
+
+enum rc_code dsr_engine_count(struct dsr_engine *engine, const char *const *paths,
+                              size_t path_count, const struct dsr_engine_columns *columns,
+                              int64_t *rows, struct rc_error *err)
+{
+    if (engine->ops->count(engine, paths, path_count, columns, rows, err))
+        return rc_context(err, "have the SQL engine look for the users");
+    return RC_OK;
+}
+
+enum rc_code dsr_engine_compare(struct dsr_engine *engine, const char *old_path,
+                                const struct pq_rows *without, const char *new_path,
+                                struct rc_error *err)
+{
+    if (engine->ops->compare(engine, old_path, without, new_path, err))
+        return rc_context(err, "have the SQL engine compare the files");
+    return RC_OK;
+}

@@ -1,0 +1,43 @@
+/*
+ * What the files of the engines share: a session, and the table that each kind of engine fills.
+ */
+#ifndef DSR_ENGINE_INTERNAL_H
+#define DSR_ENGINE_INTERNAL_H
+
+#include "engine.h"
+
+struct dsr_engine_ops {
+    /* Prepares a session that was just opened. */
+    enum rc_code (*prepare)(struct dsr_engine *engine, int64_t memory_bytes, struct rc_error *err);
+    enum rc_code (*users)(struct dsr_engine *engine, const struct dsr_users *users,
+                          struct rc_error *err);
+    enum rc_code (*count)(struct dsr_engine *engine, const char *const *paths, size_t path_count,
+                          const struct dsr_engine_columns *columns, int64_t *rows,
+                          struct rc_error *err);
+    enum rc_code (*compare)(struct dsr_engine *engine, const char *old_path,
+                            const struct pq_rows *without, const char *new_path,
+                            struct rc_error *err);
+};
+
+struct dsr_engine {
+    const struct dsr_engine_ops *ops;
+    struct dsr_engines *engines;
+    struct rc_job *job; /* the run's: a session outlives the threads that borrow it */
+    struct rc_sql *sql;
+    const struct dsr_scratch *scratch;
+    bool is_lent;
+};
+
+extern const struct dsr_engine_ops dsr_engine_duckdb;
+
+/*
+ * Writes the ids as lines of three fields: the id's bytes in hex; the whole number that it is in
+ * decimal, or nothing; the bytes of the UUID that it is in hex, or nothing.
+ */
+RC_MUST_CHECK enum rc_code dsr_engine_write_users(const struct dsr_users *users,
+                                                  const struct pq_sink *sink, struct rc_error *err);
+/* Writes numbers, a line each. */
+RC_MUST_CHECK enum rc_code dsr_engine_write_rows(const struct pq_rows *rows,
+                                                 const struct pq_sink *sink, struct rc_error *err);
+
+#endif

@@ -1,0 +1,486 @@
+/*
+ * Step S3 of README.md: the whole range is listed and searched again before a marker goes, by the
+ * SQL engine. It sees the columns of the ids alone, without statistics, so that little is read and
+ * nothing passed over.
+ *
+ * Files are gathered in batches, one in each thread. Space is taken before an engine is borrowed,
+ * here as in replace.c, so that no two threads wait for one another.
+ */
+#include "run.h"
+
+#include <run-core/host.h>
+
+#include <pthread.h>
+#include <stdatomic.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum { BATCH_FILES = 32, FOOTER_LIMIT = 256 << 20, KIND_LIMIT = 1 << 20, ATTEMPTS = 5, NAMED = 3 };
+
+#define BATCH_BYTES ((int64_t)64 << 20)
+
+struct check {
+    struct dsr_run *run;
+    const struct dsr_shard_markers *markers;
+    size_t table;
+    const struct dsr_objects *objects;
+    int64_t batch_bytes;
+    atomic_size_t next;
+
+    pthread_mutex_t mutex; /* guards the following */
+    int64_t rows;          /* of the users, in so many files */
+    int64_t files;
+    struct rc_buf names; /* of the first of them */
+    size_t *large;       /* objects whose ids need more space than a batch has */
+    size_t large_count;
+};
+
+/* An object that is open. */
+struct opened {
+    struct dsr_reader *reader;
+    struct pq_file file;
+};
+
+/* One file of a batch: its ids, and the object that they are of. */
+struct part {
+    struct dsr_object object;
+    struct dsr_scratch_file ids;
+};
+
+/* What one thread has gathered. */
+struct batch {
+    struct check *check;
+    struct rc_job *job;
+    struct dsr_engine *engine; /* which knows the users; NULL: none is borrowed yet */
+    struct part parts[BATCH_FILES];
+    size_t count;
+    int64_t bytes;
+    struct opened first; /* the first part's file stays open: its columns are those of all */
+    char *kind;          /* of the columns; NULL: of no file yet */
+};
+
+static const struct dsr_table *table_of(const struct check *check)
+{
+    return RC_OBJECT_AT(struct dsr_table, check->run->config->tables, check->table);
+}
+
+/* ---- asking the engine ---------------------------------------------------------------------- */
+
+static enum rc_code borrow(struct batch *batch, struct rc_error *err)
+{
+    const struct check *check = batch->check;
+
+    if (batch->engine)
+        return RC_OK;
+    if (dsr_engines_borrow(batch->job, check->run->engines, &batch->engine, err))
+        return err->code;
+    return dsr_engine_users(batch->engine, check->markers->users, err);
+}
+
+static void note_rows(struct check *check, const char *uri, int64_t rows)
+{
+    if (rows == 0)
+        return;
+    (void)pthread_mutex_lock(&check->mutex);
+    check->rows += rows;
+    if (check->files++ < NAMED)
+        rc_buf_addf(&check->names, "%s'%s'", check->names.len ? ", " : "", uri);
+    (void)pthread_mutex_unlock(&check->mutex);
+}
+
+/* Of some files of the batch, all of the same columns. */
+static enum rc_code count_parts(struct batch *batch, size_t first, size_t count, int64_t *rows,
+                                struct rc_error *err)
+{
+    const struct dsr_table *table = table_of(batch->check);
+    const struct pq_file *file = &batch->first.file;
+    size_t *places;
+    const char *paths[BATCH_FILES];
+    const struct pq_column **columns;
+    struct dsr_engine_columns ids;
+    enum rc_code code;
+
+    if (dsr_find_columns(file, table, &places, err))
+        return err->code;
+    columns = rc_calloc(table->id_columns.len, sizeof(*columns));
+    for (size_t i = 0; i < table->id_columns.len; i++)
+        columns[i] = &file->columns[places[i]];
+    for (size_t i = 0; i < count; i++)
+        paths[i] = batch->parts[first + i].ids.path;
+    ids = (struct dsr_engine_columns){ columns, table->id_columns.len, table->id_separator };
+    code = dsr_engine_count(batch->engine, paths, count, &ids, rows, err);
+    free(columns);
+    free(places);
+    return code;
+}
+
+static void close_object(struct opened *opened)
+{
+    pq_file_close(&opened->file);
+    dsr_reader_close(opened->reader);
+}
+
+/* '*is_data': it is Parquet, and open. */
+static enum rc_code open_object(struct batch *batch, const struct dsr_object *object,
+                                struct opened *out, bool *is_data, struct rc_error *err)
+{
+    enum rc_code code =
+        dsr_reader_open(batch->job, object->uri, &object->stat, NULL, &out->reader, err);
+
+    *is_data = false;
+    if (code)
+        return code;
+    code = dsr_reader_is_data(out->reader, is_data, err);
+    if (!code && *is_data)
+        code = pq_file_open(&out->file, dsr_reader_source(out->reader), FOOTER_LIMIT, err);
+    if (code)
+        *is_data = false;
+    if (!*is_data)
+        dsr_reader_close(out->reader);
+    return code;
+}
+
+/* The plugin's own reader has to do where the engine is no judge. */
+static enum rc_code search_part(struct batch *batch, size_t index, const struct rc_error *why,
+                                struct rc_error *err)
+{
+    const struct check *check = batch->check;
+    const struct dsr_object *object = &batch->parts[index].object;
+    struct opened opened;
+    struct dsr_found found;
+    bool is_data;
+    enum rc_code code;
+
+    rc_warn(batch->job,
+            "'%s': the SQL engine is no judge of it, the plugin's own reader has to do: %s",
+            object->uri, why->cause);
+    rc_job_count(batch->job, "files_not_seen_by_engine", 1);
+    code = open_object(batch, object, &opened, &is_data, err);
+    if (!code && is_data) {
+        code = dsr_find(&opened.file, table_of(check), check->markers->users,
+                        /* trust_statistics = */ false, &found, err);
+        if (!code) {
+            note_rows(batch->check, object->uri, (int64_t)found.count);
+            dsr_found_clear(&found);
+        }
+        close_object(&opened);
+    }
+    return code ? rc_context(err, "search '%s'", object->uri) : RC_OK;
+}
+
+static bool is_passing(struct rc_job *job, enum rc_code code)
+{
+    struct rc_error ignored = RC_ERROR_INIT;
+
+    return code == RC_TOO_LARGE || code == RC_CANCELLED || rc_retryable(code) ||
+           rc_job_check(job, &ignored);
+}
+
+/* One by one: which files have rows of the users, or cannot be read. */
+static enum rc_code count_each(struct batch *batch, struct rc_error *err)
+{
+    for (size_t i = 0; i < batch->count; i++) {
+        struct rc_error why = RC_ERROR_INIT;
+        int64_t rows = 0;
+
+        if (!count_parts(batch, i, 1, &rows, &why)) {
+            note_rows(batch->check, batch->parts[i].object.uri, rows);
+        } else if (is_passing(batch->job, why.code)) {
+            *err = why;
+            return why.code;
+        } else if (search_part(batch, i, &why, err)) {
+            return err->code;
+        }
+    }
+    return RC_OK;
+}
+
+static void empty(struct batch *batch)
+{
+    if (batch->count > 0)
+        close_object(&batch->first);
+    for (size_t i = 0; i < batch->count; i++)
+        dsr_scratch_close(&batch->parts[i].ids);
+    batch->count = 0;
+    batch->bytes = 0;
+    free(batch->kind);
+    batch->kind = NULL;
+}
+
+static enum rc_code flush(struct batch *batch, struct rc_error *err)
+{
+    int64_t rows = 0;
+    enum rc_code code = RC_OK;
+
+    if (batch->count > 0)
+        code = borrow(batch, err);
+    if (!code && batch->count > 0) {
+        code = count_parts(batch, 0, batch->count, &rows, err);
+        if (code ? !is_passing(batch->job, code) : rows > 0)
+            code = count_each(batch, err);
+    }
+    empty(batch);
+    return code;
+}
+
+/* ---- gathering ------------------------------------------------------------------------------ */
+
+/* What has to be alike in files that the engine reads as one. */
+static char *kind_of(const struct pq_file *file, const size_t *columns, size_t count)
+{
+    struct rc_buf kind = RC_BUF_INIT(KIND_LIMIT);
+
+    for (size_t i = 0; i < count; i++) {
+        const struct pq_column *column = &file->columns[columns[i]];
+
+        for (size_t k = 0; k < column->depth; k++)
+            rc_buf_addf(&kind, "%zu:%s", strlen(column->names[k]), column->names[k]);
+        rc_buf_addf(&kind, "=%d/%d/%d/%d/%zu;", (int)column->type, (int)column->width,
+                    (int)column->meaning, (int)column->is_signed, columns[i]);
+    }
+    return rc_buf_take(&kind);
+}
+
+static int compare_columns(const void *a, const void *b)
+{
+    size_t one = *(const size_t *)a, other = *(const size_t *)b;
+
+    return (one > other) - (one < other);
+}
+
+/* The columns in the order of the file, each once. */
+static size_t sort_columns(size_t *columns, size_t count)
+{
+    size_t kept = 0;
+
+    qsort(columns, count, sizeof(*columns), compare_columns);
+    for (size_t i = 0; i < count; i++)
+        if (i == 0 || columns[i] != columns[i - 1])
+            columns[kept++] = columns[i];
+    return kept;
+}
+
+static int64_t bytes_of(const struct pq_file *file, const size_t *columns, size_t count)
+{
+    int64_t bytes = 0;
+
+    for (size_t i = 0; i < file->group_count; i++)
+        for (size_t k = 0; k < count; k++)
+            bytes += file->groups[i].chunks[columns[k]].len;
+    return bytes;
+}
+
+static void set_aside(struct check *check, size_t index)
+{
+    (void)pthread_mutex_lock(&check->mutex);
+    check->large[check->large_count++] = index;
+    (void)pthread_mutex_unlock(&check->mutex);
+}
+
+/* Adds the file's ids; the first file of a batch is then the batch's, which '*is_kept' says. */
+static enum rc_code add_part(struct batch *batch, const struct dsr_object *object,
+                             const struct opened *opened, const size_t *columns, size_t count,
+                             bool *is_kept, struct rc_error *err)
+{
+    const struct check *check = batch->check;
+    struct part *part = &batch->parts[batch->count];
+    struct pq_sink sink;
+
+    part->object = *object;
+    if (dsr_scratch_open(batch->job, check->run->scratch, &part->ids, err))
+        return err->code;
+    sink = dsr_scratch_sink(&part->ids);
+    if (pq_project(&opened->file, columns, count, &sink, err)) {
+        dsr_scratch_close(&part->ids);
+        return err->code;
+    }
+    *is_kept = batch->count == 0;
+    if (*is_kept)
+        batch->first = *opened;
+    batch->count++;
+    return RC_OK;
+}
+
+/* Adds the ids of a file that is open, unless there is none, or more than there is room for. */
+static enum rc_code gather_ids(struct batch *batch, size_t index, const struct dsr_object *object,
+                               const struct opened *opened, int64_t limit_bytes, bool *is_kept,
+                               struct rc_error *err)
+{
+    const struct dsr_table *table = table_of(batch->check);
+    const struct pq_file *file = &opened->file;
+    size_t *columns;
+    size_t count = table->id_columns.len;
+    enum rc_code code = RC_OK;
+
+    if (dsr_find_columns(file, table, &columns, err))
+        return err->code;
+    RC_STR_AUTO kind = kind_of(file, columns, count);
+    count = sort_columns(columns, count);
+    int64_t bytes = bytes_of(file, columns, count);
+
+    if (bytes > limit_bytes) {
+        set_aside(batch->check, index);
+    } else if (file->row_count > 0 && !file->groups[0].chunks[columns[0]].lies_elsewhere) {
+        if (batch->count == BATCH_FILES || batch->bytes + bytes > limit_bytes ||
+            (batch->kind && strcmp(batch->kind, kind) != 0))
+            code = flush(batch, err);
+        if (!code)
+            code = add_part(batch, object, opened, columns, count, is_kept, err);
+        if (!code && *is_kept)
+            batch->kind = rc_strdup(kind);
+        if (!code)
+            batch->bytes += bytes;
+    }
+    free(columns);
+    return code;
+}
+
+static enum rc_code gather_once(struct batch *batch, const struct dsr_object *object, size_t index,
+                                int64_t limit_bytes, struct rc_error *err)
+{
+    struct opened opened;
+    bool is_data, is_kept = false;
+    enum rc_code code = open_object(batch, object, &opened, &is_data, err);
+
+    if (code || !is_data)
+        return code;
+    code = gather_ids(batch, index, object, &opened, limit_bytes, &is_kept, err);
+    if (!is_kept)
+        close_object(&opened);
+    return code;
+}
+
+/* An object that was replaced since it was listed is searched as it is now. */
+static enum rc_code gather(struct batch *batch, size_t index, int64_t limit_bytes,
+                           struct rc_error *err)
+{
+    struct dsr_object object = batch->check->objects->items[index];
+    enum rc_code code = RC_OK;
+
+    for (int attempt = 0; attempt < ATTEMPTS; attempt++) {
+        code = gather_once(batch, &object, index, limit_bytes, err);
+        if (code != RC_CONFLICT)
+            break;
+        code = rc_storage_stat(batch->job, object.uri, &object.stat, err);
+        if (code == RC_NOT_FOUND)
+            return RC_OK;
+        if (code)
+            break;
+        code = RC_CONFLICT;
+    }
+    if (code == RC_CONFLICT)
+        code = rc_fail(err, code, "somebody else replaces it over and over");
+    return code ? rc_context(err, "look at '%s'", object.uri) : RC_OK;
+}
+
+/* ---- the threads ---------------------------------------------------------------------------- */
+
+static enum rc_code check_some(struct rc_job *job, void *context, size_t index,
+                               struct rc_error *err)
+{
+    struct check *check = context;
+    struct dsr_scratch *scratch = check->run->scratch;
+    struct batch *batch = rc_calloc(1, sizeof(*batch));
+    enum rc_code code = dsr_scratch_take(job, scratch, check->batch_bytes, err);
+    size_t at;
+
+    (void)index;
+    batch->check = check;
+    batch->job = job;
+    if (!code) {
+        while (!code && (at = atomic_fetch_add(&check->next, 1)) < check->objects->count)
+            code = gather(batch, at, check->batch_bytes, err);
+        if (!code)
+            code = flush(batch, err);
+        empty(batch);
+        dsr_engines_drop(&batch->engine);
+        dsr_scratch_give(scratch, check->batch_bytes);
+    }
+    free(batch);
+    return code;
+}
+
+/* One that needs more space than a batch has, which is what its size is at most. */
+static enum rc_code check_large(struct rc_job *job, void *context, size_t index,
+                                struct rc_error *err)
+{
+    struct check *check = context;
+    struct dsr_scratch *scratch = check->run->scratch;
+    int64_t bytes = check->objects->items[check->large[index]].stat.size_bytes;
+    struct batch *batch = rc_calloc(1, sizeof(*batch));
+    enum rc_code code = dsr_scratch_take(job, scratch, bytes, err);
+
+    batch->check = check;
+    batch->job = job;
+    if (!code) {
+        code = gather(batch, check->large[index], INT64_MAX, err);
+        if (!code)
+            code = flush(batch, err);
+        empty(batch);
+        dsr_engines_drop(&batch->engine);
+        dsr_scratch_give(scratch, bytes);
+    }
+    free(batch);
+    return code;
+}
+
+static enum rc_code run_check(struct check *check, struct rc_job *job, size_t width,
+                              struct rc_error *err)
+{
+    size_t count = check->objects->count, threads = count < width ? count : width;
+
+    if (rc_parallel(job, threads, threads, check_some, check, err) ||
+        rc_parallel(job, width, check->large_count, check_large, check, err))
+        return err->code;
+    if (check->rows == 0)
+        return RC_OK;
+    return rc_fail(err, RC_FAILED,
+                   "%lld rows of the users are still in %lld file%s, such as %s: they were written "
+                   "meanwhile%s; the markers stay, run again",
+                   (long long)check->rows, (long long)check->files, check->files == 1 ? "" : "s",
+                   check->names.data,
+                   check->run->config->trust_statistics
+                       ? ", or the statistics of the files do not tell of them and "
+                         "trust_statistics has to be false"
+                       : "");
+}
+
+static enum rc_code check_table(struct dsr_run *run, struct rc_job *job,
+                                const struct dsr_shard_markers *markers, size_t table, size_t width,
+                                struct rc_error *err)
+{
+    int64_t share_bytes = run->config->scratch_bytes / 4 / (int64_t)width;
+    struct dsr_objects objects;
+    struct check check = {
+        .run = run,
+        .markers = markers,
+        .table = table,
+        .objects = &objects,
+        .batch_bytes = share_bytes < BATCH_BYTES ? share_bytes : BATCH_BYTES,
+        .mutex = PTHREAD_MUTEX_INITIALIZER,
+        .names = RC_BUF_INIT(KIND_LIMIT),
+    };
+    enum rc_code code;
+
+    if (dsr_lake_list(job, &run->places, table, markers->shard, markers->first_day,
+                      markers->last_day, &objects, err))
+        return err->code;
+    check.large = rc_calloc(objects.count + 1, sizeof(*check.large));
+    code = run_check(&check, job, width, err);
+    free(check.large);
+    rc_buf_clear(&check.names);
+    (void)pthread_mutex_destroy(&check.mutex);
+    dsr_objects_clear(&objects);
+    return code;
+}
+
+enum rc_code dsr_postcheck(struct dsr_run *run, struct rc_job *job,
+                           const struct dsr_shard_markers *markers, size_t width,
+                           struct rc_error *err)
+{
+    for (size_t i = 0; i < run->places.table_count; i++)
+        if (check_table(run, job, markers, i, width ? width : 1, err))
+            return rc_context(err, "table '%s'",
+                              RC_OBJECT_AT(struct dsr_table, run->config->tables, i)->name);
+    return RC_OK;
+}

@@ -1,0 +1,426 @@
+/*
+ * One shard from its lock to its last backup: steps S1 to S6 of README.md. A file that fails fails
+ * the shard, and its markers stay; the other files are seen to all the same.
+ */
+#include "run.h"
+
+#include <run-core/host.h>
+
+#include <pthread.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+enum { FOOTER_LIMIT = 256 << 20, NAP_MS = 100, LONGEST_WAIT_MS = 3000 };
+
+/* The files of one table in one shard. */
+struct cleaning {
+    struct dsr_run *run;
+    struct rc_lock *lock;
+    const struct dsr_shard_markers *markers;
+    size_t table;
+    const struct dsr_objects *objects;
+    struct dsr_shard_result *result;
+
+    pthread_mutex_t mutex; /* guards the result and the following */
+    size_t failed;         /* files */
+    enum rc_code first;    /* why the first of them did */
+    bool has_lost;         /* the table lost a row */
+};
+
+/* ---- errors --------------------------------------------------------------------------------- */
+
+/* Whether the error is not of this file or shard alone: the run is to stop, or its lock is lost. */
+static bool stops(struct rc_job *job, struct rc_lock *lock)
+{
+    struct rc_error ignored = RC_ERROR_INIT;
+
+    return rc_job_check(job, &ignored) || rc_lock_check(job, lock, &ignored);
+}
+
+static enum rc_code tell_failed(struct rc_job *job, struct cleaning *cleaning, const char *uri,
+                                const struct rc_error *err)
+{
+    rc_error(job, "shard %d: '%s': %s%s%s", (int)cleaning->markers->shard, uri, err->context,
+             err->context[0] ? ": " : "", err->cause);
+    (void)pthread_mutex_lock(&cleaning->mutex);
+    if (cleaning->failed++ == 0)
+        cleaning->first = err->code;
+    (void)pthread_mutex_unlock(&cleaning->mutex);
+    return RC_OK;
+}
+
+/* Somebody else is at the object: a moment later they may have done. */
+static enum rc_code wait_before(struct rc_job *job, int64_t attempt, struct rc_error *err)
+{
+    int64_t wait_ms = attempt < 5 ? (int64_t)NAP_MS << attempt : LONGEST_WAIT_MS;
+    const struct timespec nap = { .tv_nsec = NAP_MS * 1000000L };
+
+    for (int64_t waited_ms = 0; waited_ms < wait_ms; waited_ms += NAP_MS) {
+        if (rc_job_check(job, err))
+            return err->code;
+        (void)nanosleep(&nap, NULL);
+    }
+    return RC_OK;
+}
+
+/* ---- what goes with a file ------------------------------------------------------------------ */
+
+/* The place of a name behind its folder. */
+static const char *name_of(const char *uri)
+{
+    const char *slash = strrchr(uri, '/');
+
+    return slash ? slash + 1 : uri;
+}
+
+static bool is_in_folder_of(const char *uri, const char *other)
+{
+    size_t len = (size_t)(name_of(uri) - uri);
+
+    return len == (size_t)(name_of(other) - other) && memcmp(uri, other, len) == 0;
+}
+
+/*
+ * What is derived of a file's old content and would be wrong of the new one: the summary of its
+ * folder's footers, which has the least and the greatest ids too, and the checksums that Hadoop
+ * keeps beside a file. Readers do without either.
+ */
+static bool is_derived_of(const char *uri, const char *file)
+{
+    const char *name = name_of(uri);
+    size_t len = strlen(name_of(file));
+
+    if (!is_in_folder_of(uri, file))
+        return false;
+    if (strcmp(name, "_metadata") == 0 || strcmp(name, "._metadata.crc") == 0)
+        return true;
+    return name[0] == '.' && strncmp(name + 1, name_of(file), len) == 0 &&
+           strcmp(name + 1 + len, ".crc") == 0;
+}
+
+/* Before the file is replaced: at no time does anything false lie beside it. */
+static enum rc_code remove_derived(struct rc_job *job, const struct cleaning *cleaning,
+                                   const char *file, struct rc_error *err)
+{
+    for (size_t i = 0; i < cleaning->objects->count; i++) {
+        const char *uri = cleaning->objects->items[i].uri;
+
+        if (!is_derived_of(uri, file))
+            continue;
+        rc_info(job, "removing '%s', which describes '%s' as it was", uri, file);
+        if (rc_storage_remove(job, &uri, 1, err))
+            return rc_context(err, "remove '%s', which describes the file as it was", uri);
+    }
+    return RC_OK;
+}
+
+/* ---- one file ------------------------------------------------------------------------------- */
+
+/* Looks for the users in one object; '*is_data': it is Parquet, and 'found' is to be cleared. */
+static enum rc_code search(struct rc_job *job, const struct cleaning *cleaning,
+                           const struct dsr_object *object, bool *is_data, struct dsr_found *found,
+                           struct rc_error *err)
+{
+    const struct dsr_config *config = cleaning->run->config;
+    const struct dsr_table *table = RC_OBJECT_AT(struct dsr_table, config->tables, cleaning->table);
+    struct dsr_reader *reader;
+    struct pq_file file;
+    enum rc_code code;
+
+    *is_data = false;
+    if (dsr_reader_open(job, object->uri, &object->stat, NULL, &reader, err))
+        return err->code;
+    code = dsr_reader_is_data(reader, is_data, err);
+    if (!code && *is_data) {
+        code = pq_file_open(&file, dsr_reader_source(reader), FOOTER_LIMIT, err);
+        if (!code) {
+            code = dsr_find(&file, table, cleaning->markers->users, config->trust_statistics, found,
+                            err);
+            pq_file_close(&file);
+        }
+    }
+    dsr_reader_close(reader);
+    return code ? rc_context(err, "search it") : RC_OK;
+}
+
+static void count_scanned(struct rc_job *job, struct cleaning *cleaning)
+{
+    (void)pthread_mutex_lock(&cleaning->mutex);
+    cleaning->result->files_scanned++;
+    (void)pthread_mutex_unlock(&cleaning->mutex);
+    rc_job_count(job, "files_scanned", 1);
+}
+
+static void count_replaced(struct rc_job *job, struct cleaning *cleaning, const char *uri,
+                           const struct dsr_found *found, const struct dsr_replaced *replaced)
+{
+    struct dsr_shard_result *result = cleaning->result;
+
+    (void)pthread_mutex_lock(&cleaning->mutex);
+    result->rows_deleted += replaced->rows;
+    result->bytes_rewritten += replaced->bytes;
+    *(replaced->removed ? &result->files_removed : &result->files_rewritten) += 1;
+    cleaning->has_lost = true;
+    (void)pthread_mutex_unlock(&cleaning->mutex);
+    rc_job_count(job, "rows_deleted", replaced->rows);
+    rc_job_count(job, "bytes_rewritten", replaced->bytes);
+    rc_job_count(job, replaced->removed ? "files_removed" : "files_rewritten", 1);
+    rc_info(job, "'%s': %lld of %lld rows erased%s", uri, (long long)replaced->rows,
+            (long long)found->row_count, replaced->removed ? ", the file removed" : "");
+}
+
+/* '*again': somebody else replaced the object meanwhile. */
+static enum rc_code clean_once(struct rc_job *job, struct cleaning *cleaning,
+                               const struct dsr_object *object, bool *again, struct rc_error *err)
+{
+    struct dsr_found found = { 0 };
+    struct dsr_replaced replaced = { 0 };
+    bool is_data;
+    enum rc_code code = search(job, cleaning, object, &is_data, &found, err);
+
+    *again = false;
+    if (code)
+        return code;
+    if (!is_data) {
+        dsr_lake_leave(job, object);
+        return RC_OK;
+    }
+    if (found.is_summary)
+        rc_warn(job, "'%s' describes other files and has no rows of its own; it is left alone",
+                object->uri);
+    count_scanned(job, cleaning);
+    if (found.count > 0) {
+        code = remove_derived(job, cleaning, object->uri, err);
+        if (!code)
+            code = dsr_replace(cleaning->run, job, cleaning->lock, cleaning->markers->shard,
+                               cleaning->table, object, cleaning->markers->users, &found, &replaced,
+                               err);
+        if (!code && !replaced.conflict)
+            count_replaced(job, cleaning, object->uri, &found, &replaced);
+        *again = !code && replaced.conflict;
+    }
+    dsr_found_clear(&found);
+    return code;
+}
+
+/*
+ * The object as it is now. Whether what was said of the old one still counts: an error that tells
+ * of a change is one only if there was none.
+ */
+static enum rc_code look_again(struct rc_job *job, struct dsr_object *object, bool *is_gone,
+                               bool *is_another, struct rc_error *err)
+{
+    struct rc_stat stat;
+    enum rc_code code = rc_storage_stat(job, object->uri, &stat, err);
+
+    *is_gone = code == RC_NOT_FOUND;
+    *is_another = !code && strcmp(stat.etag, object->stat.etag) != 0;
+    if (*is_gone)
+        return RC_OK;
+    if (!code)
+        object->stat = stat;
+    return code;
+}
+
+static enum rc_code clean_object(struct rc_job *job, struct cleaning *cleaning,
+                                 const struct dsr_object *listed, struct rc_error *err)
+{
+    struct dsr_object object = *listed;
+    int64_t attempts = cleaning->run->config->attempts;
+
+    for (int64_t attempt = 0; attempt < attempts; attempt++) {
+        bool again, is_gone, is_another;
+        enum rc_code code = clean_once(job, cleaning, &object, &again, err);
+        struct rc_error cause = *err;
+
+        if (!code && !again)
+            return RC_OK;
+        if ((code && code != RC_CONFLICT && code != RC_NOT_FOUND) || stops(job, cleaning->lock))
+            return code ? code : rc_lock_check(job, cleaning->lock, err);
+        if (look_again(job, &object, &is_gone, &is_another, err))
+            return err->code;
+        if (is_gone)
+            return RC_OK;
+        if (code == RC_NOT_FOUND && !is_another) {
+            *err = cause;
+            return code;
+        }
+        rc_info(job, "'%s' was replaced meanwhile; searching it again", object.uri);
+        if (wait_before(job, attempt, err))
+            return err->code;
+    }
+    return rc_fail(err, RC_CONFLICT,
+                   "somebody else replaced it %lld times while it was worked on; run again when it "
+                   "is left alone, or raise attempts",
+                   (long long)attempts);
+}
+
+static enum rc_code clean_one(struct rc_job *job, void *context, size_t index, struct rc_error *err)
+{
+    struct cleaning *cleaning = context;
+    const struct dsr_object *object = &cleaning->objects->items[index];
+    enum rc_code code = clean_object(job, cleaning, object, err);
+
+    if (!code || stops(job, cleaning->lock))
+        return code;
+    return tell_failed(job, cleaning, object->uri, err);
+}
+
+/* ---- S2: the tables ------------------------------------------------------------------------- */
+
+static enum rc_code clean_table(struct dsr_run *run, struct rc_job *job, struct rc_lock *lock,
+                                const struct dsr_shard_markers *markers, size_t table, size_t width,
+                                struct dsr_shard_result *result, struct rc_error *err)
+{
+    struct dsr_objects objects;
+    struct cleaning cleaning = {
+        .run = run,
+        .lock = lock,
+        .markers = markers,
+        .table = table,
+        .objects = &objects,
+        .result = result,
+        .mutex = PTHREAD_MUTEX_INITIALIZER,
+    };
+    enum rc_code code;
+
+    if (dsr_lake_list(job, &run->places, table, markers->shard, markers->first_day,
+                      markers->last_day, &objects, err))
+        return err->code;
+    code = rc_parallel(job, width, objects.count, clean_one, &cleaning, err);
+    if (!code && cleaning.failed > 0)
+        code = rc_fail(err, cleaning.first,
+                       "%zu file%s could not be cleaned, as told above; the markers stay",
+                       cleaning.failed, cleaning.failed == 1 ? "" : "s");
+    result->tables += cleaning.has_lost;
+    (void)pthread_mutex_destroy(&cleaning.mutex);
+    dsr_objects_clear(&objects);
+    return code;
+}
+
+/* A table that fails does not keep the next one from being cleaned; the first error counts. */
+static enum rc_code clean_tables(struct dsr_run *run, struct rc_job *job, struct rc_lock *lock,
+                                 const struct dsr_shard_markers *markers, size_t width,
+                                 struct dsr_shard_result *result, struct rc_error *err)
+{
+    enum rc_code code = RC_OK;
+
+    for (size_t i = 0; i < run->places.table_count && (!code || !stops(job, lock)); i++) {
+        struct rc_error later = RC_ERROR_INIT;
+
+        if (!clean_table(run, job, lock, markers, i, width, result, &later))
+            continue;
+        if (!code) {
+            *err = later;
+            code = rc_context(err, "erase from the table '%s'",
+                              RC_OBJECT_AT(struct dsr_table, run->config->tables, i)->name);
+        }
+    }
+    return code;
+}
+
+/* ---- S5: the markers ------------------------------------------------------------------------ */
+
+static enum rc_code fulfil(struct dsr_run *run, const struct dsr_shard_markers *markers,
+                           struct rc_error *err)
+{
+    struct dsr_request *requests = rc_calloc(markers->count + 1, sizeof(*requests));
+    size_t folder = strlen(run->places.markers);
+    enum rc_code code;
+
+    for (size_t i = 0; i < markers->count; i++) {
+        const struct dsr_marker *marker = &markers->markers[i];
+
+        requests[i] = (struct dsr_request){
+            .marker = marker->uri + folder,
+            .user = dsr_users_at(markers->users, marker->user),
+            .day = marker->day,
+            .requested = marker->requested,
+        };
+    }
+    code = dsr_journal_fulfil(run->journal, markers->shard, markers->first_day, markers->last_day,
+                              requests, markers->count, err);
+    free(requests);
+    return code ? rc_context(err, "note the requests as fulfilled") : RC_OK;
+}
+
+/* ---- the shard ------------------------------------------------------------------------------ */
+
+static enum rc_code erase(struct dsr_run *run, struct rc_job *job, struct rc_lock *lock,
+                          const struct dsr_shard_markers *markers, size_t width,
+                          struct dsr_shard_result *out, struct rc_error *err)
+{
+    out->markers = (int64_t)markers->count;
+    out->users = (int64_t)dsr_users_count(markers->users);
+    if (clean_tables(run, job, lock, markers, width, out, err))
+        return err->code;
+    if (dsr_postcheck(run, job, markers, width, err))
+        return rc_context(err, "search the whole range again");
+    if (dsr_versions_clean(run, job, markers, width, out, err))
+        return rc_context(err, "look at older versions");
+    return RC_OK;
+}
+
+/* Under the shard's lock. */
+static enum rc_code clean_locked(struct dsr_run *run, struct rc_job *job, struct rc_lock *lock,
+                                 const struct dsr_shard_markers *markers, size_t width,
+                                 struct dsr_shard_result *out, struct rc_error *err)
+{
+    if (markers->count > 0 && erase(run, job, lock, markers, width, out, err))
+        return err->code;
+    /* A write of a run that died may have reached the store only after it was looked at first. */
+    if (dsr_recover_shard(run, job, markers->shard, err) || rc_lock_check(job, lock, err) ||
+        fulfil(run, markers, err) || dsr_markers_archive(job, &run->places, markers, width, err) ||
+        dsr_recover_drop_backups(run, job, markers->shard, err))
+        return err->code;
+    rc_job_count(job, "markers", out->markers);
+    rc_job_count(job, "users", out->users);
+    return RC_OK;
+}
+
+static enum rc_code load_and_clean(struct dsr_run *run, struct rc_job *job, struct rc_lock *lock,
+                                   int32_t shard, size_t width, struct dsr_shard_result *out,
+                                   struct rc_error *err)
+{
+    struct dsr_malformed_log log = { .job = job };
+    const struct dsr_malformed malformed = { .tell = dsr_malformed_warn, .context = &log };
+    struct dsr_shard_markers markers;
+    enum rc_code code;
+
+    if (dsr_recover_shard(run, job, shard, err))
+        return err->code;
+    code = dsr_markers_load(job, &run->places, shard, &malformed, &markers, err);
+    dsr_malformed_end(&log);
+    out->malformed = log.count;
+    if (code)
+        return rc_context(err, "read the markers");
+    code = clean_locked(run, job, lock, &markers, width, out, err);
+    dsr_markers_clear(&markers);
+    return code;
+}
+
+enum rc_code dsr_shard_clean(struct dsr_run *run, struct rc_job *job, int32_t shard, size_t width,
+                             int64_t lock_wait_ms, struct dsr_shard_result *out,
+                             struct rc_error *err)
+{
+    RC_STR_AUTO name = rc_strf("dsr %s shard %d", run->places.scope, (int)shard);
+    struct rc_lock *lock;
+    enum rc_code code;
+
+    *out = (struct dsr_shard_result){ .shard = shard, .state = DSR_SHARD_FAILED };
+    code = rc_lock_acquire(job, name, lock_wait_ms, &lock, err);
+    if (code == RC_CONFLICT) {
+        rc_info(job, "shard %d is left to another run for now: %s", (int)shard, err->cause);
+        out->state = DSR_SHARD_LOCKED;
+        return RC_OK;
+    }
+    if (!code) {
+        code = load_and_clean(run, job, lock, shard, width, out, err);
+        rc_lock_release(job, lock);
+    }
+    if (code)
+        return rc_context(err, "shard %d", (int)shard);
+    out->state = DSR_SHARD_CLEAN;
+    return RC_OK;
+}
