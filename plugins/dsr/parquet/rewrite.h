@@ -8,7 +8,8 @@
  * those of the rows that remain. A row group that loses all its rows is gone. Schema, key-value
  * metadata and whatever else the footer has are written as they were read.
  *
- * Memory is that of a page, a dictionary, the footer and a bloom filter, whatever the file's size.
+ * Memory is that of two pages and their dictionaries, twice the footer, all page indexes, and the
+ * bloom filters of a row group, whatever the file's size.
  */
 #ifndef DSR_PARQUET_REWRITE_H
 #define DSR_PARQUET_REWRITE_H
@@ -31,6 +32,10 @@ struct pq_rewritten {
     int64_t groups_copied, groups_rewritten, groups_dropped;
 };
 
+/*
+ * RC_UNSUPPORTED: a column is encrypted, the footer is signed, or the file is a summary of others;
+ * RC_INVALID: a row is not there, or the file is damaged. Nothing that was written by then is of use.
+ */
 RC_MUST_CHECK enum rc_code pq_rewrite(const struct pq_file *file, const struct pq_rows *without,
                                       const struct pq_sink *sink, struct pq_rewritten *out,
                                       struct rc_error *err);

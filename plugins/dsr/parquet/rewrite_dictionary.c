@@ -1,0 +1,100 @@
+/*
+ * Which entries of a dictionary the rows that stay refer to, and a dictionary of these alone. Their
+ * order stays, so that one that was sorted still is.
+ */
+#include "rewrite_internal.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+enum { UNUSED = UINT32_MAX, USED = 0 };
+
+void pq_remap_clear(struct pq_remap *remap)
+{
+    free(remap->places);
+    pq_values_clear(&remap->entries);
+    *remap = (struct pq_remap){ .places = NULL };
+}
+
+static void mark(struct pq_remap *remap, const struct pq_page *page, const struct pq_spans *spans)
+{
+    for (size_t i = 0; i < spans->len; i++) {
+        const struct pq_span *span = &spans->items[i];
+
+        for (size_t k = span->value; k < span->value + span->value_count; k++) {
+            uint32_t *place = &remap->places[page->indices[k]];
+
+            remap->used += *place == UNUSED;
+            *place = USED;
+        }
+    }
+}
+
+/* Ends early where all entries are found to be used, as of a column with few values. */
+static enum rc_code find_used(struct pq_remap *remap, const struct pq_column *column,
+                              struct pq_pages *pages, struct pq_spans *spans, struct rc_error *err)
+{
+    const struct pq_page *page;
+
+    for (;;) {
+        if (pq_pages_next(pages, &page, err))
+            return err->code;
+        if (!page || (remap->is_needed && remap->used == remap->len))
+            return RC_OK;
+        pq_spans_of(spans, column, page);
+        if (!page->has_indices || spans->level_count == 0)
+            continue;
+        if (pq_pages_dictionary(pages)->len != remap->len)
+            return rc_fail(err, RC_INVALID, "its dictionary has changed while it was read");
+        remap->is_needed = true;
+        mark(remap, page, spans);
+    }
+}
+
+enum rc_code pq_remap_find(struct pq_remap *remap, const struct pq_file *file, size_t group,
+                           size_t column, struct pq_rows erased, int64_t first_row,
+                           size_t dictionary_len, struct rc_error *err)
+{
+    RC_CLEANUP(pq_pages_drop) struct pq_pages *pages = NULL;
+    RC_CLEANUP(pq_spans_clear) struct pq_spans spans;
+    uint32_t next = 0;
+
+    pq_spans_init(&spans, erased, first_row);
+    remap->len = dictionary_len;
+    remap->places = malloc((dictionary_len + 1) * sizeof(uint32_t));
+    if (!remap->places)
+        return rc_fail(err, RC_TOO_LARGE, "there is no memory for a dictionary of %zu entries",
+                       dictionary_len);
+    memset(remap->places, 0xff, dictionary_len * sizeof(uint32_t));
+    if (pq_pages_open(file, group, column, &pages, err) ||
+        find_used(remap, &file->columns[column], pages, &spans, err))
+        return err->code;
+    for (size_t i = 0; i < dictionary_len; i++)
+        if (remap->places[i] == USED)
+            remap->places[i] = next++;
+    remap->is_shorter = remap->used < remap->len;
+    return RC_OK;
+}
+
+enum rc_code pq_remap_entries(struct pq_remap *remap, const struct pq_values *dictionary,
+                              struct rc_error *err)
+{
+    struct pq_values *entries = &remap->entries;
+    size_t width = (size_t)dictionary->width;
+
+    pq_values_init(entries, dictionary->width);
+    if (pq_values_reserve(entries, remap->used, err))
+        return err->code;
+    for (size_t i = 0; i < remap->len; i++) {
+        uint32_t place = remap->places[i];
+
+        if (place == UNUSED)
+            continue;
+        if (width > 0)
+            memcpy(entries->fixed + place * width, dictionary->fixed + i * width, width);
+        else
+            entries->slices[place] = dictionary->slices[i];
+    }
+    entries->len = remap->used;
+    return RC_OK;
+}
