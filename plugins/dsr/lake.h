@@ -44,6 +44,10 @@ RC_MUST_CHECK enum rc_code dsr_reader_open(struct rc_job *job, const char *uri,
 const struct pq_source *dsr_reader_source(const struct dsr_reader *reader);
 int64_t dsr_reader_bytes(const struct dsr_reader *reader); /* read so far */
 void dsr_reader_close(struct dsr_reader *reader);
+
+/* Of a footer, for pq_file_open(): thousands of row groups of hundreds of columns. */
+#define DSR_FOOTER_LIMIT ((size_t)256 << 20)
+
 /* Whether the object is data: begins and ends with the bytes PAR1. */
 RC_MUST_CHECK enum rc_code dsr_reader_is_data(struct dsr_reader *reader, bool *is_data,
                                               struct rc_error *err);
