@@ -185,8 +185,8 @@ enum rc_code dsr_recover_shard(struct dsr_run *run, struct rc_job *job, int32_t 
     settled = recovering.done + recovering.undone + recovering.superseded;
     if (settled > 0)
         rc_info(job,
-                "shard %d: settled what an earlier run had left: %lld files changed, %lld not yet, "
-                "%lld replaced by somebody else; %lld unfinished uploads given up",
+                "shard %d: settled what an earlier run had left: files changed: %lld, not yet: "
+                "%lld, replaced by somebody else: %lld; unfinished uploads given up: %lld",
                 (int)shard, (long long)recovering.done, (long long)recovering.undone,
                 (long long)recovering.superseded, (long long)recovering.uploads);
     return RC_OK;
@@ -263,7 +263,7 @@ enum rc_code dsr_recover_drop_backups(struct dsr_run *run, struct rc_job *job, i
     if (dsr_journal_backups(run->journal, shard, drop, &dropping, err))
         return rc_context(err, "remove the originals that were kept of shard %d", (int)shard);
     if (dropping.dropped > 0)
-        rc_info(job, "shard %d: removed %lld originals that were kept until it was verified",
+        rc_info(job, "shard %d: removed the originals that were kept until it was verified: %lld",
                 (int)shard, (long long)dropping.dropped);
     return RC_OK;
 }

@@ -32,7 +32,8 @@ static void make_name(const struct rc_job *job, int64_t now_unix_ms, char out[NA
 static enum rc_code insert_report(struct dsr_journal *journal, const struct naming *naming,
                                   const char *name, int64_t now_unix_ms, struct rc_error *err)
 {
-    RC_STR_AUTO uri = dsr_place_report(naming->places, name);
+    RC_STR_AUTO file = rc_strf("%s.jsonl", name);
+    RC_STR_AUTO uri = dsr_place_report(naming->places, file);
     const struct rc_value values[] = {
         rc_value_text(name),
         rc_value_text(journal->scope),
@@ -140,7 +141,7 @@ static enum rc_code write_report(struct rc_job *job, struct dsr_journal *journal
         return rc_context(err, "write the record '%s'", uri);
     if (dsr_journal_transact(journal, note_written, (void *)name, err))
         return rc_context(err, "note in the journal that '%s' is written", uri);
-    rc_info(job, "wrote the record of %lld users to '%s'", (long long)writing.lines, uri);
+    rc_info(job, "wrote the record '%s', lines: %lld", uri, (long long)writing.lines);
     return RC_OK;
 }
 
