@@ -25,7 +25,7 @@ static const uint32_t salts[WORDS] = {
     0x47b6137b, 0x44974d91, 0x8824ad5b, 0xa2b7289d, 0x705495c7, 0x2df1424b, 0x9efc4947, 0x5c6bfb31,
 };
 
-/* --- Bits --- */
+/* ---- bits ------------------------------------------------------------------------------------ */
 
 /* Where the value's bit of a word is: the byte of the filter and the bit in it. */
 struct place {
@@ -78,7 +78,7 @@ void pq_bloom_add(struct pq_bloom *bloom, struct pq_slice value)
     }
 }
 
-/* --- In the file --- */
+/* ---- in the file ----------------------------------------------------------------------------- */
 
 static bool is_known(const struct pq_node *header, int16_t field)
 {

@@ -5,7 +5,10 @@
  */
 #include "file.h"
 
+#include <run-core/str.h>
+
 #include <inttypes.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
@@ -23,6 +26,7 @@ enum {
     FILE_SCHEMA = 2,
     FILE_ROWS = 3,
     FILE_GROUPS = 4,
+    FILE_CREATED_BY = 6,
     FILE_ORDERS = 7,
     FILE_ENCRYPTION = 8,
     ORDER_OF_TYPE = 1,
@@ -68,7 +72,7 @@ static struct pq_node *list_of_structs(const struct pq_node *record, int16_t id)
     return list && (list->list.len == 0 || list->value_kind == PQ_KIND_STRUCT) ? list : NULL;
 }
 
-/* --- What a column's values are --- */
+/* ---- what a column's values are -------------------------------------------------------------- */
 
 enum annotation {
     PLAIN,
@@ -201,7 +205,7 @@ static void annotate(struct pq_column *column, enum annotation annotation)
     }
 }
 
-/* --- The schema --- */
+/* ---- the schema ------------------------------------------------------------------------------ */
 
 struct walk {
     struct pq_file *file;
@@ -363,7 +367,7 @@ static enum rc_code read_schema(struct pq_file *file, struct rc_error *err)
     return RC_OK;
 }
 
-/* --- Row groups --- */
+/* ---- row groups ------------------------------------------------------------------------------ */
 
 /* A part of the file that need not be there; false: it lies outside. */
 static bool place_extra(const struct pq_file *file, int64_t offset, int64_t len, int64_t *out)
@@ -388,6 +392,30 @@ static bool place_extras(const struct pq_file *file, struct pq_chunk *chunk)
                        &chunk->offset_index_offset) &&
            place_extra(file, column_len > 0 ? column_at : -1, column_len,
                        &chunk->column_index_offset);
+}
+
+/*
+ * parquet-mr before 1.2.9 has left the dictionary's header out of a chunk's length (PARQUET-816).
+ * At its largest it is this long.
+ */
+static int64_t slack_of(const struct pq_file *file, const struct pq_chunk *chunk)
+{
+    enum { DICTIONARY_HEADER = 100 };
+    static const char writer[] = "parquet-mr", with_version[] = "parquet-mr version ";
+    const struct pq_node *by = pq_field(&file->root, FILE_CREATED_BY, PQ_KIND_BINARY);
+    int64_t behind = file->data_end - chunk->start - chunk->len;
+    char text[64] = "";
+    unsigned major = 0, minor = 0, patch = 0;
+
+    if (!by || by->bytes.len < sizeof(writer) - 1 ||
+        memcmp(by->bytes.data, writer, sizeof(writer) - 1) != 0)
+        return 0;
+    memcpy(text, by->bytes.data, by->bytes.len < sizeof(text) ? by->bytes.len : sizeof(text) - 1);
+    if (rc_str_starts(text, with_version))
+        (void)sscanf(text + sizeof(with_version) - 1, "%3u.%3u.%3u", &major, &minor, &patch);
+    if (major > 1 || (major == 1 && (minor > 2 || (minor == 2 && patch > 8))))
+        return 0;
+    return behind < DICTIONARY_HEADER ? behind : DICTIONARY_HEADER;
 }
 
 /*
@@ -428,6 +456,7 @@ static const char *check_meta(const struct pq_file *file, const struct pq_column
         return NULL;
     if (!place_pages(file, chunk))
         return "has pages outside of the file's data";
+    chunk->slack = slack_of(file, chunk);
     return place_extras(file, chunk) ? NULL : "has an index or a filter outside of the file's data";
 }
 
@@ -502,7 +531,7 @@ static enum rc_code read_groups(struct pq_file *file, struct rc_error *err)
     return RC_OK;
 }
 
-/* --- The file --- */
+/* ---- the file -------------------------------------------------------------------------------- */
 
 bool pq_is_parquet(const uint8_t head[4], const uint8_t tail[4])
 {

@@ -48,7 +48,7 @@ static const struct pq_column *column_of(const struct scan *scan)
     return &scan->file.columns[scan->column];
 }
 
-/* --- What decides over a row group --- */
+/* ---- what decides over a row group ----------------------------------------------------------- */
 
 static bool lies_between(const struct pq_column *column, const struct pq_bounds *bounds,
                          struct pq_slice value)
@@ -137,7 +137,7 @@ static bool all_pages_have_indices(const struct pq_chunk *chunk)
     return is_any;
 }
 
-/* --- Pages --- */
+/* ---- pages ----------------------------------------------------------------------------------- */
 
 static enum rc_code look_up_entries(struct scan *scan, const struct pq_values *dictionary)
 {

@@ -25,7 +25,7 @@ enum {
     META_STATISTICS = 12,
 };
 
-/* --- Comparing --- */
+/* ---- comparing ------------------------------------------------------------------------------- */
 
 static uint64_t load(struct pq_slice value)
 {
@@ -153,7 +153,7 @@ static bool is_nan(struct pq_slice value)
     return magnitude(value) > infinities[value.len];
 }
 
-/* --- Gathering --- */
+/* ---- gathering ------------------------------------------------------------------------------- */
 
 void pq_statistics_init(struct pq_statistics *statistics, const struct pq_column *column)
 {
@@ -287,7 +287,7 @@ void pq_statistics_merge(struct pq_statistics *statistics, const struct pq_stati
     }
 }
 
-/* --- Bounds to be written --- */
+/* ---- bounds to be written -------------------------------------------------------------------- */
 
 /* The bytes of the character at the front, and which it is; 0: this is not UTF-8. */
 static size_t decode_character(const uint8_t *at, size_t len, uint32_t *out)
@@ -418,7 +418,7 @@ bool pq_statistics_bounds(struct pq_statistics *statistics, struct pq_bounds *ou
     return true;
 }
 
-/* --- Statistics in the metadata --- */
+/* ---- statistics in the metadata -------------------------------------------------------------- */
 
 static bool had(const struct pq_node *record, int16_t id, enum pq_kind kind)
 {
@@ -484,7 +484,7 @@ enum rc_code pq_statistics_write(struct pq_statistics *statistics, struct pq_tre
     return set_exactness(tree, record, &old, &bounds, err);
 }
 
-/* --- What the metadata of a chunk lets one know --- */
+/* ---- what the metadata of a chunk lets one know ---------------------------------------------- */
 
 static bool take_bounds(const struct pq_node *statistics, int16_t least_id, int16_t greatest_id,
                         struct pq_bounds *out)

@@ -27,7 +27,7 @@ struct pq_slab {
     _Alignas(ALIGNMENT) uint8_t memory[];
 };
 
-/* --- The tree's memory --- */
+/* ---- the tree's memory ----------------------------------------------------------------------- */
 
 void pq_tree_init(struct pq_tree *tree, size_t limit_bytes)
 {
@@ -99,7 +99,7 @@ static struct pq_node *alloc_nodes(struct pq_tree *tree, size_t count)
     return pq_tree_alloc(tree, count * sizeof(struct pq_node));
 }
 
-/* --- Reading --- */
+/* ---- reading --------------------------------------------------------------------------------- */
 
 struct reader {
     struct pq_tree *tree;
@@ -413,7 +413,7 @@ enum rc_code pq_thrift_read(struct pq_tree *tree, const void *data, size_t len, 
     return code;
 }
 
-/* --- Writing --- */
+/* ---- writing --------------------------------------------------------------------------------- */
 
 static void write_varint(struct rc_buf *out, uint64_t value)
 {
@@ -521,7 +521,7 @@ void pq_thrift_write(struct rc_buf *out, const struct pq_node *record)
     rc_buf_addc(out, 0);
 }
 
-/* --- Fields --- */
+/* ---- fields ---------------------------------------------------------------------------------- */
 
 static struct pq_node *find_field(const struct pq_node *record, int16_t id)
 {

@@ -1,7 +1,7 @@
 /*
- * Bloom filters: of another writer, made anew, and damaged. tests/data/parquet/apache_bloom*.parquet
- * are data_index_bloom_encoding_stats.parquet and data_index_bloom_encoding_with_length.parquet of
- * github.com/apache/parquet-testing.
+ * Bloom filters: of another writer, made anew, and damaged. apache_bloom.parquet is
+ * data_index_bloom_encoding_stats.parquet of github.com/apache/parquet-testing (Apache-2.0), and
+ * apache_bloom_with_length.parquet its data_index_bloom_encoding_with_length.parquet.
  */
 #include <stdarg.h>
 #include <stddef.h>
@@ -160,7 +160,7 @@ static void errs_as_seldom_as_the_format_says(void **state)
     assert_true(wrong > ASKED / 100 && wrong < ASKED * 16 / 1000); /* 1.26 % */
 }
 
-/* --- Damaged ones --- */
+/* ---- damaged ones ---------------------------------------------------------------------------- */
 
 /* A file with a filter whose header says these. */
 static const struct pq_chunk *make_filter(struct setting *setting, int64_t len, int16_t algorithm,

@@ -429,7 +429,7 @@ static void refuses_what_is_no_parquet_file(void **state)
     assert_false(pq_is_parquet((const uint8_t *)"\0AR1", (const uint8_t *)"PAR1"));
 }
 
-/* --- Schemas that cannot be --- */
+/* ---- schemas that cannot be ------------------------------------------------------------------ */
 
 static void no_schema(struct setting *setting)
 {
@@ -528,7 +528,7 @@ static void refuses_a_schema_that_is_too_deep(void **state)
     assert_refused(setting, RC_UNSUPPORTED, "nested too deep");
 }
 
-/* --- Row groups that cannot be --- */
+/* ---- row groups that cannot be --------------------------------------------------------------- */
 
 static void refuses_row_groups(void **state)
 {

@@ -73,7 +73,7 @@ static int tear_down(void **state)
     return 0;
 }
 
-/* --- What is wanted --- */
+/* ---- what is wanted -------------------------------------------------------------------------- */
 
 static void want(struct setting *setting, const void *data, size_t len)
 {
@@ -160,7 +160,7 @@ static void assert_scans(struct setting *setting, bool trusts, const struct hit 
     }
 }
 
-/* --- Made files --- */
+/* ---- made files ------------------------------------------------------------------------------ */
 
 static void open_made(struct setting *setting)
 {
@@ -329,7 +329,7 @@ static void skips_chunks_of_nulls(void **state)
     assert_int_equal(setting->maker.reads, 0);
 }
 
-/* --- Dictionaries --- */
+/* ---- dictionaries ---------------------------------------------------------------------------- */
 
 enum { TOLD_BY_COUNTS, TOLD_BY_LIST, NOT_TOLD };
 
@@ -440,7 +440,7 @@ static void pages_of_nulls_need_no_dictionary(void **state)
     assert_scans(setting, false, NULL, 0);
 }
 
-/* --- What is not scanned --- */
+/* ---- what is not scanned --------------------------------------------------------------------- */
 
 static void refuses_columns_it_cannot_read(void **state)
 {
@@ -469,7 +469,7 @@ static void refuses_columns_it_cannot_read(void **state)
     }
 }
 
-/* --- Files of other writers --- */
+/* ---- files of other writers ------------------------------------------------------------------ */
 
 static void open_data(struct setting *setting, const char *name)
 {

@@ -52,7 +52,7 @@ static void assert_slice(struct pq_slice slice, const void *data, size_t len)
     assert_memory_equal(slice.data, data, len);
 }
 
-/* --- Orders --- */
+/* ---- orders ---------------------------------------------------------------------------------- */
 
 static void assert_ordered(enum pq_order order, struct pq_slice less, struct pq_slice more)
 {
@@ -119,7 +119,7 @@ static void orders_bytes_and_decimals(void **state)
     assert_int_equal(pq_compare(PQ_ORDER_DECIMAL, bytes("", 0), bytes("\x00", 1)), 0);
 }
 
-/* --- Gathering --- */
+/* ---- gathering ------------------------------------------------------------------------------- */
 
 static void gathers_numbers(void **state)
 {
@@ -233,7 +233,7 @@ static void has_no_bounds_without_an_order(void **state)
     pq_statistics_clear(&statistics);
 }
 
-/* --- Long values --- */
+/* ---- long values ----------------------------------------------------------------------------- */
 
 /* A text of 'len' bytes that begins with copies of 'unit' and ends with 'end'. */
 static char *long_text(const char *unit, size_t len, const char *end)
@@ -374,7 +374,7 @@ static void leaves_out_what_cannot_be_cut(void **state)
     free(value);
 }
 
-/* --- In the metadata --- */
+/* ---- in the metadata ------------------------------------------------------------------------- */
 
 struct setting {
     struct maker maker;
@@ -529,7 +529,7 @@ static void says_which_bounds_are_cut(void **state)
     free(value);
 }
 
-/* --- What is trusted --- */
+/* ---- what is trusted ------------------------------------------------------------------------- */
 
 struct given {
     const char *min, *max, *min_value, *max_value; /* NULL: not there */
