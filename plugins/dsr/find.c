@@ -91,28 +91,37 @@ static enum rc_code no_column(const struct pq_file *file, const struct dsr_table
                    file->source.name, name, table->name, names.len > 0 ? names.data : "none");
 }
 
+static enum rc_code find_column(const struct pq_file *file, const struct dsr_table *table,
+                                const char *name, size_t *out, struct rc_error *err)
+{
+    ptrdiff_t column = pq_file_column(file, name);
+
+    if (column == PQ_NO_COLUMN)
+        return no_column(file, table, name, err);
+    if (column == PQ_MANY_COLUMNS)
+        return rc_fail(err, RC_UNSUPPORTED,
+                       "'%s' has more than one column that '%s' may mean, which userIdColumn of "
+                       "the table '%s' names",
+                       file->source.name, name, table->name);
+    if (file->columns[column].max_repetition > 0)
+        return rc_fail(err, RC_UNSUPPORTED,
+                       "the column '%s' of '%s' is within a list, so that a row may hold many "
+                       "ids; name a column of which each row has one",
+                       name, file->source.name);
+    *out = (size_t)column;
+    return RC_OK;
+}
+
 enum rc_code dsr_find_columns(const struct pq_file *file, const struct dsr_table *table,
                               size_t **columns, struct rc_error *err)
 {
     size_t *found = rc_calloc(table->id_columns.len + 1, sizeof(*found));
 
-    for (size_t i = 0; i < table->id_columns.len; i++) {
-        const char *name = table->id_columns.items[i];
-        ptrdiff_t column = pq_file_column(file, name);
-
-        if (column < 0)
-            no_column(file, table, name, err);
-        else if (file->columns[column].max_repetition > 0)
-            rc_fail(err, RC_UNSUPPORTED,
-                    "the column '%s' of '%s' is within a list, so that a row may hold many ids; "
-                    "name a column of which each row has one",
-                    name, file->source.name);
-        if (column < 0 || file->columns[column].max_repetition > 0) {
+    for (size_t i = 0; i < table->id_columns.len; i++)
+        if (find_column(file, table, table->id_columns.items[i], &found[i], err)) {
             free(found);
             return err->code;
         }
-        found[i] = (size_t)column;
-    }
     *columns = found;
     return RC_OK;
 }
