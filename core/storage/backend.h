@@ -30,8 +30,7 @@ struct core_place_in_store {
     /* Of a removal: only while it has this entity tag, else RC_CONFLICT. Where the store cannot
        compare, it is looked at just before. NULL: regardless. */
     const char *remove_if_match;
-    bool remove_is_strict; /* with that, RC_CONFLICT too if there is nothing at all */
-    size_t root_len;       /* bytes of 'key' put in front by a mapping, with the slash; 0: none */
+    size_t root_len; /* bytes of 'key' put in front by a mapping, with the slash; 0: none */
     const struct core_cancel *cancel;
     bool is_temporary; /* what is written there may be lost with the machine */
 };

@@ -305,9 +305,6 @@ static enum rc_code remove_object(const struct core_place_in_store *place, bool 
     *removed = false;
     if (core_file_hold(place->key, place->cancel, &held, err))
         return err->code;
-    if (held.kind != CORE_FILE_OBJECT && place->remove_is_strict)
-        return rc_fail(err, RC_CONFLICT, "'%s' is no longer there; its tag was to be %s",
-                       place->key, place->remove_if_match);
     if (held.kind != CORE_FILE_OBJECT)
         return RC_OK; /* there is no object of that name, as was wanted */
     if (core_file_check_match(place->key, &held.st, place->remove_if_match, err))

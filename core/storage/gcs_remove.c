@@ -87,17 +87,6 @@ static enum rc_code begin(struct core_gcs_request *request, const struct core_pl
 
 /* ---- one ------------------------------------------------------------------------------------- */
 
-static bool is_removed(const struct core_place_in_store *place,
-                       const struct core_http_answer *answer)
-{
-    bool is_by_us = answer->attempts > 1 || !place->remove_is_strict;
-
-    if (answer->status == 404 && !is_by_us)
-        return false;
-    return is_gone(answer->status, answer->body.data, answer->body.len) ||
-           (answer->status == 412 && is_by_us && is_absent(place));
-}
-
 static enum rc_code remove_one(const struct core_place_in_store *place, struct rc_error *err)
 {
     CORE_GCS_REQUEST_AUTO(request);
@@ -109,10 +98,9 @@ static enum rc_code remove_one(const struct core_place_in_store *place, struct r
     request.call.method = "DELETE";
     core_http_answer_init(&answer, CORE_GCS_REPLY_BYTES);
     code = core_http_call(&request.call, &answer, err);
-    if (!code && !is_removed(place, &answer))
+    if (!code && !is_gone(answer.status, answer.body.data, answer.body.len) &&
+        !(answer.status == 412 && is_absent(place)))
         code = core_gcs_fail(&request, &answer, err);
-    if (code == RC_NOT_FOUND && place->remove_is_strict)
-        code = err->code = RC_CONFLICT;
     core_http_answer_clear(&answer);
     return code;
 }

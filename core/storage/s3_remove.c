@@ -40,15 +40,11 @@ static enum rc_code remove_one(const struct core_place_in_store *place, struct r
     if (place->version)
         core_s3_add_query(&request.query, "versionId", place->version);
     core_s3_add_etag(&request, "if-match", place->remove_if_match);
-    if (!core_s3_send(&request, &answer, err))
-        return RC_OK;
-    if (request.refusal.status == 412)
-        return request.sends > 1 && is_absent(place) ? RC_OK : err->code;
-    if (request.refusal.status != 404 || rc_str_eq(request.refusal.code, "NoSuchBucket"))
+    if (core_s3_send(&request, &answer, err) &&
+        (request.refusal.status != 404 || rc_str_eq(request.refusal.code, "NoSuchBucket")) &&
+        !(request.refusal.status == 412 && is_absent(place)))
         return err->code;
-    if (place->remove_is_strict && request.sends == 1)
-        err->code = RC_CONFLICT;
-    return place->remove_is_strict && request.sends == 1 ? err->code : RC_OK;
+    return RC_OK;
 }
 
 /* ---- many ------------------------------------------------------------------------------------ */

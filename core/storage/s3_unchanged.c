@@ -123,8 +123,6 @@ static enum rc_code look_at(void *context, size_t number, struct rc_error *err)
                 place->uri, stat.etag, place->remove_if_match);
     }
     look->is_left[index] = true;
-    if (err->code == RC_NOT_FOUND && place->remove_is_strict)
-        err->code = RC_CONFLICT;
     if (err->code != RC_NOT_FOUND)
         look->report->failed(look->report->context, index, err);
     return core_cancel_check(place->cancel, err);

@@ -700,15 +700,28 @@ enum rc_code core_storage_remove_one(struct core_storage *storage, const char *u
                                      const struct rc_remove_options *options, struct rc_error *err)
 {
     CORE_RESOLVED_AUTO(at);
+    struct rc_stat stat;
 
     if (options->if_match && (options->version || options->if_match[0] == '\0'))
         return rc_fail(err, RC_INVALID,
                        "'%s' is removed either if it has an entity tag, or by its version", uri);
     if (resolve(storage, uri, &at, err))
         return err->code;
+    /*
+     * To a backend what is not there is as good as removed, since that may be the work of its own
+     * first attempt, whose answer was lost. So whether there was something is seen beforehand.
+     */
+    if (options->if_match) {
+        enum rc_code code = at.ops->stat(&at.place, &stat, NULL, err);
+
+        if (code == RC_NOT_FOUND || (!code && !rc_str_eq(stat.etag, options->if_match)))
+            return rc_fail(err, RC_CONFLICT, "remove '%s': its entity tag is '%s', not '%s'", uri,
+                           code ? "" : stat.etag, options->if_match);
+        if (code)
+            return code;
+    }
     at.place.version = options->version;
     at.place.remove_if_match = options->if_match;
-    at.place.remove_is_strict = options->if_match != NULL;
     return at.ops->remove(&at.place, 1, NULL, err);
 }
 

@@ -148,7 +148,7 @@ static inline RC_MUST_CHECK enum rc_code rc_storage_versions(struct rc_job *job,
     return job->host->storage->versions(job, prefix, out, err);
 }
 
-/* The next version, valid until the following call; *version is NULL behind the last. Since 1.4. */
+/* The next one, valid until the following call; *version is NULL behind the last. Since 1.4. */
 static inline RC_MUST_CHECK enum rc_code rc_storage_version_next(struct rc_job *job,
                                                                  struct rc_listing *listing,
                                                                  const struct rc_version **version,
@@ -235,8 +235,8 @@ static inline RC_MUST_CHECK enum rc_code rc_storage_create(struct rc_job *job, c
 /*
  * The same with content type, metadata and the like. A size that is given has to be the one that
  * is written: RC_INVALID otherwise. RC_UNSUPPORTED: the store cannot keep one of the attributes.
- * To keep those of the object that is replaced takes its entity tag, RC_INVALID without; RC_CONFLICT
- * may then come at once, or from the commit as ever.
+ * To keep those of the object that is replaced takes its entity tag (RC_INVALID without), and
+ * RC_CONFLICT may then come at once instead of from the commit.
  */
 static inline RC_MUST_CHECK enum rc_code
 rc_storage_create_with(struct rc_job *job, const char *uri, const struct rc_put_options *options,
@@ -337,9 +337,9 @@ rc_storage_remove(struct rc_job *job, const char *const *uris, size_t count, str
 }
 
 /*
- * Removes one object. With 'if_match' RC_CONFLICT: it is another one now, or there is none. With
- * 'version' that one is gone for ever, be it the current one or the mark of a removal; it counts
- * as removed if it is not there. RC_INVALID: both. Since 1.4.
+ * Removes one object. With 'if_match' RC_CONFLICT: it is another one now, or there was none when
+ * the call began. With 'version' that one is gone for ever, be it the current one or the mark of a
+ * removal; it counts as removed if it is not there. RC_INVALID: both. Since 1.4.
  */
 static inline RC_MUST_CHECK enum rc_code
 rc_storage_remove_with(struct rc_job *job, const char *uri, const struct rc_remove_options *options,

@@ -521,6 +521,28 @@ static void stops_when_it_is_told(void **state)
     assert_int_equal(core_storage_gcs.put(&place, data, 5, &options, NULL, &err), RC_CANCELLED);
 }
 
+/* A removal whose answer was lost is none that finds nothing. */
+static void a_lost_answer_to_a_conditional_removal(void **state)
+{
+    struct rc_remove_options options = { .struct_bytes = sizeof(options) };
+    RC_STR_AUTO where = gcs_uri("removed");
+    struct rc_error err = RC_ERROR_INIT;
+    struct rc_stat stat;
+
+    (void)state;
+    expect_ok(core_storage_put(world.storage, where, "1", 1, NULL, &err));
+    expect_ok(core_storage_stat(world.storage, where, &stat, &err));
+    options.if_match = stat.etag;
+    gcs_control("{\"rules\": [{\"method\": \"DELETE\", \"cut_reply_bytes\": 0}]}");
+    expect_ok(core_storage_remove_one(world.storage, where, &options, &err));
+    assert_int_equal(core_storage_stat(world.storage, where, &stat, &err), RC_NOT_FOUND);
+    assert_int_equal(core_storage_remove_one(world.storage, where, &options, &err), RC_CONFLICT);
+    expect_ok(core_storage_put(world.storage, where, "2", 1, NULL, &err));
+    expect_ok(core_storage_stat(world.storage, where, &stat, &err));
+    gcs_control("{\"rules\": [{\"method\": \"DELETE\", \"status\": 503, \"times\": 99}]}");
+    assert_int_equal(core_storage_remove_one(world.storage, where, &options, &err), RC_UNAVAILABLE);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -545,6 +567,8 @@ int main(void)
         cmocka_unit_test_setup_teardown(lists_through_failures, open_world, close_world),
         cmocka_unit_test_setup_teardown(copies_through_failures, open_world, close_world),
         cmocka_unit_test_setup_teardown(stops_when_it_is_told, open_world, close_world),
+        cmocka_unit_test_setup_teardown(a_lost_answer_to_a_conditional_removal, open_world,
+                                        close_world),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
