@@ -223,7 +223,7 @@ static enum rc_code conclude(const struct cleanup *cleanup, int64_t malformed, s
     if (sum.failed > 0) {
         struct rc_error cause = cleanup->first;
 
-        (void)rc_fail(err, cause.code == RC_SKIPPED ? RC_FAILED : cause.code,
+        (void)rc_fail(err, cause.code == RC_UNAVAILABLE ? cause.code : RC_FAILED,
                       "%zu of %zu shards failed and keep their markers; the first: %s%s%s",
                       sum.failed, cleanup->count, cause.context, cause.context[0] ? ": " : "",
                       cause.cause);

@@ -290,7 +290,7 @@ static enum rc_code clean_table(struct dsr_run *run, struct rc_job *job, struct 
         return err->code;
     code = rc_parallel(job, width, objects.count, clean_one, &cleaning, err);
     if (!code && cleaning.failed > 0)
-        code = rc_fail(err, cleaning.first,
+        code = rc_fail(err, cleaning.first == RC_UNAVAILABLE ? RC_UNAVAILABLE : RC_FAILED,
                        "%zu file%s could not be cleaned, as told above; the markers stay",
                        cleaning.failed, cleaning.failed == 1 ? "" : "s");
     result->tables += cleaning.has_lost;
