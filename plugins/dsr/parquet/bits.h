@@ -110,8 +110,11 @@ static inline uint64_t pq_last_bits_at(const uint8_t *data, size_t len, size_t b
 /* How many of 'count' values of 'bits' can be read with 9 bytes from where they begin. */
 static inline size_t pq_bits_ahead(size_t len, unsigned bits, size_t count)
 {
-    size_t safe = len < 9 || bits == 0 ? 0 : (len - 9) * 8 / bits + 1;
+    size_t safe;
 
+    if (len < 9)
+        return 0;
+    safe = bits == 0 ? count : (len - 9) * 8 / bits + 1;
     return safe < count ? safe : count;
 }
 

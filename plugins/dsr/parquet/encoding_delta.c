@@ -12,12 +12,12 @@ enum {
     BATCH = 64, /* values unpacked at once */
 };
 
-static uint64_t load(const uint8_t *data, size_t width)
+static inline uint64_t load(const uint8_t *data, size_t width)
 {
     return width == 4 ? (uint64_t)(int32_t)pq_load32(data) : pq_load64(data);
 }
 
-static void store(uint8_t *out, size_t width, uint64_t value)
+static inline void store(uint8_t *out, size_t width, uint64_t value)
 {
     if (width == 4)
         pq_store32(out, (uint32_t)value);
@@ -56,8 +56,12 @@ static enum rc_code read_head(struct reader *reader, size_t count, struct rc_err
     return RC_OK;
 }
 
-/* Adds up 'count' differences of 'bits' above 'least'; a number each goes to 'out'. */
-static void add_up(struct reader *reader, uint64_t least, unsigned bits, size_t count, uint8_t *out)
+/*
+ * Adds up 'count' differences of 'bits' above 'least'; a number each goes to 'out'. Inlined with
+ * 'width' a constant.
+ */
+static inline void add_up(struct reader *reader, size_t width, uint64_t least, unsigned bits,
+                          size_t count, uint8_t *out)
 {
     const uint8_t *data = reader->at;
     size_t len = (size_t)(reader->end - reader->at);
@@ -65,22 +69,19 @@ static void add_up(struct reader *reader, uint64_t least, unsigned bits, size_t 
 
     for (size_t begin = 0; begin < count; begin += BATCH) {
         size_t batch = count - begin < BATCH ? count - begin : BATCH;
-        uint64_t above[BATCH] = { 0 };
+        size_t ahead = pq_bits_ahead(len, bits, batch);
+        uint64_t above[BATCH];
 
-        if (bits > 0) {
-            size_t ahead = pq_bits_ahead(len, bits, batch);
-
-            for (size_t i = 0; i < ahead; i++)
-                above[i] = pq_bits_at(data, i * bits, bits);
-            for (size_t i = ahead; i < batch; i++)
-                above[i] = pq_last_bits_at(data, len, i * bits, bits);
-            data += batch * bits / 8; /* of the last batch nothing follows */
-            len -= batch * bits / 8;
-        }
+        for (size_t i = 0; i < ahead; i++)
+            above[i] = pq_bits_at(data, i * bits, bits);
+        for (size_t i = ahead; i < batch; i++)
+            above[i] = pq_last_bits_at(data, len, i * bits, bits);
+        data += batch * bits / 8; /* of the last batch nothing follows */
+        len -= batch * bits / 8;
         for (size_t i = 0; i < batch; i++) {
             value += least + above[i];
-            store(out, reader->width, value);
-            out += reader->width;
+            store(out, width, value);
+            out += width;
         }
     }
     reader->last = value;
@@ -109,7 +110,10 @@ static enum rc_code read_block(struct reader *reader, size_t count, uint8_t *out
                            (unsigned)widths[i]);
         if ((part * widths[i] + 7) / 8 > left)
             return rc_fail(err, RC_INVALID, "the differences are cut off");
-        add_up(reader, least, widths[i], part, out + *done * reader->width);
+        if (reader->width == 4)
+            add_up(reader, 4, least, widths[i], part, out + *done * 4);
+        else
+            add_up(reader, 8, least, widths[i], part, out + *done * 8);
         whole = reader->miniblock / 8 * widths[i];
         reader->at += whole < left ? whole : left; /* some writers leave the last padding out */
         *done += part;
@@ -147,10 +151,11 @@ static unsigned bits_of(uint64_t greatest)
 
 /*
  * The differences of 'count' numbers from the one before each, above the least of them, which is
- * returned. What is behind the last becomes 0, and so is the padding.
+ * returned. What is behind the last becomes 0, and so is the padding. Inlined with 'width' a
+ * constant.
  */
-static int64_t take_differences(const uint8_t *data, size_t width, size_t count,
-                                uint64_t above[BLOCK])
+static inline int64_t take_differences(const uint8_t *data, size_t width, size_t count,
+                                       uint64_t above[BLOCK])
 {
     uint64_t last = load(data - width, width);
     uint64_t mask = pq_mask((unsigned)width * 8);
@@ -180,10 +185,13 @@ static void write_block(const uint8_t *data, size_t width, size_t count, struct 
     uint64_t above[BLOCK];
     uint8_t *at, *widths;
     struct pq_packer packer;
+    int64_t least;
 
     if (!begin)
         return;
-    widths = pq_varint_write(begin, pq_zigzag(take_differences(data, width, count, above)));
+    least = width == 4 ? take_differences(data, 4, count, above)
+                       : take_differences(data, 8, count, above);
+    widths = pq_varint_write(begin, pq_zigzag(least));
     at = widths + MINIBLOCKS;
     for (size_t i = 0; i < MINIBLOCKS; i++) {
         const uint64_t *part = above + i * MINIBLOCK;
@@ -278,12 +286,23 @@ void pq_delta_lengths_write(const struct pq_values *values, struct rc_buf *out)
 {
     RC_CLEANUP(pq_numbers_free)
     uint32_t *lengths = rc_malloc(values->len * sizeof(*lengths) + 1);
+    size_t sum = 0;
+    char *room;
 
-    for (size_t i = 0; i < values->len; i++)
+    for (size_t i = 0; i < values->len; i++) {
         lengths[i] = htole32(values->slices[i].len);
+        sum += values->slices[i].len;
+    }
     write_lengths(lengths, values->len, out);
-    for (size_t i = 0; i < values->len; i++)
-        rc_buf_add(out, values->slices[i].data, values->slices[i].len);
+    room = rc_buf_reserve(out, sum);
+    if (!room)
+        return;
+    for (size_t i = 0; i < values->len; i++) {
+        if (values->slices[i].len > 0)
+            memcpy(room, values->slices[i].data, values->slices[i].len);
+        room += values->slices[i].len;
+    }
+    rc_buf_added(out, sum);
 }
 
 /*
@@ -362,6 +381,8 @@ void pq_delta_bytes_write(const struct pq_values *values, struct rc_buf *out)
     uint32_t *prefixes = rc_malloc(2 * count * sizeof(*prefixes) + 1);
     uint32_t *rests = prefixes + count;
     struct pq_slice last = { NULL, 0 };
+    size_t sum = 0;
+    char *room;
 
     for (size_t i = 0; i < count; i++) {
         struct pq_slice value = pq_value_at(values, i);
@@ -369,13 +390,20 @@ void pq_delta_bytes_write(const struct pq_values *values, struct rc_buf *out)
 
         prefixes[i] = htole32(prefix);
         rests[i] = htole32(value.len - prefix);
+        sum += value.len - prefix;
         last = value;
     }
     write_lengths(prefixes, count, out);
     write_lengths(rests, count, out);
+    room = rc_buf_reserve(out, sum);
+    if (!room)
+        return;
     for (size_t i = 0; i < count; i++) {
-        struct pq_slice value = pq_value_at(values, i);
+        uint32_t prefix = le32toh(prefixes[i]), rest = le32toh(rests[i]);
 
-        rc_buf_add(out, value.data + le32toh(prefixes[i]), le32toh(rests[i]));
+        if (rest > 0)
+            memcpy(room, pq_value_at(values, i).data + prefix, rest);
+        room += rest;
     }
+    rc_buf_added(out, sum);
 }

@@ -83,7 +83,7 @@ enum rc_code pq_pages_open(const struct pq_file *file, size_t group, size_t colu
         .chunk = chunk,
         .row_count = file->groups[group].row_count,
         .next = chunk->start,
-        .end = chunk->start + chunk->len,
+        .end = chunk->start + chunk->len + chunk->slack,
         .window_start = chunk->start,
     };
     rc_buf_init(&pages->window, PAGE_LIMIT_BYTES + HEADER_LIMIT_BYTES);
@@ -339,7 +339,7 @@ static enum rc_code read_dictionary(struct pq_pages *pages, const struct head *h
 {
     int64_t encoding = pq_field_int(head->details, DICTIONARY_ENCODING, -1);
     struct bytes stored = { head->body, head->body + head->stored_len }, body;
-    size_t count;
+    size_t count = 0;
 
     if (pages->has_dictionary)
         return rc_fail(err, RC_INVALID, "it is the second dictionary of its column");
@@ -454,7 +454,7 @@ static enum rc_code begin_levels(struct pq_pages *pages, const struct head *head
                                  struct rc_error *err)
 {
     int64_t left = pages->chunk->value_count - pages->levels;
-    size_t count;
+    size_t count = 0;
 
     if (count_of(head, field, &count, err))
         return err->code;
@@ -502,7 +502,7 @@ static enum rc_code read_values(struct pq_pages *pages, const struct head *head,
                                 struct bytes body, struct rc_error *err)
 {
     struct pq_page *page = &pages->page;
-    size_t encoding;
+    size_t encoding = 0;
 
     if (count_of(head, field, &encoding, err))
         return err->code;
@@ -548,7 +548,7 @@ static enum rc_code read_data_v2(struct pq_pages *pages, const struct head *head
                                  struct rc_error *err)
 {
     const struct pq_column *column = pages->column;
-    size_t definition_len, repetition_len, levels_len, count;
+    size_t definition_len = 0, repetition_len = 0, levels_len, count;
     struct bytes body;
 
     if (begin_levels(pages, head, V2_VALUES, err) ||
@@ -591,7 +591,7 @@ static enum rc_code check_end(const struct pq_pages *pages, struct rc_error *err
 static enum rc_code read_page(struct pq_pages *pages, bool *is_data, struct rc_error *err)
 {
     enum rc_code code = RC_OK;
-    struct head head;
+    struct head head = { 0 };
 
     if (read_head(pages, &head, err))
         return err->code;

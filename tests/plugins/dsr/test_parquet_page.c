@@ -571,94 +571,91 @@ static void dictionaries_are_where_they_are_needed(void **state)
 
 /* ---- what cannot be ------------------------------------------------------------------------- */
 
+static const struct {
+    struct spec spec;
+    const char *body;
+    size_t len;
+    enum rc_code code;
+    const char *says;
+} hostile[] = {
+    { { .type = -1 }, "", 0, RC_INVALID, "no type" },
+    { { .type = DATA_V1, .values = -1 }, "", 0, RC_INVALID, "field 1" },
+    { { .type = DATA_V1, .values = 2, .encoding = -1, .levels = PQ_BIT_PACKED },
+      "\xc0"
+      "abcdefgh",
+      9,
+      RC_INVALID,
+      "field 2" },
+    { { .type = DATA_V1, .values = 2, .levels = PQ_RLE }, "\2\0\0", 3, RC_INVALID, "cut off" },
+    { { .type = DATA_V1, .values = 2, .levels = PQ_RLE },
+      "\5\0\0\0\4\1",
+      6,
+      RC_INVALID,
+      "cut off" },
+    { { .type = DATA_V1, .values = 2, .levels = PQ_RLE },
+      "\2\0\0\0\4\1abcdefg",
+      13,
+      RC_INVALID,
+      "the values" },
+    { { .type = DATA_V1, .values = 2, .levels = PQ_PLAIN },
+      "xx",
+      2,
+      RC_INVALID,
+      "encoding number 0" },
+    { { .type = DATA_V1, .values = 2, .levels = PQ_RLE, .encoding = 10 },
+      "\2\0\0\0\4\1abcdefgh",
+      14,
+      RC_UNSUPPORTED,
+      "number 10" },
+    { { .type = DATA_V1, .values = 2, .stored_len = 100 },
+      "",
+      0,
+      RC_INVALID,
+      "as its header says" },
+    { { .type = DATA_V1, .values = 2, .stored_len = -1 }, "", 0, RC_INVALID, "as its header says" },
+    { { .type = DATA_V1, .values = 2, .expanded_len = -1 },
+      "",
+      0,
+      RC_INVALID,
+      "as its header says" },
+    { { .type = DATA_V1, .values = 2, .expanded_len = INT32_MAX },
+      "",
+      0,
+      RC_TOO_LARGE,
+      "are read" },
+    { { .type = DATA_V1, .values = 2, .has_crc = true }, "ab", 2, RC_INVALID, "checksum" },
+    { { .type = DATA_V2, .values = 2, .lens = { -1, 0 } }, "", 0, RC_INVALID, "field 5" },
+    { { .type = DATA_V2, .values = 2, .lens = { 0, -1 } }, "", 0, RC_INVALID, "field 6" },
+    { { .type = DATA_V2, .values = 2, .lens = { 2, 1 } }, "\4\1", 2, RC_INVALID, "cut off" },
+    { { .type = DATA_V2, .values = 2, .lens = { INT32_MAX, INT32_MAX } },
+      "\4\1",
+      2,
+      RC_INVALID,
+      "cut off" },
+    { { .type = DATA_V2, .values = 2, .lens = { 1, 0 } }, "\4", 1, RC_INVALID, "definition" },
+    { { .type = DICTIONARY, .values = 3 }, two_ints, 8, RC_INVALID, "the dictionary" },
+    { { .type = DICTIONARY, .values = 2, .encoding = PQ_RLE },
+      two_ints,
+      8,
+      RC_UNSUPPORTED,
+      "number 3" },
+    { { .type = DATA_V1, .values = 2, .encoding = 2, .levels = PQ_RLE },
+      "\2\0\0\0\4\1\1\4\0",
+      9,
+      RC_INVALID,
+      "none before it" },
+};
+
 static void hostile_pages_are_refused(void **state)
 {
-    static const struct {
-        struct spec spec;
-        const char *body;
-        size_t len;
-        enum rc_code code;
-        const char *says;
-    } cases[] = {
-        { { .type = -1 }, "", 0, RC_INVALID, "no type" },
-        { { .type = DATA_V1, .values = -1 }, "", 0, RC_INVALID, "field 1" },
-        { { .type = DATA_V1, .values = 2, .encoding = -1, .levels = PQ_BIT_PACKED },
-          "\xc0"
-          "abcdefgh",
-          9,
-          RC_INVALID,
-          "field 2" },
-        { { .type = DATA_V1, .values = 2, .levels = PQ_RLE }, "\2\0\0", 3, RC_INVALID, "cut off" },
-        { { .type = DATA_V1, .values = 2, .levels = PQ_RLE },
-          "\5\0\0\0\4\1",
-          6,
-          RC_INVALID,
-          "cut off" },
-        { { .type = DATA_V1, .values = 2, .levels = PQ_RLE },
-          "\2\0\0\0\4\1abcdefg",
-          13,
-          RC_INVALID,
-          "the values" },
-        { { .type = DATA_V1, .values = 2, .levels = PQ_PLAIN },
-          "xx",
-          2,
-          RC_INVALID,
-          "encoding number 0" },
-        { { .type = DATA_V1, .values = 2, .levels = PQ_RLE, .encoding = 10 },
-          "\2\0\0\0\4\1abcdefgh",
-          14,
-          RC_UNSUPPORTED,
-          "number 10" },
-        { { .type = DATA_V1, .values = 2, .stored_len = 100 },
-          "",
-          0,
-          RC_INVALID,
-          "as its header says" },
-        { { .type = DATA_V1, .values = 2, .stored_len = -1 },
-          "",
-          0,
-          RC_INVALID,
-          "as its header says" },
-        { { .type = DATA_V1, .values = 2, .expanded_len = -1 },
-          "",
-          0,
-          RC_INVALID,
-          "as its header says" },
-        { { .type = DATA_V1, .values = 2, .expanded_len = INT32_MAX },
-          "",
-          0,
-          RC_TOO_LARGE,
-          "are read" },
-        { { .type = DATA_V1, .values = 2, .has_crc = true }, "ab", 2, RC_INVALID, "checksum" },
-        { { .type = DATA_V2, .values = 2, .lens = { -1, 0 } }, "", 0, RC_INVALID, "field 5" },
-        { { .type = DATA_V2, .values = 2, .lens = { 0, -1 } }, "", 0, RC_INVALID, "field 6" },
-        { { .type = DATA_V2, .values = 2, .lens = { 2, 1 } }, "\4\1", 2, RC_INVALID, "cut off" },
-        { { .type = DATA_V2, .values = 2, .lens = { INT32_MAX, INT32_MAX } },
-          "\4\1",
-          2,
-          RC_INVALID,
-          "cut off" },
-        { { .type = DATA_V2, .values = 2, .lens = { 1, 0 } }, "\4", 1, RC_INVALID, "definition" },
-        { { .type = DICTIONARY, .values = 3 }, two_ints, 8, RC_INVALID, "the dictionary" },
-        { { .type = DICTIONARY, .values = 2, .encoding = PQ_RLE },
-          two_ints,
-          8,
-          RC_UNSUPPORTED,
-          "number 3" },
-        { { .type = DATA_V1, .values = 2, .encoding = 2, .levels = PQ_RLE },
-          "\2\0\0\0\4\1\1\4\0",
-          9,
-          RC_INVALID,
-          "none before it" },
-    };
     struct world world;
 
     (void)state;
-    for (size_t i = 0; i < RC_ARRAY_LEN(cases); i++) {
+    for (size_t i = 0; i < RC_ARRAY_LEN(hostile); i++) {
         world_begin(&world, PQ_INT32, 4, 1, 0);
-        add_page(&world.data, &cases[i].spec, cases[i].body, cases[i].len);
-        assert_refused(&world, 2, 2, cases[i].code, cases[i].says);
-        assert_refused(&world, 2, 2, cases[i].code, "byte 4 of 'dump.parquet', column 'user.id'");
+        add_page(&world.data, &hostile[i].spec, hostile[i].body, hostile[i].len);
+        assert_refused(&world, 2, 2, hostile[i].code, hostile[i].says);
+        assert_refused(&world, 2, 2, hostile[i].code, "byte 4 of 'dump.parquet', column 'user.id'");
         world_end(&world);
     }
 }
