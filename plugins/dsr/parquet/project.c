@@ -100,14 +100,16 @@ static enum rc_code copy_chunk(struct projection *projection, const struct pq_ch
                                            PQ_META_COMPRESSED_BYTES,
                                            PQ_META_DATA_OFFSET,
                                            PQ_META_DICTIONARY_OFFSET };
-    int64_t start = projection->out.bytes;
+    int64_t start = projection->out.bytes, len = chunk->len + chunk->slack;
 
     keep_only(node, chunk_fields, RC_ARRAY_LEN(chunk_fields));
     keep_only(pq_field(node, PQ_CHUNK_META, PQ_KIND_STRUCT), meta_fields,
               RC_ARRAY_LEN(meta_fields));
-    if (pq_out_move_chunk(&projection->tree, node, chunk, start, err))
+    if (pq_out_move_chunk(&projection->tree, node, chunk, start, err) ||
+        pq_set_int(&projection->tree, pq_field(node, PQ_CHUNK_META, PQ_KIND_STRUCT),
+                   PQ_META_COMPRESSED_BYTES, PQ_KIND_I64, len, err))
         return err->code;
-    return pq_out_copy(&projection->out, projection->file, chunk->start, chunk->len, err);
+    return pq_out_copy(&projection->out, projection->file, chunk->start, len, err);
 }
 
 static enum rc_code copy_group(struct projection *projection, size_t group, struct pq_node *node,

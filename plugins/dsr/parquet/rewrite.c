@@ -131,20 +131,24 @@ static enum rc_code write_group(struct pq_rewrite *rewrite, size_t group,
     const struct pq_file *file = rewrite->file;
     struct pq_node *chunks = pq_field(node, PQ_GROUP_CHUNKS, PQ_KIND_LIST);
     int64_t start = rewrite->out.bytes;
+    bool is_same = true;
 
     for (size_t column = 0; column < file->column_count; column++) {
+        const struct pq_chunk *old = &file->groups[group].chunks[column];
         struct pq_node *chunk = &chunks->list.items[column];
+        /* Where a chunk ends is known of its pages if not of the footer. */
+        bool is_copied = erased->len == 0 && old->slack == 0;
         enum rc_code code =
-            erased->len > 0
-                ? pq_rewrite_chunk(rewrite, group, column, erased, first_row, chunk, err)
-                : copy_chunk(rewrite, &file->groups[group].chunks[column], chunk, err);
+            is_copied ? copy_chunk(rewrite, old, chunk, err)
+                      : pq_rewrite_chunk(rewrite, group, column, erased, first_row, chunk, err);
 
         if (code)
             return rc_context(err, "row group %zu, column '%s'", group, file->columns[column].path);
+        is_same = is_same && is_copied;
     }
     if (write_blooms(rewrite, chunks, err))
         return err->code;
-    if (erased->len > 0 &&
+    if (!is_same &&
         sum_up(rewrite, node, file->groups[group].row_count - (int64_t)erased->len, err))
         return err->code;
     if (pq_field_int(node, PQ_GROUP_FILE_OFFSET, 0) == 0)
