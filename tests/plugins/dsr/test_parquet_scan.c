@@ -494,39 +494,24 @@ static void open_data(struct setting *setting, const char *name)
     setting->maker.reads = 0;
 }
 
-static void leaves_a_filter_alone_that_is_larger_than_the_chunk(void **state)
+/* 0 1000 2000 3000 again and again, with a filter of 64 bytes, which many rows make worth asking. */
+static void make_bloom(struct setting *setting, int64_t rows, bool is_damaged)
 {
-    static const struct hit hits[] = { { 12, 1 } };
-    struct setting *setting = *state;
-
-    open_data(setting, "apache_bloom.parquet");
-    assert_true(setting->file.groups[0].chunks[0].len < 1024); /* and the filter has 2047 */
-    want(setting, "someone", 7);
-    assert_scans(setting, true, NULL, 0);
-    assert_int_equal(setting->scanned.groups_read, 1);
-    want(setting, "the lazy", 8);
-    assert_scans(setting, true, hits, 1);
-    assert_scans(setting, false, hits, 1);
-}
-
-/* A filter in a made file; its chunk is large enough for it to be worth asking. */
-static void make_bloom(struct setting *setting, bool is_damaged)
-{
-    enum { ROWS = 64, BITS = 64 };
+    enum { MOST_ROWS = 64, BITS = 64 };
     struct pq_node header = { .kind = PQ_KIND_STRUCT };
-    int64_t numbers[ROWS];
+    int64_t numbers[MOST_ROWS];
     uint8_t bits[BITS] = { 0 };
     struct pq_bloom bloom = { .bits = bits, .len = BITS };
     RC_BUF_AUTO(pages, LIMIT);
 
     make_column(setting, PQ_INT64, MAKER_REQUIRED);
-    maker_group(&setting->maker, ROWS);
-    for (int64_t i = 0; i < ROWS; i++) {
+    maker_group(&setting->maker, rows);
+    for (int64_t i = 0; i < rows; i++) {
         numbers[i] = i % 4 * 1000;
         pq_bloom_add(&bloom, (struct pq_slice){ (const uint8_t *)&numbers[i], 8 });
     }
-    maker_page(&pages, PQ_PLAIN, ROWS, numbers, sizeof(numbers));
-    struct pq_node *chunk = maker_chunk(&setting->maker, PQ_INT64, ROWS, &pages, 0);
+    maker_page(&pages, PQ_PLAIN, rows, numbers, 8 * (size_t)rows);
+    struct pq_node *chunk = maker_chunk(&setting->maker, PQ_INT64, rows, &pages, 0);
     set_bounds(setting, chunk, &numbers[0], &numbers[3], 8);
     maker_int(&setting->maker, maker_meta(chunk), 14, PQ_KIND_I64,
               (int64_t)setting->maker.bytes.len);
@@ -544,7 +529,7 @@ static void skips_groups_by_their_filters(void **state)
     static const int64_t ids[] = { 1001, 2003, 3000, -5 };
     struct setting *setting = *state;
 
-    make_bloom(setting, false);
+    make_bloom(setting, 64, false);
     want(setting, &ids[0], 8);
     want(setting, &ids[1], 8);
     want(setting, &ids[3], 8); /* outside of the bounds, and so not even asked for */
@@ -557,12 +542,27 @@ static void skips_groups_by_their_filters(void **state)
     assert_int_equal(setting->hit_count, 16);
 }
 
+static void leaves_a_filter_alone_that_is_larger_than_the_chunk(void **state)
+{
+    static const int64_t ids[] = { 1001, 3000 };
+    static const struct hit hits[] = { { 3, 1 } };
+    struct setting *setting = *state;
+
+    make_bloom(setting, 4, false);
+    assert_true(setting->file.groups[0].chunks[0].len < 64);
+    want(setting, &ids[0], 8);
+    assert_scans(setting, true, NULL, 0);
+    assert_int_equal(setting->scanned.groups_read, 1);
+    want(setting, &ids[1], 8);
+    assert_scans(setting, true, hits, 1);
+}
+
 static void does_without_a_damaged_filter(void **state)
 {
     static const int64_t id = 3000;
     struct setting *setting = *state;
 
-    make_bloom(setting, true);
+    make_bloom(setting, 64, true);
     want(setting, &id, 8);
     assert_int_equal(scan(setting, 0, true, true), RC_OK);
     assert_int_equal(setting->hit_count, 16);
@@ -664,6 +664,8 @@ int main(void)
         cmocka_unit_test_setup_teardown(leaves_a_filter_alone_that_is_larger_than_the_chunk, set_up,
                                         tear_down),
         cmocka_unit_test_setup_teardown(skips_groups_by_their_filters, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(leaves_a_filter_alone_that_is_larger_than_the_chunk, set_up,
+                                        tear_down),
         cmocka_unit_test_setup_teardown(does_without_a_damaged_filter, set_up, tear_down),
         cmocka_unit_test(agrees_with_itself_on_files_of_many_writers),
     };
