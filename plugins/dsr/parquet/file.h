@@ -82,8 +82,8 @@ struct pq_chunk {
     struct pq_node *node, *meta; /* ColumnChunk, ColumnMetaData; NULL if that is encrypted */
     int64_t start, len;          /* of all its pages, the dictionary's too */
     int64_t dictionary_len;      /* of 'len', as far as the offsets tell; 0: not told */
-    int64_t slack;               /* bytes behind 'len' that may be its too; 0 with nearly all files */
-    int64_t value_count;         /* nulls included */
+    int64_t slack;       /* bytes behind 'len' that may be its too; 0 with nearly all files */
+    int64_t value_count; /* nulls included */
     enum pq_codec codec;
     int64_t bloom_offset, bloom_len;                  /* -1: none; a length of -1 is not said */
     int64_t column_index_offset, offset_index_offset; /* -1 */
