@@ -326,6 +326,41 @@ static void places_dictionaries(void **state)
     }
 }
 
+static void knows_which_writer_tells_too_short_chunks(void **state)
+{
+    /* The chunk is followed by 30 bytes, or by many. */
+    static const struct {
+        const char *created_by;
+        size_t behind;
+        int64_t slack;
+    } cases[] = {
+        { "parquet-mr version 1.2.8 (build x)", 30, 30 },
+        { "parquet-mr version 1.2.8 (build x)", 1000, 100 },
+        { "parquet-mr version 1.1.0", 1000, 100 },
+        { "parquet-mr", 1000, 100 },
+        { "parquet-mr version 1.2.9", 1000, 0 },
+        { "parquet-mr version 1.13.1 (build x)", 1000, 0 },
+        { "parquet-mr version 2.0.0", 1000, 0 },
+        { "parquet-cpp-arrow version 1.0.0", 1000, 0 },
+        { "", 1000, 0 },
+    };
+
+    for (size_t i = 0; i < RC_ARRAY_LEN(cases); i++) {
+        const char *by = cases[i].created_by;
+
+        assert_int_equal(set_up(state), 0);
+        struct setting *setting = *state;
+        make_simple(setting);
+        maker_text(&setting->maker, &setting->maker.root, 6, by, strlen(by));
+        memset(rc_buf_reserve(&setting->maker.bytes, cases[i].behind), 0, cases[i].behind);
+        rc_buf_added(&setting->maker.bytes, cases[i].behind);
+        assert_int_equal(finish(setting), RC_OK);
+        assert_int_equal(setting->file.groups[0].chunks[0].len, PAGE);
+        assert_int_equal(setting->file.groups[0].chunks[0].slack, cases[i].slack);
+        assert_int_equal(tear_down(state), 0);
+    }
+}
+
 static void tells_filters_and_indexes(void **state)
 {
     struct setting *setting = *state;
@@ -629,6 +664,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(knows_what_values_are, set_up, tear_down),
         cmocka_unit_test_setup_teardown(takes_orders_from_the_footer, set_up, tear_down),
         cmocka_unit_test(places_dictionaries),
+        cmocka_unit_test(knows_which_writer_tells_too_short_chunks),
         cmocka_unit_test_setup_teardown(tells_filters_and_indexes, set_up, tear_down),
         cmocka_unit_test_setup_teardown(tells_what_is_encrypted_or_elsewhere, set_up, tear_down),
         cmocka_unit_test_setup_teardown(reads_a_long_footer_in_two, set_up, tear_down),
