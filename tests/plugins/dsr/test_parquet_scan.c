@@ -494,7 +494,7 @@ static void open_data(struct setting *setting, const char *name)
     setting->maker.reads = 0;
 }
 
-/* 0 1000 2000 3000 again and again, with a filter of 64 bytes, which many rows make worth asking. */
+/* 0 1000 2000 3000 again and again, with a filter of 64 bytes: many rows make it worth asking. */
 static void make_bloom(struct setting *setting, int64_t rows, bool is_damaged)
 {
     enum { MOST_ROWS = 64, BITS = 64 };
