@@ -288,6 +288,7 @@ static enum rc_code make_plan(struct rc_job *job, const struct dsr_config *confi
     dsr_plan_init(&plan, config->tables.len);
     code = search(job, &planning, err);
     dsr_malformed_end(&malformed);
+    plan.malformed = malformed.count;
     if (!code)
         dsr_plan_show(job, &plan, config, now_ns() - begin_ns, dsr_width(config));
     if (!code && plan.failed > 0)

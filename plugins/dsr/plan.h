@@ -30,7 +30,7 @@ struct dsr_plan {
     size_t file_count;
     struct dsr_plan_table *tables; /* as many as the configuration has */
     size_t table_count;
-    int64_t shards, users, markers, failed;
+    int64_t shards, users, markers, malformed, failed;
     int64_t listed, done;             /* files */
     int64_t trial_bytes, trial_files; /* that were rewritten to see how long it takes */
     int64_t trial_ns;

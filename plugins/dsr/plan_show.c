@@ -105,6 +105,11 @@ static char *number(int64_t value)
     return rc_strf("%" PRId64, value);
 }
 
+static char *counted(int64_t count, const char *what)
+{
+    return rc_strf("%" PRId64 " %s%s", count, what, count == 1 ? "" : "s");
+}
+
 static char *size_text(int64_t bytes)
 {
     char text[RC_AMOUNT_TEXT];
@@ -215,30 +220,57 @@ static void say_estimate(struct rc_job *job, const struct dsr_plan *plan, int64_
     rc_format_duration(2 * search_ms + rewrite_ms, total);
     rc_format_duration(search_ms, search);
     RC_STR_AUTO tried = size_text(plan->trial_bytes);
+    RC_STR_AUTO files = counted(plan->trial_files, "file");
     RC_STR_AUTO text =
-        rc_strf("It would take about %s: twice this search (%s), and the rewriting as a trial with "
-                "%" PRId64 " files of %s tells, %zu at a time",
-                total, search, plan->trial_files, tried, width);
+        plan->trial_files > 0
+            ? rc_strf("It would take about %s: twice this search (%s), and the rewriting at the "
+                      "rate of a trial with %s of %s, %zu at a time",
+                      total, search, files, tried, width)
+            : rc_strf("It would take about %s: twice this search (%s)", total, search);
     rc_job_say(job, text);
+}
+
+static void say_sums(struct rc_job *job, const struct dsr_plan *plan,
+                     const struct dsr_plan_table *sum)
+{
+    int64_t files = sum->rewritten + sum->removed;
+    RC_STR_AUTO users = counted(plan->users, "user");
+    RC_STR_AUTO markers = counted(plan->markers, "marker");
+    RC_STR_AUTO shards = counted(plan->shards, "shard");
+    RC_STR_AUTO rows = counted(sum->rows, "row");
+    RC_STR_AUTO of = counted(files, "file");
+    RC_STR_AUTO bytes = size_text(sum->bytes);
+    RC_STR_AUTO text = NULL;
+
+    text = rc_strf("Would erase %s (%s in %s): %s of %s, of %" PRId64 " searched; %" PRId64
+                   " to rewrite (%s), %" PRId64 " to remove",
+                   users, markers, shards, rows, of, sum->searched, sum->rewritten, bytes,
+                   sum->removed);
+    rc_job_say(job, text);
+}
+
+static void say_malformed(struct rc_job *job, int64_t malformed)
+{
+    RC_STR_AUTO objects = counted(malformed, "object");
+    RC_STR_AUTO text = rc_strf("Among the markers %s %s, each named by a warning: a cleanup would "
+                               "leave them, and end with status 1",
+                               objects, malformed == 1 ? "is none" : "are none");
+
+    if (malformed > 0)
+        rc_job_say(job, text);
 }
 
 void dsr_plan_show(struct rc_job *job, const struct dsr_plan *plan, const struct dsr_config *config,
                    int64_t search_ns, size_t width)
 {
     struct dsr_plan_table sum = sum_tables(plan);
-    int64_t files = sum.rewritten + sum.removed;
-    RC_STR_AUTO bytes = size_text(sum.bytes);
-    RC_STR_AUTO text = rc_strf("Would erase %" PRId64 " users (%" PRId64 " markers in %" PRId64
-                               " shards): %" PRId64 " rows of %" PRId64 " files, of %" PRId64
-                               " searched; %" PRId64 " to rewrite (%s), %" PRId64 " to remove",
-                               plan->users, plan->markers, plan->shards, sum.rows, files,
-                               sum.searched, sum.rewritten, bytes, sum.removed);
 
-    if (files > 0)
-        show_files(job, plan, config, files);
+    if (sum.rewritten + sum.removed > 0)
+        show_files(job, plan, config, sum.rewritten + sum.removed);
     show_tables(job, plan, config);
-    rc_job_say(job, text);
+    say_sums(job, plan, &sum);
     say_estimate(job, plan, sum.bytes, search_ns, width);
+    say_malformed(job, plan->malformed);
     rc_job_count(job, "shards", plan->shards);
     rc_job_count(job, "markers", plan->markers);
     rc_job_count(job, "users", plan->users);

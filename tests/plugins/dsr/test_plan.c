@@ -110,6 +110,7 @@ static void test_a_plan(void **state)
         assert_non_null(strstr(shown, "users\t3\t1\t1\t4\t"));
         assert_non_null(strstr(shown, "cohorts\t2\t1\t0\t1\t"));
         assert_non_null(strstr(rc_fake_host_said(host), "5 rows of 3 files"));
+        assert_non_null(strstr(rc_fake_host_said(host), "Among the markers 1 object is none"));
         assert_int_equal(rc_fake_host_counter(host, "rows_to_delete"), 5);
         assert_int_equal(rc_fake_host_counter(host, "files_scanned"), 5);
         assert_int_equal(rc_fake_host_counter(host, "users"), 3);
