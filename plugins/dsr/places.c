@@ -23,7 +23,7 @@ static size_t path_start(const char *uri)
     return rc_str_starts(uri, "file://") ? scheme : scheme + strcspn(uri + scheme, "/");
 }
 
-/* The folder as a URI that has no two slashes together but those of its scheme, and one at its end. */
+/* The folder as a URI: no two slashes together but those of its scheme, and one at its end. */
 static char *folder(const char *bucket, const char *path, const char *working_dir)
 {
     RC_BUF_AUTO(placed, URI_LIMIT);
@@ -143,7 +143,7 @@ static bool lies_in(const char *inner, const char *outer)
     return rc_str_starts(inner, outer);
 }
 
-/* The same, unless a name that begins with a dot stands between them: no marker is looked for there. */
+/* The same, unless a name between them begins with a dot: no marker is looked for there. */
 static bool is_seen_in(const char *inner, const char *outer)
 {
     return lies_in(inner, outer) && inner[strlen(outer)] != '.' &&

@@ -160,7 +160,7 @@ static void tell_progress(struct rc_job *job, struct dsr_plan *plan, size_t list
     rc_job_progress(job, sum, all, "files");
 }
 
-/* Somebody else may replace the object meanwhile; then it is searched anew, if it is still there. */
+/* Somebody else may replace the object meanwhile: then it is searched anew, if it is there. */
 static enum rc_code search_one(struct rc_job *job, void *context, size_t index,
                                struct rc_error *err)
 {

@@ -14,6 +14,7 @@
 
 #include <dirent.h>
 #include <fcntl.h>
+#include <stdatomic.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -103,7 +104,7 @@ static enum rc_code take_and_give(struct rc_job *job, void *context, size_t inde
 
     if (dsr_scratch_take(job, taking->scratch, bytes, err))
         return err->code;
-    used = (taking->used += bytes);
+    used = atomic_fetch_add(&taking->used, bytes) + bytes;
     if (used > taking->most)
         taking->most = used;
     usleep(200);
