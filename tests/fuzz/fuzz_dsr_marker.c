@@ -1,6 +1,6 @@
 /*
- * Names of markers: whatever somebody puts there, it is a marker that is made of its parts again, or
- * it is none and the reason is said; and what an id is as a number, written out, is that id.
+ * Names of markers: whatever somebody puts there, it is a marker that is made of its parts again,
+ * or it is none and the reason is said; and what an id is as a number, written out, is that id.
  */
 #include <markers.h>
 
