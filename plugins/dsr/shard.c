@@ -11,7 +11,7 @@
 #include <string.h>
 #include <time.h>
 
-enum { FOOTER_LIMIT = 256 << 20, NAP_MS = 100, LONGEST_WAIT_MS = 3000 };
+enum { FOOTER_LIMIT = 256 << 20, NAP_MS = 100, LONGEST_WAIT_MS = 3000, REFUSALS = 3 };
 
 /* The files of one table in one shard. */
 struct cleaning {
@@ -227,7 +227,7 @@ static enum rc_code clean_object(struct rc_job *job, struct cleaning *cleaning,
                                  const struct dsr_object *listed, struct rc_error *err)
 {
     struct dsr_object object = *listed;
-    int64_t attempts = cleaning->run->config->attempts;
+    int64_t attempts = cleaning->run->config->attempts, refusals = 0;
 
     for (int64_t attempt = 0; attempt < attempts; attempt++) {
         bool again, is_gone, is_another;
@@ -246,6 +246,12 @@ static enum rc_code clean_object(struct rc_job *job, struct cleaning *cleaning,
             *err = cause;
             return code;
         }
+        refusals = is_another ? 0 : refusals + 1;
+        if (refusals == REFUSALS)
+            return rc_fail(err, RC_UNSUPPORTED,
+                           "the store refuses a write on the condition that the object is "
+                           "unchanged, and it is unchanged: this store cannot do it, as older ones "
+                           "cannot in buckets with versions");
         rc_info(job, "'%s' was replaced meanwhile; searching it again", object.uri);
         if (wait_before(job, attempt, err))
             return err->code;

@@ -1,0 +1,267 @@
+"""'run-core dsr cleanup' on lakes in object stores: what is erased and kept there, old versions, what
+objects have beside their content, other writers, and stores that fail."""
+import threading
+import time
+
+import pytest
+# The fixture is found by its name.
+from dsr_world import (DAYS, Bucket, Dsr, Folder, lake_made, needs_engine, user)  # noqa: F401
+
+pytestmark = needs_engine
+
+USERS = [user(3, n) for n in (1, 2, 3, 44)]
+ERASED = {3: (USERS, DAYS[0], DAYS[-1])}
+
+
+class Google:
+    """A place in a bucket of the stand-in for Google's store."""
+
+    def __init__(self, store, bucket, folder):
+        self.store, self.bucket, self.folder = store, bucket, folder
+        self.objects = store.bucket(bucket)
+
+    @property
+    def uri(self):
+        return f"gs://{self.bucket}/{self.folder}"
+
+    def names(self, prefix=""):
+        start = f"{self.folder}/"
+        return sorted(name[len(start):] for name in list(self.objects.names)
+                      if name.startswith(start + prefix) and self.objects.live(name))
+
+    def get(self, name):
+        return self.objects.live(f"{self.folder}/{name}").data
+
+    def put(self, name, data=b""):
+        self.store.put(self.bucket, f"{self.folder}/{name}", data, {})
+
+    def kept(self):
+        """The versions of each object."""
+        start = f"{self.folder}/"
+        return {name[len(start):]: versions for name, versions in self.objects.versions.items()
+                if name.startswith(start)}
+
+    fill = Bucket.fill
+    copy_to = Bucket.copy_to
+
+
+class InBuckets(Dsr):
+    """Data, markers, archive and temporary folder in one bucket."""
+
+    def __init__(self, world, made, place, stores):
+        self.in_buckets = stores
+        super().__init__(world, made, *(place(name) for name in ("lake", "markers", "done", "temp")))
+
+    def stores(self):
+        return {"core": {"http": {"backoff": "10ms", "max_backoff": "100ms"}},
+                "storage": self.in_buckets}
+
+
+def on_ceph(world, made, ceph, bucket, **store):
+    store = {"bucket": bucket, "endpoint": ceph.endpoint, "region": ceph.region,
+             "access_key_id": ceph.access_key, "secret_access_key": ceph.secret_key, **store}
+    return InBuckets(world, made, lambda name: Bucket(ceph.s3(), bucket, name), {"ceph": store})
+
+
+@pytest.fixture
+def dsr(world, lake_made, ceph, bucket):  # noqa: F811
+    return on_ceph(world, lake_made, ceph, bucket)
+
+
+@pytest.fixture
+def versioned(ceph, bucket):
+    """The same bucket, which keeps every version from now on."""
+    ceph.s3().put_bucket_versioning(Bucket=bucket, VersioningConfiguration={"Status": "Enabled"})
+    return bucket
+
+
+def versions(ceph, bucket, prefix):
+    """The versions of each key."""
+    found = {}
+    for page in ceph.s3().get_paginator("list_object_versions").paginate(Bucket=bucket,
+                                                                         Prefix=prefix):
+        for one in page.get("Versions", []):
+            found.setdefault(one["Key"], []).append(one["VersionId"])
+    return found
+
+
+# ---- what is erased ------------------------------------------------------------------------------
+
+
+def test_on_s3(dsr, ceph, bucket):
+    dsr.mark_range(3, *USERS)
+    before = {item["Key"]: item["ETag"] for item in ceph.s3().list_objects_v2(
+        Bucket=bucket, Prefix="lake/")["Contents"]}
+    result = dsr.run("cleanup", "--json", backupOriginal="true")
+    found = dsr.check(ERASED)
+    dsr.check_nothing_left()
+    assert result.final["counters"]["rows_deleted"] == found["rows"]
+    assert dsr.markers.names() == [] and len(dsr.archived()) == 5
+    assert sum(line["rows"] for line in dsr.records()) == found["rows"]
+    after = {item["Key"]: item["ETag"] for item in ceph.s3().list_objects_v2(
+        Bucket=bucket, Prefix="lake/")["Contents"]}
+    assert sum(before[key] != tag for key, tag in after.items()) == found["rewritten"]
+    assert not ceph.s3().list_multipart_uploads(Bucket=bucket).get("Uploads")
+
+
+@pytest.fixture
+def google(world, lake_made, gcs):  # noqa: F811
+    """A lake in a bucket with versions."""
+    gcs.store.make_bucket("lake", versioning={"enabled": True})
+    store = {"bucket": "lake", "endpoint": gcs.endpoint, "access_token": gcs.tokens.issue(3600)}
+    return InBuckets(world, lake_made, lambda name: Google(gcs.store, "lake", name),
+                     {"google": store})
+
+
+def test_on_google(google):
+    google.mark_range(3, *USERS)
+    google.run(backupOriginal="true")
+    google.check(ERASED)
+    google.check_nothing_left()
+    assert google.markers.names() == [] and len(google.archived()) == 5
+
+
+def test_markers_here_and_data_there(world, lake_made, ceph, bucket):  # noqa: F811
+    dsr = on_ceph(world, lake_made, ceph, bucket)
+    dsr.markers, dsr.archive = Folder(world.root / "markers"), Folder(world.root / "archive")
+    dsr.mark_range(3, *USERS)
+    dsr.run()
+    dsr.check(ERASED)
+    assert dsr.markers.names() == [] and len(dsr.archived()) == 5
+
+
+def test_an_object_keeps_what_it_has_beside_its_content(dsr, ceph, bucket):
+    name = f"users/shard=3/day={DAYS[0]}/part-0.parquet"
+    dsr.data.put(name, dsr.data.get(name), ContentType="application/x-parquet",
+                 Metadata={"owner": "analytics"}, Tagging="class=personal", CacheControl="no-store")
+    dsr.mark_range(3, *USERS)
+    dsr.run()
+    dsr.check(ERASED)
+    key = f"lake/{name}"
+    head = ceph.s3().head_object(Bucket=bucket, Key=key)
+    assert head["ContentType"] == "application/x-parquet" and head["CacheControl"] == "no-store"
+    assert head["Metadata"]["owner"] == "analytics"
+    assert ceph.s3().get_object_tagging(Bucket=bucket, Key=key)["TagSet"] == [
+        {"Key": "class", "Value": "personal"}]
+
+
+# ---- versions ------------------------------------------------------------------------------------
+
+
+def test_old_versions_are_told_of(google):
+    google.mark_range(3, *USERS)
+    result = google.run("cleanup", "--json")
+    found = google.check(ERASED)
+    held = found["rewritten"] + found["removed"]
+    assert result.final["counters"]["old_versions"] == held
+    assert any(f"{held} older versions of {held} objects still hold" in line["text"]
+               for line in result.final["results"])
+    counts = [len(kept) for kept in google.data.kept().values()]
+    assert counts.count(2) == found["rewritten"]
+
+
+def test_old_versions_are_removed_if_they_hold_a_user(google):
+    google.mark_range(3, *USERS)
+    google.run(delete_old_versions="true")
+    google.check(ERASED)
+    assert {len(kept) for kept in google.data.kept().values()} == {1}
+    assert sorted(google.data.kept()) == google.data.names()
+
+
+def test_old_versions_of_what_is_clean_by_now(ceph, versioned, world, lake_made):  # noqa: F811
+    """An object was overwritten, another one removed; the users are in the versions alone."""
+    dsr = on_ceph(world, lake_made, ceph, versioned)
+    place = f"users/shard=3/day={DAYS[1]}/"
+    held, clean = dsr.data.get(place + "part-0.parquet"), dsr.data.get(place + "others.parquet")
+    for name in dsr.data.names(place.rstrip("/")):
+        dsr.data.remove(name)
+    for name in dsr.data.names(f"cohorts/shard=3/day={DAYS[1]}/"):
+        dsr.data.remove(name)
+    dsr.data.put(place + "overwritten", held)
+    dsr.data.put(place + "overwritten", clean)
+    dsr.data.put(place + "twice", clean)
+    dsr.data.put(place + "twice", clean)
+    outside = f"users/shard=3/day={DAYS[2]}/part-0.parquet"
+    dsr.data.put(outside, dsr.data.get(outside))
+    before = versions(ceph, versioned, "lake/")
+    dsr.mark(3, DAYS[1], *USERS)
+    dsr.run(delete_old_versions="true")
+    dsr.check({})
+    after = versions(ceph, versioned, "lake/")
+    assert {key: len(before[key]) - len(after.get(key, [])) for key in before
+            if before[key] != after.get(key)} == {
+                f"lake/{place}{name}": 1
+                for name in ("overwritten", "part-0.parquet", "deeper/part 1.parquet", "few")
+            } | {f"lake/cohorts/shard=3/day={DAYS[1]}/{name}": 1
+                 for name in ("part-0.parquet", "deeper/part 1.parquet", "few")}
+
+
+def test_a_store_that_cannot_write_on_a_condition_is_told_of(ceph, versioned, world,
+                                                             lake_made):  # noqa: F811
+    """Such as Ceph's gateway, in a bucket with versions: nothing is risked there."""
+    dsr = on_ceph(world, lake_made, ceph, versioned)
+    dsr.mark(3, DAYS[0], user(3, 44))
+    result = dsr.run(status=1)
+    assert "the store refuses a write on the condition" in result.text
+    dsr.check({})
+    assert len(dsr.markers.names()) == 1
+
+
+# ---- other writers -------------------------------------------------------------------------------
+
+
+def test_a_newer_object_is_never_overwritten(dsr):
+    """Somebody writes other files in the place of those that are being worked on, again and again;
+    in the end the users are in none of them, and every one is of what was written last."""
+    name = f"users/shard=3/day={DAYS[0]}/part-0.parquet"
+    other = dsr.data.get(f"users/shard=3/day={DAYS[1]}/part-0.parquet")
+    dsr.mark_range(3, *USERS)
+    stop = threading.Event()
+
+    def write():
+        while not stop.is_set():
+            dsr.data.put(name, other)
+            time.sleep(0.3)
+
+    dsr.remember()
+    writer = threading.Thread(target=write)
+    run = dsr.start("cleanup", attempts=50)
+    writer.start()
+    time.sleep(1)
+    stop.set()
+    writer.join()
+    run.communicate(timeout=120)
+    dsr.run()
+    (dsr.before / name).write_bytes(other)
+    dsr.check(ERASED)
+    assert dsr.markers.names() == []
+
+
+# ---- a store that fails --------------------------------------------------------------------------
+
+
+FAULTS = {
+    "answers 500": {"status": 500},
+    "leaves": {"lost": True},
+    "does it and says nothing": {"cut_reply_bytes": 0},
+}
+
+
+@pytest.mark.parametrize("fault", FAULTS)
+def test_a_store_that_fails_every_few_requests(world, lake_made, ceph, bucket, proxy,  # noqa: F811
+                                               rng, fault):
+    """After at most a few runs all is as it has to be, and each row is in the record once."""
+    dsr = on_ceph(world, lake_made, ceph, bucket, endpoint=proxy.endpoint)
+    dsr.mark_range(3, *USERS)
+    dsr.remember()
+    proxy.rules.add(times=None, share=rng.choice([0.1, 0.3]), **FAULTS[fault])
+    dsr.configure(backupOriginal="true")
+    for _ in range(3):
+        if dsr.world.run("dsr").status == 0:
+            break
+    proxy.rules.clear()
+    dsr.run()
+    found = dsr.check(ERASED)
+    dsr.check_nothing_left()
+    assert dsr.markers.names() == [] and len(dsr.archived()) == 5
+    assert sum(line["rows"] for line in dsr.records()) == found["rows"]
