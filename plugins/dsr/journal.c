@@ -22,7 +22,7 @@ enum {
     ID_BYTES = (DSR_ID_TEXT - 1) / 2,
     FIXED_LIMIT = 8,   /* of a statement with many rows: values that all of them share, */
     COLUMNS_LIMIT = 4, /* and those that differ from row to row */
-    STATEMENT_LIMIT = 1 << 18,
+    STATEMENT_LIMIT = 1 << 16,
 };
 
 static const struct rc_migration migrations[] = {

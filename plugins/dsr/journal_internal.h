@@ -34,7 +34,8 @@ RC_MUST_CHECK enum rc_code dsr_journal_transact(struct dsr_journal *journal, dsr
 RC_MUST_CHECK enum rc_code dsr_journal_read(struct dsr_journal *journal, dsr_journal_fn *body,
                                             void *context, struct rc_error *err);
 
-enum { DSR_JOURNAL_BATCH = 512 }; /* rows a statement */
+/* Rows a statement: SQLite looks each parameter up among all of a statement, one by one. */
+enum { DSR_JOURNAL_BATCH = 64 };
 
 /* An INSERT of rows that share their first values. */
 struct dsr_journal_rows {

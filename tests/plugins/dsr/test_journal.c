@@ -189,7 +189,7 @@ static void test_fulfilled_again_changes_nothing(void **state)
                      2);
 }
 
-enum { MANY = 20000 };
+enum { MANY = 5000 };
 
 static void test_many_requests_are_one_transaction(void **state)
 {
