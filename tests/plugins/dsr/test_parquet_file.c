@@ -607,6 +607,16 @@ static void refuses_row_groups(void **state)
     }
 }
 
+static void refuses_dictionaries_longer_than_their_chunk(void **state)
+{
+    struct setting *setting = *state;
+    struct pq_node *meta = maker_meta(make_simple(setting));
+
+    maker_int(&setting->maker, meta, 11, PQ_KIND_I64, 4);
+    maker_int(&setting->maker, meta, 9, PQ_KIND_I64, 4 + PAGE + 1);
+    assert_refused(setting, RC_INVALID, "pages outside");
+}
+
 static void refuses_counts_that_do_not_add_up(void **state)
 {
     struct setting *setting = *state;
@@ -673,6 +683,8 @@ int main(void)
         cmocka_unit_test(refuses_schemas),
         cmocka_unit_test_setup_teardown(refuses_a_schema_that_is_too_deep, set_up, tear_down),
         cmocka_unit_test(refuses_row_groups),
+        cmocka_unit_test_setup_teardown(refuses_dictionaries_longer_than_their_chunk, set_up,
+                                        tear_down),
         cmocka_unit_test_setup_teardown(refuses_counts_that_do_not_add_up, set_up, tear_down),
         cmocka_unit_test_setup_teardown(refuses_sums_beyond_all_numbers, set_up, tear_down),
         cmocka_unit_test_setup_teardown(refuses_groups_without_columns, set_up, tear_down),

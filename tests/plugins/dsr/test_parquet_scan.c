@@ -336,7 +336,7 @@ enum { TOLD_BY_COUNTS, TOLD_BY_LIST, NOT_TOLD };
 /* Entries 100 200 300; a page 1 0 1 of indices and one more, damaged or in PLAIN. */
 static void make_dictionary(struct setting *setting, int told, bool is_plain)
 {
-    static const int64_t entries[] = { 100, 200, 300 };
+    static const int64_t entries[] = { 100, 200, 300 }, others[] = { 700, 200 };
     static const uint8_t indices[] = { 2, 0x03, 0x11, 0x00 }, damaged[] = { 2, 0x03 };
     RC_BUF_AUTO(pages, LIMIT);
 
@@ -346,7 +346,7 @@ static void make_dictionary(struct setting *setting, int told, bool is_plain)
     size_t dictionary_len = pages.len;
     maker_page(&pages, PQ_PLAIN_DICTIONARY, 3, indices, sizeof(indices));
     if (is_plain)
-        maker_page(&pages, PQ_PLAIN, 2, entries, 16);
+        maker_page(&pages, PQ_PLAIN, 2, others, 16);
     else
         maker_page(&pages, PQ_PLAIN_DICTIONARY, 2, damaged, sizeof(damaged));
 
@@ -389,17 +389,18 @@ static void is_done_where_the_dictionary_has_none(void **state)
 
 static void finds_what_a_given_up_dictionary_has_not(void **state)
 {
-    static const int64_t ids[] = { 200, 300 };
+    static const int64_t ids[] = { 700, 200 };
 
     for (int told = TOLD_BY_COUNTS; told <= NOT_TOLD; told++) {
-        static const struct hit hits[] = { { 0, 0 }, { 2, 0 }, { 4, 0 } };
+        static const struct hit hits[] = { { 0, 1 }, { 2, 1 }, { 3, 0 }, { 4, 1 } };
         assert_int_equal(set_up(state), 0);
         struct setting *setting = *state;
 
         make_dictionary(setting, told, true);
         want(setting, &ids[0], 8);
+        assert_scans(setting, true, &hits[2], 1);
         want(setting, &ids[1], 8);
-        assert_scans(setting, true, hits, 3);
+        assert_scans(setting, true, hits, 4);
         assert_int_equal(tear_down(state), 0);
     }
 }
@@ -500,6 +501,7 @@ static void make_bloom(struct setting *setting, int64_t rows, bool is_damaged)
     enum { MOST_ROWS = 64, BITS = 64 };
     struct pq_node header = { .kind = PQ_KIND_STRUCT };
     int64_t numbers[MOST_ROWS];
+    const int64_t beyond_bounds = 5000; /* which only the filter has */
     uint8_t bits[BITS] = { 0 };
     struct pq_bloom bloom = { .bits = bits, .len = BITS };
     RC_BUF_AUTO(pages, LIMIT);
@@ -510,6 +512,7 @@ static void make_bloom(struct setting *setting, int64_t rows, bool is_damaged)
         numbers[i] = i % 4 * 1000;
         pq_bloom_add(&bloom, (struct pq_slice){ (const uint8_t *)&numbers[i], 8 });
     }
+    pq_bloom_add(&bloom, (struct pq_slice){ (const uint8_t *)&beyond_bounds, 8 });
     maker_page(&pages, PQ_PLAIN, rows, numbers, 8 * (size_t)rows);
     struct pq_node *chunk = maker_chunk(&setting->maker, PQ_INT64, rows, &pages, 0);
     set_bounds(setting, chunk, &numbers[0], &numbers[3], 8);
@@ -526,13 +529,13 @@ static void make_bloom(struct setting *setting, int64_t rows, bool is_damaged)
 
 static void skips_groups_by_their_filters(void **state)
 {
-    static const int64_t ids[] = { 1001, 2003, 3000, -5 };
+    static const int64_t ids[] = { 1001, 2003, 3000, 5000 };
     struct setting *setting = *state;
 
     make_bloom(setting, 64, false);
     want(setting, &ids[0], 8);
     want(setting, &ids[1], 8);
-    want(setting, &ids[3], 8); /* outside of the bounds, and so not even asked for */
+    want(setting, &ids[3], 8); /* not even asked for */
     assert_scans(setting, true, NULL, 0);
     assert_int_equal(setting->scanned.groups_skipped, 1);
     assert_scans(setting, false, NULL, 0);

@@ -351,7 +351,7 @@ static void leaves_out_what_cannot_be_cut(void **state)
     struct pq_column decimal = column(PQ_BYTE_ARRAY, 0, PQ_ORDER_DECIMAL);
     char *value = long_text("a", BOUND_LIMIT + 1, "");
     struct pq_slice slice = text(value), small = text("\x01");
-    struct pq_statistics statistics;
+    struct pq_statistics statistics, chunk;
     struct pq_bounds bounds;
     struct pq_values values = fixed(value, BOUND_LIMIT + 1, 1);
 
@@ -367,6 +367,11 @@ static void leaves_out_what_cannot_be_cut(void **state)
     values = slices(&small, 1);
     pq_statistics_add(&statistics, &values);
     assert_false(pq_statistics_bounds(&statistics, &bounds));
+    pq_statistics_init(&chunk, &decimal);
+    pq_statistics_add(&chunk, &values);
+    pq_statistics_merge(&chunk, &statistics);
+    assert_false(pq_statistics_bounds(&chunk, &bounds));
+    pq_statistics_clear(&chunk);
     pq_statistics_reset(&statistics);
     pq_statistics_add(&statistics, &values);
     assert_true(pq_statistics_bounds(&statistics, &bounds));
