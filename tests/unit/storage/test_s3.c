@@ -52,7 +52,7 @@ static void conforms(void **state)
 
 static void keeps_versions(void **state)
 {
-    if (lacks("versions"))
+    if (lacks("conditions"))
         skip();
     RC_STR_AUTO base = s3_uri(&world, "versioned");
 
