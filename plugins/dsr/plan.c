@@ -88,6 +88,7 @@ static enum rc_code try_rewrite(struct dsr_plan *plan, const struct pq_file *fil
     end_ns = now_ns();
     pthread_mutex_lock(&plan->mutex);
     plan->trial_ns += (rewritten_ns - begin_ns) + 4 * (end_ns - rewritten_ns);
+    plan->trying_ns += end_ns - begin_ns;
     pthread_mutex_unlock(&plan->mutex);
     return RC_OK;
 }

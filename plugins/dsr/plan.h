@@ -33,7 +33,8 @@ struct dsr_plan {
     int64_t shards, users, markers, malformed, failed;
     int64_t listed, done;             /* files */
     int64_t trial_bytes, trial_files; /* that were rewritten to see how long it takes */
-    int64_t trial_ns;
+    int64_t trial_ns;                 /* that a cleanup would take for them */
+    int64_t trying_ns;                /* that the trials took of the search */
 };
 
 void dsr_plan_init(struct dsr_plan *plan, size_t table_count);

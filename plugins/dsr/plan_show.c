@@ -211,7 +211,8 @@ static struct dsr_plan_table sum_tables(const struct dsr_plan *plan)
 static void say_estimate(struct rc_job *job, const struct dsr_plan *plan, int64_t rewrite_bytes,
                          int64_t search_ns, size_t width)
 {
-    int64_t search_ms = search_ns / NS_PER_MS, rewrite_ms = 0;
+    int64_t trying_ns = plan->trying_ns / (int64_t)width, rewrite_ms = 0;
+    int64_t search_ms = (search_ns > trying_ns ? search_ns - trying_ns : 0) / NS_PER_MS;
     char total[RC_AMOUNT_TEXT], search[RC_AMOUNT_TEXT];
 
     if (plan->trial_bytes > 0)
