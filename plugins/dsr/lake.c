@@ -24,7 +24,7 @@ static bool day_of(const char *name, int32_t *day)
 {
     size_t len = strlen(name);
 
-    if (!rc_str_starts(name, "day=") || len < 2)
+    if (!rc_str_starts(name, "day=") || name[len - 1] != '/')
         return false;
     RC_STR_AUTO text = rc_strndup(name + strlen("day="), len - strlen("day=") - 1);
     return rc_parse_day(text, day);
@@ -80,59 +80,72 @@ static void add_object(struct dsr_objects *out, const struct rc_object *object, 
         (struct dsr_object){ .uri = rc_strdup(object->uri), .day = day, .stat = object->stat };
 }
 
-static enum rc_code list_day(struct rc_job *job, const char *folder, int32_t day,
-                             struct dsr_objects *out, struct rc_error *err)
+/* Whether there is a folder of any of the days; warns of those that are named like none. */
+static enum rc_code look_for_days(struct rc_job *job, const char *folder, int32_t first_day,
+                                  int32_t last_day, bool *found, struct rc_error *err)
 {
+    const struct rc_list_options shallow = { .shallow = true };
     struct rc_listing *listing;
     const struct rc_object *object = NULL;
-    enum rc_code code = rc_storage_list(job, folder, NULL, &listing, err);
+    int32_t day;
+    enum rc_code code = rc_storage_list(job, folder, &shallow, &listing, err);
 
+    *found = false;
     if (code)
-        return rc_context(err, "list '%s'", folder);
-    while ((code = rc_storage_list_next(job, listing, &object, err)) == RC_OK && object)
-        add_object(out, object, day);
-    rc_storage_list_close(job, listing);
-    return code ? rc_context(err, "list '%s'", folder) : RC_OK;
-}
-
-static enum rc_code list_days(struct rc_job *job, struct rc_listing *listing, int32_t first_day,
-                              int32_t last_day, struct dsr_objects *out, struct rc_error *err)
-{
-    const struct rc_object *object = NULL;
-
-    for (;;) {
-        int32_t day;
-
-        if (rc_storage_list_next(job, listing, &object, err))
-            return err->code;
-        if (!object)
-            return RC_OK;
+        return code;
+    while ((code = rc_storage_list_next(job, listing, &object, err)) == RC_OK && object) {
         if (!object->is_prefix)
             continue;
-        if (day_of(object->name, &day)) {
-            if (day >= first_day && day <= last_day && list_day(job, object->uri, day, out, err))
-                return err->code;
-        } else if (rc_str_starts(object->name, "day=")) {
+        if (day_of(object->name, &day))
+            *found |= day >= first_day && day <= last_day;
+        else if (rc_str_starts(object->name, "day="))
             rc_warn(job, "'%s' is no day, written as YYYY-MM-DD; nothing in it is searched",
                     object->uri);
-        }
     }
+    rc_storage_list_close(job, listing);
+    return code;
+}
+
+/*
+ * All the days in one listing, as a request for each would be many times more in an object store:
+ * days that are written so are in the order of their bytes.
+ */
+static enum rc_code list_days(struct rc_job *job, const char *folder, int32_t first_day,
+                              int32_t last_day, struct dsr_objects *out, struct rc_error *err)
+{
+    char first[RC_DAY_TEXT], last[RC_DAY_TEXT];
+    RC_STR_AUTO start = rc_strf("day=%s", rc_format_day(first_day, first));
+    RC_STR_AUTO end = rc_strf("day=%s0", rc_format_day(last_day, last)); /* '0' comes behind '/' */
+    const struct rc_list_options options = { .start_after = start };
+    struct rc_listing *listing;
+    const struct rc_object *object = NULL;
+    enum rc_code code = rc_storage_list(job, folder, &options, &listing, err);
+
+    if (code)
+        return code;
+    while ((code = rc_storage_list_next(job, listing, &object, err)) == RC_OK && object) {
+        RC_STR_AUTO name = rc_strndup(object->name, strcspn(object->name, "/") + 1);
+        int32_t day;
+
+        if (strcmp(object->name, end) >= 0)
+            break;
+        if (day_of(name, &day))
+            add_object(out, object, day);
+    }
+    rc_storage_list_close(job, listing);
+    return code;
 }
 
 enum rc_code dsr_lake_list(struct rc_job *job, const struct dsr_places *places, size_t table,
                            int32_t shard, int32_t first_day, int32_t last_day,
                            struct dsr_objects *out, struct rc_error *err)
 {
-    const struct rc_list_options shallow = { .shallow = true };
     RC_STR_AUTO folder = dsr_place_shard(places->tables[table], shard);
-    struct rc_listing *listing;
+    bool found;
 
     *out = (struct dsr_objects){ .items = NULL };
-    if (rc_storage_list(job, folder, &shallow, &listing, err))
-        return rc_context(err, "list '%s'", folder);
-    enum rc_code code = list_days(job, listing, first_day, last_day, out, err);
-    rc_storage_list_close(job, listing);
-    if (code) {
+    if (look_for_days(job, folder, first_day, last_day, &found, err) ||
+        (found && list_days(job, folder, first_day, last_day, out, err))) {
         dsr_objects_clear(out);
         return rc_context(err, "list '%s'", folder);
     }

@@ -51,6 +51,10 @@ static void test_the_objects_of_a_shard(void **state)
     put(host, "s3://lake/users/shard=7/day=2021-06-04/a");
     put(host, "s3://lake/users/shard=7/day=2021-6-2/a");
     put(host, "s3://lake/users/shard=7/day=2021-06-02");
+    put(host, "s3://lake/users/shard=7/day=2021-06-02x/a");
+    put(host, "s3://lake/users/shard=7/day=2021-06-03.x/a");
+    put(host, "s3://lake/users/shard=7/day=2021-06-030/a");
+    put(host, "s3://lake/users/shard=7/day=2021-06-31/a");
     put(host, "s3://lake/users/shard=7/_log/a");
     put(host, "s3://lake/users/shard=7/a");
     put(host, "s3://lake/users/shard=77/day=2021-06-01/a");
@@ -71,6 +75,50 @@ static void test_the_objects_of_a_shard(void **state)
     assert_int_equal(objects.count, 0);
     dsr_objects_clear(&objects);
     assert_int_equal(rc_fake_host_open_handles(host), 0);
+}
+
+struct counting {
+    int requests;
+};
+
+static void count_lists(void *context, struct rc_fake_host *host, int n, const char *service,
+                        const char *subject)
+{
+    struct counting *counting = context;
+
+    (void)host;
+    (void)n;
+    (void)subject;
+    counting->requests += rc_str_eq(service, "storage.list");
+}
+
+/* Days are many: a listing of each would be many requests to an object store. */
+static void test_days_take_few_listings(void **state)
+{
+    (void)state;
+    enum { DAYS = 400 };
+    RC_CLEANUP(rc_fake_host_clear) struct rc_fake_host *host = rc_fake_host_new(NULL);
+    struct counting counting = { 0 };
+    struct dsr_objects objects;
+    struct rc_error err = RC_ERROR_INIT;
+    int32_t first = day_of("2020-12-25");
+
+    for (int32_t i = 0; i < DAYS; i++) {
+        char text[RC_DAY_TEXT];
+        RC_STR_AUTO uri =
+            rc_strf("s3://lake/users/shard=7/day=%s/a", rc_format_day(first + i, text));
+
+        put(host, uri);
+    }
+    rc_fake_host_on_call(host, count_lists, &counting);
+    assert_int_equal(dsr_lake_list(rc_fake_host_job(host), &places, 0, 7, first + 1,
+                                   first + DAYS - 2, &objects, &err),
+                     RC_OK);
+    assert_int_equal(objects.count, DAYS - 2);
+    for (size_t i = 0; i < objects.count; i++)
+        assert_int_equal(objects.items[i].day, first + 1 + (int32_t)i);
+    assert_int_equal(counting.requests, 2);
+    dsr_objects_clear(&objects);
 }
 
 static void test_a_table_without_data(void **state)
@@ -147,10 +195,6 @@ static void test_ranges_by_chance(void **state)
     }
     assert_int_equal(rc_fake_host_open_handles(host), 0);
 }
-
-struct counting {
-    int requests;
-};
 
 static void count_requests(void *context, struct rc_fake_host *host, int n, const char *service,
                            const char *subject)
@@ -284,6 +328,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_the_objects_of_a_shard),
+        cmocka_unit_test(test_days_take_few_listings),
         cmocka_unit_test(test_a_table_without_data),
         cmocka_unit_test(test_ranges_by_chance),
         cmocka_unit_test(test_few_requests),
