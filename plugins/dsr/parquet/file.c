@@ -603,7 +603,7 @@ static enum rc_code read_footer(struct pq_file *file, size_t limit_bytes, size_t
 
 static enum rc_code open_file(struct pq_file *file, size_t limit_bytes, struct rc_error *err)
 {
-    size_t len, used;
+    size_t len = 0, used;
 
     if (read_footer(file, limit_bytes, &len, err))
         return err->code;

@@ -134,7 +134,7 @@ static enum rc_code read_varint(struct reader *reader, uint64_t *out)
     uint64_t value = 0;
 
     for (unsigned shift = 0; shift < 64; shift += 7) {
-        uint8_t byte;
+        uint8_t byte = 0;
 
         if (read_byte(reader, &byte))
             return reader->err->code;
@@ -152,7 +152,7 @@ static enum rc_code read_varint(struct reader *reader, uint64_t *out)
 static enum rc_code read_integer(struct reader *reader, int64_t least, int64_t greatest,
                                  int64_t *out)
 {
-    uint64_t zigzag;
+    uint64_t zigzag = 0;
 
     if (read_varint(reader, &zigzag))
         return reader->err->code;
@@ -167,7 +167,7 @@ static enum rc_code read_integer(struct reader *reader, int64_t least, int64_t g
 /* A count of things of which each takes at least 'bytes_each'. */
 static enum rc_code read_size(struct reader *reader, size_t bytes_each, size_t *out)
 {
-    uint64_t size;
+    uint64_t size = 0;
 
     if (read_varint(reader, &size))
         return reader->err->code;
@@ -189,7 +189,7 @@ static enum rc_code read_raw(struct reader *reader, size_t len, struct pq_node *
 
 static enum rc_code read_binary(struct reader *reader, struct pq_node *node)
 {
-    size_t len;
+    size_t len = 0;
 
     if (read_size(reader, 1, &len))
         return reader->err->code;
@@ -212,7 +212,7 @@ static enum rc_code read_double(struct reader *reader, struct pq_node *node)
 /* In a list a truth value has a byte of its own; 0 is what some writers have for false. */
 static enum rc_code read_truth(struct reader *reader, struct pq_node *node)
 {
-    uint8_t byte;
+    uint8_t byte = 0;
 
     if (read_byte(reader, &byte))
         return reader->err->code;
@@ -227,7 +227,7 @@ static enum rc_code read_nested(struct reader *reader, struct pq_node *node);
 /* 'node->kind' says of what; a truth value here is an item of a list. */
 static enum rc_code read_value(struct reader *reader, struct pq_node *node)
 {
-    uint8_t byte;
+    uint8_t byte = 0;
 
     switch (node->kind) {
     case PQ_KIND_TRUE:
@@ -269,7 +269,7 @@ static size_t least_bytes(uint8_t kind)
 
 static enum rc_code read_list(struct reader *reader, struct pq_node *node)
 {
-    uint8_t head;
+    uint8_t head = 0;
 
     if (read_byte(reader, &head))
         return reader->err->code;
@@ -292,7 +292,7 @@ static enum rc_code read_list(struct reader *reader, struct pq_node *node)
 
 static enum rc_code read_map(struct reader *reader, struct pq_node *node)
 {
-    size_t pairs;
+    size_t pairs = 0;
     uint8_t kinds = 0;
 
     /* The smallest pair has a byte for the key and one for the value. */
@@ -354,7 +354,7 @@ static enum rc_code read_struct(struct reader *reader, struct pq_node *node)
 
     for (int16_t last = 0;;) {
         struct pq_node field = { 0 };
-        uint8_t head;
+        uint8_t head = 0;
 
         if (read_byte(reader, &head))
             return reader->err->code;
