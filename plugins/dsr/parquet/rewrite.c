@@ -124,6 +124,27 @@ static enum rc_code sum_up(struct pq_rewrite *rewrite, struct pq_node *node, int
     return pq_set_int(&rewrite->tree, node, PQ_GROUP_ROWS, PQ_KIND_I64, rows, err);
 }
 
+/*
+ * A chunk that loses nothing is copied, but for two kinds. Some writers have the values of the whole
+ * file in each dictionary, and with them those of rows that are erased from another group; and
+ * where a chunk ends may be known from its pages alone.
+ */
+static enum rc_code write_chunk(struct pq_rewrite *rewrite, size_t group, size_t column,
+                                const struct pq_rows *erased, int64_t first_row,
+                                struct pq_node *node, bool *is_same, struct rc_error *err)
+{
+    const struct pq_chunk *chunk = &rewrite->file->groups[group].chunks[column];
+    bool has_strays = false;
+
+    if (erased->len == 0 && rewrite->loses_rows && chunk->slack == 0 &&
+        pq_has_strays(rewrite->file, group, column, &has_strays, err))
+        return err->code;
+    if (erased->len == 0 && !has_strays && chunk->slack == 0)
+        return copy_chunk(rewrite, chunk, node, err);
+    *is_same = false;
+    return pq_rewrite_chunk(rewrite, group, column, erased, first_row, node, err);
+}
+
 static enum rc_code write_group(struct pq_rewrite *rewrite, size_t group,
                                 const struct pq_rows *erased, int64_t first_row,
                                 struct pq_node *node, struct rc_error *err)
@@ -133,19 +154,10 @@ static enum rc_code write_group(struct pq_rewrite *rewrite, size_t group,
     int64_t start = rewrite->out.bytes;
     bool is_same = true;
 
-    for (size_t column = 0; column < file->column_count; column++) {
-        const struct pq_chunk *old = &file->groups[group].chunks[column];
-        struct pq_node *chunk = &chunks->list.items[column];
-        /* Where a chunk ends is known of its pages if not of the footer. */
-        bool is_copied = erased->len == 0 && old->slack == 0;
-        enum rc_code code =
-            is_copied ? copy_chunk(rewrite, old, chunk, err)
-                      : pq_rewrite_chunk(rewrite, group, column, erased, first_row, chunk, err);
-
-        if (code)
+    for (size_t column = 0; column < file->column_count; column++)
+        if (write_chunk(rewrite, group, column, erased, first_row, &chunks->list.items[column],
+                        &is_same, err))
             return rc_context(err, "row group %zu, column '%s'", group, file->columns[column].path);
-        is_same = is_same && is_copied;
-    }
     if (write_blooms(rewrite, chunks, err))
         return err->code;
     if (!is_same &&
@@ -233,7 +245,7 @@ static enum rc_code rewrite_file(struct pq_rewrite *rewrite, const struct pq_row
 enum rc_code pq_rewrite(const struct pq_file *file, const struct pq_rows *without,
                         const struct pq_sink *sink, struct pq_rewritten *out, struct rc_error *err)
 {
-    RC_CLEANUP(clear) struct pq_rewrite rewrite = { .file = file };
+    RC_CLEANUP(clear) struct pq_rewrite rewrite = { .file = file, .loses_rows = without->len > 0 };
 
     *out = (struct pq_rewritten){ .rows = 0 };
     pq_tree_init(&rewrite.tree, pq_out_tree_limit(file));

@@ -1,12 +1,13 @@
 /*
  * A Parquet file without some of its rows, and otherwise the same.
  *
- * Row groups that lose nothing are copied byte for byte. In the others each page is taken apart,
- * the rows are left out, and it is put together with the encoding, codec and kind that it had; no
- * value is interpreted. What could still tell of the rows that are gone is made anew or left out:
- * dictionaries keep only entries that are used, statistics, page indexes and bloom filters are
- * those of the rows that remain. A row group that loses all its rows is gone. Schema, key-value
- * metadata and whatever else the footer has are written as they were read.
+ * Row groups that lose nothing are copied byte for byte, unless a dictionary in them has values that
+ * none of their rows has. In the others each page is taken apart, the rows are left out, and it is
+ * put together with the encoding, codec and kind that it had; no value is interpreted. What could
+ * still tell of the rows that are gone is made anew or left out: dictionaries keep only entries that
+ * are used, statistics, page indexes and bloom filters are those of the rows that remain. A row group
+ * that loses all its rows is gone. Schema, key-value metadata and whatever else the footer has are
+ * written as they were read.
  *
  * Memory is that of two pages and their dictionaries, twice the footer, all page indexes, and the
  * bloom filters of a row group, whatever the file's size.

@@ -15,6 +15,8 @@ enum {
     ENCODING_COUNT = 16,
 };
 
+enum { STATISTICS_NANS = 9 };
+
 enum pq_field_of_page_header {
     HEADER_KIND = 1,
     HEADER_UNCOMPRESSED_BYTES = 2,
@@ -43,7 +45,7 @@ struct chunk {
     struct pq_index page_index;
     struct pq_bloom bloom;
     bool has_statistics, has_sizes, has_bloom;
-    bool looks_at_pages; /* each on its own, for the page index */
+    bool looks_at_pages; /* each value, and not each of a dictionary */
 };
 
 static void clear(struct chunk *chunk)
@@ -64,6 +66,8 @@ static void clear(struct chunk *chunk)
 static enum rc_code prepare(struct chunk *chunk, const struct pq_file *file,
                             const struct pq_rows *erased, int64_t first_row, struct rc_error *err)
 {
+    const struct pq_node *statistics;
+
     chunk->column = &file->columns[chunk->index];
     chunk->old = &file->groups[chunk->group].chunks[chunk->index];
     chunk->start = chunk->rewrite->out.bytes;
@@ -75,11 +79,14 @@ static enum rc_code prepare(struct chunk *chunk, const struct pq_file *file,
     pq_statistics_init(&chunk->page_statistics, chunk->column);
     pq_sizes_init(&chunk->sizes, chunk->column);
     pq_sizes_init(&chunk->page_sizes, chunk->column);
-    chunk->has_statistics = pq_field(chunk->old->meta, PQ_META_STATISTICS, PQ_KIND_STRUCT);
+    statistics = pq_field(chunk->old->meta, PQ_META_STATISTICS, PQ_KIND_STRUCT);
+    chunk->has_statistics = statistics;
     chunk->has_sizes = pq_field(chunk->old->meta, PQ_META_SIZE_STATISTICS, PQ_KIND_STRUCT);
     if (pq_index_init(&chunk->page_index, file, chunk->column, chunk->old, err))
         return err->code;
-    chunk->looks_at_pages = chunk->page_index.has_columns;
+    /* A page index has bounds of each page, and NaN is counted as often as it is there. */
+    chunk->looks_at_pages = chunk->page_index.has_columns ||
+                            (statistics && pq_field(statistics, STATISTICS_NANS, PQ_KIND_I64));
     if (chunk->old->bloom_offset < 0)
         return RC_OK;
     if (pq_bloom_read(&chunk->bloom, file, chunk->old, BLOOM_BYTES, err))
@@ -169,8 +176,10 @@ static enum rc_code write_dictionary(struct chunk *chunk, const struct pq_pages 
     if (!dictionary)
         return RC_OK;
     if (pq_remap_find(&chunk->remap, chunk->rewrite->file, chunk->group, chunk->index,
-                      chunk->spans.erased, chunk->spans.next_row, dictionary->len, err))
+                      chunk->spans.erased, chunk->spans.next_row, err))
         return err->code;
+    if (chunk->remap.len != dictionary->len)
+        return rc_fail(err, RC_INVALID, "its dictionary has changed while it was read");
     if (!chunk->remap.is_needed)
         return RC_OK;
     if (chunk->remap.is_shorter) {

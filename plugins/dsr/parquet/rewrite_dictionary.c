@@ -30,49 +30,89 @@ static void mark(struct pq_remap *remap, const struct pq_page *page, const struc
     }
 }
 
+static enum rc_code begin(struct pq_remap *remap, const struct pq_values *dictionary,
+                          struct rc_error *err)
+{
+    if (!dictionary || remap->places)
+        return RC_OK;
+    remap->len = dictionary->len;
+    remap->places = malloc((remap->len + 1) * sizeof(uint32_t));
+    if (!remap->places)
+        return rc_fail(err, RC_TOO_LARGE, "there is no memory for a dictionary of %zu entries",
+                       remap->len);
+    memset(remap->places, 0xff, remap->len * sizeof(uint32_t));
+    return RC_OK;
+}
+
 /* Ends early where all entries are found to be used, as of a column with few values. */
 static enum rc_code find_used(struct pq_remap *remap, const struct pq_column *column,
                               struct pq_pages *pages, struct pq_spans *spans, struct rc_error *err)
 {
     const struct pq_page *page;
 
-    for (;;) {
-        if (pq_pages_next(pages, &page, err))
+    while (!remap->is_needed || remap->used < remap->len) {
+        if (pq_pages_next(pages, &page, err) || begin(remap, pq_pages_dictionary(pages), err))
             return err->code;
-        if (!page || (remap->is_needed && remap->used == remap->len))
-            return RC_OK;
+        if (!page)
+            break;
         pq_spans_of(spans, column, page);
         if (!page->has_indices || spans->level_count == 0)
             continue;
-        if (pq_pages_dictionary(pages)->len != remap->len)
-            return rc_fail(err, RC_INVALID, "its dictionary has changed while it was read");
         remap->is_needed = true;
-        mark(remap, page, spans);
+        if (remap->places)
+            mark(remap, page, spans);
     }
+    return RC_OK;
 }
 
 enum rc_code pq_remap_find(struct pq_remap *remap, const struct pq_file *file, size_t group,
                            size_t column, struct pq_rows erased, int64_t first_row,
-                           size_t dictionary_len, struct rc_error *err)
+                           struct rc_error *err)
 {
     RC_CLEANUP(pq_pages_drop) struct pq_pages *pages = NULL;
     RC_CLEANUP(pq_spans_clear) struct pq_spans spans;
     uint32_t next = 0;
 
     pq_spans_init(&spans, erased, first_row);
-    remap->len = dictionary_len;
-    remap->places = malloc((dictionary_len + 1) * sizeof(uint32_t));
-    if (!remap->places)
-        return rc_fail(err, RC_TOO_LARGE, "there is no memory for a dictionary of %zu entries",
-                       dictionary_len);
-    memset(remap->places, 0xff, dictionary_len * sizeof(uint32_t));
     if (pq_pages_open(file, group, column, &pages, err) ||
         find_used(remap, &file->columns[column], pages, &spans, err))
         return err->code;
-    for (size_t i = 0; i < dictionary_len; i++)
+    for (size_t i = 0; i < remap->len; i++)
         if (remap->places[i] == USED)
             remap->places[i] = next++;
     remap->is_shorter = remap->used < remap->len;
+    return RC_OK;
+}
+
+/* Whether the chunk has a dictionary, as far as its metadata tells. */
+static bool has_dictionary(const struct pq_chunk *chunk)
+{
+    const struct pq_node *encodings = pq_field(chunk->meta, PQ_META_ENCODINGS, PQ_KIND_LIST);
+
+    if (chunk->dictionary_len > 0)
+        return true;
+    for (size_t i = 0; encodings && i < encodings->list.len; i++) {
+        const struct pq_node *encoding = &encodings->list.items[i];
+
+        if (encoding->kind == PQ_KIND_I32 &&
+            (encoding->integer == PQ_PLAIN_DICTIONARY || encoding->integer == PQ_RLE_DICTIONARY))
+            return true;
+    }
+    return false;
+}
+
+enum rc_code pq_has_strays(const struct pq_file *file, size_t group, size_t column, bool *out,
+                           struct rc_error *err)
+{
+    RC_CLEANUP(pq_remap_clear) struct pq_remap remap = { .places = NULL };
+    const struct pq_rows none = { .len = 0 };
+
+    *out = false;
+    if (!has_dictionary(&file->groups[group].chunks[column]))
+        return RC_OK;
+    if (pq_remap_find(&remap, file, group, column, none, 0, err))
+        return err->code;
+    *out = remap.is_shorter;
     return RC_OK;
 }
 

@@ -14,6 +14,7 @@
 
 struct pq_rewrite {
     const struct pq_file *file;
+    bool loses_rows;
     struct pq_tree tree; /* of the new footer */
     struct pq_coder *coder;
     struct pq_out out;
@@ -33,11 +34,13 @@ struct pq_remap {
     struct pq_values entries;
 };
 
-/* Reads the chunk to know which entries are used. */
+/* Reads the chunk to know which entries are used. It may have no dictionary. */
 RC_MUST_CHECK enum rc_code pq_remap_find(struct pq_remap *remap, const struct pq_file *file,
                                          size_t group, size_t column, struct pq_rows erased,
-                                         int64_t first_row, size_t dictionary_len,
-                                         struct rc_error *err);
+                                         int64_t first_row, struct rc_error *err);
+/* Whether the chunk's dictionary has entries that none of its rows refers to. */
+RC_MUST_CHECK enum rc_code pq_has_strays(const struct pq_file *file, size_t group, size_t column,
+                                         bool *out, struct rc_error *err);
 /* Makes 'entries' of a dictionary that becomes shorter; texts are borrowed from it. */
 RC_MUST_CHECK enum rc_code
 pq_remap_entries(struct pq_remap *remap, const struct pq_values *dictionary, struct rc_error *err);

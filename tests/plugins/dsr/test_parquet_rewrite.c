@@ -9,7 +9,7 @@
 
 #include <cmocka.h>
 
-#include "parquet_made.h"
+#include "parquet_drawn.h"
 
 #include "parquet/bloom.h"
 #include "parquet/statistics.h"
@@ -17,13 +17,13 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define MADE_AUTO RC_CLEANUP(made_clear) struct made
+#define DRAWN_AUTO RC_CLEANUP(drawn_clear) struct drawn
 #define FILE_AUTO RC_CLEANUP(pq_file_close) struct pq_file
 #define TREE_AUTO RC_CLEANUP(pq_tree_clear) struct pq_tree
 
 enum { LIMIT = 64 << 20, ROWS = 4096 };
 
-static const struct made_column shapes[] = {
+static const struct drawn_column shapes[] = {
     { .path = "id",
       .levels = "r",
       .type = PQ_INT64,
@@ -434,9 +434,9 @@ static void check_footer(const struct pq_file *old, const struct pq_file *new)
 }
 
 /* Everything that is to be true of a file without some of its rows. */
-static void check_rewrite(const struct made *made, const struct pq_rows *without)
+static void check_rewrite(const struct drawn *drawn, const struct pq_rows *without)
 {
-    struct memory old_memory = { .bytes = (struct rc_buf *)&made->bytes };
+    struct memory old_memory = { .bytes = (struct rc_buf *)&drawn->bytes };
     RC_BUF_AUTO(bytes, LIMIT);
     struct memory memory = { .bytes = &bytes };
     FILE_AUTO old;
@@ -450,7 +450,7 @@ static void check_rewrite(const struct made *made, const struct pq_rows *without
     assert_int_equal(file.row_count, done.rows);
     assert_int_equal(file.group_count, done.groups_copied + done.groups_rewritten);
     assert_int_equal(old.group_count, done.groups_dropped + (int64_t)file.group_count);
-    made_check(made, without, &file);
+    drawn_check(drawn, without, &file);
     check_digests(&old, without, &file);
     check_itself(&file);
     check_footer(&old, &file);
@@ -467,17 +467,17 @@ static void test_the_other_rows_stay(void **state)
     } shares[] = { { 0, 1 }, { 1, 1 }, { 1, 100 }, { 1, 2 }, { 19, 20 } };
 
     for (size_t i = 0; i < 20; i++) {
-        MADE_AUTO made = { .columns = shapes, .column_count = RC_ARRAY_LEN(shapes) };
+        DRAWN_AUTO drawn = { .columns = shapes, .column_count = RC_ARRAY_LEN(shapes) };
         int64_t rows[ROWS], count = 0;
 
-        made.group_count = 1 + (size_t)chance_below(&chance, 4);
-        for (size_t group = 0; group < made.group_count; group++)
-            count += made.group_rows[group] = 1 + (int64_t)chance_below(&chance, 150);
-        made_file(&made, &chance);
+        drawn.group_count = 1 + (size_t)chance_below(&chance, 4);
+        for (size_t group = 0; group < drawn.group_count; group++)
+            count += drawn.group_rows[group] = 1 + (int64_t)chance_below(&chance, 150);
+        drawn_file(&drawn, &chance);
         for (size_t k = 0; k < RC_ARRAY_LEN(shares); k++) {
             struct pq_rows without = draw_rows(&chance, count, shares[k].of, shares[k].in, rows);
 
-            check_rewrite(&made, &without);
+            check_rewrite(&drawn, &without);
         }
     }
 }
@@ -486,18 +486,18 @@ static void test_a_group_is_copied_rewritten_or_dropped(void **state)
 {
     (void)state;
     struct chance chance = { 7 };
-    MADE_AUTO made = {
+    DRAWN_AUTO drawn = {
         .columns = shapes, .column_count = 5, .group_count = 3, .group_rows = { 10, 20, 30 }
     };
     int64_t rows[ROWS];
     size_t len = 0;
     RC_BUF_AUTO(bytes, LIMIT);
-    struct memory memory = { .bytes = &made.bytes };
+    struct memory memory = { .bytes = &drawn.bytes };
     FILE_AUTO file;
     struct pq_rewritten done;
     struct pq_rows without;
 
-    made_file(&made, &chance);
+    drawn_file(&drawn, &chance);
     memory_open(&memory, &file);
     for (int64_t row = 0; row < 10; row++)
         rows[len++] = row;
@@ -508,7 +508,7 @@ static void test_a_group_is_copied_rewritten_or_dropped(void **state)
     assert_int_equal(done.groups_copied, 1);
     assert_int_equal(done.groups_rewritten, 1);
     assert_int_equal(done.rows, 49);
-    check_rewrite(&made, &without);
+    check_rewrite(&drawn, &without);
 }
 
 static void test_a_file_that_loses_nothing_has_the_same_chunks(void **state)
@@ -516,16 +516,16 @@ static void test_a_file_that_loses_nothing_has_the_same_chunks(void **state)
     (void)state;
     struct chance chance = { 11 };
     const struct pq_rows none = { .len = 0 };
-    MADE_AUTO made = { .columns = shapes,
-                       .column_count = RC_ARRAY_LEN(shapes),
-                       .group_count = 2,
-                       .group_rows = { 100, 50 } };
+    DRAWN_AUTO drawn = { .columns = shapes,
+                         .column_count = RC_ARRAY_LEN(shapes),
+                         .group_count = 2,
+                         .group_rows = { 100, 50 } };
     RC_BUF_AUTO(bytes, LIMIT);
-    struct memory old_memory = { .bytes = &made.bytes }, memory = { .bytes = &bytes };
+    struct memory old_memory = { .bytes = &drawn.bytes }, memory = { .bytes = &bytes };
     FILE_AUTO old;
     FILE_AUTO file;
 
-    made_file(&made, &chance);
+    drawn_file(&drawn, &chance);
     memory_open(&old_memory, &old);
     rewrite(&old, &none, &bytes);
     memory_open(&memory, &file);
@@ -535,16 +535,16 @@ static void test_a_file_that_loses_nothing_has_the_same_chunks(void **state)
             const struct pq_chunk *b = &file.groups[group].chunks[column];
 
             assert_int_equal(a->len, b->len);
-            assert_memory_equal(made.bytes.data + a->start, bytes.data + b->start, (size_t)a->len);
+            assert_memory_equal(drawn.bytes.data + a->start, bytes.data + b->start, (size_t)a->len);
             assert_int_equal(a->bloom_offset >= 0, b->bloom_offset >= 0);
             assert_int_equal(a->column_index_offset >= 0, b->column_index_offset >= 0);
             if (a->column_index_offset >= 0)
-                assert_memory_equal(made.bytes.data + a->column_index_offset,
+                assert_memory_equal(drawn.bytes.data + a->column_index_offset,
                                     bytes.data + b->column_index_offset,
                                     (size_t)a->column_index_len);
             if (a->bloom_offset >= 0)
-                assert_memory_equal(made.bytes.data + a->bloom_offset, bytes.data + b->bloom_offset,
-                                    (size_t)a->bloom_len);
+                assert_memory_equal(drawn.bytes.data + a->bloom_offset,
+                                    bytes.data + b->bloom_offset, (size_t)a->bloom_len);
         }
     }
 }
@@ -554,107 +554,121 @@ static bool holds(const struct rc_buf *bytes, const char *text)
     return memmem(bytes->data, bytes->len, text, strlen(text)) != NULL;
 }
 
-/* Values of an erased row are nowhere: not in a dictionary, in bounds, in an index. */
+/*
+ * Values of an erased row are nowhere: not in a dictionary, be it that of another row group, as some
+ * writers have all values in each; not in bounds, and not in an index.
+ */
 static void test_nothing_tells_of_the_rows_that_are_gone(void **state)
 {
     (void)state;
-    static const struct made_column columns[] = {
+    enum { DISTINCT = 400, COUNT = 120 };
+    static const struct drawn_column columns[] = {
         { .path = "d",
           .levels = "o",
           .type = PQ_BYTE_ARRAY,
           .encoding = PQ_RLE_DICTIONARY,
-          .distinct = 400,
+          .distinct = DISTINCT,
           .page_levels = 20,
           .has_statistics = true,
           .has_index = true,
           .has_bloom = true },
+        { .path = "w",
+          .levels = "r",
+          .type = PQ_BYTE_ARRAY,
+          .encoding = PQ_RLE_DICTIONARY,
+          .distinct = DISTINCT,
+          .page_levels = 20,
+          .fallback_levels = 45,
+          .has_whole_dictionary = true },
         { .path = "p",
           .levels = "r",
           .type = PQ_BYTE_ARRAY,
           .encoding = PQ_PLAIN,
-          .distinct = 400,
+          .distinct = DISTINCT,
           .page_levels = 20,
           .has_statistics = true,
           .has_index = true },
     };
     struct chance chance = chance_new("nothing tells");
-    MADE_AUTO made = {
-        .columns = columns, .column_count = 2, .group_count = 1, .group_rows = { 120 }
-    };
+    DRAWN_AUTO drawn = { .columns = columns,
+                         .column_count = RC_ARRAY_LEN(columns),
+                         .group_count = 3,
+                         .group_rows = { 70, 40, 10 } };
     int64_t rows[ROWS];
     RC_BUF_AUTO(bytes, LIMIT);
-    struct memory memory = { .bytes = &made.bytes };
+    struct memory memory = { .bytes = &drawn.bytes };
     FILE_AUTO file;
     struct pq_rows without;
 
-    made_file(&made, &chance);
+    drawn_file(&drawn, &chance);
     memory_open(&memory, &file);
-    without = draw_rows(&chance, 120, 1, 3, rows);
+    without = draw_rows(&chance, 70, 1, 3, rows); /* all of the first group */
     rewrite(&file, &without, &bytes);
-    for (size_t c = 0; c < 2; c++) {
-        bool is_left[400] = { false };
+    for (size_t c = 0; c < RC_ARRAY_LEN(columns); c++) {
+        bool is_left[DISTINCT] = { false };
 
-        for (size_t i = 0, next = 0; i < made.cells[c].len; i++) {
+        for (size_t i = 0, next = 0; i < drawn.cells[c].len; i++) {
             bool goes = next < without.len && rows[next] == (int64_t)i;
 
             next += goes;
-            if (!goes && made.cells[c].cells[i].is_there)
-                is_left[made.cells[c].cells[i].value] = true;
+            if (!goes && drawn.cells[c].cells[i].is_there)
+                is_left[drawn.cells[c].cells[i].value] = true;
         }
-        for (uint32_t value = 0; value < 400; value++) {
-            char text[65] = "";
+        for (uint32_t value = 0; value < DISTINCT; value++) {
+            char text[DRAWN_VALUE_BYTES + 1] = "";
 
-            made_value(&columns[c], value, (uint8_t *)text);
+            drawn_value(&columns[c], value, (uint8_t *)text);
             /* One that others begin with would be found in them. */
             if (text[strlen(text) - 1] != 'f')
                 continue;
             assert_int_equal(holds(&bytes, text), is_left[value]);
         }
     }
+    check_rewrite(&drawn, &without);
 }
 
 /* A dictionary that all of its entries stay in stays, and so do the pages that lose nothing. */
 static void test_pages_that_lose_nothing_are_copied(void **state)
 {
     (void)state;
-    static const struct made_column column = { .path = "kind",
-                                               .levels = "o",
-                                               .type = PQ_INT32,
-                                               .encoding = PQ_RLE_DICTIONARY,
-                                               .distinct = 2,
-                                               .page_levels = 100,
-                                               .codec = PQ_ZSTD };
+    static const struct drawn_column column = { .path = "kind",
+                                                .levels = "o",
+                                                .type = PQ_INT32,
+                                                .encoding = PQ_RLE_DICTIONARY,
+                                                .distinct = 2,
+                                                .page_levels = 100,
+                                                .codec = PQ_ZSTD };
     struct chance chance = { 3 };
     static const int64_t row = 150;
     const struct pq_rows without = { .rows = &row, .len = 1 };
-    MADE_AUTO made = {
+    DRAWN_AUTO drawn = {
         .columns = &column, .column_count = 1, .group_count = 1, .group_rows = { 300 }
     };
     RC_BUF_AUTO(bytes, LIMIT);
-    struct memory memory = { .bytes = &made.bytes };
+    struct memory memory = { .bytes = &drawn.bytes };
     struct rc_error err = RC_ERROR_INIT;
     FILE_AUTO file;
     RC_CLEANUP(pq_pages_drop) struct pq_pages *pages = NULL;
     const struct pq_page *page;
 
-    made_file(&made, &chance);
+    drawn_file(&drawn, &chance);
     memory_open(&memory, &file);
     rewrite(&file, &without, &bytes);
     assert_int_equal(pq_pages_open(&file, 0, 0, &pages, &err), RC_OK);
     for (int64_t i = 0; i < 3; i++) {
         assert_int_equal(pq_pages_next(pages, &page, &err), RC_OK);
-        assert_int_equal(memmem(bytes.data, bytes.len, made.bytes.data + page->offset,
+        assert_int_equal(memmem(bytes.data, bytes.len, drawn.bytes.data + page->offset,
                                 (size_t)page->len) != NULL,
                          i != 1);
     }
-    check_rewrite(&made, &without);
+    check_rewrite(&drawn, &without);
 }
 
-static void assert_refused(struct made *made, const struct pq_rows *without, enum rc_code code,
+static void assert_refused(struct drawn *drawn, const struct pq_rows *without, enum rc_code code,
                            const char *why)
 {
     struct chance chance = { 1 };
-    struct memory memory = { .bytes = &made->bytes };
+    struct memory memory = { .bytes = &drawn->bytes };
     RC_BUF_AUTO(bytes, LIMIT);
     struct memory to = { .bytes = &bytes };
     struct pq_sink sink = memory_sink(&to);
@@ -662,7 +676,7 @@ static void assert_refused(struct made *made, const struct pq_rows *without, enu
     struct pq_rewritten done;
     FILE_AUTO file;
 
-    made_file(made, &chance);
+    drawn_file(drawn, &chance);
     memory_open(&memory, &file);
     assert_int_equal(pq_rewrite(&file, without, &sink, &done, &err), code);
     assert_non_null(strstr(err.cause, why));
@@ -675,13 +689,13 @@ static void test_what_cannot_be_rewritten_is_refused(void **state)
     (void)state;
     static const int64_t row = 9, far = 10;
     const struct pq_rows without = { .rows = &row, .len = 1 }, beyond = { .rows = &far, .len = 1 };
-    struct made_column column = shapes[0];
-    MADE_AUTO elsewhere = {
+    struct drawn_column column = shapes[0];
+    DRAWN_AUTO elsewhere = {
         .columns = &column, .column_count = 1, .group_count = 1, .group_rows = { 10 }
     };
-    MADE_AUTO encrypted = elsewhere;
-    MADE_AUTO sealed = elsewhere;
-    MADE_AUTO small = elsewhere;
+    DRAWN_AUTO encrypted = elsewhere;
+    DRAWN_AUTO sealed = elsewhere;
+    DRAWN_AUTO small = elsewhere;
 
     column.lies_elsewhere = true;
     assert_refused(&elsewhere, &without, RC_UNSUPPORTED, "column 'id' lies in another file");
@@ -701,14 +715,14 @@ static void test_a_failing_source_or_sink_is_told(void **state)
     struct chance chance = { 5 };
     static const int64_t row = 15;
     const struct pq_rows without = { .rows = &row, .len = 1 };
-    MADE_AUTO made = {
+    DRAWN_AUTO drawn = {
         .columns = shapes, .column_count = 4, .group_count = 2, .group_rows = { 100, 10 }
     };
-    struct memory memory = { .bytes = &made.bytes };
+    struct memory memory = { .bytes = &drawn.bytes };
     RC_BUF_AUTO(bytes, LIMIT);
     FILE_AUTO file;
 
-    made_file(&made, &chance);
+    drawn_file(&drawn, &chance);
     memory_open(&memory, &file);
     for (int side = 0; side < 2; side++) {
         enum rc_code code = RC_UNAVAILABLE;

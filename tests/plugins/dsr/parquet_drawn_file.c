@@ -1,3 +1,6 @@
+/*
+ * Writes the file of drawn rows.
+ */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -5,104 +8,15 @@
 
 #include <cmocka.h>
 
-#include "parquet_made.h"
+#include "parquet_drawn.h"
 
 #include "parquet/bloom.h"
 #include "parquet/statistics.h"
 
-#include <run-core/str.h>
-
 #include <stdlib.h>
 #include <string.h>
 
-enum { BYTES_LIMIT = 64 << 20, TREE_LIMIT = 256 << 20, VALUE_BYTES = 64, BLOOM_BITS = 256 };
-
-enum { LIST_LIMIT = 4 };
-
-/* ---- rows ---- */
-
-size_t made_value(const struct made_column *column, uint32_t value, uint8_t out[VALUE_BYTES])
-{
-    struct chance chance = { value * 2654435761u + (uint32_t)column->type };
-    static const size_t widths[] = { 1, 4, 8, 12, 4, 8, 0, 0 };
-    size_t width = column->type == PQ_FIXED ? (size_t)column->width : widths[column->type];
-
-    if (column->type == PQ_BOOLEAN) {
-        out[0] = value & 1;
-        return 1;
-    }
-    if (column->type == PQ_BYTE_ARRAY) {
-        char *text = rc_strf("%s-%u-%.*s", column->path, value, (int)(value % 7), "abcdefg");
-
-        width = strlen(text);
-        memcpy(out, text, width);
-        free(text);
-        return width;
-    }
-    for (size_t i = 0; i < width; i++)
-        out[i] = (uint8_t)chance_any(&chance);
-    return width;
-}
-
-static uint32_t count_of(const struct made_column *column, char level)
-{
-    uint32_t count = 0;
-
-    for (const char *at = column->levels; *at; at++)
-        count += *at == level;
-    return count;
-}
-
-static uint32_t max_repetition(const struct made_column *column)
-{
-    return count_of(column, '*');
-}
-
-static uint32_t max_definition(const struct made_column *column)
-{
-    return count_of(column, '*') + count_of(column, 'o');
-}
-
-static void add_cell(struct made *made, size_t c, struct made_cell cell)
-{
-    if (made->cells[c].len == made->cells[c].capacity) {
-        made->cells[c].capacity = made->cells[c].capacity ? 2 * made->cells[c].capacity : 64;
-        made->cells[c].cells =
-            rc_realloc(made->cells[c].cells, made->cells[c].capacity * sizeof(cell));
-    }
-    made->cells[c].cells[made->cells[c].len++] = cell;
-}
-
-/* The cells of a row below a name in the path; 'lists' are those that the way there is in. */
-static void draw(struct made *made, size_t c, struct chance *chance, const char *level,
-                 struct made_cell cell, uint32_t lists)
-{
-    const struct made_column *column = &made->columns[c];
-
-    if (!*level) {
-        cell.value = (uint32_t)chance_below(chance, column->distinct);
-        cell.is_there = true;
-        add_cell(made, c, cell);
-    } else if (*level == 'r') {
-        draw(made, c, chance, level + 1, cell, lists);
-    } else if (*level == 'o' && chance_below(chance, 4) == 0) {
-        add_cell(made, c, cell);
-    } else if (*level == 'o') {
-        cell.definition++;
-        draw(made, c, chance, level + 1, cell, lists);
-    } else {
-        uint64_t items = chance_below(chance, LIST_LIMIT);
-
-        if (items == 0)
-            add_cell(made, c, cell);
-        cell.definition++;
-        for (uint64_t i = 0; i < items; i++) {
-            if (i > 0)
-                cell.repetition = lists + 1;
-            draw(made, c, chance, level + 1, cell, lists + 1);
-        }
-    }
-}
+enum { BYTES_LIMIT = 64 << 20, TREE_LIMIT = 256 << 20, BLOOM_BITS = 256 };
 
 /* ---- metadata ---- */
 
@@ -135,12 +49,12 @@ static void set_text(struct pq_tree *tree, struct pq_node *record, int16_t id, c
     assert_int_equal(pq_set_bytes(tree, record, id, text, len, &err), RC_OK);
 }
 
-static size_t depth_of(const struct made_column *column)
+static size_t depth_of(const struct drawn_column *column)
 {
     return strlen(column->levels);
 }
 
-static struct pq_slice name_at(const struct made_column *column, size_t i)
+static struct pq_slice name_at(const struct drawn_column *column, size_t i)
 {
     const char *at = column->path;
 
@@ -149,18 +63,18 @@ static struct pq_slice name_at(const struct made_column *column, size_t i)
     return (struct pq_slice){ (const uint8_t *)at, (uint32_t)strcspn(at, ".") };
 }
 
-static void make_schema(const struct made *made, struct pq_tree *tree, struct pq_node *root)
+static void make_schema(const struct drawn *drawn, struct pq_tree *tree, struct pq_node *root)
 {
     size_t len = 1;
     struct pq_node *element;
 
-    for (size_t c = 0; c < made->column_count; c++)
-        len += depth_of(&made->columns[c]);
+    for (size_t c = 0; c < drawn->column_count; c++)
+        len += depth_of(&drawn->columns[c]);
     element = set_list(tree, root, 2, PQ_KIND_STRUCT, len);
     set_text(tree, element, 4, "schema", 6);
-    set_number(tree, element++, 5, PQ_KIND_I32, (int64_t)made->column_count);
-    for (size_t c = 0; c < made->column_count; c++) {
-        const struct made_column *column = &made->columns[c];
+    set_number(tree, element++, 5, PQ_KIND_I32, (int64_t)drawn->column_count);
+    for (size_t c = 0; c < drawn->column_count; c++) {
+        const struct drawn_column *column = &drawn->columns[c];
 
         for (size_t i = 0; i < depth_of(column); i++, element++) {
             struct pq_slice name = name_at(column, i);
@@ -184,9 +98,9 @@ static void make_schema(const struct made *made, struct pq_tree *tree, struct pq
 /* ---- chunks ---- */
 
 struct chunk {
-    const struct made_column *column;
+    const struct drawn_column *column;
     struct pq_column as; /* as the library knows it */
-    const struct made_cell *cells;
+    const struct drawn_cell *cells;
     size_t len;
     struct rc_buf *out;
     struct pq_coder *coder;
@@ -209,7 +123,7 @@ struct chunk {
     size_t page_count, dictionary_pages;
 };
 
-static bool has_dictionary(const struct made_column *column)
+static bool has_dictionary(const struct drawn_column *column)
 {
     return column->encoding == PQ_RLE_DICTIONARY || column->encoding == PQ_PLAIN_DICTIONARY;
 }
@@ -227,9 +141,9 @@ static void put_value(struct chunk *chunk, uint32_t value)
 {
     struct pq_values *values = &chunk->values;
     uint8_t *at = values->width ? values->fixed + values->len * (size_t)values->width
-                                : chunk->texts + values->len * VALUE_BYTES;
-    uint8_t bytes[VALUE_BYTES];
-    size_t len = made_value(chunk->column, value, bytes);
+                                : chunk->texts + values->len * DRAWN_VALUE_BYTES;
+    uint8_t bytes[DRAWN_VALUE_BYTES];
+    size_t len = drawn_value(chunk->column, value, bytes);
 
     memcpy(at, bytes, len);
     if (!values->width)
@@ -259,6 +173,10 @@ static void make_dictionary(struct chunk *chunk)
     bool is_old = chunk->column->encoding == PQ_PLAIN_DICTIONARY;
     size_t uncompressed;
 
+    while (chunk->column->has_whole_dictionary && chunk->entry_count < chunk->column->distinct) {
+        chunk->entries[chunk->entry_count] = (uint32_t)chunk->entry_count;
+        chunk->entry_count++;
+    }
     for (size_t i = 0; i < dictionary_cells(chunk); i++) {
         size_t e = 0;
 
@@ -333,7 +251,7 @@ static void make_page(struct chunk *chunk, size_t from, size_t to, bool has_indi
     chunk->values.len = 0;
     pq_statistics_reset(&chunk->page_statistics);
     for (size_t i = from; i < to; i++) {
-        const struct made_cell *cell = &chunk->cells[i];
+        const struct drawn_cell *cell = &chunk->cells[i];
 
         chunk->definition[i - from] = cell->definition;
         chunk->repetition[i - from] = cell->repetition;
@@ -380,16 +298,16 @@ static void prepare(struct chunk *chunk)
 {
     static const int32_t widths[] = { 1, 4, 8, 12, 4, 8, 0, 0 };
     struct rc_error err = RC_ERROR_INIT;
-    const struct made_column *column = chunk->column;
-    size_t room = chunk->len + 1;
+    const struct drawn_column *column = chunk->column;
+    size_t room = chunk->len + column->distinct + 1;
 
     chunk->as = (struct pq_column){
         .path = column->path,
         .type = column->type,
         .width = column->type == PQ_FIXED ? column->width : widths[column->type],
         .has_order = true,
-        .max_definition = (int16_t)max_definition(column),
-        .max_repetition = (int16_t)max_repetition(column),
+        .max_definition = (int16_t)drawn_definition(column),
+        .max_repetition = (int16_t)drawn_repetition(column),
         .order = column->type == PQ_INT96        ? PQ_ORDER_NONE
                  : column->type >= PQ_BYTE_ARRAY ? PQ_ORDER_BYTES
                  : column->type >= PQ_FLOAT      ? PQ_ORDER_FLOAT
@@ -403,7 +321,7 @@ static void prepare(struct chunk *chunk)
     chunk->definition = rc_calloc(room, sizeof(uint32_t));
     chunk->repetition = rc_calloc(room, sizeof(uint32_t));
     chunk->page_indices = rc_calloc(room, sizeof(uint32_t));
-    chunk->texts = rc_calloc(room, VALUE_BYTES);
+    chunk->texts = rc_calloc(room, DRAWN_VALUE_BYTES);
     pq_values_init(&chunk->values, chunk->as.width);
     assert_int_equal(pq_values_reserve(&chunk->values, room, &err), RC_OK);
     pq_statistics_init(&chunk->statistics, &chunk->as);
@@ -437,14 +355,14 @@ static void set_sizes(struct chunk *chunk, struct pq_node *meta)
     size_t definitions = (size_t)chunk->as.max_definition + 1;
     struct pq_node *repetition = set_list(chunk->tree, sizes, 2, PQ_KIND_I64, repetitions);
     struct pq_node *definition = set_list(chunk->tree, sizes, 3, PQ_KIND_I64, definitions);
-    uint8_t bytes[VALUE_BYTES];
+    uint8_t bytes[DRAWN_VALUE_BYTES];
     int64_t text_bytes = 0;
 
     for (size_t i = 0; i < chunk->len; i++) {
         repetition[chunk->cells[i].repetition].integer++;
         definition[chunk->cells[i].definition].integer++;
         if (chunk->cells[i].is_there)
-            text_bytes += (int64_t)made_value(chunk->column, chunk->cells[i].value, bytes);
+            text_bytes += (int64_t)drawn_value(chunk->column, chunk->cells[i].value, bytes);
     }
     if (chunk->column->type == PQ_BYTE_ARRAY)
         set_number(chunk->tree, sizes, 1, PQ_KIND_I64, text_bytes);
@@ -471,7 +389,7 @@ static void set_encoding_stats(struct chunk *chunk, struct pq_node *meta)
 
 static void set_meta(struct chunk *chunk, struct pq_node *meta)
 {
-    const struct made_column *column = chunk->column;
+    const struct drawn_column *column = chunk->column;
     struct rc_error err = RC_ERROR_INIT;
     struct pq_node *list;
 
@@ -512,7 +430,7 @@ static void make_bloom(struct chunk *chunk, struct pq_node *meta)
 {
     RC_CLEANUP(pq_bloom_clear)
     struct pq_bloom bloom = { .bits = rc_calloc(1, BLOOM_BITS), .len = BLOOM_BITS };
-    uint8_t bytes[VALUE_BYTES];
+    uint8_t bytes[DRAWN_VALUE_BYTES];
     size_t at = chunk->out->len;
 
     pq_tree_init(&bloom.tree, TREE_LIMIT);
@@ -524,8 +442,8 @@ static void make_bloom(struct chunk *chunk, struct pq_node *meta)
     for (size_t i = 0; i < chunk->len; i++)
         if (chunk->cells[i].is_there)
             pq_bloom_add(&bloom, (struct pq_slice){
-                                     bytes, (uint32_t)made_value(chunk->column,
-                                                                 chunk->cells[i].value, bytes) });
+                                     bytes, (uint32_t)drawn_value(chunk->column,
+                                                                  chunk->cells[i].value, bytes) });
     pq_bloom_write(&bloom, chunk->out);
     set_number(chunk->tree, meta, 14, PQ_KIND_I64, (int64_t)at);
     set_number(chunk->tree, meta, 15, PQ_KIND_I32, (int64_t)(chunk->out->len - at));
@@ -564,17 +482,17 @@ static void make_index(struct chunk *chunk, struct pq_node *node)
 }
 
 /* Returns the bytes of its pages, uncompressed. */
-static int64_t make_chunk(struct made *made, size_t c, size_t from, size_t to,
+static int64_t make_chunk(struct drawn *drawn, size_t c, size_t from, size_t to,
                           struct pq_coder *coder, struct pq_tree *tree, struct pq_node *node)
 {
     struct chunk *chunk = rc_calloc(1, sizeof(*chunk));
     struct pq_node *meta;
     int64_t uncompressed;
 
-    chunk->column = &made->columns[c];
-    chunk->cells = made->cells[c].cells + from;
+    chunk->column = &drawn->columns[c];
+    chunk->cells = drawn->cells[c].cells + from;
     chunk->len = to - from;
-    chunk->out = &made->bytes;
+    chunk->out = &drawn->bytes;
     chunk->coder = coder;
     chunk->tree = tree;
     prepare(chunk);
@@ -600,221 +518,75 @@ static int64_t make_chunk(struct made *made, size_t c, size_t from, size_t to,
 
 /* ---- the file ---- */
 
-static size_t row_end(const struct made *made, size_t c, size_t from, int64_t rows)
+static size_t row_end(const struct drawn *drawn, size_t c, size_t from, int64_t rows)
 {
-    while (from < made->cells[c].len && (rows > 0 || made->cells[c].cells[from].repetition != 0))
-        rows -= made->cells[c].cells[from++].repetition == 0;
+    while (from < drawn->cells[c].len && (rows > 0 || drawn->cells[c].cells[from].repetition != 0))
+        rows -= drawn->cells[c].cells[from++].repetition == 0;
     return from;
 }
 
-static void make_group(struct made *made, size_t group, size_t *from, struct pq_coder *coder,
+static void make_group(struct drawn *drawn, size_t group, size_t *from, struct pq_coder *coder,
                        struct pq_tree *tree, struct pq_node *node)
 {
-    struct pq_node *chunks = set_list(tree, node, 1, PQ_KIND_STRUCT, made->column_count);
-    int64_t start = (int64_t)made->bytes.len, uncompressed = 0;
+    struct pq_node *chunks = set_list(tree, node, 1, PQ_KIND_STRUCT, drawn->column_count);
+    int64_t start = (int64_t)drawn->bytes.len, uncompressed = 0;
 
-    for (size_t c = 0; c < made->column_count; c++) {
-        size_t to = row_end(made, c, from[c], made->group_rows[group]);
+    for (size_t c = 0; c < drawn->column_count; c++) {
+        size_t to = row_end(drawn, c, from[c], drawn->group_rows[group]);
 
-        uncompressed += make_chunk(made, c, from[c], to, coder, tree, &chunks[c]);
+        uncompressed += make_chunk(drawn, c, from[c], to, coder, tree, &chunks[c]);
         from[c] = to;
     }
     set_number(tree, node, 2, PQ_KIND_I64, uncompressed);
-    set_number(tree, node, 3, PQ_KIND_I64, made->group_rows[group]);
+    set_number(tree, node, 3, PQ_KIND_I64, drawn->group_rows[group]);
     set_number(tree, node, 5, PQ_KIND_I64, start);
     set_number(tree, node, 6, PQ_KIND_I64, 0);
     set_number(tree, node, 7, PQ_KIND_I16, (int64_t)group);
 }
 
-static void make_footer(struct made *made, struct pq_tree *tree, struct pq_node *root)
+static void make_footer(struct drawn *drawn, struct pq_tree *tree, struct pq_node *root)
 {
-    size_t at = made->bytes.len;
+    size_t at = drawn->bytes.len;
     uint32_t len;
     struct pq_node *list = set_list(tree, root, 5, PQ_KIND_STRUCT, 1);
 
     set_text(tree, list, 1, "who", 3);
     set_text(tree, list, 2, "made", 4);
     set_text(tree, root, 6, "made for tests", 14);
-    list = set_list(tree, root, 7, PQ_KIND_STRUCT, made->column_count);
-    for (size_t c = 0; c < made->column_count; c++)
+    list = set_list(tree, root, 7, PQ_KIND_STRUCT, drawn->column_count);
+    for (size_t c = 0; c < drawn->column_count; c++)
         pq_set(tree, &list[c], 1, PQ_KIND_STRUCT);
-    if (made->is_signed)
+    if (drawn->is_signed)
         pq_set(tree, root, 8, PQ_KIND_STRUCT);
     set_text(tree, root, 99, "of a later version", 18);
-    pq_thrift_write(&made->bytes, root);
-    len = (uint32_t)(made->bytes.len - at);
+    pq_thrift_write(&drawn->bytes, root);
+    len = (uint32_t)(drawn->bytes.len - at);
     for (unsigned shift = 0; shift < 32; shift += 8)
-        rc_buf_addc(&made->bytes, (char)(len >> shift));
-    rc_buf_adds(&made->bytes, "PAR1");
+        rc_buf_addc(&drawn->bytes, (char)(len >> shift));
+    rc_buf_adds(&drawn->bytes, "PAR1");
 }
 
-void made_file(struct made *made, struct chance *chance)
+void drawn_write(struct drawn *drawn)
 {
     RC_CLEANUP(pq_tree_clear) struct pq_tree tree;
     struct rc_error err = RC_ERROR_INIT;
     struct pq_node root = { .kind = PQ_KIND_STRUCT }, *groups;
     struct pq_coder *coder = NULL;
-    size_t from[MADE_COLUMNS] = { 0 };
+    size_t from[DRAWN_COLUMNS] = { 0 };
     int64_t rows = 0;
 
     assert_int_equal(pq_coder_new(&coder, &err), RC_OK);
     pq_tree_init(&tree, TREE_LIMIT);
-    rc_buf_init(&made->bytes, BYTES_LIMIT);
-    rc_buf_adds(&made->bytes, "PAR1");
-    for (size_t group = 0; group < made->group_count; group++)
-        rows += made->group_rows[group];
-    for (size_t c = 0; c < made->column_count; c++)
-        for (int64_t row = 0; row < rows; row++)
-            draw(made, c, chance, made->columns[c].levels, (struct made_cell){ 0 }, 0);
+    rc_buf_reset(&drawn->bytes);
+    rc_buf_adds(&drawn->bytes, "PAR1");
+    for (size_t group = 0; group < drawn->group_count; group++)
+        rows += drawn->group_rows[group];
     set_number(&tree, &root, 1, PQ_KIND_I32, 1);
-    make_schema(made, &tree, &root);
+    make_schema(drawn, &tree, &root);
     set_number(&tree, &root, 3, PQ_KIND_I64, rows);
-    groups = set_list(&tree, &root, 4, PQ_KIND_STRUCT, made->group_count);
-    for (size_t group = 0; group < made->group_count; group++)
-        make_group(made, group, from, coder, &tree, &groups[group]);
-    make_footer(made, &tree, &root);
+    groups = set_list(&tree, &root, 4, PQ_KIND_STRUCT, drawn->group_count);
+    for (size_t group = 0; group < drawn->group_count; group++)
+        make_group(drawn, group, from, coder, &tree, &groups[group]);
+    make_footer(drawn, &tree, &root);
     pq_coder_free(coder);
-}
-
-void made_clear(struct made *made)
-{
-    for (size_t c = 0; c < MADE_COLUMNS; c++)
-        free(made->cells[c].cells);
-    rc_buf_clear(&made->bytes);
-}
-
-/* ---- in memory ---- */
-
-static enum rc_code fail_or_go(struct memory *memory, struct rc_error *err)
-{
-    return ++memory->calls == memory->fails_at ? rc_fail(err, RC_UNAVAILABLE, "it was to fail")
-                                               : RC_OK;
-}
-
-static enum rc_code memory_read(void *context, int64_t offset, void *data, size_t len,
-                                struct rc_error *err)
-{
-    struct memory *memory = context;
-
-    if (fail_or_go(memory, err))
-        return err->code;
-    assert_true(offset >= 0 && (uint64_t)offset + len <= memory->bytes->len);
-    memcpy(data, memory->bytes->data + offset, len);
-    return RC_OK;
-}
-
-static enum rc_code memory_write(void *context, const void *data, size_t len, struct rc_error *err)
-{
-    struct memory *memory = context;
-
-    if (fail_or_go(memory, err))
-        return err->code;
-    rc_buf_add(memory->bytes, data, len);
-    return rc_buf_check(memory->bytes, err);
-}
-
-struct pq_source memory_source(struct memory *memory)
-{
-    return (struct pq_source){ .read = memory_read,
-                               .context = memory,
-                               .size_bytes = (int64_t)memory->bytes->len,
-                               .name = "memory" };
-}
-
-struct pq_sink memory_sink(struct memory *memory)
-{
-    return (struct pq_sink){ .write = memory_write, .context = memory };
-}
-
-void memory_open(struct memory *memory, struct pq_file *out)
-{
-    struct pq_source source = memory_source(memory);
-    struct rc_error err = RC_ERROR_INIT;
-
-    if (pq_file_open(out, &source, BYTES_LIMIT, &err))
-        fail_msg("%s: %s", err.context, err.cause);
-}
-
-/* ---- what is in a file ---- */
-
-static bool is_among(const struct pq_rows *rows, int64_t row)
-{
-    for (size_t i = 0; i < rows->len; i++)
-        if (rows->rows[i] == row)
-            return true;
-    return false;
-}
-
-/* The cells that are expected, one after the other. */
-struct expected {
-    const struct made *made;
-    size_t column, at;
-    int64_t row; /* of the cell before */
-    const struct pq_rows *without;
-};
-
-static const struct made_cell *next_cell(struct expected *expected)
-{
-    while (expected->at < expected->made->cells[expected->column].len) {
-        const struct made_cell *cell =
-            &expected->made->cells[expected->column].cells[expected->at++];
-
-        expected->row += cell->repetition == 0;
-        if (!is_among(expected->without, expected->row))
-            return cell;
-    }
-    return NULL;
-}
-
-static void check_page(struct expected *expected, const struct pq_page *page,
-                       const struct pq_values *dictionary)
-{
-    const struct made_column *column = &expected->made->columns[expected->column];
-    size_t value = 0;
-
-    for (size_t i = 0; i < page->level_count; i++) {
-        const struct made_cell *cell = next_cell(expected);
-        uint8_t bytes[VALUE_BYTES];
-        struct pq_slice found;
-
-        assert_non_null(cell);
-        assert_int_equal(page->definition ? page->definition[i] : 0, cell->definition);
-        assert_int_equal(page->repetition ? page->repetition[i] : 0, cell->repetition);
-        if (!cell->is_there)
-            continue;
-        assert_true(value < page->value_count);
-        found = page->has_indices ? pq_value_at(dictionary, page->indices[value])
-                                  : pq_value_at(&page->values, value);
-        value++;
-        assert_int_equal(found.len, made_value(column, cell->value, bytes));
-        assert_memory_equal(found.data, bytes, found.len);
-    }
-    assert_int_equal(value, page->value_count);
-}
-
-void made_check(const struct made *made, const struct pq_rows *without, const struct pq_file *file)
-{
-    struct rc_error err = RC_ERROR_INIT;
-
-    assert_int_equal(file->column_count, made->column_count);
-    for (size_t column = 0; column < file->column_count; column++) {
-        struct expected expected = {
-            .made = made, .column = column, .row = -1, .without = without
-        };
-
-        for (size_t group = 0; group < file->group_count; group++) {
-            RC_CLEANUP(pq_pages_drop) struct pq_pages *pages = NULL;
-            const struct pq_page *page;
-
-            assert_int_equal(pq_pages_open(file, group, column, &pages, &err), RC_OK);
-            for (;;) {
-                if (pq_pages_next(pages, &page, &err))
-                    fail_msg("%s: %s", err.context, err.cause);
-                if (!page)
-                    break;
-                check_page(&expected, page, pq_pages_dictionary(pages));
-            }
-        }
-        assert_null(next_cell(&expected));
-    }
 }
