@@ -125,7 +125,7 @@ static enum rc_code sum_up(struct pq_rewrite *rewrite, struct pq_node *node, int
 }
 
 /*
- * A chunk that loses nothing is copied, but for two kinds. Some writers have the values of the whole
+ * A chunk that loses nothing is copied, but for two kinds. Some writers have the values of all the
  * file in each dictionary, and with them those of rows that are erased from another group; and
  * where a chunk ends may be known from its pages alone.
  */

@@ -1,13 +1,13 @@
 /*
  * A Parquet file without some of its rows, and otherwise the same.
  *
- * Row groups that lose nothing are copied byte for byte, unless a dictionary in them has values that
- * none of their rows has. In the others each page is taken apart, the rows are left out, and it is
- * put together with the encoding, codec and kind that it had; no value is interpreted. What could
- * still tell of the rows that are gone is made anew or left out: dictionaries keep only entries that
- * are used, statistics, page indexes and bloom filters are those of the rows that remain. A row group
- * that loses all its rows is gone. Schema, key-value metadata and whatever else the footer has are
- * written as they were read.
+ * Row groups that lose nothing are copied byte for byte, unless a dictionary in them has values
+ * that none of their rows has. In the others each page is taken apart, the rows are left out, and
+ * it is put together with the encoding, codec and kind that it had; no value is interpreted. What
+ * could still tell of the rows that are gone is made anew or left out: dictionaries keep only
+ * entries that are used, statistics, page indexes and bloom filters are those of the rows that
+ * remain. A row group that loses all its rows is gone. Schema, key-value metadata and whatever else
+ * the footer has are written as they were read.
  *
  * Memory is that of two pages and their dictionaries, twice the footer, all page indexes, and the
  * bloom filters of a row group, whatever the file's size.
@@ -35,7 +35,7 @@ struct pq_rewritten {
 
 /*
  * RC_UNSUPPORTED: a column is encrypted, the footer is signed, or the file is a summary of others;
- * RC_INVALID: a row is not there, or the file is damaged. Nothing that was written by then is of use.
+ * RC_INVALID: a row is not there, or the file is damaged. What was written by then is of no use.
  */
 RC_MUST_CHECK enum rc_code pq_rewrite(const struct pq_file *file, const struct pq_rows *without,
                                       const struct pq_sink *sink, struct pq_rewritten *out,

@@ -77,23 +77,32 @@ enum rc_code pq_set_numbers(struct pq_tree *tree, struct pq_node *record, int16_
     return RC_OK;
 }
 
+/* Some writers have an empty list of a column's levels where there is just one, and so it stays. */
+static enum rc_code set_histogram(struct pq_tree *tree, struct pq_node *record, int16_t id,
+                                  const struct pq_node *old, const int64_t *counts,
+                                  int16_t greatest, struct rc_error *err)
+{
+    const struct pq_node *list = pq_field(old, id, PQ_KIND_LIST);
+
+    if (!list)
+        return RC_OK;
+    return pq_set_numbers(tree, record, id, counts, list->list.len ? (size_t)greatest + 1 : 0, err);
+}
+
 enum rc_code pq_sizes_write(const struct pq_sizes *sizes, struct pq_tree *tree,
                             struct pq_node *record, struct rc_error *err)
 {
     const struct pq_column *column = sizes->column;
-    struct pq_node old = *record;
+    const struct pq_node old = *record;
 
-    *record = (struct pq_node){ .kind = PQ_KIND_STRUCT, .id = old.id };
+    record->list.items = NULL;
+    record->list.len = 0;
     if (pq_field(&old, PQ_SIZES_BYTES, PQ_KIND_I64) &&
         pq_set_int(tree, record, PQ_SIZES_BYTES, PQ_KIND_I64, sizes->text_bytes, err))
         return err->code;
-    if (pq_field(&old, PQ_SIZES_REPETITION, PQ_KIND_LIST) &&
-        pq_set_numbers(tree, record, PQ_SIZES_REPETITION, sizes->repetition,
-                       (size_t)column->max_repetition + 1, err))
+    if (set_histogram(tree, record, PQ_SIZES_REPETITION, &old, sizes->repetition,
+                      column->max_repetition, err))
         return err->code;
-    if (pq_field(&old, PQ_SIZES_DEFINITION, PQ_KIND_LIST) &&
-        pq_set_numbers(tree, record, PQ_SIZES_DEFINITION, sizes->definition,
-                       (size_t)column->max_definition + 1, err))
-        return err->code;
-    return RC_OK;
+    return set_histogram(tree, record, PQ_SIZES_DEFINITION, &old, sizes->definition,
+                         column->max_definition, err);
 }

@@ -555,8 +555,8 @@ static bool holds(const struct rc_buf *bytes, const char *text)
 }
 
 /*
- * Values of an erased row are nowhere: not in a dictionary, be it that of another row group, as some
- * writers have all values in each; not in bounds, and not in an index.
+ * Values of an erased row are nowhere: not in a dictionary, be it that of another row group, since
+ * some writers have all values in each; not in bounds, and not in an index.
  */
 static void test_nothing_tells_of_the_rows_that_are_gone(void **state)
 {
