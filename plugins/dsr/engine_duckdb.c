@@ -272,9 +272,8 @@ struct summary {
     char sum[SUMMARY_TEXT];
 };
 
-static enum rc_code summarise(struct dsr_engine *engine, const char *source, const char *path,
-                              const char *values, bool leaves_out, struct summary *out,
-                              struct rc_error *err)
+static enum rc_code summarise(struct dsr_engine *engine, const char *path, const char *values,
+                              bool leaves_out, struct summary *out, struct rc_error *err)
 {
     RC_BUF_AUTO(statement, STATEMENT_LIMIT);
     const struct rc_value *row;
@@ -288,8 +287,8 @@ static enum rc_code summarise(struct dsr_engine *engine, const char *source, con
                 "SELECT count(*) AS file_rows, CAST(sum(hash(p, h)) AS VARCHAR) FROM (");
     if (leaves_out)
         rc_buf_adds(&statement, "SELECT row_number() OVER () AS p, h FROM (");
-    rc_buf_addf(&statement, "SELECT row_number() OVER () AS p, hash(%s) AS h FROM %s(", values,
-                source);
+    rc_buf_addf(&statement, "SELECT row_number() OVER () AS p, hash(%s) AS h FROM read_parquet(",
+                values);
     rc_buf_add_literal(&statement, path);
     rc_buf_adds(&statement, leaves_out ? ")) AS f ANTI JOIN gone ON f.p = gone.n)" : "))");
     if (query_row(engine, &statement, &answer, &row, err))
@@ -378,8 +377,8 @@ static char *find_difference(struct dsr_engine *engine, const char *old_path, co
         rc_buf_add_ident(&value, at);
         rc_buf_adds(&value, " AS VARCHAR)");
         if (rc_buf_check(&value, &ignored) ||
-            summarise(engine, "read_parquet", old_path, value.data, true, &before, &ignored) ||
-            summarise(engine, "read_parquet", new_path, value.data, false, &after, &ignored))
+            summarise(engine, old_path, value.data, true, &before, &ignored) ||
+            summarise(engine, new_path, value.data, false, &after, &ignored))
             return NULL;
         if (!is_same(&before, &after))
             return rc_strdup(at);
@@ -417,29 +416,6 @@ static enum rc_code cannot_read_new(struct dsr_engine *engine, struct rc_error *
     return rc_fail(err, RC_FAILED, "it cannot read the new file: %s", cause.cause);
 }
 
-/* Schema and key-value metadata, as the engine shows them. */
-static enum rc_code compare_footers(struct dsr_engine *engine, const char *old_path,
-                                    const char *new_path, struct rc_error *err)
-{
-    static const char *const parts[][2] = {
-        { "parquet_schema", "schema" },
-        { "parquet_kv_metadata", "key-value metadata" },
-    };
-    struct summary before, after;
-
-    for (size_t i = 0; i < RC_ARRAY_LEN(parts); i++) {
-        static const char values[] = "*COLUMNS(* EXCLUDE (file_name))";
-
-        if (summarise(engine, parts[i][0], old_path, values, false, &before, err))
-            return cannot_read(engine, err);
-        if (summarise(engine, parts[i][0], new_path, values, false, &after, err))
-            return cannot_read_new(engine, err);
-        if (!is_same(&before, &after))
-            return rc_fail(err, RC_FAILED, "the new file has another %s", parts[i][1]);
-    }
-    return RC_OK;
-}
-
 static enum rc_code compare_values(struct dsr_engine *engine, const char *old_path,
                                    const char *new_path, struct rc_error *err)
 {
@@ -454,10 +430,10 @@ static enum rc_code compare_values(struct dsr_engine *engine, const char *old_pa
     add_values(&values, &described);
     if (rc_buf_check(&values, err))
         return err->code;
-    if (summarise(engine, "read_parquet", old_path, values.data, true, &before, err))
+    if (summarise(engine, old_path, values.data, true, &before, err))
         return cannot_read(engine, err);
     if (describe(engine, new_path, &described_new, err) ||
-        summarise(engine, "read_parquet", new_path, values.data, false, &after, err))
+        summarise(engine, new_path, values.data, false, &after, err))
         return cannot_read_new(engine, err);
     if (described.len != described_new.len ||
         memcmp(described.data, described_new.data, described.len) != 0)
@@ -481,18 +457,10 @@ static enum rc_code compare(struct dsr_engine *engine, const char *old_path,
                             const struct pq_rows *without, const char *new_path,
                             struct rc_error *err)
 {
-    struct rc_error ignored = RC_ERROR_INIT;
-    enum rc_code code;
-
     /* Rows are numbered from 0 in the file, from 1 by the engine. */
     if (load(engine, "gone", "n + 1 AS n", "'n': 'BIGINT'", write_gone, without, err))
         return err->code;
-    code = compare_footers(engine, old_path, new_path, err);
-    if (!code)
-        code = compare_values(engine, old_path, new_path, err);
-    if (rc_sql_exec(engine->job, engine->sql, "DROP TABLE IF EXISTS gone", NULL, 0, NULL, &ignored))
-        rc_debug(engine->job, "leaving the table of row numbers: %s", ignored.cause);
-    return code;
+    return compare_values(engine, old_path, new_path, err);
 }
 
 const struct dsr_engine_ops dsr_engine_duckdb = {
