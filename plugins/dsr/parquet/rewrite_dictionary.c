@@ -7,7 +7,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { UNUSED = UINT32_MAX, USED = 0 };
+/* Until the places are known. */
+static const uint32_t unused = UINT32_MAX, used = 0;
 
 void pq_remap_clear(struct pq_remap *remap)
 {
@@ -24,8 +25,8 @@ static void mark(struct pq_remap *remap, const struct pq_page *page, const struc
         for (size_t k = span->value; k < span->value + span->value_count; k++) {
             uint32_t *place = &remap->places[page->indices[k]];
 
-            remap->used += *place == UNUSED;
-            *place = USED;
+            remap->used += *place == unused;
+            *place = used;
         }
     }
 }
@@ -78,7 +79,7 @@ enum rc_code pq_remap_find(struct pq_remap *remap, const struct pq_file *file, s
         find_used(remap, &file->columns[column], pages, &spans, err))
         return err->code;
     for (size_t i = 0; i < remap->len; i++)
-        if (remap->places[i] == USED)
+        if (remap->places[i] == used)
             remap->places[i] = next++;
     remap->is_shorter = remap->used < remap->len;
     return RC_OK;
@@ -128,7 +129,7 @@ enum rc_code pq_remap_entries(struct pq_remap *remap, const struct pq_values *di
     for (size_t i = 0; i < remap->len; i++) {
         uint32_t place = remap->places[i];
 
-        if (place == UNUSED)
+        if (place == unused)
             continue;
         if (width > 0)
             memcpy(entries->fixed + place * width, dictionary->fixed + i * width, width);
