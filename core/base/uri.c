@@ -39,14 +39,14 @@ bool rc_uri_has_scheme(const char *text)
     return scheme_len(text) > 0;
 }
 
-/* The number of bytes in front of the first control character, or of all where there is none. */
-static size_t plain_len(const char *text)
+/* The number of bytes in front of the first control character, or 'len' where there is none. */
+static size_t plain_len(const char *text, size_t len)
 {
-    size_t len = 0;
+    size_t plain = 0;
 
-    while ((unsigned char)text[len] >= 0x20 && text[len] != 0x7F)
-        len++;
-    return len;
+    while (plain < len && (unsigned char)text[plain] >= 0x20 && text[plain] != 0x7F)
+        plain++;
+    return plain;
 }
 
 /* Whether the 'len' bytes at 'segment' are "." or "..". */
@@ -72,12 +72,6 @@ enum rc_code rc_uri_split(const char *text, struct rc_uri *out, struct rc_error 
 {
     size_t len = scheme_len(text);
 
-    size_t plain = plain_len(text);
-    if (text[plain] != '\0')
-        return rc_fail(err, RC_INVALID,
-                       "the URI that begins with '%.*s' has a control character behind that "
-                       "(0x%02X), which no name may have",
-                       plain < INT_MAX ? (int)plain : INT_MAX, text, (unsigned)text[plain]);
     if (len == 0)
         return rc_fail(err, RC_INVALID,
                        "'%s' is not a URI; write it as file:///path or s3://bucket/key", text);
@@ -93,6 +87,12 @@ enum rc_code rc_uri_split(const char *text, struct rc_uri *out, struct rc_error 
     if (is_file && has_dot_segment(rest))
         return rc_fail(err, RC_INVALID, "'%s' has a '.' or '..' in its path; write the path out",
                        text);
+    size_t plain = plain_len(rest, bucket_len);
+    if (plain < bucket_len)
+        return rc_fail(err, RC_INVALID,
+                       "the bucket that begins with '%.*s' has a control character behind that "
+                       "(0x%02X), which no bucket's name may have",
+                       plain < INT_MAX ? (int)plain : INT_MAX, rest, (unsigned)rest[plain]);
     if (!is_file && bucket_len == 0)
         return rc_fail(err, RC_INVALID, "'%s' names no bucket; write it as %.*s://bucket/key", text,
                        (int)len, text);

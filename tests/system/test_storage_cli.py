@@ -757,7 +757,7 @@ def test_a_failure_is_one_though_nobody_reads(world, s3):
     (["cp", "x", "y", "--resume", "f"], "'--resume' is of one folder"),
     (["sweep", "x", "--older", "long"], "'--older long'"),
     (["cat", "-", "--range", "0-1"], "not of stdin"),
-    (["ls", "bad\x1bname"], "control character"),
+    (["ls", "s3://bad\x1bname/x"], "control character"),
 ])
 def test_bad_usage_is_told_with_its_place(storage, words, said):
     result = storage(*words)
@@ -765,13 +765,17 @@ def test_bad_usage_is_told_with_its_place(storage, words, said):
     assert said in result.stderr and "\x1b" not in result.stderr
 
 
-def test_a_name_that_steers_a_terminal_is_shown_as_text(storage, world):
+def test_a_name_that_steers_a_terminal_is_shown_as_text(storage, world, s3):
     (world.root / "d").mkdir()
     (world.root / "d" / "red\x1b[31m\n").write_text("x")
     assert good(storage("ls", "d")).stdout.endswith("red\\x1b[31m\\x0a\n")
-    result = storage("cp", "-r", "d", "e")
-    assert "red\\x1b[31m\\x0a" in result.stderr and "\x1b" not in result.stderr
-    # What a folder has is no bad usage.
+    for target in ("e", s3.base + "e"):
+        good(storage("cp", "-r", "d", target))
+        result = good(storage("ls", target + "/"))
+        assert result.stdout.endswith("red\\x1b[31m\\x0a\n")
+        good(storage("rm", "-r", target))
+    result = storage("cat", "d/green\x1b[32m\n")
+    assert "green\\x1b[32m\\x0a" in result.stderr and "\x1b" not in result.stderr
     assert (result.status, result.stderr.count("\n")) == (1, 1)
 
 

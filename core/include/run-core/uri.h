@@ -19,9 +19,9 @@ struct rc_uri {
 };
 
 /*
- * RC_INVALID: no scheme, an empty bucket where one is needed, a NUL or a control
- * character, or a "." or ".." segment in a file path. Any scheme is let through;
- * the storage layer knows which exist.
+ * RC_INVALID: no scheme, an empty bucket where one is needed or one with a control character in
+ * its name, or a "." or ".." segment in a file path. Keys may have any byte but NUL, as objects do:
+ * who shows one escapes it. Any scheme is let through; the storage layer knows which exist.
  */
 RC_MUST_CHECK enum rc_code rc_uri_split(const char *text, struct rc_uri *out, struct rc_error *err);
 

@@ -30,6 +30,8 @@ static void splits(void **state)
         { "file:///...", "file", "", "/..." },
         { "git+ssh-2.0://h/p", "git+ssh-2.0", "h", "p" },
         { "s3://b/\xC3\xA9", "s3", "b", "\xC3\xA9" },
+        { "s3://b/a\nb\x7F", "s3", "b", "a\nb\x7F" },
+        { "file:///a\tb", "file", "", "/a\tb" },
     };
 
     (void)state;
@@ -50,28 +52,11 @@ static void splits(void **state)
 static void refuses(void **state)
 {
     static const char *const bad[] = {
-        "",
-        "bucket/key",
-        "/a/b",
-        "s3:/b/k",
-        "s3:b",
-        "://b/k",
-        "3s://b/k",
-        "s_3://b/k",
-        "s3://",
-        "s3:///k",
-        "gs:///",
-        "file://",
-        "file://a/b",
-        "file://./a",
-        "file:///./a",
-        "file:///..",
-        "file:///a/.",
-        "file:///a/../b",
-        "file:///a/..//b",
-        "s3://b/a\nb",
-        "s3://b/\x7F",
-        "s3://b\t/k",
+        "",           "bucket/key",  "/a/b",           "s3:/b/k",         "s3:b",
+        "://b/k",     "3s://b/k",    "s_3://b/k",      "s3://",           "s3:///k",
+        "gs:///",     "file://",     "file://a/b",     "file://./a",      "file:///./a",
+        "file:///..", "file:///a/.", "file:///a/../b", "file:///a/..//b", "s3://b\x7F",
+        "s3://b\n",   "s3://b\t/k",
     };
 
     (void)state;

@@ -193,6 +193,7 @@ static void check_odd_names(const struct place *at)
         ".hidden",      "\xf0\x9f\x98\x80-\xe2\x82\xac\xcc\x81",
         "back\\slash",  "<x>;:@,$!*()[]{}^|",
         "two  blanks ", "e\xcc\x81 is not \xc3\xa9",
+        "tab\tstop",    "bell\x07 and \x7f",
     };
     RC_STR_AUTO part = rc_calloc(201, 1);
 
