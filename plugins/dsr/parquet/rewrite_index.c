@@ -116,13 +116,6 @@ enum rc_code pq_index_copy(struct pq_rewrite *rewrite, const struct pq_chunk *ch
 
 /* ---- of a chunk that lost rows ---- */
 
-static bool has_items(const struct pq_node *record, int16_t id)
-{
-    const struct pq_node *list = pq_field(record, id, PQ_KIND_LIST);
-
-    return list && list->list.len > 0;
-}
-
 enum rc_code pq_index_init(struct pq_index *index, const struct pq_file *file,
                            const struct pq_column *column, const struct pq_chunk *chunk,
                            struct rc_error *err)
@@ -151,8 +144,8 @@ enum rc_code pq_index_init(struct pq_index *index, const struct pq_file *file,
     if (!index->has_columns)
         return RC_OK;
     index->has_nulls = pq_field(&columns, PQ_COLUMN_INDEX_NULLS, PQ_KIND_LIST);
-    index->has_repetition = has_items(&columns, PQ_COLUMN_INDEX_REPETITION);
-    index->has_definition = has_items(&columns, PQ_COLUMN_INDEX_DEFINITION);
+    index->has_repetition = pq_field(&columns, PQ_COLUMN_INDEX_REPETITION, PQ_KIND_LIST);
+    index->has_definition = pq_field(&columns, PQ_COLUMN_INDEX_DEFINITION, PQ_KIND_LIST);
     index->has_nans = pq_field(&columns, PQ_COLUMN_INDEX_NANS, PQ_KIND_LIST);
     return RC_OK;
 }

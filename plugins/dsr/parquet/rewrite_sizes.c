@@ -77,16 +77,14 @@ enum rc_code pq_set_numbers(struct pq_tree *tree, struct pq_node *record, int16_
     return RC_OK;
 }
 
-/* Some writers have an empty list of a column's levels where there is just one, and so it stays. */
+/* It has a count for each level; where there is just one, some writers leave it empty. */
 static enum rc_code set_histogram(struct pq_tree *tree, struct pq_node *record, int16_t id,
                                   const struct pq_node *old, const int64_t *counts,
                                   int16_t greatest, struct rc_error *err)
 {
-    const struct pq_node *list = pq_field(old, id, PQ_KIND_LIST);
-
-    if (!list)
+    if (!pq_field(old, id, PQ_KIND_LIST))
         return RC_OK;
-    return pq_set_numbers(tree, record, id, counts, list->list.len ? (size_t)greatest + 1 : 0, err);
+    return pq_set_numbers(tree, record, id, counts, (size_t)greatest + 1, err);
 }
 
 enum rc_code pq_sizes_write(const struct pq_sizes *sizes, struct pq_tree *tree,
