@@ -17,7 +17,9 @@ enum { STATEMENT_LIMIT = 4 << 20, SUMMARY_TEXT = 80 };
 static enum rc_code prepare(struct dsr_engine *engine, int64_t memory_bytes, struct rc_error *err)
 {
     RC_STR_AUTO limit = rc_strf("SET memory_limit = '%lldB'", (long long)memory_bytes);
-    const char *const settings[] = { "SET threads = 1", "SET enable_progress_bar = false", limit };
+    /* A descriptor's path is that of one file now and of another one a moment later. */
+    const char *const settings[] = { "SET threads = 1", "SET enable_progress_bar = false",
+                                     "SET enable_external_file_cache = false", limit };
 
     for (size_t i = 0; i < RC_ARRAY_LEN(settings); i++)
         if (rc_sql_exec(engine->job, engine->sql, settings[i], NULL, 0, NULL, err))

@@ -1,8 +1,9 @@
-"""What packaging has for egress. Of the manifests, Kubernetes' own schema is the judge of what they
-make, the option table of what they tell the jobs."""
+"""What packaging has for egress and dsr, and for the quickstart. Of the manifests, Kubernetes' own schema
+is the judge of what they make, the option table of what they tell the jobs."""
 
 import base64
 import json
+import os
 import re
 import subprocess
 
@@ -10,12 +11,14 @@ import jsonschema
 import pytest
 import yaml
 
+from aggregator.duck import Duck
 from conftest import BUILD, SOURCE
 from postgres import PASSWORD
 from test_export import DEFINITIONS, SCHEMA, pod_of, strict
 
 OPENSHIFT = SOURCE / "packaging" / "openshift"
 KUBERNETES = SOURCE / "packaging" / "kubernetes" / "egress"
+DSR = SOURCE / "packaging" / "kubernetes" / "dsr"
 TEMPLATES = ["egress-dump", "egress-dump-secrets", "egress-sync", "egress-sync-secrets"]
 PARAMETER = re.compile(r"\$\{(\w+)\}")
 # What the storage knows, as Amazon's own tools do.
@@ -69,12 +72,13 @@ def filled(name, **given):
                             if one.get("required") and not one.get("value")}, **given)
 
 
-def kustomize():
+def kustomize(folder=KUBERNETES):
     """The objects of the folder: the resources and the ConfigMaps."""
-    settings = yaml.safe_load((KUBERNETES / "kustomization.yaml").read_text())
-    objects = [yaml.safe_load((KUBERNETES / name).read_text()) for name in settings["resources"]]
+    settings = yaml.safe_load((folder / "kustomization.yaml").read_text())
+    objects = [yaml.safe_load((folder / name).read_text()) for name in settings["resources"]]
     for one in settings["configMapGenerator"]:
-        data = dict(literal.split("=", 1) for literal in one["literals"])
+        data = dict(literal.split("=", 1) for literal in one.get("literals", []))
+        data.update({name: (folder / name).read_text() for name in one.get("files", [])})
         objects.append({"apiVersion": "v1", "kind": "ConfigMap",
                         "metadata": {"name": one["name"]}, "data": data})
     return objects
@@ -103,10 +107,11 @@ def environment(cron_job, objects):
         if "value" in variable:
             found[variable["name"]] = variable["value"]
             continue
-        reference = variable["valueFrom"]["secretKeyRef"]
-        secret = stored["Secret", reference["name"]]
-        if reference["key"] in secret or not reference.get("optional"):
-            found[variable["name"]] = secret[reference["key"]]
+        ((kind, reference),) = variable["valueFrom"].items()
+        kind = {"secretKeyRef": "Secret", "configMapKeyRef": "ConfigMap"}[kind]
+        values = stored[kind, reference["name"]]
+        if reference["key"] in values or not reference.get("optional"):
+            found[variable["name"]] = values[reference["key"]]
     return found
 
 
@@ -297,6 +302,191 @@ def test_a_sync_of_what_something_else_has_written(world, ceph, bucket, variable
     synced = run_pod(world, cron_job, objects)
     assert synced.status == 0, synced.stderr
     assert ceph.s3().get_object(Bucket=bucket, Key="copies/2026-11-21/t.csv.gz")["Body"].read() == b"x"
+
+
+# ---- dsr -----------------------------------------------------------------------------------------
+
+DEPLOYMENTS = {"apiVersion": "v1", "kind": "ConfigMap",
+               "metadata": {"name": "airlytics-deployments-config"},
+               "data": {"airlytics.deployment": "internal"}}
+USER = "O'Brien"
+
+
+def test_the_erasure_is_made_of_objects_of_kubernetes(schema):
+    objects = kustomize(DSR)
+    for one in objects:
+        judge(schema, one)
+    assert [one["kind"] for one in objects] == [
+        "ServiceAccount", "PersistentVolumeClaim", "CronJob", "ConfigMap"]
+    account, claim, cron_job, settings = objects
+    pod = pod_of(cron_job)
+    (container,) = pod["containers"]
+    assert pod["serviceAccountName"] == account["metadata"]["name"]
+    volumes = {one["name"]: one for one in pod["volumes"]}
+    assert {one["name"] for one in container["volumeMounts"]} == volumes.keys()
+    assert volumes["config"]["configMap"]["name"] == settings["metadata"]["name"]
+    assert volumes["state"]["persistentVolumeClaim"]["claimName"] == claim["metadata"]["name"]
+
+
+def test_the_erasure_is_confined_and_keeps_what_the_seed_had():
+    cron_job = named(kustomize(DSR), "dsr-cleanup-helloworld-prod")
+    spec, pod = cron_job["spec"], pod_of(cron_job)
+    assert (spec["schedule"], spec["concurrencyPolicy"]) == ("30 6 * * 0,3", "Forbid")
+    assert spec["jobTemplate"]["spec"]["backoffLimit"] == 0
+    assert pod["securityContext"]["runAsNonRoot"] is True
+    (container,) = pod["containers"]
+    assert container["securityContext"]["readOnlyRootFilesystem"] is True
+    assert [one["containerPort"] for one in container["ports"]] == [8081]
+    for probe, path in (("livenessProbe", "is-alive"), ("readinessProbe", "is-ready")):
+        assert container[probe]["httpGet"] == {"path": f"/healthcheck/{path}", "port": "web"}
+    assert "/usr/src/app/data" in {one["mountPath"] for one in container["volumeMounts"]}
+
+
+def test_openshift_removes_what_it_gives_by_itself():
+    overlay = yaml.safe_load((OPENSHIFT / "dsr" / "kustomization.yaml").read_text())
+    (base,), (patch,) = overlay["resources"], overlay["patches"]
+    assert (OPENSHIFT / "dsr" / base).resolve() == DSR.resolve()
+    ((operation),) = yaml.safe_load(patch["patch"])
+    assert operation["op"] == "remove"
+    node = named(kustomize(DSR), "dsr-cleanup-helloworld-prod")
+    for name in operation["path"].strip("/").split("/"):
+        node = node[name]
+    assert node == 10001
+
+
+@pytest.fixture
+def dsr(world):
+    if not (BUILD / "plugins" / "dsr.so").exists() or not os.environ.get("RUN_CORE_DUCKDB"):
+        pytest.skip("the plugin dsr or the SQL engine is not there")
+    return world
+
+
+def test_every_variable_of_the_erasure_is_an_option(dsr):
+    described = json.loads(dsr.run("describe", "dsr", "--json").stdout)
+    variables = {one["env"] for one in described["options"] if one.get("env")}
+    cron_job = named(kustomize(DSR), "dsr-cleanup-helloworld-prod")
+    assert all_names(cron_job, []) <= variables
+
+
+def run_erasure(world, ceph, bucket, *more):
+    """The container's command in its environment, with its volumes and bucket being those of the test."""
+    objects = [*kustomize(DSR), DEPLOYMENTS]
+    cron_job = named(objects, "dsr-cleanup-helloworld-prod")
+    container = pod_of(cron_job)["containers"][0]
+    places = {one["mountPath"]: world.root / one["name"] for one in container["volumeMounts"]}
+
+    inside = re.compile(rf"({'|'.join(map(re.escape, places))})(?=[/ ])")
+
+    def moved(text):
+        text = inside.sub(lambda found: str(places[found.group(1)]), text)
+        return text.replace("airlytics-datalake-internal-prod-pi", bucket)
+
+    for place in places.values():
+        place.mkdir(exist_ok=True)
+    (settings,) = [one for one in objects if one["metadata"]["name"] == "dsr-cleanup-helloworld"
+                   and one["kind"] == "ConfigMap"]
+    for name, text in settings["data"].items():
+        (world.root / "config" / name).write_text(moved(text))
+    of_role = dict(AWS_ACCESS_KEY_ID=ceph.access_key, AWS_SECRET_ACCESS_KEY=ceph.secret_key,
+                   AWS_ENDPOINT_URL=ceph.endpoint, TMPDIR=str(world.root / "tmp"),
+                   RUN_CORE_DUCKDB=os.environ["RUN_CORE_DUCKDB"])
+    words = [moved(word).replace("0.0.0.0:8081", "127.0.0.1:0") for word in container["args"]]
+    assert container["command"] == ["run-core"]
+    return world.run(*words, *more, env={**environment(cron_job, objects), **of_role})
+
+
+def test_the_erasure_runs_with_nothing_else(dsr, ceph, bucket, tmp_path):
+    duck, store = Duck(), ceph.s3()
+    file = tmp_path / "file.parquet"
+    keys = [(f"usersdb/{table}/HelloWorld/shard=7/day=2026-01-0{day}/dump", column)
+            for table, column in (("users_pi", "id"), ("user_cohorts", "user_id"))
+            for day in (1, 2)]
+    for key, column in keys:
+        duck.query(f"COPY (SELECT CASE WHEN i % 10 = 3 THEN 'O''Brien' ELSE 'u' || i END AS {column}, "
+                   f"i FROM range(100) AS r(i)) TO '{file}' (FORMAT parquet)")
+        store.upload_file(str(file), bucket, key)
+    base = "airlytics-datalake-internal-prod/userDeletionRequests/DbDumps"
+    volume = dsr.root / "persistence-pv-storage" / base
+    for day in (1, 2):
+        folder = volume / "HelloWorld" / "shard=7" / f"day=2026-01-0{day}"
+        folder.mkdir(parents=True)
+        (folder / f"_user_{USER}_day_2026-02-01").touch()
+
+    planned = run_erasure(dsr, ceph, bucket, "--dry-run")
+    assert planned.status == 0, planned.stderr
+    assert (volume / "HelloWorld" / "shard=7" / "day=2026-01-01").is_dir()
+    erased = run_erasure(dsr, ceph, bucket)
+    assert erased.status == 0, erased.stderr
+    for key, column in keys:
+        store.download_file(bucket, key, str(file))
+        assert duck.query(f"SELECT count(*), count(*) FILTER ({column} = 'O''Brien') "
+                          f"FROM read_parquet('{file}')") == [("90", "0")]
+    duck.close()
+    assert not list((volume / "HelloWorld").rglob("_user_*"))
+    archive = volume / "processed" / "HelloWorld"
+    assert len(list(archive.rglob(f"_user_{USER}_day_2026-02-01"))) == 2
+    (record,) = (archive / "dsr-report").glob("*.jsonl")
+    (line,) = map(json.loads, record.read_text().splitlines())
+    assert (line["shard"], line["rows"]) == (7, 40)
+    assert (line["environment"], line["product"], line["deployment"]) == (
+        "PROD", "Hello World App", "internal")
+    assert USER not in record.read_text()
+    assert {one["Key"] for one in store.list_objects_v2(Bucket=bucket)["Contents"]} == {
+        key for key, _ in keys}
+    assert list((dsr.root / "state").iterdir())  # the journal is on its volume
+
+
+# ---- the quickstart's lake -----------------------------------------------------------------------
+
+
+def test_the_lakes_users_are_dumped_and_some_of_them_erased(dsr, tmp_path):
+    """As the quickstart does it, of a smaller lake."""
+    lake, users, markers, archive = (tmp_path / name for name in ("l", "u", "m", "a"))
+    scripts = SOURCE / "packaging"
+    subprocess.run([scripts / "make-lake", lake, "--events", "6000", "--users", "300", "--days", "4",
+                    "--partitions", "4", "--end", "2026-03-04"], check=True, capture_output=True)
+    for status in (0, 1):  # what is there is not made again
+        made = subprocess.run([scripts / "make-users", lake, users, markers, "--days", "3",
+                               "--shards", "4"], capture_output=True, text=True)
+        assert made.returncode == status, made.stderr
+    names = sorted(path.name for path in markers.rglob("_user_*"))
+    assert 10 < len(set(names)) < 40
+    assert any(" " in name or "'" in name for name in names)  # the odd ones
+    shards = {path.name for path in markers.iterdir()}
+    assert shards == {"shard=0", "shard=1", "shard=3"}
+
+    dsr.config(json.dumps({"plugins": {"dsr": {"config": {
+        "markersBaseFolder": str(markers), "markersArchiveFolder": str(archive),
+        "tempFolder": str(tmp_path / "t"),
+        "cleanupTables": [
+            {"piTable": table, "userIdColumn": column,
+             "sourceS3Folder": f"{users}/usersdb/{table}/HelloWorld"}
+            for table, column in (("users_pi", "id"), ("user_cohorts", "user_id"))]}}}}))
+
+    def count():
+        asked = subprocess.run(
+            [scripts / "sql", f"""WITH asked AS (
+                 SELECT DISTINCT regexp_extract(file, '.*/_user_(.*)_day_', 1) AS id
+                 FROM glob('{tmp_path}/*/**/_user_*'))
+             SELECT count(*), count(*) FILTER (id IN (FROM asked)) FROM (
+                 SELECT id FROM read_parquet('{users}/usersdb/users_pi/**/*.parquet')
+                 UNION ALL
+                 SELECT user_id FROM read_parquet('{users}/usersdb/user_cohorts/**/*.parquet'))"""],
+            capture_output=True, text=True, check=True)
+        return tuple(map(int, asked.stdout.split("\t")))
+
+    rows, theirs = count()
+    assert 0 < theirs < rows
+    lonely = users / "usersdb" / "users_pi" / "HelloWorld" / "shard=0" / "day=2026-03-02"
+    assert list(lonely.iterdir())
+    erased = dsr.run("dsr", "--json")
+    assert erased.status == 0, erased.stderr
+    assert erased.final["counters"]["rows_deleted"] == theirs
+    assert count() == (rows - theirs, 0)
+    assert not list(lonely.rglob("*.parquet"))
+    assert erased.final["counters"]["files_removed"] == 2
+    again = dsr.run("dsr")
+    assert again.status == 0 and "no markers: nothing to erase" in again.stdout
 
 
 # ---- the quickstart's tables ---------------------------------------------------------------------
