@@ -292,13 +292,14 @@ static enum rc_code set_places(const struct chunk *chunk, struct pq_tree *tree,
                                struct pq_node *meta, struct rc_error *err)
 {
     int64_t len = chunk->rewrite->out.bytes - chunk->start;
+    int64_t data = chunk->data_offset < 0 ? chunk->start + len : chunk->data_offset;
 
     pq_drop(meta, PQ_META_INDEX_OFFSET);
     pq_drop(meta, PQ_META_DICTIONARY_OFFSET);
     if (chunk->dictionary_offset >= 0 && pq_set_int(tree, meta, PQ_META_DICTIONARY_OFFSET,
                                                     PQ_KIND_I64, chunk->dictionary_offset, err))
         return err->code;
-    if (pq_set_int(tree, meta, PQ_META_DATA_OFFSET, PQ_KIND_I64, chunk->data_offset, err) ||
+    if (pq_set_int(tree, meta, PQ_META_DATA_OFFSET, PQ_KIND_I64, data, err) ||
         pq_set_int(tree, meta, PQ_META_VALUES, PQ_KIND_I64, chunk->level_count, err) ||
         pq_set_int(tree, meta, PQ_META_COMPRESSED_BYTES, PQ_KIND_I64, len, err))
         return err->code;

@@ -106,11 +106,16 @@ enum rc_code pq_has_strays(const struct pq_file *file, size_t group, size_t colu
                            struct rc_error *err)
 {
     RC_CLEANUP(pq_remap_clear) struct pq_remap remap = { .places = NULL };
+    const struct pq_chunk *chunk = &file->groups[group].chunks[column];
     const struct pq_rows none = { .len = 0 };
 
     *out = false;
-    if (!has_dictionary(&file->groups[group].chunks[column]))
+    if (!has_dictionary(chunk))
         return RC_OK;
+    if (chunk->value_count == 0) { /* no page is read for these, and no dictionary either */
+        *out = chunk->len > 0;
+        return RC_OK;
+    }
     if (pq_remap_find(&remap, file, group, column, none, 0, err))
         return err->code;
     *out = remap.is_shorter;

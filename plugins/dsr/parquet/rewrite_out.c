@@ -85,19 +85,24 @@ size_t pq_out_tree_limit(const struct pq_file *file)
     return LEAST + SHARE * file->tree.bytes;
 }
 
-/* A place that is named 0 is none, which old writers have said in this way. */
+/*
+ * A place that is named 0 is none, which old writers have said in this way; one outside of the
+ * chunk is none either. That of the data may be the chunk's end, where no rows have any pages.
+ */
 static enum rc_code move(struct pq_tree *tree, struct pq_node *record, int16_t id,
                          const struct pq_chunk *chunk, int64_t start, struct rc_error *err)
 {
     int64_t place = pq_field_int(record, id, 0);
+    bool is_inside = place >= chunk->start && place < chunk->start + chunk->len;
 
     if (place == 0)
         return RC_OK;
-    if (place < chunk->start || place >= chunk->start + chunk->len) {
-        pq_drop(record, id);
-        return RC_OK;
-    }
-    return pq_set_int(tree, record, id, PQ_KIND_I64, place - chunk->start + start, err);
+    if (is_inside)
+        return pq_set_int(tree, record, id, PQ_KIND_I64, place - chunk->start + start, err);
+    if (id == PQ_META_DATA_OFFSET) /* readers refuse a chunk without this field */
+        return pq_set_int(tree, record, id, PQ_KIND_I64, start + chunk->len, err);
+    pq_drop(record, id);
+    return RC_OK;
 }
 
 int64_t pq_out_file_offset(const struct pq_node *node, const struct pq_chunk *chunk)

@@ -375,7 +375,8 @@ static void check_chunk(const struct pq_file *file, size_t group, size_t column)
     assert_int_equal(dictionary >= 0, pq_pages_dictionary(pages) != NULL);
     if (dictionary >= 0)
         assert_true(dictionary < data);
-    assert_int_equal(pq_field_int(chunk->node, 2, -1), chunk->start);
+    if (chunk->len > 0)
+        assert_int_equal(pq_field_int(chunk->node, 2, -1), chunk->start);
     check_statistics(seen, chunk->meta);
     check_sizes(seen, &file->columns[column], chunk->meta);
     check_encodings(seen, chunk->meta, dictionary >= 0);
@@ -398,7 +399,8 @@ static void check_itself(const struct pq_file *file)
         assert_int_equal(pq_field_int(at->node, 2, -1), uncompressed);
         if (pq_field_int(at->node, 6, -1) > 0)
             assert_int_equal(pq_field_int(at->node, 6, -1), compressed);
-        assert_int_equal(pq_field_int(at->node, 5, -1), at->chunks[0].start);
+        if (at->row_count > 0)
+            assert_int_equal(pq_field_int(at->node, 5, -1), at->chunks[0].start);
         assert_int_equal(pq_field_int(at->node, 7, -1), group);
     }
 }
@@ -549,6 +551,45 @@ static void test_a_file_that_loses_nothing_has_the_same_chunks(void **state)
     }
 }
 
+/* Readers refuse a chunk that does not say where its data is, be it of no rows and of no bytes. */
+static void test_a_group_without_rows_stays(void **state)
+{
+    (void)state;
+    struct chance chance = { 13 };
+    static const int64_t row = 4;
+    const struct pq_rows without = { .rows = &row, .len = 1 };
+    const size_t columns[] = { 0, 1, 2 };
+    DRAWN_AUTO drawn = {
+        .columns = shapes, .column_count = 3, .group_count = 3, .group_rows = { 10, 0, 20 }
+    };
+    struct memory old_memory = { .bytes = &drawn.bytes };
+    struct rc_error err = RC_ERROR_INIT;
+    FILE_AUTO old;
+
+    drawn_file(&drawn, &chance);
+    check_rewrite(&drawn, &without);
+    memory_open(&old_memory, &old);
+    for (int is_projected = 0; is_projected < 2; is_projected++) {
+        RC_BUF_AUTO(bytes, LIMIT);
+        struct memory memory = { .bytes = &bytes };
+        struct pq_sink sink = memory_sink(&memory);
+        FILE_AUTO file;
+
+        if (is_projected)
+            assert_int_equal(pq_project(&old, columns, RC_ARRAY_LEN(columns), &sink, &err), RC_OK);
+        else
+            rewrite(&old, &without, &bytes);
+        memory_open(&memory, &file);
+        assert_int_equal(file.group_count, 3);
+        for (size_t c = 0; c < file.column_count; c++) {
+            int64_t data = pq_field_int(file.groups[1].chunks[c].meta, 9, -1);
+
+            assert_int_equal(file.groups[1].row_count, 0);
+            assert_in_range(data, file.groups[0].chunks[c].start, file.data_end);
+        }
+    }
+}
+
 static bool holds(const struct rc_buf *bytes, const char *text)
 {
     return memmem(bytes->data, bytes->len, text, strlen(text)) != NULL;
@@ -592,8 +633,8 @@ static void test_nothing_tells_of_the_rows_that_are_gone(void **state)
     struct chance chance = chance_new("nothing tells");
     DRAWN_AUTO drawn = { .columns = columns,
                          .column_count = RC_ARRAY_LEN(columns),
-                         .group_count = 3,
-                         .group_rows = { 70, 40, 10 } };
+                         .group_count = 4,
+                         .group_rows = { 70, 40, 0, 10 } };
     int64_t rows[ROWS];
     RC_BUF_AUTO(bytes, LIMIT);
     struct memory memory = { .bytes = &drawn.bytes };
@@ -754,6 +795,7 @@ int main(void)
         cmocka_unit_test(test_the_other_rows_stay),
         cmocka_unit_test(test_a_group_is_copied_rewritten_or_dropped),
         cmocka_unit_test(test_a_file_that_loses_nothing_has_the_same_chunks),
+        cmocka_unit_test(test_a_group_without_rows_stays),
         cmocka_unit_test(test_nothing_tells_of_the_rows_that_are_gone),
         cmocka_unit_test(test_pages_that_lose_nothing_are_copied),
         cmocka_unit_test(test_what_cannot_be_rewritten_is_refused),
