@@ -263,7 +263,9 @@ static enum rc_code work(struct cleanup *cleanup, struct rc_error *err)
     int64_t malformed;
     enum rc_code code;
 
+    /* Scratch space, be it needed or not: what a run that died left there goes with that. */
     if (dsr_shards_check(asked, err) || check_tables(run, err) ||
+        dsr_scratch_new(run->job, run->config->scratch_bytes, &run->scratch, err) ||
         dsr_journal_open(run->job, run->config, &run->places, &run->journal, err) ||
         list_shards(cleanup, asked, &malformed, err))
         return err->code;
@@ -272,8 +274,7 @@ static enum rc_code work(struct cleanup *cleanup, struct rc_error *err)
         code = dsr_report_write(run->job, run->journal, run->config, &run->places, err);
         return code ? code : malformed ? conclude(cleanup, malformed, err) : RC_OK;
     }
-    if (dsr_scratch_new(run->job, run->config->scratch_bytes, &run->scratch, err) ||
-        dsr_engines_new(run->job, run->config, run->scratch, dsr_width(run->config), &run->engines,
+    if (dsr_engines_new(run->job, run->config, run->scratch, dsr_width(run->config), &run->engines,
                         err))
         return err->code;
     code = clean_all(cleanup, err);

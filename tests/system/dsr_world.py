@@ -72,22 +72,22 @@ def some_user(shard, seed):
             f"'user-{shard}-' || (hash(i * 7919 + {seed}) % {USERS}) END")
 
 
-def make_lake(folder):
+def make_lake(folder, shards=SHARDS, days=DAYS, rows_of_any=ROWS):
     """Writes the lake: in each day's folder two files of any user, one of a few users alone, one of
     users whom nobody erases, and things that are no data."""
     statements, seed = [], 0
     for table, columns in COLUMNS.items():
-        for shard in SHARDS:
-            for day in DAYS:
+        for shard in shards:
+            for day in days:
                 place = folder / table / f"shard={shard}" / f"day={day}"
                 (place / "deeper").mkdir(parents=True)
                 (place / "_SUCCESS").write_bytes(b"")
                 (place / "notes.txt").write_text("not data: user-3-1\n")
                 for name, rows, who in (
-                        ("part-0.parquet", ROWS, some_user(shard, seed)),
-                        ("deeper/part 1.parquet", ROWS, some_user(shard, seed + 1)),
+                        ("part-0.parquet", rows_of_any, some_user(shard, seed)),
+                        ("deeper/part 1.parquet", rows_of_any, some_user(shard, seed + 1)),
                         ("few", 40, f"'user-{shard}-' || (1 + i % 3)"),
-                        ("others.parquet", 2000, "'other-' || i")):
+                        ("others.parquet", rows_of_any, "'other-' || i")):
                     statements.append(
                         f"COPY (SELECT {columns.format(id=who)} FROM range({rows}) r(i)) TO "
                         f"{literal(place / name)} (FORMAT parquet, {WRITERS[seed % 4]});")
@@ -101,6 +101,14 @@ def lake_made(tmp_path_factory):
     """The lake's folder, to be copied."""
     folder = tmp_path_factory.mktemp("lake")
     make_lake(folder)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def pond_made(tmp_path_factory):
+    """A smaller one, for tests of many runs."""
+    folder = tmp_path_factory.mktemp("pond")
+    make_lake(folder, shards=SHARDS[:1], days=DAYS[:2], rows_of_any=500)
     return folder
 
 
@@ -178,6 +186,38 @@ class Bucket:
             Folder(folder).put(name, self.get(name))
 
 
+class Google:
+    """A place in a bucket of the stand-in for Google's store."""
+
+    def __init__(self, store, bucket, folder):
+        self.store, self.bucket, self.folder = store, bucket, folder
+        self.objects = store.bucket(bucket)
+
+    @property
+    def uri(self):
+        return f"gs://{self.bucket}/{self.folder}"
+
+    def names(self, prefix=""):
+        start = f"{self.folder}/"
+        return sorted(name[len(start):] for name in list(self.objects.names)
+                      if name.startswith(start + prefix) and self.objects.live(name))
+
+    def get(self, name):
+        return self.objects.live(f"{self.folder}/{name}").data
+
+    def put(self, name, data=b""):
+        self.store.put(self.bucket, f"{self.folder}/{name}", data, {})
+
+    def kept(self):
+        """The versions of each object."""
+        start = f"{self.folder}/"
+        return {name[len(start):]: versions for name, versions in self.objects.versions.items()
+                if name.startswith(start)}
+
+    fill = Bucket.fill
+    copy_to = Bucket.copy_to
+
+
 # ---- the world -----------------------------------------------------------------------------------
 
 
@@ -250,11 +290,12 @@ class Dsr:
         assert result.status == status, result.stdout + result.stderr
         return result
 
-    def start(self, *words, **params):
+    def start(self, *words, popen=(), **params):
+        """'popen': what else the process is started with."""
         if not self.before.exists():
             self.remember()
         self.configure()
-        return self.world.start(*self.words(words or ("cleanup",), params))
+        return self.world.start(*self.words(words or ("cleanup",), params), **dict(popen))
 
     # ---- judging ----
 
@@ -330,3 +371,32 @@ class Dsr:
 
     def archived(self):
         return [name for name in self.archive.names() if not name.startswith("dsr-report/")]
+
+
+class InBuckets(Dsr):
+    """Data, markers, archive and temporary folder in one bucket."""
+
+    def __init__(self, world, made, place, stores):
+        self.in_buckets = stores
+        super().__init__(world, made, *(place(name) for name in ("lake", "markers", "done", "temp")))
+
+    def stores(self):
+        return {"core": {"http": {"backoff": "10ms", "max_backoff": "100ms"}},
+                "storage": self.in_buckets}
+
+
+def on_ceph(world, made, ceph, bucket, below="", **store):
+    store = {"bucket": bucket, "endpoint": ceph.endpoint, "region": ceph.region,
+             "access_key_id": ceph.access_key, "secret_access_key": ceph.secret_key, **store}
+    return InBuckets(world, made, lambda name: Bucket(ceph.s3(), bucket, below + name),
+                     {"ceph": store})
+
+
+def versions(ceph, bucket, prefix):
+    """The versions of each key."""
+    found = {}
+    for page in ceph.s3().get_paginator("list_object_versions").paginate(Bucket=bucket,
+                                                                         Prefix=prefix):
+        for one in page.get("Versions", []):
+            found.setdefault(one["Key"], []).append(one["VersionId"])
+    return found

@@ -5,62 +5,13 @@ import time
 
 import pytest
 # The fixture is found by its name.
-from dsr_world import (DAYS, Bucket, Dsr, Folder, lake_made, needs_engine, user)  # noqa: F401
+from dsr_world import (DAYS, Folder, Google, InBuckets, lake_made, needs_engine,  # noqa: F401
+                       on_ceph, user, versions)
 
 pytestmark = needs_engine
 
 USERS = [user(3, n) for n in (1, 2, 3, 44)]
 ERASED = {3: (USERS, DAYS[0], DAYS[-1])}
-
-
-class Google:
-    """A place in a bucket of the stand-in for Google's store."""
-
-    def __init__(self, store, bucket, folder):
-        self.store, self.bucket, self.folder = store, bucket, folder
-        self.objects = store.bucket(bucket)
-
-    @property
-    def uri(self):
-        return f"gs://{self.bucket}/{self.folder}"
-
-    def names(self, prefix=""):
-        start = f"{self.folder}/"
-        return sorted(name[len(start):] for name in list(self.objects.names)
-                      if name.startswith(start + prefix) and self.objects.live(name))
-
-    def get(self, name):
-        return self.objects.live(f"{self.folder}/{name}").data
-
-    def put(self, name, data=b""):
-        self.store.put(self.bucket, f"{self.folder}/{name}", data, {})
-
-    def kept(self):
-        """The versions of each object."""
-        start = f"{self.folder}/"
-        return {name[len(start):]: versions for name, versions in self.objects.versions.items()
-                if name.startswith(start)}
-
-    fill = Bucket.fill
-    copy_to = Bucket.copy_to
-
-
-class InBuckets(Dsr):
-    """Data, markers, archive and temporary folder in one bucket."""
-
-    def __init__(self, world, made, place, stores):
-        self.in_buckets = stores
-        super().__init__(world, made, *(place(name) for name in ("lake", "markers", "done", "temp")))
-
-    def stores(self):
-        return {"core": {"http": {"backoff": "10ms", "max_backoff": "100ms"}},
-                "storage": self.in_buckets}
-
-
-def on_ceph(world, made, ceph, bucket, **store):
-    store = {"bucket": bucket, "endpoint": ceph.endpoint, "region": ceph.region,
-             "access_key_id": ceph.access_key, "secret_access_key": ceph.secret_key, **store}
-    return InBuckets(world, made, lambda name: Bucket(ceph.s3(), bucket, name), {"ceph": store})
 
 
 @pytest.fixture
@@ -73,16 +24,6 @@ def versioned(ceph, bucket):
     """The same bucket, which keeps every version from now on."""
     ceph.s3().put_bucket_versioning(Bucket=bucket, VersioningConfiguration={"Status": "Enabled"})
     return bucket
-
-
-def versions(ceph, bucket, prefix):
-    """The versions of each key."""
-    found = {}
-    for page in ceph.s3().get_paginator("list_object_versions").paginate(Bucket=bucket,
-                                                                         Prefix=prefix):
-        for one in page.get("Versions", []):
-            found.setdefault(one["Key"], []).append(one["VersionId"])
-    return found
 
 
 # ---- what is erased ------------------------------------------------------------------------------
