@@ -128,13 +128,23 @@ static enum rc_code note_written(struct dsr_journal *journal, void *context, str
                       RC_ARRAY_LEN(values), NULL, err);
 }
 
+/* What a run that died has begun to upload; the name is this report's alone. */
+static enum rc_code give_up_upload(struct rc_job *job, const char *uri, struct rc_error *err)
+{
+    enum rc_code code = rc_storage_sweep_object(job, uri, 0, INT64_MAX, NULL, err);
+
+    return code == RC_DENIED || code == RC_UNSUPPORTED ? RC_OK : code;
+}
+
 static enum rc_code write_report(struct rc_job *job, struct dsr_journal *journal,
                                  const struct dsr_config *config, const char *name, const char *uri,
                                  struct rc_error *err)
 {
     struct writing writing = { .job = job, .chunk = RC_BUF_INIT(CHUNK_LIMIT) };
-    enum rc_code code = write_lines(&writing, journal, config, name, uri, err);
+    enum rc_code code = give_up_upload(job, uri, err);
 
+    if (!code)
+        code = write_lines(&writing, journal, config, name, uri, err);
     rc_storage_write_close(job, writing.writer);
     rc_buf_clear(&writing.chunk);
     if (code)
