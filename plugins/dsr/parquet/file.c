@@ -401,18 +401,19 @@ static bool place_extras(const struct pq_file *file, struct pq_chunk *chunk)
 static int64_t slack_of(const struct pq_file *file, const struct pq_chunk *chunk)
 {
     enum { DICTIONARY_HEADER = 100 };
-    static const char writer[] = "parquet-mr", with_version[] = "parquet-mr version ";
+    static const char with_version[] = "parquet-mr version ";
     const struct pq_node *by = pq_field(&file->root, FILE_CREATED_BY, PQ_KIND_BINARY);
     int64_t behind = file->data_end - chunk->start - chunk->len;
     char text[64] = "";
     unsigned major = 0, minor = 0, patch = 0;
 
-    if (!by || by->bytes.len < sizeof(writer) - 1 ||
-        memcmp(by->bytes.data, writer, sizeof(writer) - 1) != 0)
+    if (!by)
         return 0;
     memcpy(text, by->bytes.data, by->bytes.len < sizeof(text) ? by->bytes.len : sizeof(text) - 1);
     if (rc_str_starts(text, with_version))
         (void)sscanf(text + sizeof(with_version) - 1, "%3u.%3u.%3u", &major, &minor, &patch);
+    else if (!rc_str_eq(text, "parquet-mr")) /* others, such as parquet-mr-trino, are not it */
+        return 0;
     if (major > 1 || (major == 1 && (minor > 2 || (minor == 2 && patch > 8))))
         return 0;
     return behind < DICTIONARY_HEADER ? behind : DICTIONARY_HEADER;
