@@ -8,7 +8,7 @@ from parquet_forge import Node, Shape, Style, forge
 from parquet_reader import OPTIONAL, REPEATED, REQUIRED
 from parquet_values import (BOOLEAN, BYTE_ARRAY, BYTE_STREAM_SPLIT, CODECS, DELTA_BINARY_PACKED,
                             DELTA_BYTE_ARRAY, DELTA_LENGTH_BYTE_ARRAY, DOUBLE, FIXED, FLOAT, INT32,
-                            INT64, INT96, LZ4, PLAIN, RLE)
+                            INT64, INT96, LZ4, PLAIN, RLE, WIDTHS)
 
 EMPTY = [(1, "struct", [])]
 FLOATS = [0.0, -0.0, 1.5, -2.25, float("inf"), float("-inf"), 1e-40]
@@ -172,16 +172,19 @@ class Draw:
     def style(self, node, repeats):
         rng, odd = self.rng, self.odd
         codecs = list(CODECS.values()) if odd else [c for c in CODECS.values() if c != LZ4]
+        splits_rows = rng.random() < 0.5
         has_dictionary = node.kind != BOOLEAN and rng.random() < 0.5
         return Style(
             encoding=rng.choice(ENCODINGS[node.kind]),
             dictionary=rng.choice([1, 1, 0.5]) if has_dictionary else 0,
+            dictionary_spare=[self.spare(node)] if rng.random() < 0.2 else [],
             old_dictionary=rng.random() < 0.3,
             dictionary_offset=rng.choice(["set", "zero", "absent"]) if odd else "set",
             codec=rng.choice(codecs), version=rng.choice([1, 2]),
             page_levels=rng.choice([1 if odd else 5, 20, 150, 5000]),
-            splits_rows=rng.random() < 0.5,
-            empty_pages=rng.random() < 0.3 and odd,
+            splits_rows=splits_rows,
+            # Even those who read them lose their place at an empty page within a row.
+            empty_pages=rng.random() < 0.3 and odd and not (repeats and splits_rows),
             crc=rng.random() < 0.3, compressed=rng.random() < 0.8,
             bit_packed_levels=odd and rng.random() < 0.2,
             runs=rng.choice(["runs", "rle", "packed", "mixed"]),
@@ -191,6 +194,11 @@ class Draw:
             bloom_length=rng.random() < 0.5, metadata_behind=rng.random() < 0.2,
             size_statistics=rng.random() < 0.3, encoding_stats=rng.random() < 0.5,
             key_values=rng.random() < 0.2, unknown_fields=rng.random() < 0.2)
+
+    def spare(self, node):
+        """An entry of the dictionary that most likely no row has."""
+        return self.rng.randbytes({BYTE_ARRAY: 12, FIXED: node.length}.get(node.kind) or
+                                  WIDTHS[node.kind])
 
     def erased(self):
         """Rows to leave out, rising."""

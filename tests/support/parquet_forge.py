@@ -127,7 +127,7 @@ def statistics(leaf, values, nulls, style):
             least = bytes(leaf.width - 1) + b"\x80"
         if max(keyed)[0] == 0:
             greatest = bytes(leaf.width)
-    has_old = style.statistics in ("old", "both") and leaf.order == "signed"
+    has_old = style.statistics in ("old", "both") and leaf.order in ("signed", "float")
     has_new = style.statistics in ("new", "both")
     return [(1, "binary", greatest if has_old else None), (2, "binary", least if has_old else None),
             (3, "i64", nulls), (5, "binary", greatest if has_new else None),

@@ -5,6 +5,7 @@ import random
 import time
 
 import parquet_check
+import parquet_forge
 import pytest
 from parquet_draw import Draw, draw_rows
 from parquet_forge import Node, Shape, Style, forge
@@ -111,6 +112,27 @@ def test_bounds_and_filters_hide_no_row_from_another_reader(court):
             count = sum(1 for one in kept if one[column] == row[column])
             assert court.readers.rows(f"SELECT count(*) FROM '{after}' WHERE {column} = {value}") \
                 == [[str(count)]]
+
+
+def test_metadata_whose_bounds_were_cut_does_not_grow(court, monkeypatch):
+    """Of long texts, in many row groups, each of which loses a row."""
+    whole = parquet_forge.statistics
+
+    def cut(leaf, values, nulls, style):
+        ends = {5: b"~", 6: b""}
+        told = whole(leaf, values, nulls, style)
+        return [(number, kind, value[:9] + ends[number] if number in ends and value else value)
+                for number, kind, value in told] + [(7, "bool", False), (8, "bool", False)]
+
+    monkeypatch.setattr(parquet_forge, "statistics", cut)
+    rng = random.Random(3)
+    nodes = [Node(f"c{i}", REQUIRED, BYTE_ARRAY, converted=0) for i in range(4)]
+    rows = [{node.name: rng.randbytes(1500).hex().encode() for node in nodes} for _ in range(400)]
+    styles = {node.name: Style(codec=SNAPPY, index=True, encoding_stats=True) for node in nodes}
+    source = court.tool.save(forge(nodes, rows, Shape([2] * 200, styles), rng))
+    after = court.check(source, range(0, 400, 2))
+    footers = [int.from_bytes(path.read_bytes()[-8:-4], "little") for path in (source, after)]
+    assert footers[1] < footers[0] + 200 * len(nodes) * 2 * 64
 
 
 # ---- what is gone --------------------------------------------------------------------------------
