@@ -81,9 +81,12 @@ static enum rc_code prepare(struct chunk *chunk, const struct pq_file *file,
     pq_sizes_init(&chunk->page_sizes, chunk->column);
     statistics = pq_field(chunk->old->meta, PQ_META_STATISTICS, PQ_KIND_STRUCT);
     chunk->has_statistics = statistics;
+    if (statistics)
+        pq_statistics_limit(&chunk->statistics, pq_longest_bound(statistics));
     chunk->has_sizes = pq_field(chunk->old->meta, PQ_META_SIZE_STATISTICS, PQ_KIND_STRUCT);
     if (pq_index_init(&chunk->page_index, file, chunk->column, chunk->old, err))
         return err->code;
+    pq_statistics_limit(&chunk->page_statistics, chunk->page_index.longest_bound);
     /* A page index has bounds of each page, and NaN is counted as often as it is there. */
     chunk->looks_at_pages = chunk->page_index.has_columns ||
                             (statistics && pq_field(statistics, STATISTICS_NANS, PQ_KIND_I64));

@@ -116,6 +116,23 @@ enum rc_code pq_index_copy(struct pq_rewrite *rewrite, const struct pq_chunk *ch
 
 /* ---- of a chunk that lost rows ---- */
 
+static size_t longest_bound(const struct pq_node *columns)
+{
+    static const int16_t lists[] = { PQ_COLUMN_INDEX_LEAST, PQ_COLUMN_INDEX_GREATEST };
+    size_t longest = 0;
+
+    for (size_t i = 0; i < RC_ARRAY_LEN(lists); i++) {
+        const struct pq_node *list = pq_field(columns, lists[i], PQ_KIND_LIST);
+
+        if (!list || list->value_kind != PQ_KIND_BINARY)
+            continue;
+        for (size_t k = 0; k < list->list.len; k++)
+            if (list->list.items[k].bytes.len > longest)
+                longest = list->list.items[k].bytes.len;
+    }
+    return longest;
+}
+
 enum rc_code pq_index_init(struct pq_index *index, const struct pq_file *file,
                            const struct pq_column *column, const struct pq_chunk *chunk,
                            struct rc_error *err)
@@ -147,6 +164,7 @@ enum rc_code pq_index_init(struct pq_index *index, const struct pq_file *file,
     index->has_repetition = pq_field(&columns, PQ_COLUMN_INDEX_REPETITION, PQ_KIND_LIST);
     index->has_definition = pq_field(&columns, PQ_COLUMN_INDEX_DEFINITION, PQ_KIND_LIST);
     index->has_nans = pq_field(&columns, PQ_COLUMN_INDEX_NANS, PQ_KIND_LIST);
+    index->longest_bound = longest_bound(&columns);
     return RC_OK;
 }
 

@@ -92,6 +92,7 @@ struct pq_index {
     const struct pq_column *column;
     bool has_offsets, has_columns; /* an OffsetIndex, a ColumnIndex */
     bool has_text_bytes, has_nulls, has_repetition, has_definition, has_nans;
+    size_t longest_bound; /* bytes, in the old ColumnIndex */
     struct pq_index_page *pages;
     size_t len, capacity;
     struct rc_buf bounds, repetition, definition;

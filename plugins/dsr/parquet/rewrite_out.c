@@ -80,7 +80,7 @@ enum rc_code pq_out_end(struct pq_out *out, const struct pq_node *metadata, stru
 
 size_t pq_out_tree_limit(const struct pq_file *file)
 {
-    enum { SHARE = 4, LEAST = 1 << 20 };
+    enum { SHARE = 8, LEAST = 1 << 20 };
 
     return LEAST + SHARE * file->tree.bytes;
 }

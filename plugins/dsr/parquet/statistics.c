@@ -10,6 +10,7 @@
 
 enum {
     BOUND_LIMIT = 4096, /* bytes of a bound; more would make footers large for nothing */
+    BOUND_LEAST = 64,   /* to which a bound may always grow */
     CHARACTER = 4,      /* bytes of one in UTF-8, at most */
 };
 
@@ -162,6 +163,7 @@ void pq_statistics_init(struct pq_statistics *statistics, const struct pq_column
         /* All readers compare signed numbers alike, whether the file names an order or not. */
         .is_told = column->has_order || column->order == PQ_ORDER_SIGNED,
         .may_be_cut = column->type == PQ_BYTE_ARRAY && column->order == PQ_ORDER_BYTES,
+        .limit_bytes = BOUND_LIMIT,
     };
     rc_buf_init(&statistics->least, BOUND_LIMIT);
     rc_buf_init(&statistics->greatest, BOUND_LIMIT);
@@ -182,6 +184,14 @@ void pq_statistics_clear(struct pq_statistics *statistics)
     rc_buf_clear(&statistics->least);
     rc_buf_clear(&statistics->greatest);
     rc_buf_clear(&statistics->above);
+}
+
+void pq_statistics_limit(struct pq_statistics *statistics, size_t longest_bytes)
+{
+    size_t limit = longest_bytes > BOUND_LEAST ? longest_bytes : BOUND_LEAST;
+
+    if (statistics->may_be_cut)
+        statistics->limit_bytes = limit < BOUND_LIMIT ? limit : BOUND_LIMIT;
 }
 
 static struct pq_slice slice_of(const struct rc_buf *buf)
@@ -392,8 +402,21 @@ static void sign_zero(struct rc_buf *bound, bool is_below)
         bound->data[bound->len - 1] = is_below ? (char)0x80 : 0;
 }
 
+/* The first bytes of a bound; '*is_cut' says, and is told, that there are more. */
+static struct pq_slice front_of(const struct rc_buf *bound, size_t limit, bool *is_cut)
+{
+    struct pq_slice front = slice_of(bound);
+
+    if (front.len > limit) {
+        front.len = (uint32_t)limit;
+        *is_cut = true;
+    }
+    return front;
+}
+
 bool pq_statistics_bounds(struct pq_statistics *statistics, struct pq_bounds *out)
 {
+    bool least_is_cut = statistics->least_is_cut, greatest_is_cut = statistics->greatest_is_cut;
     bool is_text;
 
     if (!statistics->has_bounds || statistics->is_too_long)
@@ -402,15 +425,13 @@ bool pq_statistics_bounds(struct pq_statistics *statistics, struct pq_bounds *ou
         sign_zero(&statistics->least, true);
         sign_zero(&statistics->greatest, false);
     }
-    *out = (struct pq_bounds){
-        .least = slice_of(&statistics->least),
-        .greatest = slice_of(&statistics->greatest),
-        .least_is_exact = !statistics->least_is_cut,
-        .greatest_is_exact = !statistics->greatest_is_cut,
-    };
-    if (statistics->least_is_cut)
+    out->least = front_of(&statistics->least, statistics->limit_bytes, &least_is_cut);
+    out->greatest = front_of(&statistics->greatest, statistics->limit_bytes, &greatest_is_cut);
+    out->least_is_exact = !least_is_cut;
+    out->greatest_is_exact = !greatest_is_cut;
+    if (least_is_cut)
         out->least.len = (uint32_t)text_len(out->least, &is_text);
-    if (statistics->greatest_is_cut) {
+    if (greatest_is_cut) {
         if (!make_above(&statistics->above, out->greatest))
             return false;
         out->greatest = slice_of(&statistics->above);
@@ -482,6 +503,20 @@ enum rc_code pq_statistics_write(struct pq_statistics *statistics, struct pq_tre
     if (set_bounds(tree, record, STATISTICS_MIN_VALUE, STATISTICS_MAX_VALUE, &bounds, err))
         return err->code;
     return set_exactness(tree, record, &old, &bounds, err);
+}
+
+size_t pq_longest_bound(const struct pq_node *statistics)
+{
+    static const int16_t bounds[] = { STATISTICS_MIN_VALUE, STATISTICS_MAX_VALUE };
+    size_t longest = 0;
+
+    for (size_t i = 0; i < RC_ARRAY_LEN(bounds); i++) {
+        const struct pq_node *bound = pq_field(statistics, bounds[i], PQ_KIND_BINARY);
+
+        if (bound && bound->bytes.len > longest)
+            longest = bound->bytes.len;
+    }
+    return longest;
 }
 
 /* ---- what the metadata of a chunk lets one know ---------------------------------------------- */

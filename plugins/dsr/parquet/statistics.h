@@ -25,6 +25,7 @@ struct pq_statistics {
     enum pq_order order;
     bool is_told;                    /* readers know the order, so that bounds may be written */
     bool may_be_cut;                 /* bytes of any length */
+    size_t limit_bytes;              /* of bounds that may be cut */
     int64_t null_count, value_count; /* apart; the values are those that are not null */
     int64_t nan_count;               /* of the values */
     bool has_bounds;                 /* a value with an order was seen */
@@ -37,6 +38,13 @@ void pq_statistics_init(struct pq_statistics *statistics, const struct pq_column
 /* Forgets what was seen; the column stays. */
 void pq_statistics_reset(struct pq_statistics *statistics);
 void pq_statistics_clear(struct pq_statistics *statistics);
+/*
+ * Bounds are to be hardly longer than those that a file had, of which 'longest_bytes' was the
+ * longest: a writer that cuts them does so for its metadata to stay small.
+ */
+void pq_statistics_limit(struct pq_statistics *statistics, size_t longest_bytes);
+/* The length of the longest bound in Statistics. */
+size_t pq_longest_bound(const struct pq_node *statistics);
 
 void pq_statistics_add_nulls(struct pq_statistics *statistics, int64_t count);
 void pq_statistics_add(struct pq_statistics *statistics, const struct pq_values *values);

@@ -296,6 +296,42 @@ static void cuts_long_texts(void **state)
     assert_cut("\xfe", 2 * BOUND_LIMIT, BOUND_LIMIT, "\xff", BOUND_LIMIT);
 }
 
+/* A writer that cuts bounds keeps footers small; 64 bytes are small enough whatever it had. */
+static void cuts_bounds_as_the_file_did(void **state)
+{
+    static const struct {
+        size_t longest, least_len;
+    } cases[] = { { 0, 64 }, { 64, 64 }, { 99, 99 }, { 5000, BOUND_LIMIT } };
+    struct pq_column texts = column(PQ_BYTE_ARRAY, 0, PQ_ORDER_BYTES);
+    struct pq_column decimals = column(PQ_BYTE_ARRAY, 0, PQ_ORDER_DECIMAL);
+    char *value = long_text("a", 5001, "");
+    struct pq_slice slice = text(value), number = bytes(value, 100);
+    struct pq_values values = slices(&slice, 1), numbers = slices(&number, 1);
+    struct pq_statistics statistics;
+    struct pq_bounds bounds;
+
+    (void)state;
+    for (size_t i = 0; i < RC_ARRAY_LEN(cases); i++) {
+        pq_statistics_init(&statistics, &texts);
+        pq_statistics_limit(&statistics, cases[i].longest);
+        pq_statistics_add(&statistics, &values);
+        assert_true(pq_statistics_bounds(&statistics, &bounds));
+        assert_slice(bounds.least, value, cases[i].least_len);
+        assert_int_equal(bounds.greatest.len, cases[i].least_len);
+        assert_int_equal(bounds.greatest.data[bounds.greatest.len - 1], 'b');
+        assert_false(bounds.least_is_exact || bounds.greatest_is_exact);
+        pq_statistics_clear(&statistics);
+    }
+    pq_statistics_init(&statistics, &decimals);
+    pq_statistics_limit(&statistics, 0);
+    pq_statistics_add(&statistics, &numbers);
+    assert_true(pq_statistics_bounds(&statistics, &bounds));
+    assert_slice(bounds.least, value, 100);
+    assert_true(bounds.least_is_exact && bounds.greatest_is_exact);
+    pq_statistics_clear(&statistics);
+    free(value);
+}
+
 static void draws_bounds_that_hold(void **state)
 {
     enum { ROUNDS = 400, VALUES = 12, LONGEST = BOUND_LIMIT + 6 };
@@ -630,6 +666,7 @@ int main(void)
         cmocka_unit_test(leaves_out_nan_and_signs_zeros),
         cmocka_unit_test(has_no_bounds_without_an_order),
         cmocka_unit_test(cuts_long_texts),
+        cmocka_unit_test(cuts_bounds_as_the_file_did),
         cmocka_unit_test(draws_bounds_that_hold),
         cmocka_unit_test(leaves_out_what_cannot_be_cut),
         cmocka_unit_test_setup_teardown(writes_what_was_there, set_up, tear_down),
