@@ -8,6 +8,7 @@
 
 #include <pthread.h>
 #include <stdlib.h>
+#include <string.h>
 #include <time.h>
 
 enum { NAP_MS = 100 };
@@ -111,40 +112,59 @@ static void nap(struct dsr_engines *engines)
     (void)pthread_cond_timedwait(&engines->changed, &engines->mutex, &until);
 }
 
-/* One that is open already, if there is one. */
-static struct dsr_engine *find_free(struct dsr_engines *engines)
+/* How much is saved by taking this one. */
+static int worth(const struct dsr_engine *engine, const struct dsr_users *users)
+{
+    return !engine->sql ? 1 : engine->users == dsr_users_number(users) ? 3 : 2;
+}
+
+static struct dsr_engine *find_free(struct dsr_engines *engines, const struct dsr_users *users)
 {
     struct dsr_engine *found = NULL;
 
     for (size_t i = 0; i < engines->count; i++) {
         struct dsr_engine *engine = &engines->items[i];
 
-        if (!engine->is_lent && (!found || (engine->sql && !found->sql)))
+        if (!engine->is_lent && (!found || worth(engine, users) > worth(found, users)))
             found = engine;
     }
     return found;
 }
 
+/* What is known of users is told only once it is known: a call that fails may have changed it. */
+static enum rc_code tell_users(struct dsr_engine *engine, const struct dsr_users *users,
+                               struct rc_error *err)
+{
+    if (engine->users == dsr_users_number(users))
+        return RC_OK;
+    engine->users = 0;
+    if (engine->ops->users(engine, users, err))
+        return rc_context(err, "hand the users to the SQL engine");
+    engine->users = dsr_users_number(users);
+    return RC_OK;
+}
+
 enum rc_code dsr_engines_borrow(struct rc_job *job, struct dsr_engines *engines,
-                                struct dsr_engine **out, struct rc_error *err)
+                                const struct dsr_users *users, struct dsr_engine **out,
+                                struct rc_error *err)
 {
     struct dsr_engine *engine;
-    enum rc_code code = RC_OK;
 
     (void)pthread_mutex_lock(&engines->mutex);
-    while (!(engine = find_free(engines)) && !(code = rc_job_check(job, err)))
+    while (!(engine = find_free(engines, users)) && !rc_job_check(job, err))
         nap(engines);
     if (engine)
         engine->is_lent = true;
     (void)pthread_mutex_unlock(&engines->mutex);
+    if (!engine)
+        return err->code;
 
-    if (!code && !engine->sql)
-        code = open_session(engine, err);
-    if (code && engine)
+    if ((!engine->sql && open_session(engine, err)) || tell_users(engine, users, err)) {
         dsr_engines_give_back(engine);
-    else
-        *out = engine;
-    return code;
+        return err->code;
+    }
+    *out = engine;
+    return RC_OK;
 }
 
 void dsr_engines_give_back(struct dsr_engine *engine)
@@ -164,23 +184,50 @@ void dsr_engines_drop(struct dsr_engine **engine)
     *engine = NULL;
 }
 
-/* ---- asking --------------------------------------------------------------------------------- */
+/* ---- what it cannot read --------------------------------------------------------------------- */
 
-enum rc_code dsr_engine_users(struct dsr_engine *engine, const struct dsr_users *users,
-                              struct rc_error *err)
+/*
+ * The engine quotes in its messages what it could not read, which may be a user's: what is between
+ * the first and the last quotation mark is left out. The path, which it quotes too, says nothing.
+ */
+static void hide_values(char *text)
 {
-    if (engine->ops->users(engine, users, err))
-        return rc_context(err, "hand the users to the SQL engine");
-    return RC_OK;
+    char *first = strchr(text, '"'), *last = strrchr(text, '"');
+
+    if (first && last > first + 1)
+        memmove(first + 1, last, strlen(last) + 1);
 }
+
+enum rc_code dsr_engine_cannot(struct rc_job *job, enum rc_code code, const char *what,
+                               struct rc_error *err)
+{
+    struct rc_error cause = *err, ignored = RC_ERROR_INIT;
+
+    if (err->code == RC_TOO_LARGE || err->code == RC_CANCELLED || rc_retryable(err->code) ||
+        rc_job_check(job, &ignored))
+        return err->code;
+    hide_values(cause.cause);
+    return rc_fail(err, code, "%s: %s", what, cause.cause);
+}
+
+void dsr_engine_is_no_judge(struct rc_job *job, const char *uri, const struct rc_error *why)
+{
+    rc_warn(job, "'%s': the SQL engine is no judge of it, the plugin's own reader has to do: %s",
+            uri, why->cause);
+    rc_job_count(job, "files_not_seen_by_engine", 1);
+}
+
+/* ---- asking --------------------------------------------------------------------------------- */
 
 enum rc_code dsr_engine_count(struct dsr_engine *engine, const char *const *paths,
                               size_t path_count, const struct dsr_engine_columns *columns,
                               int64_t *rows, struct rc_error *err)
 {
-    if (engine->ops->count(engine, paths, path_count, columns, rows, err))
-        return rc_context(err, "have the SQL engine look for the users");
-    return RC_OK;
+    RC_ASSERT(engine->users != 0);
+    if (!engine->ops->count(engine, paths, path_count, columns, rows, err))
+        return RC_OK;
+    (void)dsr_engine_cannot(engine->job, RC_UNSUPPORTED, "it cannot read the ids", err);
+    return rc_context(err, "have the SQL engine look for the users");
 }
 
 enum rc_code dsr_engine_compare(struct dsr_engine *engine, const char *old_path,

@@ -24,16 +24,16 @@ RC_MUST_CHECK enum rc_code dsr_engines_new(struct rc_job *job, const struct dsr_
                                            const struct dsr_scratch *scratch, size_t threads,
                                            struct dsr_engines **out, struct rc_error *err);
 void dsr_engines_free(struct dsr_engines *engines);
-/* Waits while all of them are lent; 'job' is the thread's own. */
+/*
+ * One that knows these users, whose ids it looks for until it is given back. Waits while all of
+ * them are lent; 'job' is the thread's own.
+ */
 RC_MUST_CHECK enum rc_code dsr_engines_borrow(struct rc_job *job, struct dsr_engines *engines,
+                                              const struct dsr_users *users,
                                               struct dsr_engine **out, struct rc_error *err);
 void dsr_engines_give_back(struct dsr_engine *engine);
 /* For RC_CLEANUP. */
 void dsr_engines_drop(struct dsr_engine **engine);
-
-/* The ids that the following calls look for. */
-RC_MUST_CHECK enum rc_code dsr_engine_users(struct dsr_engine *engine,
-                                            const struct dsr_users *users, struct rc_error *err);
 
 /* The columns of the ids in a file, all of the one file, as pq_project() has left them. */
 struct dsr_engine_columns {
@@ -44,7 +44,7 @@ struct dsr_engine_columns {
 
 /*
  * Rows of the users in files of the id columns alone, all of the same columns. No statistics are
- * believed.
+ * believed. RC_UNSUPPORTED: the engine cannot read them.
  */
 RC_MUST_CHECK enum rc_code dsr_engine_count(struct dsr_engine *engine, const char *const *paths,
                                             size_t path_count,
@@ -59,5 +59,8 @@ RC_MUST_CHECK enum rc_code dsr_engine_count(struct dsr_engine *engine, const cha
 RC_MUST_CHECK enum rc_code dsr_engine_compare(struct dsr_engine *engine, const char *old_path,
                                               const struct pq_rows *without, const char *new_path,
                                               struct rc_error *err);
+
+/* Warns that the plugin's own reader has to do alone, since the engine cannot read the object. */
+void dsr_engine_is_no_judge(struct rc_job *job, const char *uri, const struct rc_error *why);
 
 #endif

@@ -88,8 +88,10 @@ static enum rc_code write_users(const void *what, const struct pq_sink *sink, st
 static enum rc_code load_users(struct dsr_engine *engine, const struct dsr_users *users,
                                struct rc_error *err)
 {
-    return load(engine, "users", "unhex(id) AS id, number, unhex(uuid) AS uuid",
-                "'id': 'VARCHAR', 'number': 'HUGEINT', 'uuid': 'VARCHAR'", write_users, users, err);
+    return load(engine, "users",
+                "unhex(id) AS id, number, unhex(uuid) AS uuid, unhex(lowered) AS lowered",
+                "'id': 'VARCHAR', 'number': 'HUGEINT', 'uuid': 'VARCHAR', 'lowered': 'VARCHAR'",
+                write_users, users, err);
 }
 
 /*
@@ -210,6 +212,8 @@ static void add_hex_literal(struct rc_buf *out, const char *text)
 
 static void add_condition(struct rc_buf *out, const struct dsr_engine_columns *columns)
 {
+    bool has_uuid = false;
+
     if (!columns->separator || columns->count == 1) {
         for (size_t i = 0; i < columns->count; i++) {
             rc_buf_adds(out, i ? " OR " : "");
@@ -224,8 +228,12 @@ static void add_condition(struct rc_buf *out, const struct dsr_engine_columns *c
             rc_buf_adds(out, " || ");
         }
         add_text(out, columns, i);
+        has_uuid |= columns->columns[i]->meaning == PQ_MEANS_UUID;
     }
-    rc_buf_adds(out, " IN (SELECT id FROM users)");
+    rc_buf_adds(out, " IN (SELECT id FROM users");
+    if (has_uuid)
+        rc_buf_adds(out, " UNION ALL SELECT lowered FROM users WHERE lowered IS NOT NULL");
+    rc_buf_addc(out, ')');
 }
 
 static size_t count_places(const struct dsr_engine_columns *columns)
@@ -390,32 +398,16 @@ static char *find_difference(struct dsr_engine *engine, const char *old_path, co
     return NULL;
 }
 
-static bool is_passing(struct rc_job *job, enum rc_code code)
-{
-    struct rc_error ignored = RC_ERROR_INIT;
-
-    return code == RC_TOO_LARGE || code == RC_CANCELLED || rc_retryable(code) ||
-           rc_job_check(job, &ignored);
-}
-
-/* An error of reading the old file: the engine is no judge of what it cannot read. */
+/* An error of reading the old file. */
 static enum rc_code cannot_read(struct dsr_engine *engine, struct rc_error *err)
 {
-    struct rc_error cause = *err;
-
-    if (is_passing(engine->job, err->code))
-        return err->code;
-    return rc_fail(err, RC_UNSUPPORTED, "it cannot read the file as it was: %s", cause.cause);
+    return dsr_engine_cannot(engine->job, RC_UNSUPPORTED, "it cannot read the file as it was", err);
 }
 
 /* An error of reading the new file, where the old one could be read. */
 static enum rc_code cannot_read_new(struct dsr_engine *engine, struct rc_error *err)
 {
-    struct rc_error cause = *err;
-
-    if (is_passing(engine->job, err->code))
-        return err->code;
-    return rc_fail(err, RC_FAILED, "it cannot read the new file: %s", cause.cause);
+    return dsr_engine_cannot(engine->job, RC_FAILED, "it cannot read the new file", err);
 }
 
 static enum rc_code compare_values(struct dsr_engine *engine, const char *old_path,

@@ -25,14 +25,24 @@ struct dsr_engine {
     struct rc_job *job; /* the run's: a session outlives the threads that borrow it */
     struct rc_sql *sql;
     const struct dsr_scratch *scratch;
+    uint64_t users; /* which it knows, by their number; 0: none */
     bool is_lent;
 };
 
 extern const struct dsr_engine_ops dsr_engine_duckdb;
 
 /*
- * Writes the ids as lines of three fields: the id's bytes in hex; the whole number that it is in
- * decimal, or nothing; the bytes of the UUID that it is in hex, or nothing.
+ * Makes of an error that is of the file alone one that says so, RC_UNSUPPORTED or what else is
+ * given: the engine is no judge of what it cannot read. Those of the run, and such as may pass,
+ * stay what they are.
+ */
+enum rc_code dsr_engine_cannot(struct rc_job *job, enum rc_code code, const char *what,
+                               struct rc_error *err);
+
+/*
+ * Writes the ids as lines of four fields: the id's bytes in hex; the whole number that it is in
+ * decimal, or nothing; the bytes of the UUID that it is in hex, or nothing; the id's bytes with each
+ * UUID in it in lower case, in hex, or nothing if they are the same.
  */
 RC_MUST_CHECK enum rc_code dsr_engine_write_users(const struct dsr_users *users,
                                                   const struct pq_sink *sink, struct rc_error *err);

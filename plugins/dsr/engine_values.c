@@ -3,8 +3,10 @@
  * statement. What an id is as a number or a UUID is told here apart from users.c, so that the
  * engine's opinion is its own.
  */
+#include "digest.h"
 #include "engine_internal.h"
 
+#include <ctype.h>
 #include <inttypes.h>
 
 enum { PIECE_BYTES = 64 << 10, LINES_LIMIT = 64 << 20, UUID_TEXT = 36, NUMBER_DIGITS = 20 };
@@ -29,15 +31,11 @@ static enum rc_code flush(struct lines *lines, size_t keep_below, struct rc_erro
 
 static void add_hex(struct rc_buf *out, const uint8_t *data, size_t len)
 {
-    static const char digits[] = "0123456789abcdef";
-    char *at = rc_buf_reserve(out, len * 2);
+    char *at = rc_buf_reserve(out, len * 2 + 1);
 
     if (!at)
         return;
-    for (size_t i = 0; i < len; i++) {
-        at[2 * i] = digits[data[i] >> 4];
-        at[2 * i + 1] = digits[data[i] & 15];
-    }
+    dsr_hex(at, data, len);
     rc_buf_added(out, len * 2);
 }
 
@@ -65,17 +63,38 @@ static bool is_hex(uint8_t c)
     return is_digit(c) || (c >= 'a' && c <= 'f') || (c >= 'A' && c <= 'F');
 }
 
-static bool is_uuid(struct pq_slice id)
+static bool begins_with_uuid(struct pq_slice id)
 {
-    if (id.len != UUID_TEXT)
+    if (id.len < UUID_TEXT)
         return false;
-    for (uint32_t i = 0; i < id.len; i++) {
+    for (uint32_t i = 0; i < UUID_TEXT; i++) {
         bool is_dash = i == 8 || i == 13 || i == 18 || i == 23;
 
         if (is_dash ? id.data[i] != '-' : !is_hex(id.data[i]))
             return false;
     }
     return true;
+}
+
+/* The id with its UUIDs in lower case, as the engine writes those; nothing: it is that already. */
+static void add_lowered(struct rc_buf *out, struct pq_slice id)
+{
+    size_t begin = out->len;
+    bool differs = false;
+
+    for (uint32_t at = 0; at < id.len;) {
+        const struct pq_slice rest = { id.data + at, id.len - at };
+        uint32_t end = at + (begins_with_uuid(rest) ? UUID_TEXT : 1);
+
+        for (bool lowers = end - at == UUID_TEXT; at < end; at++) {
+            uint8_t c = id.data[at], lower = lowers ? (uint8_t)tolower(c) : c;
+
+            differs = differs || lower != c;
+            add_hex(out, &lower, 1);
+        }
+    }
+    if (!differs)
+        rc_buf_truncate(out, begin);
 }
 
 static void add_user(struct rc_buf *out, struct pq_slice id)
@@ -85,11 +104,11 @@ static void add_user(struct rc_buf *out, struct pq_slice id)
     if (is_number(id))
         rc_buf_add(out, id.data, id.len);
     rc_buf_addc(out, ',');
-    if (is_uuid(id)) {
-        for (uint32_t i = 0; i < id.len; i++)
-            if (id.data[i] != '-')
-                rc_buf_addc(out, (char)id.data[i]);
-    }
+    for (uint32_t i = 0; id.len == UUID_TEXT && begins_with_uuid(id) && i < id.len; i++)
+        if (id.data[i] != '-')
+            rc_buf_addc(out, (char)id.data[i]);
+    rc_buf_addc(out, ',');
+    add_lowered(out, id);
     rc_buf_addc(out, '\n');
 }
 

@@ -394,9 +394,7 @@ static void conclude(struct finding *finding)
     }
 }
 
-/* RC_UNSUPPORTED: some of its columns lie in other files, and some in this one. */
-static enum rc_code look_elsewhere(const struct pq_file *file, bool *is_summary,
-                                   struct rc_error *err)
+enum rc_code dsr_find_elsewhere(const struct pq_file *file, bool *is_summary, struct rc_error *err)
 {
     size_t here = 0, elsewhere = 0;
 
@@ -430,7 +428,10 @@ enum rc_code dsr_find(const struct pq_file *file, const struct dsr_table *table,
     *out = (struct dsr_found){ .row_count = file->row_count };
     if (dsr_find_columns(file, table, &columns, err))
         return err->code;
-    code = look_elsewhere(file, &out->is_summary, err);
+    for (size_t i = 0; i < table->id_columns.len; i++)
+        for (size_t k = 0; k < file->group_count; k++)
+            out->id_bytes += file->groups[k].chunks[columns[i]].len;
+    code = dsr_find_elsewhere(file, &out->is_summary, err);
     if (!code && !out->is_summary)
         code = table->id_separator && table->id_columns.len > 1 ? find_all(&finding, columns, err)
                                                                 : find_any(&finding, columns, err);

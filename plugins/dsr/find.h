@@ -18,6 +18,7 @@ struct dsr_found {
     struct dsr_user_rows *users; /* rising; a row that is two users' counts for both */
     size_t user_count;
     int64_t row_count; /* of the whole file */
+    int64_t id_bytes;  /* of it that are the ids' columns */
     struct pq_scanned scanned;
     /*
      * The file is a summary of others, such as _metadata: it describes their rows, their least and
@@ -35,6 +36,13 @@ RC_MUST_CHECK enum rc_code dsr_find(const struct pq_file *file, const struct dsr
                                     const struct dsr_users *users, bool trust_statistics,
                                     struct dsr_found *out, struct rc_error *err);
 void dsr_found_clear(struct dsr_found *found);
+
+/*
+ * Whether the file is such a summary. RC_UNSUPPORTED: some of its columns lie in other files, and
+ * some in this one.
+ */
+RC_MUST_CHECK enum rc_code dsr_find_elsewhere(const struct pq_file *file, bool *is_summary,
+                                              struct rc_error *err);
 
 /* The columns of the ids in this file, one for each of userIdColumn; freed with free(). */
 RC_MUST_CHECK enum rc_code dsr_find_columns(const struct pq_file *file,

@@ -107,17 +107,6 @@ int64_t dsr_journal_now_unix_ms(void)
     return (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000;
 }
 
-static void add_hex(char *out, const unsigned char *bytes, size_t len)
-{
-    static const char digits[] = "0123456789abcdef";
-
-    for (size_t i = 0; i < len; i++) {
-        out[2 * i] = digits[bytes[i] >> 4];
-        out[2 * i + 1] = digits[bytes[i] & 15];
-    }
-    out[2 * len] = '\0';
-}
-
 /* Of 2 * len + 1 bytes. */
 static enum rc_code add_random(char *out, size_t len, struct rc_error *err)
 {
@@ -125,7 +114,7 @@ static enum rc_code add_random(char *out, size_t len, struct rc_error *err)
 
     if (RAND_bytes(bytes, (int)len) != 1)
         return rc_fail(err, RC_FAILED, "the system gives no random numbers");
-    add_hex(out, bytes, len);
+    dsr_hex(out, bytes, len);
     return RC_OK;
 }
 
@@ -231,7 +220,7 @@ void dsr_journal_hash_bytes(const struct dsr_journal *journal, const void *data,
                                      len, digest, &digest_len);
 
     RC_ASSERT(made && 2 * digest_len + 1 == DSR_HASH_TEXT);
-    add_hex(out, digest, digest_len);
+    dsr_hex(out, digest, digest_len);
 }
 
 void dsr_journal_hash(const struct dsr_journal *journal, struct pq_slice user,

@@ -8,10 +8,11 @@
 #ifndef DSR_JOURNAL_H
 #define DSR_JOURNAL_H
 
+#include "digest.h"
 #include "places.h"
 #include "users.h"
 
-enum { DSR_ID_TEXT = 33, DSR_HASH_TEXT = 65 };
+enum { DSR_ID_TEXT = 33 };
 
 struct dsr_journal;
 

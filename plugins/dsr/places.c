@@ -3,10 +3,10 @@
  * taken for another. What lies there is of no concern here.
  */
 #include "places.h"
+#include "digest.h"
 
 #include <run-core/plugin.h>
 
-#include <openssl/evp.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -212,11 +212,10 @@ static enum rc_code check_nesting(const struct dsr_places *places, struct rc_err
 
 static void make_scope(struct dsr_places *out)
 {
-    unsigned char digest[EVP_MAX_MD_SIZE];
+    char digest[DSR_HASH_TEXT];
 
-    RC_ASSERT(EVP_Digest(out->markers, strlen(out->markers), digest, NULL, EVP_sha256(), NULL));
-    for (size_t i = 0; i < (sizeof(out->scope) - 1) / 2; i++)
-        snprintf(out->scope + 2 * i, 3, "%02x", (unsigned)digest[i]);
+    dsr_digest_text(out->markers, digest);
+    (void)snprintf(out->scope, sizeof(out->scope), "%.*s", (int)sizeof(out->scope) - 1, digest);
 }
 
 static enum rc_code make(const struct dsr_config *config, const char *working_dir,

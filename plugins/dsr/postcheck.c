@@ -6,6 +6,7 @@
  * Files are gathered in batches, one in each thread. Space is taken before an engine is borrowed,
  * here as in replace.c, so that no two threads wait for one another.
  */
+#include "ids.h"
 #include "run.h"
 
 #include <run-core/host.h>
@@ -15,9 +16,14 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { BATCH_FILES = 32, FOOTER_LIMIT = 256 << 20, KIND_LIMIT = 1 << 20, ATTEMPTS = 5, NAMED = 3 };
+enum { BATCH_FILES = 32, KIND_LIMIT = 1 << 20, ATTEMPTS = 5, NAMED = 3 };
 
 #define BATCH_BYTES ((int64_t)64 << 20)
+
+struct large {
+    size_t index; /* of the objects */
+    int64_t bytes;
+};
 
 struct check {
     struct dsr_run *run;
@@ -31,7 +37,7 @@ struct check {
     int64_t rows;          /* of the users, in so many files */
     int64_t files;
     struct rc_buf names; /* of the first of them */
-    size_t *large;       /* objects whose ids need more space than a batch has */
+    struct large *large; /* objects whose ids need more space than a batch has */
     size_t large_count;
 };
 
@@ -54,7 +60,7 @@ struct batch {
     struct dsr_engine *engine; /* which knows the users; NULL: none is borrowed yet */
     struct part parts[BATCH_FILES];
     size_t count;
-    int64_t bytes;
+    int64_t bytes, limit_bytes;
     struct opened first; /* the first part's file stays open: its columns are those of all */
     char *kind;          /* of the columns; NULL: of no file yet */
 };
@@ -72,9 +78,8 @@ static enum rc_code borrow(struct batch *batch, struct rc_error *err)
 
     if (batch->engine)
         return RC_OK;
-    if (dsr_engines_borrow(batch->job, check->run->engines, &batch->engine, err))
-        return err->code;
-    return dsr_engine_users(batch->engine, check->markers->users, err);
+    return dsr_engines_borrow(batch->job, check->run->engines, check->markers->users,
+                              &batch->engine, err);
 }
 
 static void note_rows(struct check *check, const char *uri, int64_t rows)
@@ -92,26 +97,12 @@ static void note_rows(struct check *check, const char *uri, int64_t rows)
 static enum rc_code count_parts(struct batch *batch, size_t first, size_t count, int64_t *rows,
                                 struct rc_error *err)
 {
-    const struct dsr_table *table = table_of(batch->check);
-    const struct pq_file *file = &batch->first.file;
-    size_t *places;
     const char *paths[BATCH_FILES];
-    const struct pq_column **columns;
-    struct dsr_engine_columns ids;
-    enum rc_code code;
 
-    if (dsr_find_columns(file, table, &places, err))
-        return err->code;
-    columns = rc_calloc(table->id_columns.len, sizeof(*columns));
-    for (size_t i = 0; i < table->id_columns.len; i++)
-        columns[i] = &file->columns[places[i]];
     for (size_t i = 0; i < count; i++)
         paths[i] = batch->parts[first + i].ids.path;
-    ids = (struct dsr_engine_columns){ columns, table->id_columns.len, table->id_separator };
-    code = dsr_engine_count(batch->engine, paths, count, &ids, rows, err);
-    free(columns);
-    free(places);
-    return code;
+    return dsr_ids_count(batch->engine, &batch->first.file, table_of(batch->check), paths, count,
+                         rows, err);
 }
 
 static void close_object(struct opened *opened)
@@ -132,7 +123,7 @@ static enum rc_code open_object(struct batch *batch, const struct dsr_object *ob
         return code;
     code = dsr_reader_is_data(out->reader, is_data, err);
     if (!code && *is_data)
-        code = pq_file_open(&out->file, dsr_reader_source(out->reader), FOOTER_LIMIT, err);
+        code = pq_file_open(&out->file, dsr_reader_source(out->reader), DSR_FOOTER_LIMIT, err);
     if (code)
         *is_data = false;
     if (!*is_data)
@@ -140,40 +131,56 @@ static enum rc_code open_object(struct batch *batch, const struct dsr_object *ob
     return code;
 }
 
+/*
+ * An object that was replaced since it was listed is searched as it is now; one that is gone has
+ * nothing. RC_FAILED: it changes over and over.
+ */
+static enum rc_code look_again(struct batch *batch, struct dsr_object *object, int attempt,
+                               bool *is_gone, struct rc_error *err)
+{
+    enum rc_code code;
+
+    if (attempt >= ATTEMPTS)
+        return rc_fail(err, RC_FAILED, "somebody else replaces '%s' over and over", object->uri);
+    code = rc_storage_stat(batch->job, object->uri, &object->stat, err);
+    *is_gone = code == RC_NOT_FOUND;
+    return *is_gone ? RC_OK : code;
+}
+
+static enum rc_code search_once(struct batch *batch, const struct dsr_object *object,
+                                struct rc_error *err)
+{
+    const struct check *check = batch->check;
+    struct opened opened;
+    struct dsr_found found;
+    bool is_data;
+    enum rc_code code = open_object(batch, object, &opened, &is_data, err);
+
+    if (code || !is_data)
+        return code;
+    code = dsr_find(&opened.file, table_of(check), check->markers->users,
+                    /* trust_statistics = */ false, &found, err);
+    if (!code) {
+        note_rows(batch->check, object->uri, (int64_t)found.count);
+        dsr_found_clear(&found);
+    }
+    close_object(&opened);
+    return code;
+}
+
 /* The plugin's own reader has to do where the engine is no judge. */
 static enum rc_code search_part(struct batch *batch, size_t index, const struct rc_error *why,
                                 struct rc_error *err)
 {
-    const struct check *check = batch->check;
-    const struct dsr_object *object = &batch->parts[index].object;
-    struct opened opened;
-    struct dsr_found found;
-    bool is_data;
+    struct dsr_object object = batch->parts[index].object;
+    bool is_gone = false;
     enum rc_code code;
 
-    rc_warn(batch->job,
-            "'%s': the SQL engine is no judge of it, the plugin's own reader has to do: %s",
-            object->uri, why->cause);
-    rc_job_count(batch->job, "files_not_seen_by_engine", 1);
-    code = open_object(batch, object, &opened, &is_data, err);
-    if (!code && is_data) {
-        code = dsr_find(&opened.file, table_of(check), check->markers->users,
-                        /* trust_statistics = */ false, &found, err);
-        if (!code) {
-            note_rows(batch->check, object->uri, (int64_t)found.count);
-            dsr_found_clear(&found);
-        }
-        close_object(&opened);
-    }
-    return code ? rc_context(err, "search '%s'", object->uri) : RC_OK;
-}
-
-static bool is_passing(struct rc_job *job, enum rc_code code)
-{
-    struct rc_error ignored = RC_ERROR_INIT;
-
-    return code == RC_TOO_LARGE || code == RC_CANCELLED || rc_retryable(code) ||
-           rc_job_check(job, &ignored);
+    dsr_engine_is_no_judge(batch->job, object.uri, why);
+    for (int attempt = 1; (code = search_once(batch, &object, err)) == RC_CONFLICT; attempt++)
+        if (look_again(batch, &object, attempt, &is_gone, err) || is_gone)
+            return is_gone ? RC_OK : err->code;
+    return code ? rc_context(err, "search '%s'", object.uri) : RC_OK;
 }
 
 /* One by one: which files have rows of the users, or cannot be read. */
@@ -185,7 +192,7 @@ static enum rc_code count_each(struct batch *batch, struct rc_error *err)
 
         if (!count_parts(batch, i, 1, &rows, &why)) {
             note_rows(batch->check, batch->parts[i].object.uri, rows);
-        } else if (is_passing(batch->job, why.code)) {
+        } else if (why.code != RC_UNSUPPORTED) {
             *err = why;
             return why.code;
         } else if (search_part(batch, i, &why, err)) {
@@ -216,7 +223,7 @@ static enum rc_code flush(struct batch *batch, struct rc_error *err)
         code = borrow(batch, err);
     if (!code && batch->count > 0) {
         code = count_parts(batch, 0, batch->count, &rows, err);
-        if (code ? !is_passing(batch->job, code) : rows > 0)
+        if (code == RC_UNSUPPORTED || (!code && rows > 0))
             code = count_each(batch, err);
     }
     empty(batch);
@@ -226,11 +233,15 @@ static enum rc_code flush(struct batch *batch, struct rc_error *err)
 /* ---- gathering ------------------------------------------------------------------------------ */
 
 /* What has to be alike in files that the engine reads as one. */
-static char *kind_of(const struct pq_file *file, const size_t *columns, size_t count)
+static enum rc_code kind_of(const struct pq_file *file, const struct dsr_table *table, char **out,
+                            struct rc_error *err)
 {
-    struct rc_buf kind = RC_BUF_INIT(KIND_LIMIT);
+    RC_BUF_AUTO(kind, KIND_LIMIT);
+    size_t *columns;
 
-    for (size_t i = 0; i < count; i++) {
+    if (dsr_find_columns(file, table, &columns, err))
+        return err->code;
+    for (size_t i = 0; i < table->id_columns.len; i++) {
         const struct pq_column *column = &file->columns[columns[i]];
 
         for (size_t k = 0; k < column->depth; k++)
@@ -238,105 +249,71 @@ static char *kind_of(const struct pq_file *file, const size_t *columns, size_t c
         rc_buf_addf(&kind, "=%d/%d/%d/%d/%zu;", (int)column->type, (int)column->width,
                     (int)column->meaning, (int)column->is_signed, columns[i]);
     }
-    return rc_buf_take(&kind);
+    free(columns);
+    if (rc_buf_check(&kind, err))
+        return err->code;
+    *out = rc_buf_take(&kind);
+    return RC_OK;
 }
 
-static int compare_columns(const void *a, const void *b)
-{
-    size_t one = *(const size_t *)a, other = *(const size_t *)b;
-
-    return (one > other) - (one < other);
-}
-
-/* The columns in the order of the file, each once. */
-static size_t sort_columns(size_t *columns, size_t count)
-{
-    size_t kept = 0;
-
-    qsort(columns, count, sizeof(*columns), compare_columns);
-    for (size_t i = 0; i < count; i++)
-        if (i == 0 || columns[i] != columns[i - 1])
-            columns[kept++] = columns[i];
-    return kept;
-}
-
-static int64_t bytes_of(const struct pq_file *file, const size_t *columns, size_t count)
-{
-    int64_t bytes = 0;
-
-    for (size_t i = 0; i < file->group_count; i++)
-        for (size_t k = 0; k < count; k++)
-            bytes += file->groups[i].chunks[columns[k]].len;
-    return bytes;
-}
-
-static void set_aside(struct check *check, size_t index)
+static void set_aside(struct check *check, size_t index, int64_t bytes)
 {
     (void)pthread_mutex_lock(&check->mutex);
-    check->large[check->large_count++] = index;
+    check->large[check->large_count++] = (struct large){ index, bytes };
     (void)pthread_mutex_unlock(&check->mutex);
 }
 
 /* Adds the file's ids; the first file of a batch is then the batch's, which '*is_kept' says. */
 static enum rc_code add_part(struct batch *batch, const struct dsr_object *object,
-                             const struct opened *opened, const size_t *columns, size_t count,
-                             bool *is_kept, struct rc_error *err)
+                             const struct opened *opened, const struct dsr_ids *ids, bool *is_kept,
+                             struct rc_error *err)
 {
-    const struct check *check = batch->check;
-    struct part *part = &batch->parts[batch->count];
-    struct pq_sink sink;
+    RC_STR_AUTO kind = NULL;
+    struct part *part;
 
+    if (kind_of(&opened->file, table_of(batch->check), &kind, err))
+        return err->code;
+    if ((batch->count == BATCH_FILES || batch->bytes + ids->bytes > batch->limit_bytes ||
+         (batch->kind && strcmp(batch->kind, kind) != 0)) &&
+        flush(batch, err))
+        return err->code;
+    part = &batch->parts[batch->count];
     part->object = *object;
-    if (dsr_scratch_open(batch->job, check->run->scratch, &part->ids, err))
+    if (dsr_ids_write(batch->job, batch->check->run->scratch, &opened->file, ids, &part->ids, err))
         return err->code;
-    sink = dsr_scratch_sink(&part->ids);
-    if (pq_project(&opened->file, columns, count, &sink, err)) {
-        dsr_scratch_close(&part->ids);
-        return err->code;
-    }
-    *is_kept = batch->count == 0;
-    if (*is_kept)
-        batch->first = *opened;
-    batch->count++;
+    batch->bytes += ids->bytes;
+    *is_kept = batch->count++ == 0;
+    if (!*is_kept)
+        return RC_OK;
+    batch->first = *opened;
+    batch->kind = rc_strdup(kind);
     return RC_OK;
 }
 
 /* Adds the ids of a file that is open, unless there is none, or more than there is room for. */
 static enum rc_code gather_ids(struct batch *batch, size_t index, const struct dsr_object *object,
-                               const struct opened *opened, int64_t limit_bytes, bool *is_kept,
-                               struct rc_error *err)
+                               const struct opened *opened, bool *is_kept, struct rc_error *err)
 {
-    const struct dsr_table *table = table_of(batch->check);
+    struct check *check = batch->check;
     const struct pq_file *file = &opened->file;
-    size_t *columns;
-    size_t count = table->id_columns.len;
+    struct dsr_ids ids;
+    bool is_summary;
     enum rc_code code = RC_OK;
 
-    if (dsr_find_columns(file, table, &columns, err))
+    if (dsr_find_elsewhere(file, &is_summary, err) || dsr_ids_of(file, table_of(check), &ids, err))
         return err->code;
-    RC_STR_AUTO kind = kind_of(file, columns, count);
-    count = sort_columns(columns, count);
-    int64_t bytes = bytes_of(file, columns, count);
-
-    if (bytes > limit_bytes) {
-        set_aside(batch->check, index);
-    } else if (file->row_count > 0 && !file->groups[0].chunks[columns[0]].lies_elsewhere) {
-        if (batch->count == BATCH_FILES || batch->bytes + bytes > limit_bytes ||
-            (batch->kind && strcmp(batch->kind, kind) != 0))
-            code = flush(batch, err);
-        if (!code)
-            code = add_part(batch, object, opened, columns, count, is_kept, err);
-        if (!code && *is_kept)
-            batch->kind = rc_strdup(kind);
-        if (!code)
-            batch->bytes += bytes;
+    if (!is_summary && file->row_count > 0) {
+        if (ids.bytes > batch->limit_bytes)
+            set_aside(check, index, ids.bytes);
+        else
+            code = add_part(batch, object, opened, &ids, is_kept, err);
     }
-    free(columns);
+    dsr_ids_clear(&ids);
     return code;
 }
 
 static enum rc_code gather_once(struct batch *batch, const struct dsr_object *object, size_t index,
-                                int64_t limit_bytes, struct rc_error *err)
+                                struct rc_error *err)
 {
     struct opened opened;
     bool is_data, is_kept = false;
@@ -344,84 +321,74 @@ static enum rc_code gather_once(struct batch *batch, const struct dsr_object *ob
 
     if (code || !is_data)
         return code;
-    code = gather_ids(batch, index, object, &opened, limit_bytes, &is_kept, err);
+    code = gather_ids(batch, index, object, &opened, &is_kept, err);
     if (!is_kept)
         close_object(&opened);
     return code;
 }
 
-/* An object that was replaced since it was listed is searched as it is now. */
-static enum rc_code gather(struct batch *batch, size_t index, int64_t limit_bytes,
-                           struct rc_error *err)
+static enum rc_code gather(struct batch *batch, size_t index, struct rc_error *err)
 {
     struct dsr_object object = batch->check->objects->items[index];
-    enum rc_code code = RC_OK;
+    bool is_gone = false;
+    enum rc_code code;
 
-    for (int attempt = 0; attempt < ATTEMPTS; attempt++) {
-        code = gather_once(batch, &object, index, limit_bytes, err);
-        if (code != RC_CONFLICT)
-            break;
-        code = rc_storage_stat(batch->job, object.uri, &object.stat, err);
-        if (code == RC_NOT_FOUND)
-            return RC_OK;
-        if (code)
-            break;
-        code = RC_CONFLICT;
-    }
-    if (code == RC_CONFLICT)
-        code = rc_fail(err, code, "somebody else replaces it over and over");
+    for (int attempt = 1; (code = gather_once(batch, &object, index, err)) == RC_CONFLICT;
+         attempt++)
+        if (look_again(batch, &object, attempt, &is_gone, err) || is_gone)
+            return is_gone ? RC_OK : err->code;
     return code ? rc_context(err, "look at '%s'", object.uri) : RC_OK;
 }
 
 /* ---- the threads ---------------------------------------------------------------------------- */
 
-static enum rc_code check_some(struct rc_job *job, void *context, size_t index,
-                               struct rc_error *err)
+/*
+ * Gathers, in 'bytes' of scratch space, the one object, or what is left of all of them, and asks
+ * the engine.
+ */
+static enum rc_code check_batch(struct rc_job *job, struct check *check, int64_t bytes,
+                                const size_t *only, struct rc_error *err)
 {
-    struct check *check = context;
     struct dsr_scratch *scratch = check->run->scratch;
-    struct batch *batch = rc_calloc(1, sizeof(*batch));
-    enum rc_code code = dsr_scratch_take(job, scratch, check->batch_bytes, err);
+    struct batch *batch;
+    enum rc_code code = dsr_scratch_take(job, scratch, bytes, err);
     size_t at;
 
-    (void)index;
+    if (code)
+        return code;
+    batch = rc_calloc(1, sizeof(*batch));
     batch->check = check;
     batch->job = job;
-    if (!code) {
-        while (!code && (at = atomic_fetch_add(&check->next, 1)) < check->objects->count)
-            code = gather(batch, at, check->batch_bytes, err);
-        if (!code)
-            code = flush(batch, err);
-        empty(batch);
-        dsr_engines_drop(&batch->engine);
-        dsr_scratch_give(scratch, check->batch_bytes);
-    }
+    batch->limit_bytes = only ? INT64_MAX : bytes;
+    if (only)
+        code = gather(batch, *only, err);
+    while (!only && !code && (at = atomic_fetch_add(&check->next, 1)) < check->objects->count)
+        code = gather(batch, at, err);
+    if (!code)
+        code = flush(batch, err);
+    empty(batch);
+    dsr_engines_drop(&batch->engine);
+    dsr_scratch_give(scratch, bytes);
     free(batch);
     return code;
 }
 
-/* One that needs more space than a batch has, which is what its size is at most. */
+static enum rc_code check_some(struct rc_job *job, void *context, size_t index,
+                               struct rc_error *err)
+{
+    struct check *check = context;
+
+    (void)index;
+    return check_batch(job, check, check->batch_bytes, NULL, err);
+}
+
+/* One whose ids need more space than a batch has. */
 static enum rc_code check_large(struct rc_job *job, void *context, size_t index,
                                 struct rc_error *err)
 {
     struct check *check = context;
-    struct dsr_scratch *scratch = check->run->scratch;
-    int64_t bytes = check->objects->items[check->large[index]].stat.size_bytes;
-    struct batch *batch = rc_calloc(1, sizeof(*batch));
-    enum rc_code code = dsr_scratch_take(job, scratch, bytes, err);
 
-    batch->check = check;
-    batch->job = job;
-    if (!code) {
-        code = gather(batch, check->large[index], INT64_MAX, err);
-        if (!code)
-            code = flush(batch, err);
-        empty(batch);
-        dsr_engines_drop(&batch->engine);
-        dsr_scratch_give(scratch, bytes);
-    }
-    free(batch);
-    return code;
+    return check_batch(job, check, check->large[index].bytes, &check->large[index].index, err);
 }
 
 static enum rc_code run_check(struct check *check, struct rc_job *job, size_t width,

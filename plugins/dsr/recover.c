@@ -4,8 +4,6 @@
  */
 #include "run.h"
 
-#include <openssl/evp.h>
-
 #include <stdlib.h>
 
 enum {
@@ -17,7 +15,7 @@ enum {
 
 /* ---- one object ------------------------------------------------------------------------------- */
 
-static enum rc_code feed(struct rc_job *job, struct rc_reader *reader, EVP_MD_CTX *digest,
+static enum rc_code feed(struct rc_job *job, struct rc_reader *reader, struct dsr_digest *digest,
                          struct rc_error *err)
 {
     RC_STR_AUTO chunk = rc_malloc(CHUNK_BYTES);
@@ -28,31 +26,23 @@ static enum rc_code feed(struct rc_job *job, struct rc_reader *reader, EVP_MD_CT
             return err->code;
         if (len == 0)
             return RC_OK;
-        if (EVP_DigestUpdate(digest, chunk, len) != 1)
-            return rc_fail(err, RC_FAILED, "cannot compute SHA-256");
+        if (dsr_digest_add(digest, chunk, len, err))
+            return err->code;
     }
 }
 
 static enum rc_code read_digest(struct rc_job *job, struct rc_reader *reader,
                                 char out[DSR_HASH_TEXT], struct rc_error *err)
 {
-    EVP_MD_CTX *digest = EVP_MD_CTX_new();
-    unsigned char bytes[EVP_MAX_MD_SIZE];
-    unsigned len = 0;
+    struct dsr_digest *digest;
     enum rc_code code;
 
-    if (!digest || EVP_DigestInit_ex(digest, EVP_sha256(), NULL) != 1)
-        code = rc_fail(err, RC_FAILED, "cannot compute SHA-256");
-    else
-        code = feed(job, reader, digest, err);
-    if (!code && EVP_DigestFinal_ex(digest, bytes, &len) != 1)
-        code = rc_fail(err, RC_FAILED, "cannot compute SHA-256");
-    EVP_MD_CTX_free(digest);
-    for (size_t i = 0; !code && i < len; i++) {
-        out[2 * i] = "0123456789abcdef"[bytes[i] >> 4];
-        out[2 * i + 1] = "0123456789abcdef"[bytes[i] & 15];
-    }
-    out[2 * (size_t)len] = '\0';
+    if (dsr_digest_new(&digest, err))
+        return err->code;
+    code = feed(job, reader, digest, err);
+    if (!code)
+        code = dsr_digest_end(digest, out, err);
+    dsr_digest_free(digest);
     return code;
 }
 

@@ -11,7 +11,7 @@
 #include <string.h>
 #include <time.h>
 
-enum { FOOTER_LIMIT = 256 << 20, NAP_MS = 100, LONGEST_WAIT_MS = 3000, REFUSALS = 3 };
+enum { NAP_MS = 100, LONGEST_WAIT_MS = 3000, REFUSALS = 3 };
 
 /* The files of one table in one shard. */
 struct cleaning {
@@ -133,7 +133,7 @@ static enum rc_code search(struct rc_job *job, const struct cleaning *cleaning,
         return err->code;
     code = dsr_reader_is_data(reader, is_data, err);
     if (!code && *is_data) {
-        code = pq_file_open(&file, dsr_reader_source(reader), FOOTER_LIMIT, err);
+        code = pq_file_open(&file, dsr_reader_source(reader), DSR_FOOTER_LIMIT, err);
         if (!code) {
             code = dsr_find(&file, table, cleaning->markers->users, config->trust_statistics, found,
                             err);

@@ -8,6 +8,7 @@
 #include <run-core/str.h>
 
 #include <pthread.h>
+#include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -36,6 +37,7 @@ struct values {
 };
 
 struct dsr_users {
+    uint64_t number;
     struct dsr_set set;
     bool frozen;
     uint32_t *themselves; /* 0, 1, 2, ... */
@@ -47,8 +49,10 @@ struct dsr_users {
 
 struct dsr_users *dsr_users_new(void)
 {
+    static atomic_uint_fast64_t made;
     struct dsr_users *users = rc_calloc(1, sizeof(*users));
 
+    users->number = atomic_fetch_add(&made, 1) + 1;
     dsr_set_init(&users->set, SIZE_MAX);
     pthread_mutex_init(&users->mutex, NULL);
     return users;
@@ -100,6 +104,11 @@ enum rc_code dsr_users_freeze(struct dsr_users *users, struct rc_error *err)
         users->themselves[i] = (uint32_t)i;
     users->frozen = true;
     return RC_OK;
+}
+
+uint64_t dsr_users_number(const struct dsr_users *users)
+{
+    return users->number;
 }
 
 size_t dsr_users_count(const struct dsr_users *users)

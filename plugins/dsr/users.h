@@ -16,6 +16,8 @@ void dsr_users_free(struct dsr_users *users);
 RC_MUST_CHECK enum rc_code dsr_users_add(struct dsr_users *users, const void *id, size_t len,
                                          struct rc_error *err);
 RC_MUST_CHECK enum rc_code dsr_users_freeze(struct dsr_users *users, struct rc_error *err);
+/* Tells these users from all others of the process, for as long as it lives. */
+uint64_t dsr_users_number(const struct dsr_users *users);
 size_t dsr_users_count(const struct dsr_users *users);
 struct pq_slice dsr_users_at(const struct dsr_users *users, size_t i);
 ptrdiff_t dsr_users_find(const struct dsr_users *users, struct pq_slice id);

@@ -10,8 +10,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { FOOTER_LIMIT = 256 << 20 };
-
 struct version {
     char *uri, *version;
     struct rc_stat stat;
@@ -93,7 +91,7 @@ static enum rc_code search(struct rc_job *job, const struct versions *versions,
         return code;
     code = dsr_reader_is_data(reader, &is_data, err);
     if (!code && is_data) {
-        code = pq_file_open(&file, dsr_reader_source(reader), FOOTER_LIMIT, err);
+        code = pq_file_open(&file, dsr_reader_source(reader), DSR_FOOTER_LIMIT, err);
         if (!code) {
             code = dsr_find(&file, RC_OBJECT_AT(struct dsr_table, config->tables, versions->table),
                             versions->markers->users, config->trust_statistics, &found, err);

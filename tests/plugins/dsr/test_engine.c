@@ -32,6 +32,20 @@ struct fixture {
     struct rc_error err;
 };
 
+/* Has the session look for these users. */
+static void know(struct fixture *f, const char *const *ids)
+{
+    struct dsr_users *users = dsr_users_new();
+
+    for (size_t i = 0; ids[i]; i++)
+        assert_int_equal(dsr_users_add(users, ids[i], strlen(ids[i]), &f->err), RC_OK);
+    assert_int_equal(dsr_users_freeze(users, &f->err), RC_OK);
+    dsr_engines_drop(&f->engine);
+    if (dsr_engines_borrow(f->job, f->engines, users, &f->engine, &f->err))
+        fail_msg("%s: %s", f->err.context, f->err.cause);
+    dsr_users_free(users);
+}
+
 static void begin(struct fixture *f)
 {
     static struct rc_host base_host;
@@ -43,9 +57,9 @@ static void begin(struct fixture *f)
     f->job = rc_fake_host_job(f->host);
     f->config.memory_bytes = (int64_t)1 << 30;
     assert_int_equal(dsr_scratch_new(f->job, SCRATCH_BYTES, &f->scratch, &f->err), RC_OK);
-    if (dsr_engines_new(f->job, &f->config, f->scratch, 2, &f->engines, &f->err) ||
-        dsr_engines_borrow(f->job, f->engines, &f->engine, &f->err))
+    if (dsr_engines_new(f->job, &f->config, f->scratch, 2, &f->engines, &f->err))
         fail_msg("%s: %s", f->err.context, f->err.cause);
+    know(f, T(NULL));
 }
 
 static void end(struct fixture *f)
@@ -86,18 +100,6 @@ static void unmake(struct made *made)
 }
 
 /* ---- counting ------------------------------------------------------------------------------- */
-
-static void know(struct fixture *f, const char *const *ids)
-{
-    struct dsr_users *users = dsr_users_new();
-
-    for (size_t i = 0; ids[i]; i++)
-        assert_int_equal(dsr_users_add(users, ids[i], strlen(ids[i]), &f->err), RC_OK);
-    assert_int_equal(dsr_users_freeze(users, &f->err), RC_OK);
-    if (dsr_engine_users(f->engine, users, &f->err))
-        fail_msg("%s: %s", f->err.context, f->err.cause);
-    dsr_users_free(users);
-}
 
 /* Rows of the users in a file of what a query gives, every column of which is one of the ids. */
 static int64_t count(struct fixture *f, const char *query, const char *separator)
@@ -231,6 +233,11 @@ static void test_parts_of_an_id(void **state)
     begin(&f);
     know(&f, T("6f9619ff-8b86-d011-b42d-00c04fc964ff/4294967295", NULL));
     assert_int_equal(count(&f, query, "/"), 1);
+    /* A UUID is one however it is written; a text is not. */
+    know(&f, T("6F9619FF-8B86-D011-B42D-00C04fc964ff/4294967295", NULL));
+    assert_int_equal(count(&f, query, "/"), 1);
+    assert_int_equal(
+        count(&f, "SELECT '6f9619ff-8b86-d011-b42d-00c04fc964ff' AS a, 4294967295 AS b", "/"), 0);
     end(&f);
 }
 
@@ -345,18 +352,50 @@ static void test_files_that_the_engine_cannot_read(void **state)
 static void test_sessions_are_lent_to_one_at_a_time(void **state)
 {
     struct dsr_engine *second = NULL, *third = NULL;
+    struct dsr_users *users = dsr_users_new();
     struct fixture f;
 
     (void)state;
     begin(&f);
-    assert_int_equal(dsr_engines_borrow(f.job, f.engines, &second, &f.err), RC_OK);
+    assert_int_equal(dsr_users_freeze(users, &f.err), RC_OK);
+    assert_int_equal(dsr_engines_borrow(f.job, f.engines, users, &second, &f.err), RC_OK);
     assert_ptr_not_equal(f.engine, second);
     /* Who waits for a third one sees that the run is to stop. */
     rc_fake_host_cancel_at(f.host, 1);
-    assert_int_equal(dsr_engines_borrow(f.job, f.engines, &third, &f.err), RC_CANCELLED);
+    assert_int_equal(dsr_engines_borrow(f.job, f.engines, users, &third, &f.err), RC_CANCELLED);
     assert_null(third);
     dsr_engines_drop(&second);
     assert_null(second);
+    dsr_users_free(users);
+    end(&f);
+}
+
+/* Users are handed over once, and those who ask for them get the session that has them. */
+static void test_a_session_that_knows_the_users_is_taken(void **state)
+{
+    struct dsr_users *some = dsr_users_new(), *others = dsr_users_new();
+    struct dsr_engine *first = NULL, *second = NULL, *again = NULL;
+    struct fixture f;
+
+    (void)state;
+    begin(&f);
+    dsr_engines_drop(&f.engine);
+    assert_int_equal(dsr_users_freeze(some, &f.err), RC_OK);
+    assert_int_equal(dsr_users_freeze(others, &f.err), RC_OK);
+    assert_int_equal(dsr_engines_borrow(f.job, f.engines, some, &first, &f.err), RC_OK);
+    assert_int_equal(dsr_engines_borrow(f.job, f.engines, others, &second, &f.err), RC_OK);
+    f.engine = first;
+    dsr_engines_drop(&f.engine);
+    f.engine = second;
+    dsr_engines_drop(&f.engine);
+    for (int i = 0; i < 2; i++) {
+        assert_int_equal(dsr_engines_borrow(f.job, f.engines, i ? some : others, &again, &f.err),
+                         RC_OK);
+        assert_ptr_equal(again, i ? first : second);
+        dsr_engines_drop(&again);
+    }
+    dsr_users_free(some);
+    dsr_users_free(others);
     end(&f);
 }
 
@@ -372,6 +411,7 @@ int main(void)
         cmocka_unit_test(test_comparing_nested_values),
         cmocka_unit_test(test_files_that_the_engine_cannot_read),
         cmocka_unit_test(test_sessions_are_lent_to_one_at_a_time),
+        cmocka_unit_test(test_a_session_that_knows_the_users_is_taken),
     };
 
     if (!duckdb_sql_api())
