@@ -4,7 +4,6 @@ the range as the seed rewrites it.
 The lake is two tables of user dumps, 10 shards and 30 days, 20 million rows. Each run has a copy of
 it of its own, of hard links, since nobody here writes into a file that is there."""
 import concurrent.futures
-import ctypes
 import itertools
 import json
 import os
@@ -12,12 +11,15 @@ import shutil
 import statistics
 import sys
 
-import by_hand
 import dsr_by_hand
-from measure import BENCH, run, settle
+from measure import BENCH, ROOT, run, settle
+
+sys.path.insert(0, os.path.join(ROOT, "packaging"))
+
+from sql_engine import Engine, literal  # noqa: E402, from the folder of the quickstart's scripts
 
 SHARDS, DAYS, ROWS_A_FILE, USERS_A_SHARD = 10, 30, 33_333, 200_000  # days of June
-ERASED = (1000, 20)  # users of all shards together
+ERASED = (1000, 20, 10)  # users of all shards together
 HAND_GOAL, SEED_GOAL, MEMORY_MIB = 1.5, 5.0, 1024
 
 # A row for each user who was there that day: every sixth user of the shard. The same rows each time.
@@ -62,35 +64,6 @@ plugins:
 """
 
 
-class Engine(by_hand.Engine):
-    """With the rows of an answer, which are few."""
-
-    def __init__(self, path):
-        super().__init__(path)
-        for name in ("duckdb_row_count", "duckdb_column_count"):
-            getattr(self.api, name).restype = ctypes.c_uint64
-        self.api.duckdb_value_varchar.restype = ctypes.c_void_p
-        self.api.duckdb_value_varchar.argtypes = [ctypes.POINTER(by_hand.Result), ctypes.c_uint64,
-                                                  ctypes.c_uint64]
-        self.api.duckdb_free.argtypes = [ctypes.c_void_p]
-
-    def rows(self, sql):
-        result = by_hand.Result()
-        if self.api.duckdb_query(self.connection, sql.encode(), ctypes.byref(result)):
-            sys.exit(self.api.duckdb_result_error(ctypes.byref(result)).decode())
-        rows = [[self._value(result, column, row)
-                 for column in range(self.api.duckdb_column_count(ctypes.byref(result)))]
-                for row in range(self.api.duckdb_row_count(ctypes.byref(result)))]
-        self.api.duckdb_destroy_result(ctypes.byref(result))
-        return rows
-
-    def _value(self, result, column, row):
-        text = self.api.duckdb_value_varchar(ctypes.byref(result), column, row)
-        value = ctypes.string_at(text).decode()
-        self.api.duckdb_free(text)
-        return value
-
-
 def answer(library, statements):
     engine = Engine(library)
     engine.run(USER)
@@ -123,7 +96,7 @@ def make_lake(setting, days):
         os.makedirs(os.path.dirname(path))
         query = query.format(shard=shard, day=day, users=USERS_A_SHARD,
                              share=rows * USERS_A_SHARD // ROWS_A_FILE)
-        statements.append(f"COPY ({query}) TO {dsr_by_hand.literal(path)} "
+        statements.append(f"COPY ({query}) TO {literal(path)} "
                           f"(FORMAT parquet, COMPRESSION {dsr_by_hand.CODEC})")
     ask(setting, *statements)
     os.rename(unfinished, lake)
@@ -150,7 +123,7 @@ class Work:
         self.ids = os.path.join(self.folder, "ids")
         with open(self.ids, "w", encoding="utf-8") as file:
             file.writelines(f"{user}\n" for users in self.users for user in users)
-        self.gone = (f"(SELECT id FROM read_csv({dsr_by_hand.literal(self.ids)}, header = false, "
+        self.gone = (f"(SELECT id FROM read_csv({literal(self.ids)}, header = false, "
                      "columns = {'id': 'VARCHAR'}))")
         found = self._find()
         self.every = self._list("every", all_files(days))
