@@ -5,7 +5,9 @@ Here runs a sample, drawn by a seed that is printed and may be given as RUN_CORE
 RUN_CORE_FULL=1 there are 300 kills and every share of failing requests.
 """
 import contextlib
+import json
 import os
+import re
 import signal
 import subprocess
 import threading
@@ -16,10 +18,13 @@ import pytest
 from conftest import World
 # The fixtures are found by their names.
 from dsr_checker import Checker
-from dsr_world import (DAYS, ODD, Dsr, Google, InBuckets, needs_engine, on_ceph,  # noqa: F401
-                       pond_made, user)
+from dsr_world import (DAYS, ODD, Dsr, Folder, Google, InBuckets, judge,  # noqa: F401
+                       literal, needs_engine, on_ceph, pond_made, user)
 
 pytestmark = needs_engine
+
+# Statuses of run-core.
+SKIPPED, TIMEOUT, TERMINATED = 3, 124, 128 + signal.SIGTERM
 
 FULL = bool(os.environ.get("RUN_CORE_FULL"))
 USERS = [*(user(3, n) for n in (1, 2, 3, 17, 200)), *ODD]
@@ -153,3 +158,262 @@ def test_what_a_killed_run_left_goes_even_with_nothing_to_do(world, pond_made): 
     (left / "spilled").write_bytes(b"user-3-1")
     dsr.run()
     checker.end()
+
+
+# ---- SIGTERM, no time, no room -------------------------------------------------------------------
+
+
+def test_a_run_that_is_told_to_stop(world, pond_made, rng):  # noqa: F811
+    dsr = Dsr(world, pond_made)
+    checker = mark(dsr)
+    with Output(world) as popen:
+        run = dsr.start(popen=popen, backupOriginal="true")
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            run.wait(rng.uniform(0.1, 1))
+        run.terminate()
+        assert run.wait(timeout=30) in (0, TERMINATED)
+    finish(dsr, checker, backupOriginal="true")
+
+
+def test_a_run_whose_time_is_over(world, pond_made, rng):  # noqa: F811
+    dsr = Dsr(world, pond_made)
+    checker = mark(dsr)
+    dsr.configure(backupOriginal="true")
+    world.config(json.dumps({"jobs": {"erase": {
+        "plugin": "dsr", "timeout": f"{rng.randrange(100, 1000)}ms"}}}), "20-job.yaml")
+    with Output(world) as popen:
+        assert world.start("run", "erase", **popen).wait(timeout=30) in (0, TIMEOUT)
+    (world.root / "conf.d/20-job.yaml").unlink()
+    finish(dsr, checker, backupOriginal="true")
+
+
+@pytest.fixture
+def small_disk(tmp_path):
+    folder = tmp_path / "small"
+    folder.mkdir()
+    mounted = subprocess.run(["mount", "-t", "tmpfs", "-o", "size=1m", "tmpfs", folder],
+                             capture_output=True, check=False)
+    if mounted.returncode:
+        pytest.skip("mounting a small file system takes more rights than this test has")
+    yield folder
+    subprocess.run(["umount", "-l", folder], check=True)
+
+
+def fill(folder, left_bytes):
+    """Leaves so much room."""
+    room = os.statvfs(folder)
+    with (folder / "filled").open("wb") as file:
+        file.write(bytes(room.f_bavail * room.f_bsize - left_bytes))
+
+
+def test_no_room_for_scratch_files(world, pond_made, small_disk):  # noqa: F811
+    dsr = Dsr(world, pond_made)
+    checker = mark(dsr)
+    world.environment["TMPDIR"] = str(small_disk)
+    fill(small_disk, 8 << 10)
+    result = dsr.run("cleanup", status=1, backupOriginal="true")
+    assert "No space left" in result.text
+    assert [path.name for path in small_disk.rglob("*")] == ["filled"]
+    assert dsr.markers.names() == checker.marked
+    (small_disk / "filled").unlink()
+    subprocess.run(["mount", "-o", "remount,size=100m", small_disk], check=True)
+    finish(dsr, checker, backupOriginal="true")
+
+
+@pytest.mark.parametrize("place", ["data", "temp"])
+def test_no_room_where_the_data_or_the_backups_are(world, pond_made, small_disk,  # noqa: F811
+                                                   place):
+    subprocess.run(["mount", "-o", "remount,size=20m", small_disk], check=True)
+    dsr = Dsr(world, pond_made, **{place: Folder(small_disk / place)})
+    checker = mark(dsr)
+    if place == "temp":
+        (small_disk / place).mkdir()
+    fill(small_disk, 4 << 10)
+    result = dsr.run("cleanup", status=1, backupOriginal="true")
+    assert "No space left" in result.text
+    assert set(dsr.data.names()) <= set(checker.before), "a half file"
+    assert dsr.markers.names() == checker.marked
+    (small_disk / "filled").unlink()
+    finish(dsr, checker, backupOriginal="true")
+
+
+# ---- readers and other writers -------------------------------------------------------------------
+
+
+class Reader:
+    """Reads every object of a lake again and again while something happens to it."""
+
+    def __init__(self, place):
+        self.place = place
+        self.seen = {name: set() for name in place.names()}
+        self.rounds = 0
+        self.stop = threading.Event()
+        self.thread = threading.Thread(target=self.work)
+
+    def work(self):
+        while not self.stop.is_set():
+            for name, contents in self.seen.items():
+                try:
+                    contents.add(self.place.get(name))
+                except Exception as error:  # pylint: disable=broad-except
+                    # Nothing else than that it is not there; what a client calls that differs.
+                    if not re.search("No such file|NoSuchKey", str(error)):
+                        raise
+                    contents.add(None)
+            self.rounds += 1
+
+    def __enter__(self):
+        self.thread.start()
+        return self
+
+    def __exit__(self, *_):
+        self.stop.set()
+        self.thread.join()
+
+
+@pytest.mark.parametrize("where", ["files", "bucket"])
+def test_readers_see_the_old_file_or_the_new_one(world, pond_made, request, where):  # noqa: F811
+    if where == "files":
+        dsr = Dsr(world, pond_made)
+    else:
+        dsr = on_ceph(world, pond_made, request.getfixturevalue("ceph"),
+                      request.getfixturevalue("bucket"))
+    checker = mark(dsr)
+    with Reader(dsr.data) as reader:
+        finish(dsr, checker)
+    assert reader.rounds > 0
+    after = {name: dsr.data.get(name) for name in dsr.data.names()}
+    for name, contents in reader.seen.items():
+        assert contents <= {checker.before[name], after.get(name)}, name
+
+
+class Generations:
+    """Files for one place, each with a number in its metadata, which the file keeps when it loses
+    rows: every one holds a user who is to be erased."""
+    COUNT = 30
+
+    def __init__(self, folder):
+        folder.mkdir()
+        judge("".join(
+            f"COPY (SELECT 'user-3-' || (i % 50) AS id, {n} AS number, i AS row FROM "
+            f"range({100 + n}) r(i)) TO {literal(folder / str(n))} (FORMAT parquet, KV_METADATA "
+            f"{{gen: 'gen-{n:06}'}});" for n in range(self.COUNT)) + "SELECT 1;")
+        self.files = [(folder / str(n)).read_bytes() for n in range(self.COUNT)]
+
+    @staticmethod
+    def of(data):
+        return int(re.search(rb"gen-(\d{6})", data).group(1))
+
+
+class Rival:
+    """Replaces an object again and again, after it has looked whether there is what it wrote last,
+    or that without some rows: else something newer was overwritten."""
+    WRITES = 12
+
+    def __init__(self, place, name, generations, rng):
+        self.place, self.name, self.generations, self.rng = place, name, generations, rng
+        self.lost, self.writes, self.last = [], 0, None
+        self.stop = threading.Event()
+        self.thread = threading.Thread(target=self.work)
+
+    def put(self, data):
+        if not isinstance(self.place, Folder):
+            self.place.put(self.name, data)
+            return
+        path = self.place.root / self.name
+        temp = path.with_name(".rival")
+        temp.write_bytes(data)
+        temp.rename(path)
+
+    def look(self):
+        found = Generations.of(self.place.get(self.name))
+        if found != self.last:
+            self.lost.append((self.last, found))
+
+    def write(self):
+        number = self.writes % len(self.generations.files)
+        if self.last is not None:
+            self.look()
+        self.put(self.generations.files[number])
+        self.last, self.writes = number, self.writes + 1
+
+    def work(self):
+        while self.writes < self.WRITES and not self.stop.wait(self.rng.uniform(0, 0.2)):
+            self.write()
+
+    def __enter__(self):
+        self.write()
+        self.thread.start()
+        return self
+
+    def __exit__(self, *_):
+        self.stop.set()
+        self.thread.join()
+        self.look()
+
+
+@pytest.mark.parametrize("where", ["files", "bucket"])
+def test_what_others_write_meanwhile_is_never_lost(world, pond_made, request, tmp_path,  # noqa: F811
+                                                   rng, where):
+    """Files with rows of the users too: whatever lies there in the end has lost them."""
+    generations = Generations(tmp_path / "generations")
+    if where == "files":
+        dsr = Dsr(world, pond_made)
+    else:
+        dsr = on_ceph(world, pond_made, request.getfixturevalue("ceph"),
+                      request.getfixturevalue("bucket"))
+    dsr.mark_range(3, *USERS, last=DAYS[1])
+    name = f"users/shard=3/day={DAYS[0]}/part-0.parquet"
+    dsr.remember()
+    dsr.configure(attempts=30)
+    with Rival(dsr.data, name, generations, rng) as rival:
+        # It fails if the rival is the last to write before all is searched again.
+        assert world.run("dsr").status in (0, 1)
+    assert rival.writes > 1 and not rival.lost, (rival.writes, rival.lost)
+    if not dsr.markers.names():
+        dsr.mark_range(3, *USERS, last=DAYS[1])
+    dsr.run()
+    (dsr.before / name).write_bytes(generations.files[rival.last])
+    dsr.check(ERASED)
+    dsr.check_nothing_left()
+
+
+# ---- several runs at once ------------------------------------------------------------------------
+
+
+def test_runs_at_once(world, pond_made):  # noqa: F811
+    dsr = Dsr(world, pond_made)
+    checker = mark(dsr)
+    runs = [dsr.start("cleanup", "--json") for _ in range(3)]
+    ends = [(run.communicate(timeout=60)[0], run.returncode) for run in runs]
+    statuses = sorted(status for _, status in ends)
+    assert statuses[0] == 0 and set(statuses) <= {0, SKIPPED}, ends
+    found = checker.end()
+    counted = [json.loads(out)["counters"] for out, _ in ends]
+    assert sum(one.get("rows_deleted", 0) for one in counted) == found["rows"]
+    assert sum(one.get("markers", 0) for one in counted) == len(checker.marked)
+
+
+@pytest.mark.parametrize("where", ["files", "bucket"])
+def test_runs_that_share_no_state_database(world, pond_made, request, where):  # noqa: F811
+    """No lock keeps them apart; the store's conditions do."""
+    if where == "files":
+        dsr = Dsr(world, pond_made)
+    else:
+        dsr = on_ceph(world, pond_made, request.getfixturevalue("ceph"),
+                      request.getfixturevalue("bucket"))
+    checker = mark(dsr)
+    runs = []
+    for number in range(2):
+        world.environment["RUN_CORE_STATE"] = str(world.root / f"state-{number}")
+        runs.append(dsr.start())
+    ends = [(run.communicate(timeout=60)[1], run.returncode) for run in runs]
+    assert {status for _, status in ends} <= {0, 1}, ends
+    for number in range(2):
+        world.environment["RUN_CORE_STATE"] = str(world.root / f"state-{number}")
+        dsr.run()
+    found = checker.data()
+    checker.left()
+    # Each row is in one of the records; where both runs made the same of the same file, either may
+    # take it for its own, since nothing tells them apart.
+    assert found["rows"] <= sum(line["rows"] for line in dsr.records()) <= 2 * found["rows"]
