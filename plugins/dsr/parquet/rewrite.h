@@ -7,7 +7,8 @@
  * could still tell of the rows that are gone is made anew or left out: dictionaries keep only
  * entries that are used, statistics, page indexes and bloom filters are those of the rows that
  * remain. A row group that loses all its rows is gone. Schema, key-value metadata and whatever else
- * the footer has are written as they were read.
+ * the footer has are written as they were read, but for fields of chunks that are not known here:
+ * these could tell of such rows too, or of places that have moved.
  *
  * Memory is that of two pages and their dictionaries, twice the footer, all page indexes, and the
  * bloom filters of a row group, whatever the file's size.

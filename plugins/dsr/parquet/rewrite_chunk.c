@@ -340,6 +340,7 @@ static enum rc_code set_meta(struct chunk *chunk, struct pq_node *node, struct r
                    err) ||
         pq_index_write(&chunk->page_index, chunk->rewrite, node, err))
         return err->code;
+    pq_out_drop_unknown(node);
     meta = pq_field(node, PQ_CHUNK_META, PQ_KIND_STRUCT);
     pq_drop(meta, PQ_META_GEOSPATIAL_STATISTICS);
     if (set_places(chunk, tree, meta, err) || set_encoding_stats(chunk, tree, meta, err) ||

@@ -38,6 +38,7 @@ enum pq_field_of_chunk {
     PQ_CHUNK_OFFSET_INDEX_BYTES = 5,
     PQ_CHUNK_COLUMN_INDEX = 6,
     PQ_CHUNK_COLUMN_INDEX_BYTES = 7,
+    PQ_CHUNK_LAST = 9, /* that is known here */
 };
 
 enum pq_field_of_meta { /* ColumnMetaData */
@@ -57,6 +58,7 @@ enum pq_field_of_meta { /* ColumnMetaData */
                         PQ_META_BLOOM_BYTES = 15,
                         PQ_META_SIZE_STATISTICS = 16,
                         PQ_META_GEOSPATIAL_STATISTICS = 17,
+                        PQ_META_LAST = 17, /* that is known here */
 };
 
 enum pq_field_of_encoding_stats {

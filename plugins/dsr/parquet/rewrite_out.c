@@ -105,6 +105,19 @@ static enum rc_code move(struct pq_tree *tree, struct pq_node *record, int16_t i
     return RC_OK;
 }
 
+/* Fields stand in the order of their numbers. */
+static void drop_behind(struct pq_node *record, int16_t last)
+{
+    while (record->list.len > 0 && record->list.items[record->list.len - 1].id > last)
+        record->list.len--;
+}
+
+void pq_out_drop_unknown(struct pq_node *node)
+{
+    drop_behind(node, PQ_CHUNK_LAST);
+    drop_behind(pq_field(node, PQ_CHUNK_META, PQ_KIND_STRUCT), PQ_META_LAST);
+}
+
 int64_t pq_out_file_offset(const struct pq_node *node, const struct pq_chunk *chunk)
 {
     int64_t place = pq_field_int(node, PQ_CHUNK_FILE_OFFSET, 0);
@@ -121,6 +134,7 @@ enum rc_code pq_out_move_chunk(struct pq_tree *tree, struct pq_node *node,
     if (pq_set_int(tree, node, PQ_CHUNK_FILE_OFFSET, PQ_KIND_I64,
                    place > 0 ? place - chunk->start + start : 0, err))
         return err->code;
+    pq_out_drop_unknown(node);
     meta = pq_field(node, PQ_CHUNK_META, PQ_KIND_STRUCT);
     if (move(tree, meta, PQ_META_DATA_OFFSET, chunk, start, err) ||
         move(tree, meta, PQ_META_INDEX_OFFSET, chunk, start, err) ||

@@ -33,6 +33,12 @@ RC_MUST_CHECK enum rc_code pq_out_end(struct pq_out *out, const struct pq_node *
 size_t pq_out_tree_limit(const struct pq_file *file);
 
 /*
+ * Leaves out fields of a chunk's metadata that were invented since: like most of those before them
+ * they may tell of values that are gone, or of places in the file, which move.
+ */
+void pq_out_drop_unknown(struct pq_node *node);
+
+/*
  * Moves what a copied chunk's metadata says of places in it to where it lies now: 'start' is its
  * first byte. Places that it does not have are no longer named.
  */

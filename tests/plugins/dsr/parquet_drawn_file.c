@@ -503,6 +503,7 @@ static int64_t make_chunk(struct drawn *drawn, size_t c, size_t from, size_t to,
     set_number(tree, node, 2, PQ_KIND_I64, chunk->start);
     meta = pq_set(tree, node, 3, PQ_KIND_STRUCT);
     set_meta(chunk, meta);
+    set_text(tree, meta, 18, "of a later version", 18);
     if (chunk->column->has_bloom)
         make_bloom(chunk, meta);
     if (chunk->column->has_index)
@@ -511,6 +512,7 @@ static int64_t make_chunk(struct drawn *drawn, size_t c, size_t from, size_t to,
         pq_set(tree, node, 8, PQ_KIND_STRUCT);
     if (chunk->column->lies_elsewhere)
         set_text(tree, node, 1, "part-0.parquet", 14);
+    set_number(tree, node, 10, PQ_KIND_I64, chunk->start); /* likewise */
     uncompressed = chunk->uncompressed;
     chunk_free(chunk);
     return uncompressed;

@@ -377,6 +377,8 @@ static void check_chunk(const struct pq_file *file, size_t group, size_t column)
         assert_true(dictionary < data);
     if (chunk->len > 0)
         assert_int_equal(pq_field_int(chunk->node, 2, -1), chunk->start);
+    assert_null(pq_field(chunk->node, 10, PQ_KIND_I64));
+    assert_null(pq_field(chunk->meta, 18, PQ_KIND_BINARY));
     check_statistics(seen, chunk->meta);
     check_sizes(seen, &file->columns[column], chunk->meta);
     check_encodings(seen, chunk->meta, dictionary >= 0);
