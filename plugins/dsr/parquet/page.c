@@ -17,7 +17,11 @@ enum {
     HEADER_BYTES = 1 << 10,        /* looked at first: nearly every header is shorter */
     HEADER_LIMIT_BYTES = 16 << 20, /* statistics within may hold long values */
     PAGE_LIMIT_BYTES = 1 << 30,
-    LEVELS_LIMIT = PAGE_LIMIT_BYTES / sizeof(uint32_t),
+    /*
+     * The most rows that a writer has put into a row group by default. If all are null they may be
+     * one page of a few bytes, and take four each in memory.
+     */
+    LEVELS_LIMIT = 64 << 20,
 };
 
 struct pq_pages {
@@ -463,7 +467,7 @@ static enum rc_code begin_levels(struct pq_pages *pages, const struct head *head
                        pages->chunk->value_count);
     if (count > LEVELS_LIMIT)
         return rc_fail(err, RC_TOO_LARGE, "it has %zu values; pages of up to %d are read", count,
-                       (int)LEVELS_LIMIT);
+                       LEVELS_LIMIT);
     pages->page.level_count = count;
     reserve_levels(pages, count);
     return RC_OK;

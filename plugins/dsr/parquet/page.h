@@ -47,7 +47,8 @@ RC_MUST_CHECK enum rc_code pq_pages_open(const struct pq_file *file, size_t grou
  * The next data page, valid until the following call; *page is NULL behind the last, when rows and
  * values have been found to be as many as the footer says. RC_INVALID: they are not, or the page is
  * damaged, or not what its checksum says, where it has one: the message has its offset.
- * RC_UNSUPPORTED: an encoding that is not read here; RC_TOO_LARGE: a page above 1 GiB.
+ * RC_UNSUPPORTED: an encoding that is not read here; RC_TOO_LARGE: a page above 1 GiB or of more
+ * than 64 Mi values.
  */
 RC_MUST_CHECK enum rc_code pq_pages_next(struct pq_pages *pages, const struct pq_page **page,
                                          struct rc_error *err);

@@ -691,6 +691,11 @@ static void sizes_beyond_reason_are_refused(void **state)
     add_page(&world.data, &(struct spec){ .type = DATA_V2, .values = INT32_MAX, .lens = { 6, 0 } },
              "\xfe\xff\xff\xff\x0f\1", 6);
     assert_refused(&world, INT32_MAX, INT32_MAX, RC_TOO_LARGE, "pages of up to");
+    rc_buf_reset(&world.data);
+    add_page(&world.data,
+             &(struct spec){ .type = DATA_V2, .values = (64 << 20) + 1, .lens = { 6, 0 } },
+             "\xfe\xff\xff\xff\x0f\0", 6);
+    assert_refused(&world, (64 << 20) + 1, (64 << 20) + 1, RC_TOO_LARGE, "pages of up to");
     world_end(&world);
 }
 
