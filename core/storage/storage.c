@@ -181,8 +181,10 @@ enum rc_code core_listing_next_version(struct rc_listing *listing,
 
     RC_ASSERT(listing->ops == &named_listing_ops);
     *version = NULL;
-    if (core_listing_next_listed(listing, &listed, err) || !listed)
+    if (core_listing_next_listed(listing, &listed, err))
         return err->code;
+    if (!listed)
+        return RC_OK;
     named->version = (struct rc_version){
         .uri = listed->object.uri,
         .name = listed->object.name,

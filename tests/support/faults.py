@@ -1,8 +1,8 @@
 """What a stand-in or a proxy does wrong on purpose: rules that pick requests, and what then happens
 to the request, the reply or the connection.
 
-A rule is used for the requests that match it, after 'skip' of them and 'times' times (None: for
-ever); the first rule that is to be used is the only one. All offsets count from 0.
+A rule is used for the requests that match it, after 'skip' of them, for each 'every'-th and 'times'
+times (None: for ever); the first rule that is to be used is the only one. All offsets count from 0.
 """
 import random
 import re
@@ -16,6 +16,7 @@ class Rule:
     method: str = ".*"
     target: str = ""
     skip: int = 0
+    every: int = 1
     times: int | None = 1
     share: float = 1.0  # of the matching requests, picked at random but alike in each run
 
@@ -118,6 +119,8 @@ class Rules:
                     continue
                 entry["seen"] += 1
                 if entry["seen"] <= rule.skip or self.random.random() >= rule.share:
+                    continue
+                if (entry["seen"] - rule.skip) % rule.every:
                     continue
                 entry["used"] += 1
                 return rule

@@ -417,3 +417,67 @@ def test_runs_that_share_no_state_database(world, pond_made, request, where):  #
     # Each row is in one of the records; where both runs made the same of the same file, either may
     # take it for its own, since nothing tells them apart.
     assert found["rows"] <= sum(line["rows"] for line in dsr.records()) <= 2 * found["rows"]
+
+
+# ---- stores that fail ----------------------------------------------------------------------------
+
+
+ERROR = "<Error><Code>{}</Code><Message>again</Message></Error>"
+FAULTS = {
+    "500": {"status": 500, "body": ERROR.format("InternalError")},
+    "503": {"status": 503, "body": ERROR.format("SlowDown")},
+    "503 early": {"status": 503, "body": ERROR.format("SlowDown"), "early": True},
+    "412": {"status": 412, "body": ERROR.format("PreconditionFailed")},
+    "403": {"status": 403, "body": ERROR.format("AccessDenied")},
+    "lost": {"lost": True},
+    "reset": {"lost": True, "reset": True},
+    "lost answer": {"cut_reply_bytes": 0},
+    "lost answer, reset": {"cut_reply_bytes": 0, "reset": True},
+    "cut request": {"cut_request_body_bytes": 100},
+    "cut reply": {"cut_reply_body_bytes": 10},
+    "wrong tag": {"set_headers": {"ETag": '"00000000000000000000000000000000"',
+                                  "x-goog-generation": "1"}},
+}
+
+
+def faults(rng, count):
+    """Every one of n requests, and what happens to it."""
+    all_of_them = [(n, name) for n in range(2, 41) for name in FAULTS]
+    return all_of_them if FULL else rng.sample(all_of_them, count)
+
+
+def fail(dsr, rules, every, fault):
+    checker = mark(dsr)
+    dsr.configure(backupOriginal="true", width=4)
+    rules.add(every=every, times=None, **FAULTS[fault])
+    outputs = []
+    for _ in range(2):
+        result = dsr.world.run("dsr")
+        outputs += [result.stdout.encode(), result.stderr.encode()]
+        if result.status == 0:
+            break
+        assert result.status in (1, 3), result.stderr
+    rules.clear()
+    try:
+        result = dsr.run()
+        checker.end(*outputs, result.stdout.encode(), result.stderr.encode())
+    except BaseException:
+        print(f"every {every}th request: {fault}")
+        raise
+
+
+def test_a_bucket_that_fails(worlds, pond_made, ceph, bucket, proxy, rng):  # noqa: F811
+    for number, (every, fault) in enumerate(faults(rng, 5)):
+        dsr = on_ceph(worlds(number), pond_made, ceph, bucket, below=f"{number}/",
+                      endpoint=proxy.endpoint)
+        fail(dsr, proxy.rules, every, fault)
+
+
+def test_a_bucket_of_google_that_fails(worlds, pond_made, gcs, rng):  # noqa: F811
+    for number, (every, fault) in enumerate(faults(rng, 3)):
+        name = f"lake-{number}"
+        gcs.store.make_bucket(name)
+        store = {"bucket": name, "endpoint": gcs.endpoint, "access_token": gcs.tokens.issue(3600)}
+        dsr = InBuckets(worlds(number), pond_made,
+                        lambda folder, name=name: Google(gcs.store, name, folder), {"gcs": store})
+        fail(dsr, gcs.rules, every, fault)
