@@ -77,11 +77,17 @@ RC_MUST_CHECK enum rc_code dsr_journal_unsettled(
     void *context, struct rc_error *err);
 
 /*
- * A copy of an original: noted before it is made, forgotten after it is removed. One that another
- * run has noted lately may still appear, although that run is dead; such a note is kept for an hour
- * (DSR_LATE_MS) and comes up again after that.
+ * What a run has asked the store to do may still be done after it is dead, for an hour at most; and
+ * whoever looks says what he saw within another. Until then what is void is not closed where nothing
+ * was searched, and no copy of another run is forgotten.
  */
-#define DSR_LATE_MS INT64_C(3600000)
+#define DSR_LATE_MS INT64_C(7200000)
+
+/*
+ * A copy of an original: noted before it is made, forgotten after it is removed. One of another run
+ * that may still appear is kept in mind, and comes up again when it can no longer. The same name may
+ * be noted by several runs.
+ */
 RC_MUST_CHECK enum rc_code dsr_journal_note_backup(struct dsr_journal *journal, int32_t shard,
                                                    const char *uri, const char *of,
                                                    struct rc_error *err);

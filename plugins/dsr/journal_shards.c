@@ -6,7 +6,7 @@
 
 #include <stdlib.h>
 
-/* ---- requests --------------------------------------------------------------------------------- */
+/* ---- requests -------------------------------------------------------------------------------- */
 
 struct fulfilling {
     int32_t shard, first_day, last_day;
@@ -76,6 +76,10 @@ static enum rc_code look_for_unsettled(struct dsr_journal *journal, struct fulfi
     return RC_OK;
 }
 
+/*
+ * Once the shard was searched and nothing was found, a write that is still under way finds its
+ * object no more. Without a request nothing was searched; then what is void stays open for a while.
+ */
 static enum rc_code fulfil(struct dsr_journal *journal, void *context, struct rc_error *err)
 {
     struct fulfilling *fulfilling = context;
@@ -85,6 +89,8 @@ static enum rc_code fulfil(struct dsr_journal *journal, void *context, struct rc
         rc_value_int(fulfilling->shard),
         rc_value_int(now_unix_ms),
         rc_value_int(DSR_INTENDED),
+        rc_value_int(fulfilling->count > 0 ? INT64_MAX : now_unix_ms - DSR_LATE_MS),
+        rc_value_int(DSR_VOID),
     };
 
     if (look_for_unsettled(journal, fulfilling, err))
@@ -95,7 +101,8 @@ static enum rc_code fulfil(struct dsr_journal *journal, void *context, struct rc
         return err->code;
     return rc_db_exec(journal->job, journal->db,
                       "UPDATE erasures SET closed_unix_ms = $3 WHERE scope = $1 AND shard = $2"
-                      " AND closed_unix_ms IS NULL AND state > $4",
+                      " AND closed_unix_ms IS NULL AND state > $4"
+                      " AND (state > $6 OR intended_unix_ms < $5)",
                       values, RC_ARRAY_LEN(values), NULL, err);
 }
 
@@ -120,7 +127,7 @@ enum rc_code dsr_journal_fulfil(struct dsr_journal *journal, int32_t shard, int3
     return code ? rc_context(err, "note in the journal that shard %d is clean", (int)shard) : RC_OK;
 }
 
-/* ---- backups ---------------------------------------------------------------------------------- */
+/* ---- backups --------------------------------------------------------------------------------- */
 
 struct noting {
     int32_t shard;
@@ -132,6 +139,7 @@ static struct rc_value bytes_of(const char *text)
     return rc_value_bytes(text, strlen(text));
 }
 
+/* One that another run has noted, too, and may still be making, is nobody's own. */
 static enum rc_code insert_backup(struct dsr_journal *journal, void *context, struct rc_error *err)
 {
     const struct noting *noting = context;
@@ -147,7 +155,8 @@ static enum rc_code insert_backup(struct dsr_journal *journal, void *context, st
     return rc_db_exec(journal->job, journal->db,
                       "INSERT INTO backups (uri, scope, shard, original, run, noted_unix_ms)"
                       " VALUES ($1, $2, $3, $4, $5, $6)"
-                      " ON CONFLICT (uri) DO UPDATE SET run = excluded.run,"
+                      " ON CONFLICT (uri) DO UPDATE SET"
+                      " run = CASE WHEN backups.run = excluded.run THEN backups.run ELSE '' END,"
                       " noted_unix_ms = excluded.noted_unix_ms, removed_unix_ms = NULL",
                       values, RC_ARRAY_LEN(values), NULL, err);
 }
@@ -249,7 +258,7 @@ enum rc_code dsr_journal_backups(struct dsr_journal *journal, int32_t shard,
     return code;
 }
 
-/* ---- shards ----------------------------------------------------------------------------------- */
+/* ---- shards ---------------------------------------------------------------------------------- */
 
 struct numbers {
     int32_t *items;

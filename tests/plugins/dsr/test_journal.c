@@ -267,7 +267,7 @@ static void test_a_copy_that_may_still_appear_is_remembered(void **state)
     free(shards);
     assert_int_equal(count, 0);
 
-    fixture_change(at, "UPDATE backups SET noted_unix_ms = noted_unix_ms - 3700000");
+    fixture_change(at, "UPDATE backups SET noted_unix_ms = noted_unix_ms - 7300000");
     expect_ok(dsr_journal_shards(at->journal, &shards, &count, &err));
     assert_int_equal(count, 1);
     assert_int_equal(shards[0], 7);
@@ -275,6 +275,37 @@ static void test_a_copy_that_may_still_appear_is_remembered(void **state)
     assert_int_equal(backups(at, 7), 1);
     expect_ok(dsr_journal_forget_backup(at->journal, "s3://b/temp/1", &err));
     assert_int_equal(fixture_number(at, "SELECT count(*) FROM backups"), 0);
+}
+
+/* Two runs have noted the same name; the copy of the first may appear after the second is done. */
+static void test_a_copy_that_two_runs_make_is_remembered(void **state)
+{
+    struct fixture *at = *state;
+    struct rc_error err = RC_ERROR_INIT;
+
+    expect_ok(dsr_journal_note_backup(at->journal, 7, "s3://b/temp/1", X, &err));
+    fixture_next_run(at);
+    expect_ok(dsr_journal_note_backup(at->journal, 7, "s3://b/temp/1", X, &err));
+    expect_ok(dsr_journal_note_backup(at->journal, 7, "s3://b/temp/1", X, &err));
+    assert_int_equal(backups(at, 7), 1);
+    expect_ok(dsr_journal_forget_backup(at->journal, "s3://b/temp/1", &err));
+    assert_int_equal(backups(at, 7), 0);
+    assert_int_equal(fixture_number(at, "SELECT count(*) FROM backups"), 1);
+}
+
+/* What a run that died has asked for may still be done, and nobody has searched the shard. */
+static void test_without_a_request_what_is_void_stays_open(void **state)
+{
+    struct fixture *at = *state;
+    struct rc_error err = RC_ERROR_INIT;
+    struct dsr_intent intent = fixture_intend(at, 7, X, "e0", DIGEST_1, "u", 1);
+
+    settle(at, &intent, DSR_VOID);
+    expect_ok(dsr_journal_fulfil(at->journal, 7, 0, 0, NULL, 0, &err));
+    assert_int_equal(unsettled(at, 7).count, 1);
+    fixture_change(at, "UPDATE erasures SET intended_unix_ms = intended_unix_ms - 7300000");
+    expect_ok(dsr_journal_fulfil(at->journal, 7, 0, 0, NULL, 0, &err));
+    assert_int_equal(unsettled(at, 7).count, 0);
 }
 
 static void test_shards_that_are_not_done_with(void **state)
@@ -479,6 +510,8 @@ int main(void)
         IN_FIXTURE(test_many_requests_are_one_transaction),
         IN_FIXTURE(test_a_backup_is_known_until_it_is_removed),
         IN_FIXTURE(test_a_copy_that_may_still_appear_is_remembered),
+        IN_FIXTURE(test_a_copy_that_two_runs_make_is_remembered),
+        IN_FIXTURE(test_without_a_request_what_is_void_stays_open),
         IN_FIXTURE(test_shards_that_are_not_done_with),
         IN_FIXTURE(test_no_id_is_in_the_journal),
         cmocka_unit_test(test_the_hash_is_that_of_the_standard),
