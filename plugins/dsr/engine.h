@@ -53,8 +53,8 @@ RC_MUST_CHECK enum rc_code dsr_engine_count(struct dsr_engine *engine, const cha
 
 /*
  * Compares the old file but for the rows 'without' with the new one: the columns and their types,
- * and every value of every row, in order. RC_FAILED: they differ, and the message says in what; RC_UNSUPPORTED:
- * the engine cannot read the old file at all.
+ * and every value of every row, in order. RC_FAILED: they differ, and the message says in what;
+ * RC_UNSUPPORTED: the engine cannot read the old file at all.
  */
 RC_MUST_CHECK enum rc_code dsr_engine_compare(struct dsr_engine *engine, const char *old_path,
                                               const struct pq_rows *without, const char *new_path,

@@ -351,8 +351,8 @@ static bool is_nested(const char *type)
 }
 
 /*
- * What is hashed of a row: every column; and the text of the nested ones, since the engine's hash of
- * them is that of the values in them one after the other, wherever lists begin and end.
+ * What is hashed of a row: every column; and the text of the nested ones, since the engine's hash
+ * of them is that of the values in them one after the other, wherever lists begin and end.
  */
 static void add_values(struct rc_buf *out, const struct rc_buf *described)
 {

@@ -41,8 +41,8 @@ enum rc_code dsr_engine_cannot(struct rc_job *job, enum rc_code code, const char
 
 /*
  * Writes the ids as lines of four fields: the id's bytes in hex; the whole number that it is in
- * decimal, or nothing; the bytes of the UUID that it is in hex, or nothing; the id's bytes with each
- * UUID in it in lower case, in hex, or nothing if they are the same.
+ * decimal, or nothing; the bytes of the UUID that it is in hex, or nothing; the id's bytes with
+ * each UUID in it in lower case, in hex, or nothing if they are the same.
  */
 RC_MUST_CHECK enum rc_code dsr_engine_write_users(const struct dsr_users *users,
                                                   const struct pq_sink *sink, struct rc_error *err);

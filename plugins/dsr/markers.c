@@ -97,14 +97,51 @@ enum rc_code dsr_marker_parse(const char *name, struct pq_slice *user, int32_t *
     return RC_OK;
 }
 
+/* ---- what is not told ---- */
+
+/* What may be told again behind an id: "_day_", a day, and what follows if it is no other id. */
+static const char *behind_id(const char *text)
+{
+    const char *end = last_mark(text);
+    int32_t day;
+
+    if (!end || strlen(end) < DAY_MARK + DAY_LEN || !read_day(end + DAY_MARK, DAY_LEN, &day) ||
+        strstr(end, user_mark))
+        return "";
+    return end;
+}
+
+void dsr_marker_hide(char *text)
+{
+    char *id = strstr(text, user_mark);
+    const char *rest;
+
+    if (!id || id[USER_MARK] == '\0')
+        return;
+    id += USER_MARK;
+    rest = behind_id(id + 1);
+    *id = '*';
+    memmove(id + 1, rest, strlen(rest) + 1);
+}
+
+void dsr_marker_hide_in(struct rc_error *err)
+{
+    dsr_marker_hide(err->cause);
+    dsr_marker_hide(err->context);
+}
+
 /* ---- what is no marker ---- */
 
+/* Where the id ends in it nobody knows: all behind the mark is left out. */
 void dsr_malformed_warn(void *log, const char *uri, const char *why)
 {
     struct dsr_malformed_log *malformed = log;
+    const char *id = strstr(uri, user_mark);
+    int len = id ? (int)(id - uri) + USER_MARK : (int)strlen(uri);
 
     if (atomic_fetch_add(&malformed->count, 1) < WARNINGS)
-        rc_warn(malformed->job, "ignoring '%s', which is no marker: %s", uri, why);
+        rc_warn(malformed->job, "ignoring '%.*s%s', which is no marker: %s", len, uri,
+                id ? "*" : "", why);
 }
 
 void dsr_malformed_end(struct dsr_malformed_log *log)
@@ -183,8 +220,10 @@ enum rc_code dsr_markers_shards(struct rc_job *job, const struct dsr_places *pla
             break;
     }
     rc_storage_list_close(job, listing);
-    if (code)
+    if (code) {
+        dsr_marker_hide_in(err);
         return rc_context(err, "list the markers in '%s'", places->markers);
+    }
     *count = found.len / sizeof(**shards);
     *shards = (int32_t *)(void *)rc_buf_take(&found);
     qsort(*shards, *count, sizeof(**shards), compare_shards);
@@ -301,6 +340,7 @@ enum rc_code dsr_markers_load(struct rc_job *job, const struct dsr_places *place
     rc_buf_clear(&loading.markers);
     if (code) {
         dsr_markers_clear(out);
+        dsr_marker_hide_in(err);
         return rc_context(err, "read the markers in '%s'", folder);
     }
     if (loading.not_empty > 0)

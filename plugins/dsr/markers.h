@@ -50,6 +50,13 @@ void dsr_malformed_end(struct dsr_malformed_log *log);
 RC_MUST_CHECK enum rc_code dsr_marker_parse(const char *name, struct pq_slice *user, int32_t *day,
                                             int32_t *requested, struct rc_error *err);
 
+/*
+ * Leaves out of a text, such as an error that names a marker, what may be a user's id: all behind
+ * the first '_user_', but for what follows a last '_day_' with its day. No id is in a log.
+ */
+void dsr_marker_hide(char *text);
+void dsr_marker_hide_in(struct rc_error *err);
+
 /* The numbers of the shards that have a folder below the markers', rising; freed with free(). */
 RC_MUST_CHECK enum rc_code dsr_markers_shards(struct rc_job *job, const struct dsr_places *places,
                                               const struct dsr_malformed *malformed,
@@ -61,8 +68,13 @@ RC_MUST_CHECK enum rc_code dsr_markers_load(struct rc_job *job, const struct dsr
                                             struct dsr_shard_markers *out, struct rc_error *err);
 void dsr_markers_clear(struct dsr_shard_markers *markers);
 
-/* Moves all of them to the archive, in many threads. One that is gone already counts as moved. */
+/*
+ * Moves all of them to the archive, in many threads. One that is gone already counts as moved. An
+ * error names the folder and the beginning of the user's hash in the journal (NULL: no hash).
+ */
+struct dsr_journal;
 RC_MUST_CHECK enum rc_code dsr_markers_archive(struct rc_job *job, const struct dsr_places *places,
+                                               const struct dsr_journal *journal,
                                                const struct dsr_shard_markers *markers,
                                                size_t width, struct rc_error *err);
 

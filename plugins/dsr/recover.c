@@ -13,7 +13,7 @@ enum {
     UPLOAD_BEGINS_MS = 15 * 60 * 1000,
 };
 
-/* ---- one object ------------------------------------------------------------------------------- */
+/* ---- one object ------------------------------------------------------------------------------ */
 
 static enum rc_code feed(struct rc_job *job, struct rc_reader *reader, struct dsr_digest *digest,
                          struct rc_error *err)
@@ -106,7 +106,7 @@ enum rc_code dsr_recover_intent(struct dsr_run *run, struct rc_job *job,
     return code ? rc_context(err, "see what became of '%s'", intent->uri) : RC_OK;
 }
 
-/* ---- a shard ---------------------------------------------------------------------------------- */
+/* ---- a shard --------------------------------------------------------------------------------- */
 
 struct recovering {
     struct dsr_run *run;
@@ -182,7 +182,7 @@ enum rc_code dsr_recover_shard(struct dsr_run *run, struct rc_job *job, int32_t 
     return RC_OK;
 }
 
-/* ---- backups ---------------------------------------------------------------------------------- */
+/* ---- backups --------------------------------------------------------------------------------- */
 
 struct dropping {
     struct dsr_run *run;

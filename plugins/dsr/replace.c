@@ -141,7 +141,7 @@ static enum rc_code make(struct replacing *r, struct rc_error *err)
 
 /* ---- R3: the backup ------------------------------------------------------------------------- */
 
-/* The same object at the same tag has the same name, so that it is kept once, however often begun. */
+/* The same object at the same tag has the same name: it is kept once, however often begun. */
 static char *backup_uri(const struct replacing *r)
 {
     RC_STR_AUTO state = rc_strf("%s\n%s", r->object->uri, r->object->stat.etag);
@@ -212,7 +212,7 @@ static enum rc_code send(struct replacing *r, struct rc_writer *writer, struct r
     return code;
 }
 
-/* '*begun': the store was asked to change the object, so that an error no longer says it did not. */
+/* '*begun': the store was asked to change the object; an error no longer says that it did not. */
 static enum rc_code write_new(struct replacing *r, bool *begun, struct rc_error *err)
 {
     const struct rc_put_options options = {

@@ -10,7 +10,7 @@
 
 enum { NAME_TEXT = 192, CHUNK_BYTES = 1 << 20, CHUNK_LIMIT = 32 << 20, NAMES_LIMIT = 16 << 20 };
 
-/* ---- naming ----------------------------------------------------------------------------------- */
+/* ---- naming ---------------------------------------------------------------------------------- */
 
 struct naming {
     const struct dsr_config *config;
@@ -74,7 +74,7 @@ static enum rc_code name_report(struct dsr_journal *journal, void *context, stru
     return insert_report(journal, naming, name, now_unix_ms, err);
 }
 
-/* ---- writing ---------------------------------------------------------------------------------- */
+/* ---- writing --------------------------------------------------------------------------------- */
 
 struct writing {
     struct rc_job *job;
@@ -200,7 +200,7 @@ enum rc_code dsr_report_write(struct rc_job *job, struct dsr_journal *journal,
     return RC_OK;
 }
 
-/* ---- the action ------------------------------------------------------------------------------- */
+/* ---- the action ------------------------------------------------------------------------------ */
 
 struct printing {
     struct rc_job *job;

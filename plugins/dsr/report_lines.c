@@ -66,7 +66,7 @@ static const char query_tail[] =
     ") entry LEFT JOIN reports named ON named.name = entry.report AND named.scope = $1"
     " ORDER BY entry.report, entry.user_hash, entry.shard, entry.kind";
 
-/* ---- one line --------------------------------------------------------------------------------- */
+/* ---- one line -------------------------------------------------------------------------------- */
 
 struct table {
     char *name;
@@ -217,7 +217,7 @@ static void add_row(struct line *line, const struct rc_value *row, bool *has_own
         line->fulfilled_unix_ms = at_unix_ms;
 }
 
-/* ---- its text --------------------------------------------------------------------------------- */
+/* ---- its text -------------------------------------------------------------------------------- */
 
 static void add_text(struct rc_buf *out, const char *text)
 {
@@ -280,7 +280,7 @@ static void format_line(struct rc_buf *out, const struct line *line)
     rc_buf_addc(out, '}');
 }
 
-/* ---- all lines -------------------------------------------------------------------------------- */
+/* ---- all lines ------------------------------------------------------------------------------- */
 
 struct lines {
     const struct dsr_report_choice *choice;
@@ -323,7 +323,7 @@ static enum rc_code add_rows(struct lines *lines, struct rc_rows *rows, struct r
     }
 }
 
-/* What the rows of a branch have to be like; their alias is that of the table which has a report. */
+/* What the rows of a branch have to be like; their alias is that of the table with the report. */
 static void add_conditions(struct rc_buf *sql, const struct dsr_report_choice *choice,
                            const char *alias, const char *user, const char *at)
 {

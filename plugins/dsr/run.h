@@ -71,7 +71,7 @@ RC_MUST_CHECK enum rc_code dsr_recover_shard(struct dsr_run *run, struct rc_job 
 RC_MUST_CHECK enum rc_code dsr_recover_drop_backups(struct dsr_run *run, struct rc_job *job,
                                                     int32_t shard, struct rc_error *err);
 
-/* postcheck.c: RC_FAILED: the engine finds rows of the users in some table; the message has where. */
+/* postcheck.c: RC_FAILED: the engine finds rows of the users in some table; it says where. */
 RC_MUST_CHECK enum rc_code dsr_postcheck(struct dsr_run *run, struct rc_job *job,
                                          const struct dsr_shard_markers *markers, size_t width,
                                          struct rc_error *err);

@@ -26,6 +26,9 @@ struct cleaning {
     size_t failed;         /* files */
     enum rc_code first;    /* why the first of them did */
     bool has_lost;         /* the table lost a row */
+
+    pthread_mutex_t above_mutex; /* guards the following */
+    bool has_looked_above;       /* for what describes the files, in the folders above */
 };
 
 /* ---- errors --------------------------------------------------------------------------------- */
@@ -66,51 +69,95 @@ static enum rc_code wait_before(struct rc_job *job, int64_t attempt, struct rc_e
 
 /* ---- what goes with a file ------------------------------------------------------------------ */
 
-/* The place of a name behind its folder. */
-static const char *name_of(const char *uri)
+static int compare_uri(const void *uri, const void *object)
 {
-    const char *slash = strrchr(uri, '/');
-
-    return slash ? slash + 1 : uri;
+    return strcmp(uri, ((const struct dsr_object *)object)->uri);
 }
 
-static bool is_in_folder_of(const char *uri, const char *other)
+static enum rc_code remove_summary(struct rc_job *job, const char *uri, const char *file,
+                                   struct rc_error *err)
 {
-    size_t len = (size_t)(name_of(uri) - uri);
+    rc_info(job, "removing '%s', which describes '%s' as it was", uri, file);
+    if (rc_storage_remove(job, &uri, 1, err))
+        return rc_context(err, "remove '%s', which describes the file as it was", uri);
+    return RC_OK;
+}
 
-    return len == (size_t)(name_of(other) - other) && memcmp(uri, other, len) == 0;
+/* Removes an object of the table, if the listing has it. */
+static enum rc_code remove_listed(struct rc_job *job, const struct cleaning *cleaning,
+                                  const char *uri, const char *file, struct rc_error *err)
+{
+    const struct dsr_objects *objects = cleaning->objects;
+
+    if (objects->count == 0 ||
+        !bsearch(uri, objects->items, objects->count, sizeof(*objects->items), compare_uri))
+        return RC_OK;
+    return remove_summary(job, uri, file, err);
+}
+
+static const char *const summaries[] = { "_metadata", "._metadata.crc" };
+
+/* Those of the folders that are above the days, which nobody has listed. */
+static enum rc_code remove_above(struct rc_job *job, const struct cleaning *cleaning,
+                                 const char *file, struct rc_error *err)
+{
+    const char *table = cleaning->run->places.tables[cleaning->table];
+    RC_STR_AUTO shard = dsr_place_shard(table, cleaning->markers->shard);
+    const char *const folders[] = { shard, table };
+    struct rc_stat stat;
+
+    for (size_t i = 0; i < RC_ARRAY_LEN(folders) * RC_ARRAY_LEN(summaries); i++) {
+        RC_STR_AUTO made = rc_strf("%s%s", folders[i / 2], summaries[i % 2]);
+        const char *uri = made;
+        enum rc_code code = rc_storage_stat(job, uri, &stat, err);
+
+        if (code == RC_NOT_FOUND)
+            continue;
+        if (code || remove_summary(job, uri, file, err))
+            return rc_context(err, "look for summaries above the file");
+    }
+    return RC_OK;
+}
+
+/* Once for all files, before the first of them is replaced. */
+static enum rc_code remove_above_once(struct rc_job *job, struct cleaning *cleaning,
+                                      const char *file, struct rc_error *err)
+{
+    enum rc_code code = RC_OK;
+
+    (void)pthread_mutex_lock(&cleaning->above_mutex);
+    if (!cleaning->has_looked_above)
+        code = remove_above(job, cleaning, file, err);
+    cleaning->has_looked_above = !code;
+    (void)pthread_mutex_unlock(&cleaning->above_mutex);
+    return code;
 }
 
 /*
- * What is derived of a file's old content and would be wrong of the new one: the summary of its
- * folder's footers, which has the least and the greatest ids too, and the checksums that Hadoop
- * keeps beside a file. Readers do without either.
+ * What is derived of a file's old content and would be wrong of the new one: the summaries of the
+ * footers of the folders that it lies in, which have the least and the greatest ids too, and the
+ * checksums that Hadoop keeps beside a file. Readers do without either. They go before the file is
+ * replaced: at no time does anything false lie beside it.
  */
-static bool is_derived_of(const char *uri, const char *file)
+static enum rc_code remove_derived(struct rc_job *job, struct cleaning *cleaning, const char *file,
+                                   struct rc_error *err)
 {
-    const char *name = name_of(uri);
-    size_t len = strlen(name_of(file));
+    RC_STR_AUTO shard =
+        dsr_place_shard(cleaning->run->places.tables[cleaning->table], cleaning->markers->shard);
+    const char *name = strrchr(file, '/') + 1;
+    RC_STR_AUTO sum = rc_strf("%.*s.%s.crc", (int)(name - file), file, name);
 
-    if (!is_in_folder_of(uri, file))
-        return false;
-    if (strcmp(name, "_metadata") == 0 || strcmp(name, "._metadata.crc") == 0)
-        return true;
-    return name[0] == '.' && strncmp(name + 1, name_of(file), len) == 0 &&
-           strcmp(name + 1 + len, ".crc") == 0;
-}
+    if (remove_above_once(job, cleaning, file, err) || remove_listed(job, cleaning, sum, file, err))
+        return err->code;
+    for (const char *at = name; at > file + strlen(shard);) {
+        for (size_t i = 0; i < RC_ARRAY_LEN(summaries); i++) {
+            RC_STR_AUTO uri = rc_strf("%.*s%s", (int)(at - file), file, summaries[i]);
 
-/* Before the file is replaced: at no time does anything false lie beside it. */
-static enum rc_code remove_derived(struct rc_job *job, const struct cleaning *cleaning,
-                                   const char *file, struct rc_error *err)
-{
-    for (size_t i = 0; i < cleaning->objects->count; i++) {
-        const char *uri = cleaning->objects->items[i].uri;
-
-        if (!is_derived_of(uri, file))
-            continue;
-        rc_info(job, "removing '%s', which describes '%s' as it was", uri, file);
-        if (rc_storage_remove(job, &uri, 1, err))
-            return rc_context(err, "remove '%s', which describes the file as it was", uri);
+            if (remove_listed(job, cleaning, uri, file, err))
+                return err->code;
+        }
+        for (at--; at[-1] != '/';)
+            at--;
     }
     return RC_OK;
 }
@@ -288,6 +335,7 @@ static enum rc_code clean_table(struct dsr_run *run, struct rc_job *job, struct 
         .objects = &objects,
         .result = result,
         .mutex = PTHREAD_MUTEX_INITIALIZER,
+        .above_mutex = PTHREAD_MUTEX_INITIALIZER,
     };
     enum rc_code code;
 
@@ -300,6 +348,7 @@ static enum rc_code clean_table(struct dsr_run *run, struct rc_job *job, struct 
                        "%zu file%s could not be cleaned, as told above; the markers stay",
                        cleaning.failed, cleaning.failed == 1 ? "" : "s");
     result->tables += cleaning.has_lost;
+    (void)pthread_mutex_destroy(&cleaning.above_mutex);
     (void)pthread_mutex_destroy(&cleaning.mutex);
     dsr_objects_clear(&objects);
     return code;
@@ -377,7 +426,8 @@ static enum rc_code clean_locked(struct dsr_run *run, struct rc_job *job, struct
         return err->code;
     /* A write of a run that died may have reached the store only after it was looked at first. */
     if (dsr_recover_shard(run, job, markers->shard, err) || rc_lock_check(job, lock, err) ||
-        fulfil(run, markers, err) || dsr_markers_archive(job, &run->places, markers, width, err) ||
+        fulfil(run, markers, err) ||
+        dsr_markers_archive(job, &run->places, run->journal, markers, width, err) ||
         dsr_recover_drop_backups(run, job, markers->shard, err))
         return err->code;
     rc_job_count(job, "markers", out->markers);

@@ -103,14 +103,16 @@ def test_either_way_of_verifying(dsr, verify):
 
 def test_what_describes_the_old_file_goes_before_it(dsr):
     place = f"users/shard=3/day={DAYS[0]}/"
-    derived = [place + name for name in ("_metadata", "._metadata.crc", ".part-0.parquet.crc")]
+    derived = [place + name for name in ("_metadata", "._metadata.crc", ".part-0.parquet.crc",
+                                         "deeper/_metadata")]
+    derived += ["users/_metadata", "users/shard=3/._metadata.crc", "cohorts/_metadata"]
     others = [f"users/shard=3/day={DAYS[1]}/_metadata", place + "_common_metadata",
-              place + ".others.parquet.crc"]
+              place + ".others.parquet.crc", "users/shard=7/_metadata"]
     for name in [*derived, *others]:
         dsr.data.put(name, b"whatever it says")
-    dsr.mark(3, DAYS[0], user(3, 11))
+    dsr.mark(3, DAYS[0], user(3, 1), user(3, 11))
     dsr.run()
-    dsr.check({3: ([user(3, 11)], DAYS[0], DAYS[0])}, unchecked=derived)
+    dsr.check({3: ([user(3, 1), user(3, 11)], DAYS[0], DAYS[0])}, unchecked=[*derived, *others])
     names = dsr.data.names()
     assert not set(derived) & set(names) and set(others) <= set(names)
 

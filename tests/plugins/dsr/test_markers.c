@@ -234,13 +234,45 @@ static void test_archiving(void **state)
     put(host, "s3://b/m/shard=7/day=2021-06-01/_user_c");
     assert_int_equal(dsr_markers_load(job, &places, 7, &malformed, &markers, &err), RC_OK);
     assert_int_equal(rc_storage_remove(job, gone, 1, &err), RC_OK);
-    assert_int_equal(dsr_markers_archive(job, &places, &markers, 2, &err), RC_OK);
+    assert_int_equal(dsr_markers_archive(job, &places, NULL, &markers, 2, &err), RC_OK);
     assert_string_equal(rc_fake_host_objects(host, "s3://b/"),
                         "s3://b/a/shard=7/day=2021-06-01/_user_a_day_2021-06-09\n"
                         "s3://b/m/shard=7/day=2021-06-01/_user_c\n");
     rc_fake_host_fail_on(host, "storage.move", NULL, -1, RC_UNAVAILABLE);
-    assert_int_equal(dsr_markers_archive(job, &places, &markers, 2, &err), RC_UNAVAILABLE);
+    assert_int_equal(dsr_markers_archive(job, &places, NULL, &markers, 2, &err), RC_UNAVAILABLE);
+    assert_non_null(strstr(err.context, "in 's3://b/m/shard=7/day=2021-06-01'"));
+    assert_null(strstr(err.context, "_user_"));
     dsr_markers_clear(&markers);
+}
+
+static void assert_hidden(const char *text, const char *expected)
+{
+    char copy[256];
+
+    (void)snprintf(copy, sizeof(copy), "%s", text);
+    dsr_marker_hide(copy);
+    assert_string_equal(copy, expected);
+}
+
+static void test_ids_are_in_no_message(void **state)
+{
+    (void)state;
+    RC_CLEANUP(rc_fake_host_clear) struct rc_fake_host *host = rc_fake_host_new(NULL);
+    struct dsr_malformed_log log = { .job = rc_fake_host_job(host) };
+
+    assert_hidden("'/m/_user_ada_day_2021-06-09' is busy", "'/m/_user_*_day_2021-06-09' is busy");
+    assert_hidden("'/m/_user_a_day_2021-06-09' to '/a/_user_a_day_2021-06-09': no",
+                  "'/m/_user_*_day_2021-06-09': no");
+    assert_hidden("'/m/_user_it's_day_2021-06-09' to '/a/_user_it...", "'/m/_user_*");
+    assert_hidden("/m/_user_ada_day_2021-06-0...", "/m/_user_*");
+    assert_hidden("/m/_user_ada_day_of_kim", "/m/_user_*");
+    assert_hidden("/m/_user_x", "/m/_user_*");
+    assert_hidden("/m/_user_", "/m/_user_");
+    assert_hidden("permission denied", "permission denied");
+
+    dsr_malformed_warn(&log, "s3://b/m/shard=7/day=2021-06-01/_user_ada", "it has no _day_");
+    assert_null(strstr(rc_fake_host_log(host), "ada"));
+    assert_non_null(strstr(rc_fake_host_log(host), "'s3://b/m/shard=7/day=2021-06-01/_user_*'"));
 }
 
 /* ---- a listing that is made up as it is read, as long as one likes ---- */
@@ -327,6 +359,7 @@ int main(void)
         cmocka_unit_test(test_slashes_in_files),
         cmocka_unit_test(test_many_malformed_ones_are_counted),
         cmocka_unit_test(test_archiving),
+        cmocka_unit_test(test_ids_are_in_no_message),
         cmocka_unit_test(test_a_million_markers),
     };
 
