@@ -6,7 +6,7 @@ import hmac
 import re
 from collections import Counter
 
-from dsr_world import ID, Bucket, Folder, array, judge, literal
+from dsr_world import ID, Bucket, Folder, array, is_parquet, judge, literal
 
 SALT = "a salt"
 # What parquet_schema() says of a column, but for its number of files and places in them.
@@ -31,10 +31,6 @@ def stamps(place):
                 for page in place.client.get_paginator("list_objects_v2").paginate(
                     Bucket=place.bucket, Prefix=start) for item in page.get("Contents", [])}
     return {name: versions[-1].generation for name, versions in place.kept().items()}
-
-
-def is_parquet(data):
-    return len(data) >= 12 and data[:4] == data[-4:] == b"PAR1"
 
 
 class Checker:

@@ -536,7 +536,8 @@ static enum rc_code read_groups(struct pq_file *file, struct rc_error *err)
 
 bool pq_is_parquet(const uint8_t head[4], const uint8_t tail[4])
 {
-    return memcmp(head, magic, MAGIC) == 0 && memcmp(tail, magic, MAGIC) == 0;
+    return (memcmp(head, magic, MAGIC) == 0 || memcmp(head, encrypted_magic, MAGIC) == 0) &&
+           memcmp(head, tail, MAGIC) == 0;
 }
 
 static enum rc_code check_magic(const struct pq_source *source, const uint8_t *end, size_t end_len,

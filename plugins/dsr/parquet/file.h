@@ -112,7 +112,10 @@ struct pq_file {
     bool is_encrypted; /* in part, and the footer is signed */
 };
 
-/* Whether the object begins and ends as a Parquet file does: its first and its last four bytes. */
+/*
+ * Whether the object begins and ends as a Parquet file does: its first and its last four bytes. One
+ * whose footer is encrypted is such a file, although none that could be opened.
+ */
 bool pq_is_parquet(const uint8_t head[4], const uint8_t tail[4]);
 
 /*

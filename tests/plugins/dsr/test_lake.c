@@ -294,7 +294,8 @@ static void test_what_is_data(void **state)
         { "PAR1....PAR1", true },  { "PAR1PAR1", false },
         { "PAR1", false },         { "", false },
         { "PAR1....PAR2", false }, { "PAR2....PAR1", false },
-        { "PARE....PARE", false }, { "PAR1.............PAR1", true },
+        { "PARE....PARE", true },  { "PAR1.............PAR1", true },
+        { "PARE....PAR1", false },
     };
     struct rc_error err = RC_ERROR_INIT;
 

@@ -460,6 +460,7 @@ static void refuses_what_is_no_parquet_file(void **state)
     assert_int_equal(pq_file_open(&setting->file, &source, FOOTER_LIMIT, &setting->err),
                      RC_INVALID);
     assert_true(pq_is_parquet((const uint8_t *)"PAR1", (const uint8_t *)"PAR1"));
+    assert_true(pq_is_parquet((const uint8_t *)"PARE", (const uint8_t *)"PARE"));
     assert_false(pq_is_parquet((const uint8_t *)"PAR1", (const uint8_t *)"PARE"));
     assert_false(pq_is_parquet((const uint8_t *)"\0AR1", (const uint8_t *)"PAR1"));
 }
