@@ -74,6 +74,7 @@ def test_a_file_of_another_writer(court, peer, path):
         check(court, peer, path, erased)
 
 
+@pytest.mark.parametrize("peer", ["pyarrow"], indirect=True)  # Spark knows few of the types
 def test_a_file_that_is_drawn(court, peer):
     end, judged = time.monotonic() + LOOP_S, 0
     for seed in seeds():
