@@ -1,6 +1,6 @@
 /*
- * A small lake with users to erase, on the fake host, and what has to be true of it after a run that
- * died and after one that did not. For the tests that disturb the whole plugin.
+ * A small lake with users to erase, on the fake host, and what has to be true of it after a run
+ * that died and after one that did not. For the tests that disturb the whole plugin.
  *
  * The expectation knows nothing of the plugin: it looks for texts in the bytes of the files, which
  * are plain and not compressed. So does the stand-in for the SQL engine, which counts the users'
@@ -19,7 +19,7 @@
 
 enum { ROWS = 8 };
 
-/* A file is its ids; each row has a text of its own beside it, so that none can stand for another. */
+/* A file is its ids; each row has a text of its own beside it, so that none stands for another. */
 struct file {
     const char *uri;
     const char *ids[ROWS + 1];

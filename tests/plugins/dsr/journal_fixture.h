@@ -16,7 +16,7 @@ struct fixture {
     struct dsr_journal *journal;
 };
 
-/* Opens one on a host; NULL makes a host of its own. Settings beside those of every run, or NULL. */
+/* Opens one on a host; NULL makes one. The settings come to those of every run; or NULL. */
 struct fixture *fixture_new(struct rc_fake_host *host, const char *const *settings);
 /* Frees the host too, if it is the fixture's own. */
 void fixture_free(struct fixture *fixture);

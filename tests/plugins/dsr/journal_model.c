@@ -332,8 +332,8 @@ static void step_search(struct graph *graph, struct state state, size_t r)
 }
 
 /*
- * The same state of an object is kept under the same name, so that the note may be there already; of
- * one that another run has made, it stays open what is still under way.
+ * The same state of an object is kept under the same name, so that the note may be there already;
+ * of one that another run has made, it stays open what is still under way.
  */
 static void step_note(struct graph *graph, struct state state, size_t r)
 {
@@ -400,8 +400,8 @@ static void step_send(struct graph *graph, struct state state, size_t r)
 }
 
 /*
- * The answer: that it was done; or one that says nothing, be it that none came, or that the host has
- * tried twice and the second try was refused. The request may then still be under way.
+ * The answer: that it was done; or one that says nothing, be it that none came, or that the host
+ * has tried twice and the second try was refused. The request may then still be under way.
  */
 static void step_wait(struct graph *graph, struct state state, size_t r)
 {

@@ -1,7 +1,7 @@
 /*
- * A model of the journal: one object, its store, the journal, a marker, the originals that are kept,
- * another writer, and runs that may be killed between any two steps, lose their lease, get no answer,
- * or have a request carried out long after they are dead.
+ * A model of the journal: one object, its store, the journal, a marker, the originals that are
+ * kept, another writer, and runs that may be killed between any two steps, lose their lease, get no
+ * answer, or have a request carried out long after they are dead.
  */
 #ifndef TESTS_DSR_JOURNAL_MODEL_H
 #define TESTS_DSR_JOURNAL_MODEL_H
