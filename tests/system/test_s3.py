@@ -286,6 +286,18 @@ def test_sweep(ceph, bucket, probe):
     assert probe.call("sweep", uri=f"s3://{bucket}/")["swept"] == 1
 
 
+def test_sweep_of_one_object(ceph, bucket, probe):
+    """Not of those whose names begin like it, and only what was begun within a time."""
+    s3 = ceph.s3()
+    for key in ("x", "x", "x2"):
+        s3.create_multipart_upload(Bucket=bucket, Key=key)
+    now, where = int(time.time() * 1000), f"s3://{bucket}/x"
+    assert probe.call("sweep", uri=where, exact=1, **{"from": now + 3_600_000})["swept"] == 0
+    assert probe.call("sweep", uri=where, exact=1, before=now - 3_600_000)["swept"] == 0
+    assert probe.call("sweep", uri=where, exact=1, **{"from": now - 30_000})["swept"] == 2
+    assert [upload["Key"] for upload in uploads(ceph, bucket)] == ["x2"]
+
+
 def test_errors_say_what_to_do(ceph, bucket, probe):
     other = ceph.second
     ceph.s3().put_object(Bucket=bucket, Key="x", Body=b"x")

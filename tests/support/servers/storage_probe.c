@@ -376,7 +376,9 @@ static enum rc_code remove_one(struct probe *probe, struct rc_error *err)
 static enum rc_code sweep(struct probe *probe, struct rc_error *err)
 {
     const struct core_sweep all = {
+        .from_unix_ms = number(probe->command, "from", 0),
         .before_unix_ms = number(probe->command, "before", INT64_MAX),
+        .is_exact = number(probe->command, "exact", 0) != 0,
     };
     int64_t swept;
 
