@@ -51,12 +51,12 @@ RC_MUST_CHECK enum rc_code pq_project(const struct pq_file *file, const size_t *
                                       size_t column_count, const struct pq_sink *sink,
                                       struct rc_error *err);
 
-enum { PQ_DIGEST = 32 };
+enum { PQ_DIGEST = 16 };
 
 /*
- * SHA-256 over every value and level of each column but for the rows left out, one digest a column,
- * appended to 'out' (PQ_DIGEST bytes each): two files with the same rows have the same, however
- * they are paged, grouped, encoded and compressed.
+ * XXH3 of 128 bits over every value and level of each column but for the rows left out, one digest
+ * a column, appended to 'out' (PQ_DIGEST bytes each): two files with the same rows have the same,
+ * however they are paged, grouped, encoded and compressed.
  */
 RC_MUST_CHECK enum rc_code pq_digest(const struct pq_file *file, const struct pq_rows *without,
                                      struct rc_buf *out, struct rc_error *err);
