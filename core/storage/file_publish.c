@@ -178,14 +178,32 @@ static enum rc_code stamp(const struct core_temp_file *temp, struct rc_stat *wri
     return RC_OK;
 }
 
+/*
+ * Programs that are not ours wait for no lock, and no system call replaces a file on a condition:
+ * whether it is still the one is looked at last of all.
+ */
+static enum rc_code check_still(const char *path, const char *if_match, struct rc_error *err)
+{
+    struct stat st;
+
+    if (stat(path, &st) == 0)
+        return core_file_check_match(path, &st, if_match, err);
+    if (core_file_is_missing(errno))
+        return rc_fail(err, RC_CONFLICT, "'%s' is no longer there; its tag was to be %s", path,
+                       if_match);
+    return rc_fail_errno(err, errno, "'%s'", path);
+}
+
 /* One that has no name yet can have its target's at once if nothing has it, else by two steps. */
-static enum rc_code rename_temp(struct core_temp_file *temp, bool is_new, bool *taken,
-                                struct rc_error *err)
+static enum rc_code rename_temp(struct core_temp_file *temp, bool is_new, const char *if_match,
+                                bool *taken, struct rc_error *err)
 {
     *taken = false;
     if (is_new && core_temp_file_link(temp))
         return RC_OK;
     if (core_temp_file_name(temp, err))
+        return err->code;
+    if (if_match && check_still(temp->target, if_match, err))
         return err->code;
     if (is_new ? core_path_rename_new(temp->path, temp->target)
                : rename(temp->path, temp->target)) {
@@ -197,17 +215,17 @@ static enum rc_code rename_temp(struct core_temp_file *temp, bool is_new, bool *
 
 /*
  * Moves the temporary, whose content is on disk already, to its target. With 'is_new' it replaces
- * nothing: *taken says that something is there. core_temp_file_publish() would flush the disk once
+ * nothing: *taken says that something is there. With 'if_match' it replaces that alone. core_temp_file_publish() would flush the disk once
  * more, which is what a write costs.
  */
 static enum rc_code put_in_place(const struct core_place_in_store *place,
-                                 struct core_temp_file *temp, bool is_new, bool *taken,
-                                 struct rc_error *err)
+                                 struct core_temp_file *temp, bool is_new, const char *if_match,
+                                 bool *taken, struct rc_error *err)
 {
     RC_STR_AUTO parent = core_path_directory(temp->target);
     enum rc_code code = RC_OK;
 
-    if (rename_temp(temp, is_new, taken, err))
+    if (rename_temp(temp, is_new, if_match, taken, err))
         return err->code;
     if (*taken)
         return RC_OK;
@@ -282,8 +300,8 @@ static enum rc_code publish_over(const struct core_place_in_store *place,
      * Where nothing is, there is nothing to hold, so that what another writes meanwhile must not
      * be replaced. A link that leads nowhere is absent to readers, yet in the way.
      */
-    return put_in_place(place, temp, held.kind == CORE_FILE_ABSENT && !is_link(place->key), again,
-                        err);
+    return put_in_place(place, temp, held.kind == CORE_FILE_ABSENT && !is_link(place->key),
+                        if_match, again, err);
 }
 
 static enum rc_code publish_absent(const struct core_place_in_store *place,
@@ -294,7 +312,7 @@ static enum rc_code publish_absent(const struct core_place_in_store *place,
 
     if (lstat(place->key, &st) == 0 && S_ISDIR(st.st_mode) && core_file_clear_directory(place, err))
         return err->code;
-    if (put_in_place(place, temp, /* is_new = */ true, &taken, err))
+    if (put_in_place(place, temp, /* is_new = */ true, /* if_match = */ NULL, &taken, err))
         return err->code;
     return taken ? rc_fail(err, RC_CONFLICT, "'%s' exists already", place->key) : RC_OK;
 }

@@ -308,7 +308,7 @@ class Generations:
 class Rival:
     """Replaces an object again and again, after it has looked whether there is what it wrote last,
     or that without some rows: else something newer was overwritten."""
-    WRITES = 12
+    WRITES = 15
 
     def __init__(self, place, name, generations, rng):
         self.place, self.name, self.generations, self.rng = place, name, generations, rng
@@ -338,7 +338,7 @@ class Rival:
         self.last, self.writes = number, self.writes + 1
 
     def work(self):
-        while self.writes < self.WRITES and not self.stop.wait(self.rng.uniform(0, 0.2)):
+        while self.writes < self.WRITES and not self.stop.wait(self.rng.uniform(0, 0.3)):
             self.write()
 
     def __enter__(self):
