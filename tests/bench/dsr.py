@@ -3,6 +3,7 @@ the range as the seed rewrites it.
 
 The lake is two tables of user dumps, 10 shards and 30 days, 20 million rows. Each run has a copy of
 it of its own, of hard links, since nobody here writes into a file that is there."""
+import collections
 import concurrent.futures
 import itertools
 import json
@@ -219,7 +220,9 @@ def measure(work, rounds):
     right = None
     for number in range(rounds):
         for name, way in ways.items():
-            runs[name].append(way())
+            ran = way()
+            runs[name].append(ran)
+            print(f"  {number + 1}: {name:<41} {ran.seconds:8.2f} s   CPU {ran.cpu:8.2f} s", flush=True)
             if number or name == "run-core dsr plan":
                 continue
             outcome = work.outcome()
@@ -235,7 +238,7 @@ def dsr(setting):
         work = Work(setting, lake, days, erased)
         runs = measure(work, setting.rounds)
         ours = runs["run-core dsr"]
-        counters = json.loads(ours[0].out.splitlines()[-1])["counters"]
+        counters = collections.Counter(json.loads(ours[0].out.splitlines()[-1])["counters"])
         print(f"  {erased:,} users: {counters['rows_deleted']:,} rows of {counters['files_rewritten']:,} "
               f"files of {counters['files_scanned']:,}, {counters['bytes_rewritten'] / 1e6:,.0f} MB "
               "rewritten")
