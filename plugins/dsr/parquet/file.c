@@ -5,6 +5,8 @@
  */
 #include "file.h"
 
+#include "fields.h"
+
 #include <run-core/str.h>
 
 #include <inttypes.h>
@@ -21,45 +23,7 @@ enum {
     NESTING_LIMIT = 128,
 };
 
-/* Numbers of the fields that are asked for. */
-enum {
-    FILE_SCHEMA = 2,
-    FILE_ROWS = 3,
-    FILE_GROUPS = 4,
-    FILE_CREATED_BY = 6,
-    FILE_ORDERS = 7,
-    FILE_ENCRYPTION = 8,
-    ORDER_OF_TYPE = 1,
-
-    ELEMENT_TYPE = 1,
-    ELEMENT_LENGTH = 2,
-    ELEMENT_REPETITION = 3,
-    ELEMENT_NAME = 4,
-    ELEMENT_CHILDREN = 5,
-    ELEMENT_CONVERTED = 6,
-    ELEMENT_LOGICAL = 10,
-
-    GROUP_COLUMNS = 1,
-    GROUP_ROWS = 3,
-
-    CHUNK_FILE = 1,
-    CHUNK_META = 3,
-    CHUNK_OFFSET_INDEX = 4,
-    CHUNK_OFFSET_INDEX_LEN = 5,
-    CHUNK_COLUMN_INDEX = 6,
-    CHUNK_COLUMN_INDEX_LEN = 7,
-    CHUNK_CRYPTO = 8,
-    CHUNK_ENCRYPTED = 9,
-
-    META_TYPE = 1,
-    META_CODEC = 4,
-    META_VALUES = 5,
-    META_LEN = 7,
-    META_DATA = 9,
-    META_DICTIONARY = 11,
-    META_BLOOM = 14,
-    META_BLOOM_LEN = 15,
-};
+enum { ORDER_OF_TYPE = 1 }; /* the only ColumnOrder that is known here */
 
 enum { REQUIRED, OPTIONAL, REPEATED };
 
@@ -146,8 +110,8 @@ static enum annotation annotation_of_converted(int64_t converted)
 static enum annotation annotation_of(const struct pq_node *element)
 {
     enum { NO_CONVERTED = -1 };
-    const struct pq_node *logical = pq_field(element, ELEMENT_LOGICAL, PQ_KIND_STRUCT);
-    int64_t converted = pq_field_int(element, ELEMENT_CONVERTED, NO_CONVERTED);
+    const struct pq_node *logical = pq_field(element, PQ_ELEMENT_LOGICAL, PQ_KIND_STRUCT);
+    int64_t converted = pq_field_int(element, PQ_ELEMENT_CONVERTED, NO_CONVERTED);
 
     if (logical)
         return annotation_of_logical(logical);
@@ -223,7 +187,7 @@ static enum rc_code refuse_schema(const struct walk *walk, enum rc_code code, co
 /* The text may lie in the middle of the footer, so it is copied to be ended. */
 static enum rc_code read_name(struct walk *walk, const struct pq_node *element, const char **out)
 {
-    const struct pq_node *name = pq_field(element, ELEMENT_NAME, PQ_KIND_BINARY);
+    const struct pq_node *name = pq_field(element, PQ_ELEMENT_NAME, PQ_KIND_BINARY);
 
     if (!name)
         return refuse_schema(walk, RC_INVALID, "has no name");
@@ -271,14 +235,14 @@ static enum rc_code read_width(struct walk *walk, const struct pq_node *element,
         [PQ_BOOLEAN] = 1, [PQ_INT32] = 4,  [PQ_INT64] = 8,      [PQ_INT96] = 12,
         [PQ_FLOAT] = 4,   [PQ_DOUBLE] = 8, [PQ_BYTE_ARRAY] = 0, [PQ_FIXED] = 0,
     };
-    int64_t type = pq_field_int(element, ELEMENT_TYPE, -1);
+    int64_t type = pq_field_int(element, PQ_ELEMENT_TYPE, -1);
 
     if (type < 0 || type >= (int64_t)RC_ARRAY_LEN(widths))
         return refuse_schema(walk, RC_UNSUPPORTED, "is of an unknown type");
     column->type = (enum pq_type)type;
     column->width = widths[type];
     if (column->type == PQ_FIXED) {
-        column->width = (int32_t)pq_field_int(element, ELEMENT_LENGTH, 0);
+        column->width = (int32_t)pq_field_int(element, PQ_ELEMENT_TYPE_LENGTH, 0);
         if (column->width <= 0)
             return refuse_schema(walk, RC_INVALID, "is of a fixed length that is not said");
     }
@@ -288,7 +252,7 @@ static enum rc_code read_width(struct walk *walk, const struct pq_node *element,
 static enum rc_code add_column(struct walk *walk, const struct pq_node *element, size_t depth,
                                int16_t definition, int16_t repetition)
 {
-    const struct pq_node *orders = list_of_structs(&walk->file->root, FILE_ORDERS);
+    const struct pq_node *orders = list_of_structs(&walk->file->root, PQ_FILE_ORDERS);
     size_t index = walk->file->column_count;
     struct pq_column *column = &walk->file->columns[index];
 
@@ -316,8 +280,8 @@ static enum rc_code walk_element(struct walk *walk, size_t depth, int16_t defini
         return refuse_schema(walk, RC_UNSUPPORTED, "is nested too deep");
 
     const struct pq_node *element = &walk->elements[walk->next];
-    int64_t repeats = pq_field_int(element, ELEMENT_REPETITION, -1);
-    int64_t children = pq_field_int(element, ELEMENT_CHILDREN, 0);
+    int64_t repeats = pq_field_int(element, PQ_ELEMENT_REPETITION, -1);
+    int64_t children = pq_field_int(element, PQ_ELEMENT_CHILDREN, 0);
 
     if (repeats < REQUIRED || repeats > REPEATED)
         return refuse_schema(walk, RC_INVALID, "is neither required, optional nor repeated");
@@ -326,7 +290,7 @@ static enum rc_code walk_element(struct walk *walk, size_t depth, int16_t defini
     definition = (int16_t)(definition + (repeats != REQUIRED));
     repetition = (int16_t)(repetition + (repeats == REPEATED));
 
-    if (pq_field(element, ELEMENT_TYPE, PQ_KIND_I32)) {
+    if (pq_field(element, PQ_ELEMENT_TYPE, PQ_KIND_I32)) {
         if (children != 0)
             return refuse_schema(walk, RC_INVALID, "has both a type and members");
         if (add_column(walk, element, depth + 1, definition, repetition))
@@ -343,7 +307,7 @@ static enum rc_code walk_element(struct walk *walk, size_t depth, int16_t defini
 
 static enum rc_code read_schema(struct pq_file *file, struct rc_error *err)
 {
-    const struct pq_node *schema = list_of_structs(&file->root, FILE_SCHEMA);
+    const struct pq_node *schema = list_of_structs(&file->root, PQ_FILE_SCHEMA);
 
     if (!schema || schema->list.len == 0)
         return rc_fail(err, RC_INVALID, "the footer has no schema");
@@ -358,7 +322,7 @@ static enum rc_code read_schema(struct pq_file *file, struct rc_error *err)
         .next = 1,
         .err = err,
     };
-    int64_t children = pq_field_int(schema->list.items, ELEMENT_CHILDREN, 0);
+    int64_t children = pq_field_int(schema->list.items, PQ_ELEMENT_CHILDREN, 0);
     for (int64_t i = 0; i < children; i++)
         if (walk_element(&walk, 0, 0, 0))
             return err->code;
@@ -378,15 +342,15 @@ static bool place_extra(const struct pq_file *file, int64_t offset, int64_t len,
 
 static bool place_extras(const struct pq_file *file, struct pq_chunk *chunk)
 {
-    int64_t offset_len = pq_field_int(chunk->node, CHUNK_OFFSET_INDEX_LEN, 0);
-    int64_t column_len = pq_field_int(chunk->node, CHUNK_COLUMN_INDEX_LEN, 0);
-    int64_t offset_at = pq_field_int(chunk->node, CHUNK_OFFSET_INDEX, -1);
-    int64_t column_at = pq_field_int(chunk->node, CHUNK_COLUMN_INDEX, -1);
+    int64_t offset_len = pq_field_int(chunk->node, PQ_CHUNK_OFFSET_INDEX_BYTES, 0);
+    int64_t column_len = pq_field_int(chunk->node, PQ_CHUNK_COLUMN_INDEX_BYTES, 0);
+    int64_t offset_at = pq_field_int(chunk->node, PQ_CHUNK_OFFSET_INDEX, -1);
+    int64_t column_at = pq_field_int(chunk->node, PQ_CHUNK_COLUMN_INDEX, -1);
 
-    chunk->bloom_len = pq_field_int(chunk->meta, META_BLOOM_LEN, -1);
+    chunk->bloom_len = pq_field_int(chunk->meta, PQ_META_BLOOM_BYTES, -1);
     chunk->offset_index_len = (int32_t)offset_len;
     chunk->column_index_len = (int32_t)column_len;
-    return place_extra(file, pq_field_int(chunk->meta, META_BLOOM, -1), chunk->bloom_len,
+    return place_extra(file, pq_field_int(chunk->meta, PQ_META_BLOOM_OFFSET, -1), chunk->bloom_len,
                        &chunk->bloom_offset) &&
            place_extra(file, offset_len > 0 ? offset_at : -1, offset_len,
                        &chunk->offset_index_offset) &&
@@ -402,7 +366,7 @@ static int64_t slack_of(const struct pq_file *file, const struct pq_chunk *chunk
 {
     enum { DICTIONARY_HEADER = 100 };
     static const char with_version[] = "parquet-mr version ";
-    const struct pq_node *by = pq_field(&file->root, FILE_CREATED_BY, PQ_KIND_BINARY);
+    const struct pq_node *by = pq_field(&file->root, PQ_FILE_CREATED_BY, PQ_KIND_BINARY);
     int64_t behind = file->data_end - chunk->start - chunk->len;
     char text[64] = "";
     unsigned major = 0, minor = 0, patch = 0;
@@ -425,10 +389,10 @@ static int64_t slack_of(const struct pq_file *file, const struct pq_chunk *chunk
  */
 static bool place_pages(const struct pq_file *file, struct pq_chunk *chunk)
 {
-    int64_t data = pq_field_int(chunk->meta, META_DATA, -1);
-    int64_t dictionary = pq_field_int(chunk->meta, META_DICTIONARY, -1);
+    int64_t data = pq_field_int(chunk->meta, PQ_META_DATA_OFFSET, -1);
+    int64_t dictionary = pq_field_int(chunk->meta, PQ_META_DICTIONARY_OFFSET, -1);
 
-    chunk->len = pq_field_int(chunk->meta, META_LEN, -1);
+    chunk->len = pq_field_int(chunk->meta, PQ_META_COMPRESSED_BYTES, -1);
     chunk->start = chunk->len == 0 ? MAGIC : data;
     if (chunk->len > 0 && dictionary > 0 && (data <= 0 || dictionary < data)) {
         chunk->start = dictionary;
@@ -441,14 +405,14 @@ static bool place_pages(const struct pq_file *file, struct pq_chunk *chunk)
 static const char *check_meta(const struct pq_file *file, const struct pq_column *column,
                               const struct pq_group *group, struct pq_chunk *chunk)
 {
-    int64_t codec = pq_field_int(chunk->meta, META_CODEC, -1);
+    int64_t codec = pq_field_int(chunk->meta, PQ_META_CODEC, -1);
 
-    if (pq_field_int(chunk->meta, META_TYPE, -1) != (int64_t)column->type)
+    if (pq_field_int(chunk->meta, PQ_META_TYPE, -1) != (int64_t)column->type)
         return "is of another type than in the schema";
     if (codec < 0)
         return "has no codec";
     chunk->codec = (enum pq_codec)codec;
-    chunk->value_count = pq_field_int(chunk->meta, META_VALUES, -1);
+    chunk->value_count = pq_field_int(chunk->meta, PQ_META_VALUES, -1);
     if (chunk->value_count < group->row_count ||
         (column->max_repetition == 0 && chunk->value_count != group->row_count))
         return "has another number of values than there are rows";
@@ -464,20 +428,20 @@ static const char *check_meta(const struct pq_file *file, const struct pq_column
 static enum rc_code read_chunk(const struct pq_file *file, struct pq_group *group, size_t column,
                                struct pq_node *node, struct rc_error *err)
 {
-    const struct pq_node *path = pq_field(node, CHUNK_FILE, PQ_KIND_BINARY);
+    const struct pq_node *path = pq_field(node, PQ_CHUNK_FILE, PQ_KIND_BINARY);
     struct pq_chunk *chunk = &group->chunks[column];
     const char *wrong;
 
     *chunk = (struct pq_chunk){
         .node = node,
-        .meta = pq_field(node, CHUNK_META, PQ_KIND_STRUCT),
+        .meta = pq_field(node, PQ_CHUNK_META, PQ_KIND_STRUCT),
         .bloom_offset = -1,
         .bloom_len = -1,
         .column_index_offset = -1,
         .offset_index_offset = -1,
         .lies_elsewhere = path && path->bytes.len > 0,
-        .is_encrypted = pq_field(node, CHUNK_CRYPTO, PQ_KIND_STRUCT) ||
-                        pq_field(node, CHUNK_ENCRYPTED, PQ_KIND_BINARY),
+        .is_encrypted = pq_field(node, PQ_CHUNK_CRYPTO, PQ_KIND_STRUCT) ||
+                        pq_field(node, PQ_CHUNK_ENCRYPTED_META, PQ_KIND_BINARY),
     };
     if (chunk->meta)
         wrong = check_meta(file, &file->columns[column], group, chunk);
@@ -490,10 +454,10 @@ static enum rc_code read_chunk(const struct pq_file *file, struct pq_group *grou
 static enum rc_code read_group(struct pq_file *file, struct pq_group *group, struct pq_node *node,
                                struct rc_error *err)
 {
-    const struct pq_node *columns = list_of_structs(node, GROUP_COLUMNS);
+    const struct pq_node *columns = list_of_structs(node, PQ_GROUP_CHUNKS);
 
     group->node = node;
-    group->row_count = pq_field_int(node, GROUP_ROWS, -1);
+    group->row_count = pq_field_int(node, PQ_GROUP_ROWS, -1);
     if (group->row_count < 0 || group->row_count > INT64_MAX - file->row_count)
         return rc_fail(err, RC_INVALID, "its number of rows cannot be");
     if (!columns || columns->list.len != file->column_count)
@@ -511,8 +475,8 @@ static enum rc_code read_group(struct pq_file *file, struct pq_group *group, str
 
 static enum rc_code read_groups(struct pq_file *file, struct rc_error *err)
 {
-    const struct pq_node *groups = list_of_structs(&file->root, FILE_GROUPS);
-    int64_t row_count = pq_field_int(&file->root, FILE_ROWS, -1);
+    const struct pq_node *groups = list_of_structs(&file->root, PQ_FILE_GROUPS);
+    int64_t row_count = pq_field_int(&file->root, PQ_FILE_ROWS, -1);
 
     if (!groups)
         return rc_fail(err, RC_INVALID, "the footer has no list of row groups");
@@ -614,7 +578,7 @@ static enum rc_code open_file(struct pq_file *file, size_t limit_bytes, struct r
     if (pq_thrift_read(&file->tree, file->footer, len, &file->root, &used, err) ||
         read_schema(file, err))
         return err->code;
-    file->is_encrypted = pq_field(&file->root, FILE_ENCRYPTION, PQ_KIND_STRUCT);
+    file->is_encrypted = pq_field(&file->root, PQ_FILE_ENCRYPTION, PQ_KIND_STRUCT);
     return read_groups(file, err);
 }
 

@@ -2,7 +2,7 @@
  * A file of some of another's columns. Their pages are copied as they are; the schema is cut down
  * to the way to them. Whatever a reader could use in place of the values is left out.
  */
-#include "rewrite_fields.h"
+#include "fields.h"
 #include "rewrite_out.h"
 
 #include <stdlib.h>

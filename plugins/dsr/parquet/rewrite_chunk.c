@@ -6,22 +6,13 @@
 #include "rewrite_internal.h"
 
 #include "bloom.h"
+#include "page_internal.h"
 
 enum {
     PAGE_BYTES = INT32_MAX,
     BLOOM_BYTES = 1 << 30,
     KIND_COUNT = 4, /* of pages, as the format numbers them */
-    KIND_DICTIONARY = 2,
     ENCODING_COUNT = 16,
-};
-
-enum { STATISTICS_NANS = 9 };
-
-enum pq_field_of_page_header {
-    HEADER_KIND = 1,
-    HEADER_UNCOMPRESSED_BYTES = 2,
-    HEADER_DICTIONARY = 7,
-    DICTIONARY_ENCODING = 2,
 };
 
 struct chunk {
@@ -88,8 +79,8 @@ static enum rc_code prepare(struct chunk *chunk, const struct pq_file *file,
         return err->code;
     pq_statistics_limit(&chunk->page_statistics, chunk->page_index.longest_bound);
     /* A page index has bounds of each page, and NaN is counted as often as it is there. */
-    chunk->looks_at_pages = chunk->page_index.has_columns ||
-                            (statistics && pq_field(statistics, STATISTICS_NANS, PQ_KIND_I64));
+    chunk->looks_at_pages =
+        chunk->page_index.has_columns || (statistics && pq_counts_nans(statistics));
     if (chunk->old->bloom_offset < 0)
         return RC_OK;
     if (pq_bloom_read(&chunk->bloom, file, chunk->old, BLOOM_BYTES, err))
@@ -150,7 +141,7 @@ static void note_page(struct chunk *chunk, const struct pq_page *page,
 
 static void count_page(struct chunk *chunk, const struct pq_node *header, int64_t encoding)
 {
-    int64_t kind = pq_field_int(header, HEADER_KIND, 0);
+    int64_t kind = pq_field_int(header, PAGE_TYPE, 0);
 
     if (kind >= 0 && kind < KIND_COUNT && encoding >= 0 && encoding < ENCODING_COUNT)
         chunk->pages[kind][encoding]++;
@@ -195,7 +186,7 @@ static enum rc_code write_dictionary(struct chunk *chunk, const struct pq_pages 
                             dictionary, &chunk->bytes, &uncompressed_len, err) ||
         write_bytes(chunk, uncompressed_len, err))
         return rc_context(err, "write its dictionary");
-    about = pq_field(header, HEADER_DICTIONARY, PQ_KIND_STRUCT);
+    about = pq_field(header, PAGE_DICTIONARY, PQ_KIND_STRUCT);
     count_page(chunk, header, about ? pq_field_int(about, DICTIONARY_ENCODING, 0) : PQ_PLAIN);
     note_values(chunk, dictionary);
     *out = dictionary;
@@ -226,7 +217,7 @@ static enum rc_code write_page(struct chunk *chunk, const struct pq_page *page,
         if (pq_out_copy(&chunk->rewrite->out, file, page->offset, page->len, err))
             return err->code;
         chunk->uncompressed_bytes +=
-            (int64_t)page->header_len + pq_field_int(&page->header, HEADER_UNCOMPRESSED_BYTES, 0);
+            (int64_t)page->header_len + pq_field_int(&page->header, PAGE_UNCOMPRESSED_LEN, 0);
     } else if (pq_cut_page(&chunk->cut, page, &chunk->spans,
                            is_remapped ? chunk->remap.places : NULL, &kept, err) ||
                pq_page_write(chunk->rewrite->coder, chunk->old->codec, chunk->column, kept,
@@ -260,7 +251,7 @@ static enum rc_code write_pages(struct chunk *chunk, struct rc_error *err)
 static enum rc_code set_encoding_stats(const struct chunk *chunk, struct pq_tree *tree,
                                        struct pq_node *meta, struct rc_error *err)
 {
-    static const int kinds[] = { KIND_DICTIONARY, 0, 1, 3 }; /* as the pages come */
+    static const int kinds[] = { TYPE_DICTIONARY, TYPE_DATA_V1, TYPE_DATA_V2 };
     struct pq_node *list = pq_field(meta, PQ_META_ENCODING_STATS, PQ_KIND_LIST);
     struct pq_node *items;
     size_t len = 0;

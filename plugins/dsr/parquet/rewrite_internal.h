@@ -6,8 +6,8 @@
 #ifndef DSR_PARQUET_REWRITE_INTERNAL_H
 #define DSR_PARQUET_REWRITE_INTERNAL_H
 
+#include "fields.h"
 #include "page.h"
-#include "rewrite_fields.h"
 #include "rewrite_out.h"
 #include "rewrite_rows.h"
 #include "statistics.h"

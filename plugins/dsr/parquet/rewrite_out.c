@@ -3,7 +3,7 @@
  * made by rewrite.c and project.c.
  */
 #include "rewrite_out.h"
-#include "rewrite_fields.h"
+#include "fields.h"
 
 #include <inttypes.h>
 #include <stdlib.h>

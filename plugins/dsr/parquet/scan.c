@@ -5,19 +5,11 @@
 #include "scan.h"
 
 #include "bloom.h"
-#include "page.h"
+#include "fields.h"
+#include "page_internal.h"
 #include "statistics.h"
 
 #include <stdlib.h>
-
-enum {
-    META_ENCODINGS = 2,
-    META_ENCODING_STATS = 13,
-    STATS_PAGE_TYPE = 1,
-    STATS_ENCODING = 2,
-    PAGE_TYPE_DATA = 0,
-    PAGE_TYPE_DATA_V2 = 3,
-};
 
 struct scan {
     struct pq_file file; /* the caller's, but for a source that counts */
@@ -109,17 +101,18 @@ static bool is_dictionary(int64_t encoding)
  */
 static bool all_pages_have_indices(const struct pq_chunk *chunk)
 {
-    const struct pq_node *stats = pq_field(chunk->meta, META_ENCODING_STATS, PQ_KIND_LIST);
-    const struct pq_node *encodings = pq_field(chunk->meta, META_ENCODINGS, PQ_KIND_LIST);
+    const struct pq_node *stats = pq_field(chunk->meta, PQ_META_ENCODING_STATS, PQ_KIND_LIST);
+    const struct pq_node *encodings = pq_field(chunk->meta, PQ_META_ENCODINGS, PQ_KIND_LIST);
     bool is_any = false;
 
     for (size_t i = 0; stats && i < stats->list.len; i++) {
         const struct pq_node *stat = &stats->list.items[i];
-        int64_t type = stat->kind == PQ_KIND_STRUCT ? pq_field_int(stat, STATS_PAGE_TYPE, -1) : -1;
+        int64_t type =
+            stat->kind == PQ_KIND_STRUCT ? pq_field_int(stat, PQ_ENCODING_STATS_KIND, -1) : -1;
 
-        if (type != PAGE_TYPE_DATA && type != PAGE_TYPE_DATA_V2)
+        if (type != TYPE_DATA_V1 && type != TYPE_DATA_V2)
             continue;
-        if (!is_dictionary(pq_field_int(stat, STATS_ENCODING, -1)))
+        if (!is_dictionary(pq_field_int(stat, PQ_ENCODING_STATS_ENCODING, -1)))
             return false;
         is_any = true;
     }

@@ -5,6 +5,8 @@
  */
 #include "statistics.h"
 
+#include "fields.h"
+
 #include <endian.h>
 #include <string.h>
 
@@ -23,7 +25,6 @@ enum {
     STATISTICS_MAX_EXACT = 7,
     STATISTICS_MIN_EXACT = 8,
     STATISTICS_NANS = 9,
-    META_STATISTICS = 12,
 };
 
 /* ---- comparing ------------------------------------------------------------------------------- */
@@ -519,6 +520,11 @@ size_t pq_longest_bound(const struct pq_node *statistics)
     return longest;
 }
 
+bool pq_counts_nans(const struct pq_node *statistics)
+{
+    return had(statistics, STATISTICS_NANS, PQ_KIND_I64);
+}
+
 /* ---- what the metadata of a chunk lets one know ---------------------------------------------- */
 
 static bool take_bounds(const struct pq_node *statistics, int16_t least_id, int16_t greatest_id,
@@ -542,7 +548,7 @@ bool pq_chunk_bounds(const struct pq_column *column, const struct pq_chunk *chun
                      struct pq_bounds *out)
 {
     const struct pq_node *statistics =
-        chunk->meta ? pq_field(chunk->meta, META_STATISTICS, PQ_KIND_STRUCT) : NULL;
+        chunk->meta ? pq_field(chunk->meta, PQ_META_STATISTICS, PQ_KIND_STRUCT) : NULL;
     bool is_number = column->order == PQ_ORDER_SIGNED || column->order == PQ_ORDER_UNSIGNED;
 
     if (!statistics || column->order == PQ_ORDER_NONE || is_float(column->order))
@@ -563,7 +569,7 @@ bool pq_chunk_bounds(const struct pq_column *column, const struct pq_chunk *chun
 bool pq_chunk_is_null(const struct pq_chunk *chunk)
 {
     const struct pq_node *statistics =
-        chunk->meta ? pq_field(chunk->meta, META_STATISTICS, PQ_KIND_STRUCT) : NULL;
+        chunk->meta ? pq_field(chunk->meta, PQ_META_STATISTICS, PQ_KIND_STRUCT) : NULL;
 
     return statistics && pq_field_int(statistics, STATISTICS_NULLS, -1) == chunk->value_count;
 }

@@ -45,6 +45,8 @@ void pq_statistics_clear(struct pq_statistics *statistics);
 void pq_statistics_limit(struct pq_statistics *statistics, size_t longest_bytes);
 /* The length of the longest bound in Statistics. */
 size_t pq_longest_bound(const struct pq_node *statistics);
+/* Whether Statistics say how many values are NaN. */
+bool pq_counts_nans(const struct pq_node *statistics);
 
 void pq_statistics_add_nulls(struct pq_statistics *statistics, int64_t count);
 void pq_statistics_add(struct pq_statistics *statistics, const struct pq_values *values);

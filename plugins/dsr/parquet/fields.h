@@ -1,8 +1,9 @@
 /*
- * Numbers of the fields of Parquet's metadata that are changed when a file is written anew.
+ * Numbers of the fields of Parquet's metadata, as parquet.thrift has them. Those of page headers are
+ * in page_internal.h.
  */
-#ifndef DSR_PARQUET_REWRITE_FIELDS_H
-#define DSR_PARQUET_REWRITE_FIELDS_H
+#ifndef DSR_PARQUET_FIELDS_H
+#define DSR_PARQUET_FIELDS_H
 
 enum pq_field_of_file {
     PQ_FILE_VERSION = 1,
@@ -10,6 +11,7 @@ enum pq_field_of_file {
     PQ_FILE_ROWS = 3,
     PQ_FILE_GROUPS = 4,
     PQ_FILE_CREATED_BY = 6,
+    PQ_FILE_ORDERS = 7,
     PQ_FILE_ENCRYPTION = 8,
 };
 
@@ -19,6 +21,8 @@ enum pq_field_of_element { /* of the schema */
                            PQ_ELEMENT_REPETITION = 3,
                            PQ_ELEMENT_NAME = 4,
                            PQ_ELEMENT_CHILDREN = 5,
+                           PQ_ELEMENT_CONVERTED = 6,
+                           PQ_ELEMENT_LOGICAL = 10,
 };
 
 enum pq_field_of_group {
@@ -32,12 +36,15 @@ enum pq_field_of_group {
 };
 
 enum pq_field_of_chunk {
+    PQ_CHUNK_FILE = 1,
     PQ_CHUNK_FILE_OFFSET = 2,
     PQ_CHUNK_META = 3,
     PQ_CHUNK_OFFSET_INDEX = 4,
     PQ_CHUNK_OFFSET_INDEX_BYTES = 5,
     PQ_CHUNK_COLUMN_INDEX = 6,
     PQ_CHUNK_COLUMN_INDEX_BYTES = 7,
+    PQ_CHUNK_CRYPTO = 8,
+    PQ_CHUNK_ENCRYPTED_META = 9,
     PQ_CHUNK_LAST = 9, /* that is known here */
 };
 
