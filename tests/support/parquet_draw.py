@@ -172,7 +172,8 @@ class Draw:
     def style(self, node, repeats):
         rng, odd = self.rng, self.odd
         codecs = list(CODECS.values()) if odd else [c for c in CODECS.values() if c != LZ4]
-        splits_rows = rng.random() < 0.5
+        # To hyparquet a list of the old kind that goes on in the next page is two rows.
+        splits_rows = rng.random() < 0.5 and node.name != "array"
         has_dictionary = node.kind != BOOLEAN and rng.random() < 0.5
         return Style(
             encoding=rng.choice(ENCODINGS[node.kind]),
