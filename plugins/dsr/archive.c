@@ -33,6 +33,24 @@ static enum rc_code cannot(const struct archiving *archiving, const struct dsr_m
                       *hash ? hash : "...", (int)(name - marker->uri), marker->uri);
 }
 
+/*
+ * What was not found: the marker, since a run that died, or one that met this one, was here before;
+ * or the place where it is to go.
+ */
+static enum rc_code look_for(struct rc_job *job, const struct dsr_marker *marker,
+                             struct rc_error *err)
+{
+    struct rc_error cause = *err;
+    struct rc_stat stat;
+    enum rc_code code = rc_storage_stat(job, marker->uri, &stat, err);
+
+    if (code == RC_NOT_FOUND)
+        return RC_OK;
+    if (!code)
+        *err = cause;
+    return err->code;
+}
+
 static enum rc_code archive_one(struct rc_job *job, void *context, size_t index,
                                 struct rc_error *err)
 {
@@ -41,9 +59,8 @@ static enum rc_code archive_one(struct rc_job *job, void *context, size_t index,
     RC_STR_AUTO target = dsr_place_archived(archiving->places, marker->uri);
     enum rc_code code = rc_storage_move(job, marker->uri, target, err);
 
-    /* A run that died, or one that met this one, was here before. */
     if (code == RC_NOT_FOUND)
-        return RC_OK;
+        code = look_for(job, marker, err);
     return code ? cannot(archiving, marker, err) : RC_OK;
 }
 

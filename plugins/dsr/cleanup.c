@@ -55,7 +55,7 @@ static enum rc_code list_shards(struct cleanup *cleanup, const struct rc_strs *a
                                 int64_t *malformed_count, struct rc_error *err)
 {
     struct dsr_run *run = &cleanup->run;
-    struct dsr_malformed_log log = { .job = run->job };
+    struct dsr_malformed_log log = { .job = run->job, .folder = run->places.markers };
     const struct dsr_malformed malformed = { .tell = dsr_malformed_warn, .context = &log };
     int32_t *marked = NULL, *noted = NULL;
     size_t marked_count = 0, noted_count = 0;
@@ -243,11 +243,29 @@ static enum rc_code conclude(const struct cleanup *cleanup, int64_t malformed, s
     return RC_OK;
 }
 
+/* A table without data is a mistake, unless all that was in it is erased. */
+static enum rc_code check_table(const struct dsr_run *run, size_t table, struct rc_error *err)
+{
+    const char *name = RC_OBJECT_AT(struct dsr_table, run->config->tables, table)->name;
+    struct rc_error other = RC_ERROR_INIT;
+    enum rc_code code = dsr_lake_check(run->job, &run->places, table, name, err);
+    bool knows;
+
+    if (code != RC_NOT_FOUND)
+        return code;
+    if (dsr_journal_knows_folder(run->journal, run->places.tables[table], &knows, &other)) {
+        *err = other;
+        return err->code;
+    }
+    if (knows)
+        rc_info(run->job, "the table '%s' has no data any more", name);
+    return knows ? RC_OK : code;
+}
+
 static enum rc_code check_tables(const struct dsr_run *run, struct rc_error *err)
 {
     for (size_t i = 0; i < run->places.table_count; i++)
-        if (dsr_lake_check(run->job, &run->places, i,
-                           RC_OBJECT_AT(struct dsr_table, run->config->tables, i)->name, err))
+        if (check_table(run, i, err))
             return err->code;
     return RC_OK;
 }
@@ -264,10 +282,10 @@ static enum rc_code work(struct cleanup *cleanup, struct rc_error *err)
     enum rc_code code;
 
     /* Scratch space, be it needed or not: what a run that died left there goes with that. */
-    if (dsr_shards_check(asked, err) || check_tables(run, err) ||
+    if (dsr_shards_check(asked, err) ||
         dsr_scratch_new(run->job, run->config->scratch_bytes, &run->scratch, err) ||
         dsr_journal_open(run->job, run->config, &run->places, &run->journal, err) ||
-        list_shards(cleanup, asked, &malformed, err))
+        check_tables(run, err) || list_shards(cleanup, asked, &malformed, err))
         return err->code;
     if (cleanup->count == 0) {
         rc_job_say(run->job, "no markers: nothing to erase");

@@ -118,7 +118,7 @@ static enum rc_code add_random(char *out, size_t len, struct rc_error *err)
     return RC_OK;
 }
 
-/* ---- transactions ----------------------------------------------------------------------------- */
+/* ---- transactions ---------------------------------------------------------------------------- */
 
 static enum rc_code attempt(struct dsr_journal *journal, dsr_journal_fn *body, void *context,
                             struct rc_error *err)
@@ -161,7 +161,7 @@ enum rc_code dsr_journal_read(struct dsr_journal *journal, dsr_journal_fn *body,
     return code;
 }
 
-/* ---- the salt --------------------------------------------------------------------------------- */
+/* ---- the salt -------------------------------------------------------------------------------- */
 
 static enum rc_code find_salt(struct dsr_journal *journal, struct rc_error *err)
 {
@@ -229,7 +229,7 @@ void dsr_journal_hash(const struct dsr_journal *journal, struct pq_slice user,
     dsr_journal_hash_bytes(journal, user.data, user.len, out);
 }
 
-/* ---- life ------------------------------------------------------------------------------------- */
+/* ---- life ------------------------------------------------------------------------------------ */
 
 enum rc_code dsr_journal_open(struct rc_job *job, const struct dsr_config *config,
                               const struct dsr_places *places, struct dsr_journal **out,
@@ -260,7 +260,7 @@ void dsr_journal_close(struct dsr_journal *journal)
     free(journal);
 }
 
-/* ---- many rows -------------------------------------------------------------------------------- */
+/* ---- many rows ------------------------------------------------------------------------------- */
 
 static void add_tuples(struct rc_buf *sql, const struct dsr_journal_rows *rows, size_t count)
 {
@@ -313,7 +313,7 @@ enum rc_code dsr_journal_insert(struct dsr_journal *journal, const struct dsr_jo
     return RC_OK;
 }
 
-/* ---- intents ---------------------------------------------------------------------------------- */
+/* ---- intents --------------------------------------------------------------------------------- */
 
 struct intending {
     struct dsr_intent *intent;
@@ -451,7 +451,7 @@ enum rc_code dsr_journal_settle(struct dsr_journal *journal, const char *id,
     return RC_OK;
 }
 
-/* ---- what is not settled ---------------------------------------------------------------------- */
+/* ---- what is not settled --------------------------------------------------------------------- */
 
 /* Read whole, so that each may be settled while it is told of: there are few. */
 struct unsettled {

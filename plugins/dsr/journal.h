@@ -78,15 +78,15 @@ RC_MUST_CHECK enum rc_code dsr_journal_unsettled(
 
 /*
  * What a run has asked the store to do may still be done after it is dead, for an hour at most; and
- * whoever looks says what he saw within another. Until then what is void is not closed where nothing
- * was searched, and no copy of another run is forgotten.
+ * whoever looks says what he saw within another. Until then what is void is not closed where
+ * nothing was searched, and no copy of another run is forgotten.
  */
 #define DSR_LATE_MS INT64_C(7200000)
 
 /*
  * A copy of an original: noted before it is made, forgotten after it is removed. One of another run
- * that may still appear is kept in mind, and comes up again when it can no longer. The same name may
- * be noted by several runs.
+ * that may still appear is kept in mind, and comes up again when it can no longer. The same name
+ * may be noted by several runs.
  */
 RC_MUST_CHECK enum rc_code dsr_journal_note_backup(struct dsr_journal *journal, int32_t shard,
                                                    const char *uri, const char *of,
@@ -105,6 +105,10 @@ RC_MUST_CHECK enum rc_code dsr_journal_backups(struct dsr_journal *journal, int3
  */
 RC_MUST_CHECK enum rc_code dsr_journal_shards(struct dsr_journal *journal, int32_t **shards,
                                               size_t *count, struct rc_error *err);
+
+/* Whether anything was ever erased in that folder: then it had data, whatever is there now. */
+RC_MUST_CHECK enum rc_code dsr_journal_knows_folder(struct dsr_journal *journal, const char *uri,
+                                                    bool *knows, struct rc_error *err);
 
 /*
  * Requests that are fulfilled: their shard was found clean. Noted before the markers are archived;

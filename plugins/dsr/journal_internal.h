@@ -42,7 +42,7 @@ struct dsr_journal_rows {
     const char *into, *on_conflict; /* the table with all its columns; " ON CONFLICT ..." or "" */
     const struct rc_value *fixed;
     size_t fixed_count, columns; /* of the columns behind those that are shared */
-    /* Gives what differs in a row, which is the 'in_batch'-th of its statement and borrowed by it. */
+    /* Gives what differs in a row, the 'in_batch'-th of its statement, which borrows it. */
     void (*row)(void *context, size_t row, size_t in_batch, struct rc_value *out);
     void *context;
 };

@@ -5,6 +5,7 @@
 #include "journal_internal.h"
 
 #include <stdlib.h>
+#include <string.h>
 
 /* ---- requests -------------------------------------------------------------------------------- */
 
@@ -302,5 +303,47 @@ enum rc_code dsr_journal_shards(struct dsr_journal *journal, int32_t **shards, s
     }
     *shards = numbers.items;
     *count = numbers.count;
+    return RC_OK;
+}
+
+/* ---- folders --------------------------------------------------------------------------------- */
+
+struct asking {
+    const char *uri;
+    bool knows;
+};
+
+static enum rc_code look_for_folder(struct dsr_journal *journal, void *context,
+                                    struct rc_error *err)
+{
+    struct asking *asking = context;
+    size_t len = strlen(asking->uri);
+    RC_STR_AUTO behind = rc_strdup(asking->uri);
+    const struct rc_value values[] = {
+        rc_value_text(journal->scope),
+        bytes_of(asking->uri),
+        bytes_of(behind),
+    };
+    const struct rc_value *row;
+    RC_ROWS_AUTO(rows);
+
+    behind[len - 1]++; /* from its last slash on to what comes behind all slashes */
+    if (rc_db_query(journal->job, journal->db,
+                    "SELECT id FROM erasures WHERE scope = $1 AND uri >= $2 AND uri < $3 LIMIT 1",
+                    values, RC_ARRAY_LEN(values), &rows, err) ||
+        rc_rows_next(rows, &row, err))
+        return err->code;
+    asking->knows = row != NULL;
+    return RC_OK;
+}
+
+enum rc_code dsr_journal_knows_folder(struct dsr_journal *journal, const char *uri, bool *knows,
+                                      struct rc_error *err)
+{
+    struct asking asking = { .uri = uri };
+
+    if (dsr_journal_read(journal, look_for_folder, &asking, err))
+        return rc_context(err, "read in the journal what was erased in '%s'", uri);
+    *knows = asking.knows;
     return RC_OK;
 }

@@ -113,7 +113,7 @@ static const char *behind_id(const char *text)
 
 void dsr_marker_hide(char *text)
 {
-    char *id = strstr(text, user_mark);
+    char *name = strstr(text, "/_user_"), *id = strstr(name ? name : text, user_mark);
     const char *rest;
 
     if (!id || id[USER_MARK] == '\0')
@@ -136,7 +136,8 @@ void dsr_marker_hide_in(struct rc_error *err)
 void dsr_malformed_warn(void *log, const char *uri, const char *why)
 {
     struct dsr_malformed_log *malformed = log;
-    const char *id = strstr(uri, user_mark);
+    const char *folder = malformed->folder ? malformed->folder : "";
+    const char *id = strstr(uri + (rc_str_starts(uri, folder) ? strlen(folder) : 0), user_mark);
     int len = id ? (int)(id - uri) + USER_MARK : (int)strlen(uri);
 
     if (atomic_fetch_add(&malformed->count, 1) < WARNINGS)

@@ -35,6 +35,7 @@ struct dsr_malformed {
 /* How they are told of: the first are warned of, all are counted ('markers_malformed'). */
 struct dsr_malformed_log {
     struct rc_job *job;
+    const char *folder; /* the markers', in which no id is; NULL: none that is known */
     _Atomic int64_t count;
 };
 /* A 'tell' whose context is such a log. */

@@ -275,7 +275,7 @@ static enum rc_code search(struct rc_job *job, struct planning *planning, struct
 static enum rc_code make_plan(struct rc_job *job, const struct dsr_config *config,
                               const struct dsr_places *places, struct rc_error *err)
 {
-    struct dsr_malformed_log malformed = { .job = job };
+    struct dsr_malformed_log malformed = { .job = job, .folder = places->markers };
     struct dsr_plan plan;
     struct planning planning = {
         .config = config,

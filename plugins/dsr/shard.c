@@ -439,7 +439,7 @@ static enum rc_code load_and_clean(struct dsr_run *run, struct rc_job *job, stru
                                    int32_t shard, size_t width, struct dsr_shard_result *out,
                                    struct rc_error *err)
 {
-    struct dsr_malformed_log log = { .job = job };
+    struct dsr_malformed_log log = { .job = job, .folder = run->places.markers };
     const struct dsr_malformed malformed = { .tell = dsr_malformed_warn, .context = &log };
     struct dsr_shard_markers markers;
     enum rc_code code;

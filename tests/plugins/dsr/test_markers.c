@@ -238,9 +238,13 @@ static void test_archiving(void **state)
     assert_string_equal(rc_fake_host_objects(host, "s3://b/"),
                         "s3://b/a/shard=7/day=2021-06-01/_user_a_day_2021-06-09\n"
                         "s3://b/m/shard=7/day=2021-06-01/_user_c\n");
-    rc_fake_host_fail_on(host, "storage.move", NULL, -1, RC_UNAVAILABLE);
+    rc_fake_host_fail_on(host, "storage.move", NULL, 1, RC_UNAVAILABLE);
     assert_int_equal(dsr_markers_archive(job, &places, NULL, &markers, 2, &err), RC_UNAVAILABLE);
     assert_non_null(strstr(err.context, "in 's3://b/m/shard=7/day=2021-06-01'"));
+    /* What is not found is the marker only if it is not there. */
+    put(host, "s3://b/m/shard=7/day=2021-06-01/_user_a_day_2021-06-09");
+    rc_fake_host_fail_on(host, "storage.move", NULL, -1, RC_NOT_FOUND);
+    assert_int_equal(dsr_markers_archive(job, &places, NULL, &markers, 2, &err), RC_NOT_FOUND);
     assert_null(strstr(err.context, "_user_"));
     dsr_markers_clear(&markers);
 }
@@ -270,9 +274,11 @@ static void test_ids_are_in_no_message(void **state)
     assert_hidden("/m/_user_", "/m/_user_");
     assert_hidden("permission denied", "permission denied");
 
-    dsr_malformed_warn(&log, "s3://b/m/shard=7/day=2021-06-01/_user_ada", "it has no _day_");
+    log.folder = "s3://b/_user_folders/";
+    dsr_malformed_warn(&log, "s3://b/_user_folders/day=2021-06-01/_user_ada", "it has no _day_");
     assert_null(strstr(rc_fake_host_log(host), "ada"));
-    assert_non_null(strstr(rc_fake_host_log(host), "'s3://b/m/shard=7/day=2021-06-01/_user_*'"));
+    assert_non_null(
+        strstr(rc_fake_host_log(host), "'s3://b/_user_folders/day=2021-06-01/_user_*'"));
 }
 
 /* ---- a listing that is made up as it is read, as long as one likes ---- */
