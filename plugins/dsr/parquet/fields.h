@@ -1,6 +1,6 @@
 /*
- * Numbers of the fields of Parquet's metadata, as parquet.thrift has them. Those of page headers are
- * in page_internal.h.
+ * Numbers of the fields of Parquet's metadata, as parquet.thrift has them. Those of page headers
+ * are in page_internal.h.
  */
 #ifndef DSR_PARQUET_FIELDS_H
 #define DSR_PARQUET_FIELDS_H
