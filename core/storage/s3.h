@@ -191,22 +191,70 @@ RC_MUST_CHECK enum rc_code core_s3_settle_options(const struct core_place_in_sto
                                                   struct core_object_detail *kept,
                                                   struct rc_error *err);
 
-/* ---- marks (s3_write.c) ---------------------------------------------------------------------- */
+/* ---- conditions (s3_condition.c) ------------------------------------------------------------- */
 
 /*
  * A conditional write whose answer is lost on the way is sent again, and then refused because of
- * itself. A mark in the metadata tells that apart from somebody else's write. Empty: there is none.
+ * itself. A mark in the metadata tells that apart from somebody else's write. An empty one is made
+ * first; it stays empty where it cannot be.
  */
 void core_s3_add_mark(struct core_s3_request *request, char mark[CORE_S3_MARK_TEXT]);
-/* Whether the object there has it; 'stat' is that of the object then. */
+/*
+ * Whether the object there has it; then 'stat' and 'version' are that of the object. The latter is
+ * for the caller to free; NULL: none is named.
+ */
 bool core_s3_has_mark(const struct core_place_in_store *place, const char *mark,
-                      struct rc_stat *stat);
+                      struct rc_stat *stat, char **version);
+
+/*
+ * RC_CONFLICT unless the object there is as the condition of a write wants it, as far as one look
+ * can tell. For servers that do not look themselves; of those that do, nothing is asked.
+ */
+RC_MUST_CHECK enum rc_code core_s3_check_condition(const struct core_place_in_store *place,
+                                                   const char *if_match, struct rc_error *err);
+
+/* How the condition of one write or removal is kept. */
+struct core_s3_condition {
+    const struct core_place_in_store *place;
+    const char *if_match; /* as rc_storage_put() takes it; NULL: none */
+    bool is_trusted;      /* the server is surely right about it */
+    bool is_sent;         /* with the request; else only looks before and behind it keep it */
+};
+/* Before it: checks it as core_s3_check_condition(), and finds out whether to send it. */
+RC_MUST_CHECK enum rc_code core_s3_condition_begin(struct core_s3_condition *condition,
+                                                   const struct core_place_in_store *place,
+                                                   const char *if_match, struct rc_error *err);
+/*
+ * After the server has refused it, with 'err': RC_OK if it holds nevertheless, and the request is
+ * to be made again without it; else the error.
+ */
+RC_MUST_CHECK enum rc_code core_s3_condition_refused(struct core_s3_condition *condition,
+                                                     const struct core_s3_request *request,
+                                                     struct rc_error *err);
+
+/* What a request has made in a bucket with versions. */
+struct core_s3_made {
+    const char *version; /* as its answer says; NULL: not said */
+    const char *mark;    /* or NULL */
+    int64_t size_bytes;
+    unsigned sends;  /* of the request, which may have made as many */
+    bool is_removal; /* a version that marks one */
+};
+/*
+ * Behind it. RC_CONFLICT: it was not made over what the condition wants, and is taken back.
+ * RC_NOT_FOUND: without a version's name, and none is ours. 'stat' (may be NULL) is set to that of
+ * the version that stays, if there was a look.
+ */
+RC_MUST_CHECK enum rc_code core_s3_condition_settle(const struct core_s3_condition *condition,
+                                                    const struct core_s3_made *made,
+                                                    struct rc_stat *stat, struct rc_error *err);
 
 /* ---- uploads in parts (s3_upload.c) ---------------------------------------------------------- */
 
 /*
  * The size of the part that begins at 'offset_bytes', for a whole of 'size_bytes' (-1: unknown, the
- * parts then grow), so that 10,000 are enough. 'least_bytes' is that of the settings or 0.
+ * parts then grow), so that 10,000 are enough. 'least_bytes' is that of the settings or 0. In
+ * s3_write.c.
  */
 int64_t core_s3_part_bytes(int64_t least_bytes, int64_t size_bytes, int64_t offset_bytes);
 
@@ -322,13 +370,6 @@ RC_MUST_CHECK enum rc_code core_s3_leave_replaced(const struct core_place_in_sto
 RC_MUST_CHECK enum rc_code core_s3_sweep(const struct core_place_in_store *prefix,
                                          const struct core_sweep *sweep, int64_t *swept,
                                          struct rc_error *err);
-
-/*
- * RC_CONFLICT unless the object there is as the condition of a write wants it, as far as one look
- * can tell. For servers that do not look themselves; of those that do, nothing is asked.
- */
-RC_MUST_CHECK enum rc_code core_s3_check_condition(const struct core_place_in_store *place,
-                                                   const char *if_match, struct rc_error *err);
 
 /*
  * Calls 'work' with each number below 'count', in at most 'width' threads and CORE_S3_AT_ONCE.

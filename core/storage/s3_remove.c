@@ -23,6 +23,26 @@ enum {
 
 /* ---- one ------------------------------------------------------------------------------------- */
 
+/* Where the server only marks removals, and does not compare: what was it that was removed? */
+static enum rc_code settle_removal(const struct core_place_in_store *place,
+                                   const struct core_s3_request *request,
+                                   const struct core_http_answer *answer, struct rc_error *err)
+{
+    const struct core_s3_made made = {
+        .version = core_http_answer_header(answer, "x-amz-version-id"),
+        .sends = request->sends,
+        .is_removal = true,
+    };
+    struct core_s3_condition condition = { place, place->remove_if_match, .is_sent = true };
+
+    if (!place->remove_if_match || place->version ||
+        !rc_str_eq(core_http_answer_header(answer, "x-amz-delete-marker"), "true"))
+        return RC_OK;
+    if (core_s3_honours(place, &condition.is_trusted, err))
+        return err->code;
+    return core_s3_condition_settle(&condition, &made, /* stat = */ NULL, err);
+}
+
 /* A condition may fail because the removal's own first attempt, whose answer was lost, was made. */
 static bool is_absent(const struct core_place_in_store *place)
 {
@@ -40,8 +60,9 @@ static enum rc_code remove_one(const struct core_place_in_store *place, struct r
     if (place->version)
         core_s3_add_query(&request.query, "versionId", place->version);
     core_s3_add_etag(&request, "if-match", place->remove_if_match);
-    if (core_s3_send(&request, &answer, err) &&
-        (request.refusal.status != 404 || rc_str_eq(request.refusal.code, "NoSuchBucket")) &&
+    if (!core_s3_send(&request, &answer, err))
+        return settle_removal(place, &request, &answer, err);
+    if ((request.refusal.status != 404 || rc_str_eq(request.refusal.code, "NoSuchBucket")) &&
         !(request.refusal.status == 412 && is_absent(place)))
         return err->code;
     return RC_OK;

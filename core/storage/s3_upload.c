@@ -48,26 +48,6 @@ struct core_s3_upload {
     size_t count;
 };
 
-int64_t core_s3_part_bytes(int64_t least_bytes, int64_t size_bytes, int64_t offset_bytes)
-{
-    enum { DEFAULT_MIB = 8, LEAST_MIB = 5, GROWTH = 1250 };
-    int64_t least = least_bytes > 0 ? least_bytes : DEFAULT_MIB * CORE_S3_MIB;
-    /* With a known size all are alike. Else, and behind the end of what was announced, a part is
-       1/1250 of what went before: 5 TiB then take 1250 * (1 + ln(5 TiB / 10 GiB)), some 9,100. */
-    int64_t needed = size_bytes >= offset_bytes
-                         ? size_bytes / CORE_S3_PARTS + (size_bytes % CORE_S3_PARTS != 0)
-                         : offset_bytes / GROWTH;
-
-    if (needed > CORE_S3_MAX_PUT)
-        needed = CORE_S3_MAX_PUT;
-    needed = (needed + CORE_S3_MIB - 1) / CORE_S3_MIB * CORE_S3_MIB;
-    if (least < LEAST_MIB * CORE_S3_MIB)
-        least = LEAST_MIB * CORE_S3_MIB;
-    if (needed < least)
-        needed = least;
-    return needed < CORE_S3_MAX_PUT ? needed : CORE_S3_MAX_PUT;
-}
-
 /* ---- beginning ------------------------------------------------------------------------------- */
 
 static enum rc_code on_begun(void *context, const char *path, const char *text, size_t len,
@@ -545,14 +525,14 @@ static char *expected_etag(const struct core_s3_upload *upload)
 
 /* Whether the object looks as if it was the one that was uploaded. */
 static bool looks_like_ours(const struct core_s3_upload *upload, int64_t size_bytes,
-                            struct rc_stat *stat)
+                            struct rc_stat *stat, char **version)
 {
     RC_STR_AUTO expected = expected_etag(upload);
     struct core_place_in_store place = upload->place.at;
     struct rc_error ignored = RC_ERROR_INIT;
 
     if (upload->mark[0] != '\0')
-        return core_s3_has_mark(&place, upload->mark, stat);
+        return core_s3_has_mark(&place, upload->mark, stat, version);
     if (core_s3_stat(&place, stat, NULL, &ignored) || stat->size_bytes != size_bytes)
         return false;
     if (expected && strchr(stat->etag, '-'))
@@ -585,12 +565,13 @@ static enum rc_code look_at_upload(const struct core_place_in_store *place, cons
  * again, the server knows the upload no more. An older object of the same content looks alike, but
  * then the upload is still there; for a moment it may be so, too, while the server clears up.
  */
-static bool is_ours(const struct core_s3_upload *upload, int64_t size_bytes, struct rc_stat *stat)
+static bool is_ours(const struct core_s3_upload *upload, int64_t size_bytes, struct rc_stat *stat,
+                    char **version)
 {
     struct rc_error ignored = RC_ERROR_INIT;
     bool is_there = true, has_parts;
 
-    if (!looks_like_ours(upload, size_bytes, stat))
+    if (!looks_like_ours(upload, size_bytes, stat, version))
         return false;
     for (int round = 0; is_there && round < LOOKS; round++) {
         if (round > 0)
@@ -620,13 +601,15 @@ static enum rc_code read_completion(const struct core_s3_upload *upload,
                                     struct rc_stat *out, struct rc_error *err)
 {
     const struct core_xml_events events = { .end = on_completed, .context = out };
+    struct core_place_in_store place = upload->place.at;
 
     *out = (struct rc_stat){ .size_bytes = size_bytes };
     if (core_xml_read(answer->body.data, answer->body.len, &events, err))
         return rc_context(err, "write '%s'", upload->place.uri);
     out->modified_unix_ms = core_http_answer_time_unix_ms(answer, "date");
     /* Ceph does not tell the ETag here. */
-    if (out->etag[0] == '\0' && core_s3_stat(&upload->place.at, out, NULL, err))
+    place.version = core_http_answer_header(answer, "x-amz-version-id");
+    if (out->etag[0] == '\0' && core_s3_stat(&place, out, NULL, err))
         return err->code;
     if (out->size_bytes != size_bytes)
         return rc_fail(err, RC_CONFLICT,
@@ -655,43 +638,83 @@ static enum rc_code put_tags(const struct core_s3_upload *upload, struct rc_erro
     return core_s3_send(&request, &answer, err);
 }
 
-enum rc_code core_s3_upload_complete(struct core_s3_upload *upload, struct rc_stat *out,
-                                     struct rc_error *err)
+/*
+ * One that was refused, or of which nothing was heard: an upload that is not known any more, or a
+ * condition that fails, may be so for our own object. '*again': it is to be sent without one.
+ */
+static enum rc_code find_object(struct core_s3_upload *upload, struct core_s3_condition *condition,
+                                const struct core_s3_request *request, struct rc_stat *stat,
+                                bool *again, struct rc_error *err)
+{
+    struct core_s3_made made = { .mark = upload->mark, .size_bytes = stat->size_bytes };
+    RC_STR_AUTO version = NULL;
+
+    /* An entity tag is wanted, and there is no object. */
+    if (upload->if_match && rc_str_eq(request->refusal.code, "NoSuchKey"))
+        err->code = RC_CONFLICT;
+    if (err->code != RC_CONFLICT && !rc_retryable(err->code))
+        return err->code;
+    if (is_ours(upload, made.size_bytes, stat, &version)) {
+        upload->is_complete = true;
+        made.version = version;
+        made.sends = request->sends;
+        *err = (struct rc_error)RC_ERROR_INIT;
+        return core_s3_condition_settle(condition, &made, /* stat = */ NULL, err);
+    }
+    if (err->code == RC_CONFLICT)
+        *again = !core_s3_condition_refused(condition, request, err);
+    return err->code;
+}
+
+static enum rc_code complete_once(struct core_s3_upload *upload,
+                                  struct core_s3_condition *condition, const struct rc_buf *xml,
+                                  struct rc_stat *stat, bool *again, struct rc_error *err)
 {
     CORE_S3_REQUEST_AUTO(request, &upload->place.at, "write", "POST");
     CORE_S3_ANSWER_AUTO(answer);
-    RC_BUF_AUTO(xml, XML_LIMIT);
-    struct rc_stat stat;
-    int64_t size_bytes;
 
-    /* There is no upload without a part, but one of nothing is one. */
-    if (!upload->parts && core_s3_upload_put_data(upload, 1, "", 0, err))
-        return err->code;
-    if (add_parts(upload, &xml, &size_bytes, err) || check_source(upload, err) ||
-        core_s3_check_condition(&upload->place.at, upload->if_match, err))
-        return err->code;
+    *again = false;
     core_s3_add_query(&request.query, "uploadId", upload->id);
     core_s3_add_header(&request, "content-type", "application/xml");
-    core_s3_add_condition(&request, upload->if_match);
-    request.body = xml.data;
-    request.body_len = xml.len;
+    core_s3_add_condition(&request, condition->is_sent ? condition->if_match : NULL);
+    request.body = xml->data;
+    request.body_len = xml->len;
     request.answers_xml = true;
     request.root = "CompleteMultipartUploadResult";
     request.repeats = true;
     request.idle_ms = CORE_S3_SLOW_MS;
-    if (core_s3_send(&request, &answer, err)) {
-        /* An entity tag is wanted, and there is no object. */
-        if (upload->if_match && rc_str_eq(request.refusal.code, "NoSuchKey"))
-            err->code = RC_CONFLICT;
-        /* An upload that is not known, or a condition that fails: it may be for our own object. */
-        if ((err->code != RC_CONFLICT && !rc_retryable(err->code)) ||
-            !is_ours(upload, size_bytes, &stat))
-            return err->code;
-    } else if (read_completion(upload, &answer, size_bytes, &stat, err)) {
-        upload->is_complete = true;
-        return err->code;
-    }
+    if (core_s3_send(&request, &answer, err))
+        return find_object(upload, condition, &request, stat, again, err);
+
+    const struct core_s3_made made = {
+        .version = core_http_answer_header(&answer, "x-amz-version-id"),
+        .mark = upload->mark,
+        .size_bytes = stat->size_bytes,
+        .sends = request.sends,
+    };
     upload->is_complete = true;
+    if (core_s3_condition_settle(condition, &made, /* stat = */ NULL, err))
+        return err->code;
+    return read_completion(upload, &answer, made.size_bytes, stat, err);
+}
+
+enum rc_code core_s3_upload_complete(struct core_s3_upload *upload, struct rc_stat *out,
+                                     struct rc_error *err)
+{
+    RC_BUF_AUTO(xml, XML_LIMIT);
+    struct core_s3_condition condition;
+    struct rc_stat stat = { .size_bytes = 0 };
+    bool again = true;
+
+    /* There is no upload without a part, but one of nothing is one. */
+    if (!upload->parts && core_s3_upload_put_data(upload, 1, "", 0, err))
+        return err->code;
+    if (add_parts(upload, &xml, &stat.size_bytes, err) || check_source(upload, err) ||
+        core_s3_condition_begin(&condition, &upload->place.at, upload->if_match, err))
+        return err->code;
+    while (again)
+        if (complete_once(upload, &condition, &xml, &stat, &again, err))
+            return err->code;
     if (out)
         *out = stat;
     return put_tags(upload, err);

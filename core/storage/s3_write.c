@@ -11,7 +11,6 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
-#include <sys/random.h>
 
 enum {
     IN_FLIGHT = 3,                    /* parts of a stream on their way at once ... */
@@ -19,56 +18,6 @@ enum {
 };
 
 /* ---- at once --------------------------------------------------------------------------------- */
-
-enum rc_code core_s3_check_condition(const struct core_place_in_store *place, const char *if_match,
-                                     struct rc_error *err)
-{
-    struct rc_stat stat;
-    bool honours;
-
-    if (!if_match)
-        return RC_OK;
-    if (core_s3_honours(place, &honours, err))
-        return err->code;
-    if (honours)
-        return RC_OK;
-    if (core_s3_stat(place, &stat, NULL, err)) {
-        if (err->code != RC_NOT_FOUND)
-            return err->code;
-        stat.etag[0] = '\0'; /* which no object has, but RC_IF_ABSENT is */
-    } else if (*if_match == '\0') {
-        return rc_fail(err, RC_CONFLICT, "write '%s': there is one already", place->uri);
-    }
-    if (!rc_str_eq(stat.etag, if_match))
-        return rc_fail(err, RC_CONFLICT, "write '%s': its entity tag is '%s', not '%s'", place->uri,
-                       stat.etag, if_match);
-    return RC_OK;
-}
-
-void core_s3_add_mark(struct core_s3_request *request, char mark[CORE_S3_MARK_TEXT])
-{
-    unsigned char random[CORE_S3_MARK_TEXT / 2];
-    RC_BUF_AUTO(hex, CORE_S3_MARK_TEXT);
-
-    mark[0] = '\0';
-    if (getrandom(random, sizeof(random), 0) != (ssize_t)sizeof(random))
-        return; /* only a conflict too many */
-    core_add_hex(&hex, random, sizeof(random));
-    memcpy(mark, hex.data, hex.len + 1);
-    core_s3_add_header(request, CORE_S3_MARK, mark);
-}
-
-bool core_s3_has_mark(const struct core_place_in_store *place, const char *mark,
-                      struct rc_stat *stat)
-{
-    CORE_S3_REQUEST_AUTO(request, place, "look at", "HEAD");
-    CORE_S3_ANSWER_AUTO(answer);
-    struct rc_error ignored = RC_ERROR_INIT;
-
-    return *mark && !core_s3_add_customer_key(&request, place->settings, "x-amz-", &ignored) &&
-           !core_s3_send(&request, &answer, &ignored) && core_s3_read_stat(&answer, stat) &&
-           rc_str_eq(core_http_answer_header(&answer, CORE_S3_MARK), mark);
-}
 
 enum rc_code core_s3_settle_options(const struct core_place_in_store *place,
                                     const struct rc_put_options *given, struct rc_put_options *out,
@@ -94,41 +43,118 @@ enum rc_code core_s3_settle_options(const struct core_place_in_store *place,
     return RC_OK;
 }
 
+/* What is written at once. */
+struct put {
+    struct core_s3_condition condition;
+    char mark[CORE_S3_MARK_TEXT]; /* with a condition */
+    struct rc_put_options options;
+    struct core_object_detail kept;
+    const void *data;
+    size_t len;
+};
+
+/* Of a write that was refused, or of which nothing was heard in the end: whether it is there. */
+static enum rc_code find_put(struct put *put, const struct core_s3_request *request,
+                             struct rc_stat *stat, bool *again, struct rc_error *err)
+{
+    const struct core_s3_made made = { NULL, put->mark, (int64_t)put->len, request->sends, false };
+    const struct rc_error failure = *err;
+    RC_STR_AUTO version = NULL;
+
+    if (put->condition.is_sent) {
+        /* An entity tag is wanted, and there is no object. */
+        if (rc_str_eq(request->refusal.code, "NoSuchKey"))
+            err->code = RC_CONFLICT;
+        if (err->code != RC_CONFLICT)
+            return err->code;
+        if (core_s3_has_mark(put->condition.place, put->mark, stat, &version)) {
+            *err = (struct rc_error)RC_ERROR_INIT;
+            return RC_OK;
+        }
+        *again = !core_s3_condition_refused(&put->condition, request, err);
+        return err->code;
+    }
+    if (!put->condition.if_match || (request->sends <= 1 && !rc_retryable(err->code)))
+        return err->code;
+    *err = (struct rc_error)RC_ERROR_INIT;
+    if (!core_s3_condition_settle(&put->condition, &made, stat, err))
+        return RC_OK;
+    if (err->code != RC_CONFLICT)
+        *err = failure;
+    return err->code;
+}
+
+/* '*again': it was not written, and is to be sent without the condition. */
+static enum rc_code put_once(struct put *put, struct rc_stat *stat, bool *again,
+                             struct rc_error *err)
+{
+    const struct core_s3_condition *condition = &put->condition;
+    CORE_S3_REQUEST_AUTO(request, condition->place, "write", "PUT");
+    CORE_S3_ANSWER_AUTO(answer);
+
+    *again = false;
+    if (core_s3_add_attributes(&request, put->options.attributes, err))
+        return err->code;
+    core_s3_add_kept(&request, &put->kept);
+    core_s3_add_condition(&request, condition->is_sent ? condition->if_match : NULL);
+    if (condition->if_match)
+        core_s3_add_mark(&request, put->mark);
+    request.body = put->data;
+    request.body_len = put->len;
+    request.answers_etag = true;
+    if (core_s3_send(&request, &answer, err))
+        return find_put(put, &request, stat, again, err);
+
+    const struct core_s3_made made = {
+        .version = core_http_answer_header(&answer, "x-amz-version-id"),
+        .mark = put->mark,
+        .size_bytes = stat->size_bytes,
+        .sends = request.sends,
+    };
+    stat->modified_unix_ms = core_http_answer_time_unix_ms(&answer, "date");
+    core_s3_set_etag(stat, core_http_answer_header(&answer, "etag"));
+    return core_s3_condition_settle(condition, &made, /* stat = */ NULL, err);
+}
+
 enum rc_code core_s3_put(const struct core_place_in_store *place, const void *data, size_t len,
                          const struct rc_put_options *options, struct rc_stat *written,
                          struct rc_error *err)
 {
-    CORE_S3_REQUEST_AUTO(request, place, "write", "PUT");
-    CORE_S3_ANSWER_AUTO(answer);
-    CORE_OBJECT_DETAIL_AUTO(kept);
-    char mark[CORE_S3_MARK_TEXT] = "";
+    struct put put = { .kept = CORE_OBJECT_DETAIL_INIT, .data = data, .len = len };
     struct rc_stat stat = { .size_bytes = (int64_t)len };
-    struct rc_put_options settled;
+    bool again = true;
+    enum rc_code code = core_s3_settle_options(place, options, &put.options, &put.kept, err);
 
-    if (core_s3_settle_options(place, options, &settled, &kept, err) ||
-        core_s3_check_condition(place, options->if_match, err) ||
-        core_s3_add_attributes(&request, settled.attributes, err))
-        return err->code;
-    core_s3_add_kept(&request, &kept);
-    core_s3_add_condition(&request, options->if_match);
-    if (options->if_match)
-        core_s3_add_mark(&request, mark);
-    request.body = data;
-    request.body_len = len;
-    request.answers_etag = true;
-    if (core_s3_send(&request, &answer, err)) {
-        /* An entity tag is wanted, and there is no object. */
-        if (options->if_match && rc_str_eq(request.refusal.code, "NoSuchKey"))
-            err->code = RC_CONFLICT;
-        if (err->code != RC_CONFLICT || !core_s3_has_mark(place, mark, &stat))
-            return err->code;
-    } else {
-        stat.modified_unix_ms = core_http_answer_time_unix_ms(&answer, "date");
-        core_s3_set_etag(&stat, core_http_answer_header(&answer, "etag"));
-    }
-    if (written)
+    if (!code)
+        code = core_s3_condition_begin(&put.condition, place, options->if_match, err);
+    while (!code && again)
+        code = put_once(&put, &stat, &again, err);
+    core_object_detail_clear(&put.kept);
+    if (!code && written)
         *written = stat;
-    return RC_OK;
+    return code;
+}
+
+/* ---- the size of parts ----------------------------------------------------------------------- */
+
+int64_t core_s3_part_bytes(int64_t least_bytes, int64_t size_bytes, int64_t offset_bytes)
+{
+    enum { DEFAULT_MIB = 8, LEAST_MIB = 5, GROWTH = 1250 };
+    int64_t least = least_bytes > 0 ? least_bytes : DEFAULT_MIB * CORE_S3_MIB;
+    /* With a known size all are alike. Else, and behind the end of what was announced, a part is
+       1/1250 of what went before: 5 TiB then take 1250 * (1 + ln(5 TiB / 10 GiB)), some 9,100. */
+    int64_t needed = size_bytes >= offset_bytes
+                         ? size_bytes / CORE_S3_PARTS + (size_bytes % CORE_S3_PARTS != 0)
+                         : offset_bytes / GROWTH;
+
+    if (needed > CORE_S3_MAX_PUT)
+        needed = CORE_S3_MAX_PUT;
+    needed = (needed + CORE_S3_MIB - 1) / CORE_S3_MIB * CORE_S3_MIB;
+    if (least < LEAST_MIB * CORE_S3_MIB)
+        least = LEAST_MIB * CORE_S3_MIB;
+    if (needed < least)
+        needed = least;
+    return needed < CORE_S3_MAX_PUT ? needed : CORE_S3_MAX_PUT;
 }
 
 /* ---- a stream -------------------------------------------------------------------------------- */

@@ -137,10 +137,40 @@ def test_old_versions_of_what_is_clean_by_now(ceph, versioned, world, lake_made)
                  for name in ("part-0.parquet", "deeper/part 1.parquet", "few")}
 
 
-def test_a_store_that_cannot_write_on_a_condition_is_told_of(ceph, versioned, world,
-                                                             lake_made):  # noqa: F811
-    """Such as Ceph's gateway, in a bucket with versions: nothing is risked there."""
+@pytest.mark.parametrize("removes", ["false", "true"])
+def test_on_ceph_with_versions(ceph, versioned, world, lake_made, removes):  # noqa: F811
+    """Which refuses every write on a condition there, so that it is kept by looks at versions."""
     dsr = on_ceph(world, lake_made, ceph, versioned)
+    before = versions(ceph, versioned, "lake/")
+    dsr.mark_range(3, *USERS)
+    result = dsr.run("cleanup", "--json", delete_old_versions=removes, backupOriginal="true")
+    found = dsr.check(ERASED)
+    dsr.check_nothing_left()
+    assert result.final["counters"]["rows_deleted"] == found["rows"]
+    assert dsr.markers.names() == [] and len(dsr.archived()) == 5
+    after = versions(ceph, versioned, "lake/")
+    named = {f"lake/{name}" for name in dsr.data.names()}
+    if removes == "true":
+        assert set(after) == named and {len(kept) for kept in after.values()} == {1}
+        return
+    held = found["rewritten"] + found["removed"]
+    assert result.final["counters"]["old_versions"] == held
+    assert any(f"{held} older versions of {held} objects still hold" in line["text"]
+               for line in result.final["results"])
+    assert all(after[key][-len(kept):] == kept for key, kept in before.items())
+    assert sum(len(after[key]) - len(before[key]) for key in named) == found["rewritten"]
+    # What remains is found, and removed by a run of the same users.
+    dsr.mark_range(3, *USERS)
+    dsr.run(delete_old_versions="true")
+    assert {len(kept) for kept in versions(ceph, versioned, "lake/").values()} == {1}
+
+
+def test_a_suspended_bucket_is_told_of(ceph, versioned, world, lake_made):  # noqa: F811
+    """Of Ceph's, where what was written before can not be replaced on a condition: nothing is
+    risked there."""
+    dsr = on_ceph(world, lake_made, ceph, versioned)
+    ceph.s3().put_bucket_versioning(Bucket=versioned, VersioningConfiguration={"Status":
+                                                                               "Suspended"})
     dsr.mark(3, DAYS[0], user(3, 44))
     result = dsr.run(status=1)
     assert "the store refuses a write on the condition" in result.text

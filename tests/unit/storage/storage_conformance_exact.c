@@ -223,9 +223,65 @@ static void check_pages(struct core_storage *storage, const char *base)
     free(uris);
 }
 
+static enum rc_code write(struct core_storage *storage, const char *uri, size_t len,
+                          const char *if_match)
+{
+    const struct rc_put_options options = {
+        .struct_bytes = sizeof(options),
+        .if_match = if_match,
+        .size_bytes = (int64_t)len,
+    };
+    RC_STR_AUTO data = rc_malloc(len);
+    struct rc_error err = RC_ERROR_INIT;
+    struct rc_writer *writer;
+    enum rc_code code;
+
+    memset(data, 'x', len);
+    if (core_storage_create_with(storage, uri, &options, &writer, &err))
+        return err.code;
+    code = core_writer_write(writer, data, len, &err);
+    if (!code)
+        code = core_writer_commit(writer, &err);
+    core_writer_close(writer);
+    return code;
+}
+
+/* What was refused leaves no version. 'len' bytes are written at once, or in parts. */
+static void check_conditions(struct core_storage *storage, const char *base, size_t len)
+{
+    RC_STR_AUTO uri = rc_strf("%s/certain", base);
+    struct rc_stat first;
+    struct seen seen;
+
+    assert_int_equal(write(storage, uri, len, "0123456789"), RC_CONFLICT);
+    expect_versions(storage, uri, "");
+    assert_int_equal(write(storage, uri, len, RC_IF_ABSENT), RC_OK);
+    assert_int_equal(write(storage, uri, len, RC_IF_ABSENT), RC_CONFLICT);
+    expect_versions(storage, uri, ":current ");
+    first = look(storage, uri);
+    assert_int_equal(write(storage, uri, len + 1, first.etag), RC_OK);
+    assert_int_equal(write(storage, uri, len + 2, first.etag), RC_CONFLICT);
+    expect_versions(storage, uri, ":current  ");
+    assert_int_equal(drop(storage, uri, first.etag, NULL), RC_CONFLICT);
+    expect_versions(storage, uri, ":current  ");
+    assert_int_equal(drop(storage, uri, look(storage, uri).etag, NULL), RC_OK);
+    assert_int_equal(write(storage, uri, len, first.etag), RC_CONFLICT);
+    assert_false(is_there(storage, uri));
+    assert_int_equal(write(storage, uri, len, RC_IF_ABSENT), RC_OK);
+    assert_int_equal(look(storage, uri).size_bytes, (int64_t)len);
+
+    seen = list_versions(storage, uri);
+    for (size_t i = 0; i < seen.count; i++)
+        assert_int_equal(drop(storage, uri, NULL, seen.versions[i]), RC_OK);
+    forget(&seen);
+    expect_versions(storage, uri, "");
+}
+
 void storage_conformance_versions(struct core_storage *storage, const char *base)
 {
     check_history(storage, base);
+    check_conditions(storage, base, 1);
+    check_conditions(storage, base, 11 << 20);
     check_pages(storage, base);
 }
 
