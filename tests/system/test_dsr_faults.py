@@ -140,11 +140,11 @@ def worlds(world_in_memory):
 
 
 def test_kills_on_files(worlds, pond_made, rng):  # noqa: F811
-    kills_until(150 if FULL else 12, lambda number: Dsr(worlds(number), pond_made), rng)
+    kills_until(150 if FULL else 10, lambda number: Dsr(worlds(number), pond_made), rng)
 
 
 def test_kills_in_a_bucket(worlds, pond_made, ceph, bucket, rng):  # noqa: F811
-    kills_until(150 if FULL else 8, lambda number: on_ceph(worlds(number), pond_made, ceph, bucket,
+    kills_until(150 if FULL else 6, lambda number: on_ceph(worlds(number), pond_made, ceph, bucket,
                                                            below=f"{number}/"), rng)
 
 
@@ -467,14 +467,14 @@ def fail(dsr, rules, every, fault):
 
 
 def test_a_bucket_that_fails(worlds, pond_made, ceph, bucket, proxy, rng):  # noqa: F811
-    for number, (every, fault) in enumerate(faults(rng, 5)):
+    for number, (every, fault) in enumerate(faults(rng, 3)):
         dsr = on_ceph(worlds(number), pond_made, ceph, bucket, below=f"{number}/",
                       endpoint=proxy.endpoint)
         fail(dsr, proxy.rules, every, fault)
 
 
 def test_a_bucket_of_google_that_fails(worlds, pond_made, gcs, rng):  # noqa: F811
-    for number, (every, fault) in enumerate(faults(rng, 3)):
+    for number, (every, fault) in enumerate(faults(rng, 2)):
         name = f"lake-{number}"
         gcs.store.make_bucket(name)
         store = {"bucket": name, "endpoint": gcs.endpoint, "access_token": gcs.tokens.issue(3600)}
