@@ -187,7 +187,8 @@ static void test_all_that_a_dead_run_left_is_settled(void **state)
     fixture_next_run(at);
     recover(at);
     assert_int_equal(state_of(at, &done), DSR_DONE);
-    assert_non_null(strstr(rc_fake_host_log(at->host), "changed: 1, not yet: 0, replaced by somebody else: 0"));
+    assert_non_null(
+        strstr(rc_fake_host_log(at->host), "changed: 1, not yet: 0, replaced by somebody else: 0"));
 
     replaced = intend(at, "newer");
     put(at, "somebody's");
@@ -196,7 +197,8 @@ static void test_all_that_a_dead_run_left_is_settled(void **state)
     recover(at);
     assert_int_equal(state_of(at, &replaced), DSR_SUPERSEDED);
     assert_int_equal(state_of(at, &not_yet), DSR_VOID);
-    assert_non_null(strstr(rc_fake_host_log(at->host), "changed: 0, not yet: 1, replaced by somebody else: 1"));
+    assert_non_null(
+        strstr(rc_fake_host_log(at->host), "changed: 0, not yet: 1, replaced by somebody else: 1"));
 }
 
 /* A request of a dead run is carried out after the next one has looked. */
