@@ -297,8 +297,8 @@ static enum rc_code clean_object(struct rc_job *job, struct cleaning *cleaning,
         if (refusals == REFUSALS)
             return rc_fail(err, RC_UNSUPPORTED,
                            "the store refuses a write on the condition that the object is "
-                           "unchanged, and it is unchanged: this store cannot do it, as older ones "
-                           "cannot in buckets with versions");
+                           "unchanged, and it is unchanged: this store cannot do it, as some cannot "
+                           "where versions are suspended");
         rc_info(job, "'%s' was replaced meanwhile; searching it again", object.uri);
         if (wait_before(job, attempt, err))
             return err->code;

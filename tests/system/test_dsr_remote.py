@@ -181,9 +181,12 @@ def test_a_suspended_bucket_is_told_of(ceph, versioned, world, lake_made):  # no
 # ---- other writers -------------------------------------------------------------------------------
 
 
-def test_a_newer_object_is_never_overwritten(dsr):
+@pytest.mark.parametrize("keeps", ["only the newest", "versions"])
+def test_a_newer_object_is_never_overwritten(dsr, request, keeps):
     """Somebody writes other files in the place of those that are being worked on, again and again;
     in the end the users are in none of them, and every one is of what was written last."""
+    if keeps == "versions":
+        request.getfixturevalue("versioned")
     name = f"users/shard=3/day={DAYS[0]}/part-0.parquet"
     other = dsr.data.get(f"users/shard=3/day={DAYS[1]}/part-0.parquet")
     dsr.mark_range(3, *USERS)
@@ -218,10 +221,13 @@ FAULTS = {
 }
 
 
+@pytest.mark.parametrize("keeps", ["only the newest", "versions"])
 @pytest.mark.parametrize("fault", FAULTS)
 def test_a_store_that_fails_every_few_requests(world, lake_made, ceph, bucket, proxy,  # noqa: F811
-                                               rng, fault):
+                                               rng, fault, keeps, request):
     """After at most a few runs all is as it has to be, and each row is in the record once."""
+    if keeps == "versions":
+        request.getfixturevalue("versioned")
     dsr = on_ceph(world, lake_made, ceph, bucket, endpoint=proxy.endpoint)
     dsr.mark_range(3, *USERS)
     dsr.remember()
