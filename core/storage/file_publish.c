@@ -215,8 +215,8 @@ static enum rc_code rename_temp(struct core_temp_file *temp, bool is_new, const 
 
 /*
  * Moves the temporary, whose content is on disk already, to its target. With 'is_new' it replaces
- * nothing: *taken says that something is there. With 'if_match' it replaces that alone. core_temp_file_publish() would flush the disk once
- * more, which is what a write costs.
+ * nothing: *taken says that something is there. With 'if_match' it replaces that object alone.
+ * core_temp_file_publish() would flush the disk once more, which is what a write costs.
  */
 static enum rc_code put_in_place(const struct core_place_in_store *place,
                                  struct core_temp_file *temp, bool is_new, const char *if_match,
