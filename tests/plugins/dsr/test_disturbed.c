@@ -24,7 +24,7 @@ static void test_any_answer_may_be_lost(void **state)
     static const struct {
         enum rc_code code;
         int stride;
-    } faults[] = { { RC_UNAVAILABLE, 1 }, { RC_TIMEOUT, 3 }, { RC_CONFLICT, 5 } };
+    } faults[] = { { RC_UNAVAILABLE, 1 }, { RC_TIMEOUT, 7 }, { RC_CONFLICT, 11 } };
     int calls = undisturbed_calls(KEEPS);
 
     (void)state;
@@ -160,6 +160,48 @@ static void test_somebody_removes_a_file(void **state)
     }
 }
 
+#define LATER "shard=7/day=2024-10-05/_user_ada_day_2024-10-10"
+
+static void add_marker(struct other *other, struct rc_fake_host *host)
+{
+    (void)other;
+    rc_fake_host_put(host, MARKERS LATER, "", 0);
+}
+
+/*
+ * A marker is added at some call, and with it the shard's range grows by the day of another file.
+ * Either the run has seen it, and that file is clean as well, or it is left for the next one.
+ */
+static void test_somebody_adds_a_marker(void **state)
+{
+    int calls = undisturbed_calls(0), seen = 0, left = 0;
+    struct file further = files[3];
+
+    (void)state;
+    further.is_cleaned = true;
+    for (int n = 1; n <= calls; n += 2) {
+        struct rc_fake_host *host = new_world(0);
+        struct rc_error err = RC_ERROR_INIT;
+        struct other other = { .at = n, .act = add_marker };
+
+        rc_fake_host_on_call(host, on_call, &other);
+        assert_int_equal(clean(host, 0, &err), RC_OK);
+        if (rc_fake_host_object(host, ARCHIVE LATER, NULL)) {
+            assert_true(is_file(host, &further, true));
+            seen++;
+        } else {
+            assert_non_null(rc_fake_host_object(host, MARKERS LATER, NULL));
+            assert_true(is_file(host, &further, false));
+            left++;
+        }
+        finish(host, 0);
+        assert_non_null(rc_fake_host_object(host, ARCHIVE LATER, NULL));
+        assert_true(is_file(host, &further, true));
+        rc_fake_host_free(host);
+    }
+    assert_true(seen > 0 && left > 0);
+}
+
 static void lose_locks(struct other *other, struct rc_fake_host *host)
 {
     (void)other;
@@ -171,7 +213,7 @@ static void test_the_lease_is_lost(void **state)
     int calls = undisturbed_calls(KEEPS);
 
     (void)state;
-    for (int n = 1; n <= calls; n++) {
+    for (int n = 1; n <= calls; n += 2) {
         struct rc_fake_host *host = new_world(KEEPS);
         struct rc_error err = RC_ERROR_INIT;
         struct other other = { .at = n, .act = lose_locks };
@@ -304,6 +346,7 @@ int main(void)
         cmocka_unit_test(test_cancelled_anywhere),
         cmocka_unit_test(test_somebody_replaces_a_file),
         cmocka_unit_test(test_somebody_removes_a_file),
+        cmocka_unit_test(test_somebody_adds_a_marker),
         cmocka_unit_test(test_the_lease_is_lost),
         cmocka_unit_test(test_a_write_lands_late),
         cmocka_unit_test(test_another_run_has_the_shard),
