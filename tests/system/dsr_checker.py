@@ -1,5 +1,5 @@
-"""What has to be so once a run has ended well, whatever had happened before: data, markers, archive,
-record, and that nothing else is left anywhere. All of it is worked out from the lake as it was, by
+"""What has to be so once a run has ended well, whatever had happened before: data, markers,
+archive, record, and that nothing else is left anywhere. All of it is worked out from the lake as it was, by
 the SQL engine's official client; no code of run-core is asked."""
 import hashlib
 import hmac
@@ -74,7 +74,8 @@ class Checker:
         for name, data in now.items():
             if data == self.before.get(name) or name in self.unchecked:
                 continue
-            old, new = literal(self.dsr.before / name), literal(self.dsr.world.root / "after" / name)
+            old = literal(self.dsr.before / name)
+            new = literal(self.dsr.world.root / "after" / name)
             for what, of in ((SCHEMA, "parquet_schema"), ("key, value", "parquet_kv_metadata")):
                 one, other = (f"SELECT row_number() OVER () AS n, {what} FROM {of}({path})"
                               for path in (old, new))

@@ -382,7 +382,8 @@ class InBuckets(Dsr):
 
     def __init__(self, world, made, place, stores):
         self.in_buckets = stores
-        super().__init__(world, made, *(place(name) for name in ("lake", "markers", "done", "temp")))
+        places = (place(name) for name in ("lake", "markers", "done", "temp"))
+        super().__init__(world, made, *places)
 
     def stores(self):
         return {"core": {"http": {"backoff": "10ms", "max_backoff": "100ms"}},

@@ -1,5 +1,5 @@
-"""Runs of dsr that are killed, stopped, short of space, disturbed by other writers or by stores that
-fail: after one more run all is as it has to be, judged by dsr_checker.py.
+"""Runs of dsr that are killed, stopped, short of space, disturbed by other writers or by stores
+that fail: after one more run all is as it has to be, judged by dsr_checker.py.
 
 Here runs a sample, drawn by a seed that is printed and may be given as RUN_CORE_FAULT_SEED; with
 RUN_CORE_FULL=1 there are 300 kills and every share of failing requests.
@@ -82,7 +82,7 @@ def is_gone(pid):
 
 
 def kill(dsr, after, who, **options):
-    """Starts a run and kills the worker, its guard, or both; returns whether it was early enough."""
+    """Starts a run and kills the worker, its guard, or both. Returns whether it was in time."""
     with Output(dsr.world) as popen:
         process = dsr.start(popen=popen, **options)
         deadline = time.monotonic() + after
@@ -353,8 +353,8 @@ class Rival:
 
 
 @pytest.mark.parametrize("where", ["files", "bucket"])
-def test_what_others_write_meanwhile_is_never_lost(world, pond_made, request, tmp_path,  # noqa: F811
-                                                   rng, where):
+def test_what_others_write_meanwhile_is_never_lost(world, pond_made, request,  # noqa: F811
+                                                   tmp_path, rng, where):
     """Files with rows of the users too: whatever lies there in the end has lost them."""
     generations = Generations(tmp_path / "generations")
     if where == "files":
