@@ -104,6 +104,13 @@ static void tell_shard(struct rc_job *job, const struct dsr_shard_result *result
 
         rc_job_say(job, versions);
     }
+    if (result->hides_versions) {
+        RC_STR_AUTO hidden = rc_strf("shard %d: older versions could not be listed, see the "
+                                     "warnings: nobody knows whether some hold a user",
+                                     (int)result->shard);
+
+        rc_job_say(job, hidden);
+    }
 }
 
 static void note_result(struct cleanup *cleanup, struct rc_job *job, size_t index,

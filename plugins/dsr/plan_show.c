@@ -266,11 +266,15 @@ void dsr_plan_show(struct rc_job *job, const struct dsr_plan *plan, const struct
 {
     struct dsr_plan_table sum = sum_tables(plan);
 
-    if (sum.rewritten + sum.removed > 0)
-        show_files(job, plan, config, sum.rewritten + sum.removed);
-    show_tables(job, plan, config);
-    say_sums(job, plan, &sum);
-    say_estimate(job, plan, sum.bytes, search_ns, width);
+    if (plan->markers == 0 && plan->failed == 0) {
+        rc_job_say(job, "no markers: nothing to erase");
+    } else {
+        if (sum.rewritten + sum.removed > 0)
+            show_files(job, plan, config, sum.rewritten + sum.removed);
+        show_tables(job, plan, config);
+        say_sums(job, plan, &sum);
+        say_estimate(job, plan, sum.bytes, search_ns, width);
+    }
     say_malformed(job, plan->malformed);
     rc_job_count(job, "shards", plan->shards);
     rc_job_count(job, "markers", plan->markers);

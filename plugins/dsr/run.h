@@ -35,7 +35,8 @@ struct dsr_shard_result {
     int64_t tables; /* that lost a row */
     int64_t files_scanned, files_rewritten, files_removed, rows_deleted, bytes_rewritten;
     int64_t old_versions,
-        old_objects; /* versions that remain and hold a user, of so many objects */
+        old_objects;     /* versions that remain and hold a user, of so many objects */
+    bool hides_versions; /* of some table: whether such versions remain, nobody knows */
 };
 
 /*
@@ -76,7 +77,10 @@ RC_MUST_CHECK enum rc_code dsr_postcheck(struct dsr_run *run, struct rc_job *job
                                          const struct dsr_shard_markers *markers, size_t width,
                                          struct rc_error *err);
 
-/* versions.c: older versions that hold a user: removed, or counted in 'out'. */
+/*
+ * versions.c: older versions that hold a user: removed, or counted in 'out'. Where they may not be
+ * seen, that is an error only if they are to be removed.
+ */
 RC_MUST_CHECK enum rc_code dsr_versions_clean(struct dsr_run *run, struct rc_job *job,
                                               const struct dsr_shard_markers *markers, size_t width,
                                               struct dsr_shard_result *out, struct rc_error *err);

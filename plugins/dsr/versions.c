@@ -1,7 +1,8 @@
 /*
  * Step S4 of README.md: older versions of a table's objects, which a bucket with versions has kept,
  * of the days that were cleaned; those of objects that are removed by now, too. One that holds a
- * user is removed for ever, or counted.
+ * user is removed for ever, or counted. A role that erases may well not be let see them: that is
+ * told, and an error only where they are to be removed.
  */
 #include "run.h"
 
@@ -135,7 +136,8 @@ static enum rc_code see_to(struct rc_job *job, void *context, size_t index, stru
 
     if (code == RC_CONFLICT && !rc_job_check(job, &ignored))
         return RC_OK; /* it is gone */
-    if (code && (rc_retryable(code) || code == RC_CANCELLED || code == RC_DENIED))
+    if (code && (rc_retryable(code) || code == RC_CANCELLED ||
+                 (code == RC_DENIED && versions->run->config->delete_old_versions)))
         return rc_context(err, "search the version '%s' of '%s'", version->version, version->uri);
     if (code) {
         rc_warn(job, "the version '%s' of '%s' cannot be searched and may hold a user: %s",
@@ -166,6 +168,12 @@ static void count_remaining(const struct versions *versions, struct dsr_shard_re
     }
 }
 
+/* The store does not show its versions, and nobody has asked for their removal. */
+static bool may_go_on_without(const struct dsr_run *run, enum rc_code code)
+{
+    return (code == RC_DENIED || code == RC_UNSUPPORTED) && !run->config->delete_old_versions;
+}
+
 static enum rc_code clean_table(struct dsr_run *run, struct rc_job *job,
                                 const struct dsr_shard_markers *markers, size_t table, size_t width,
                                 struct dsr_shard_result *out, struct rc_error *err)
@@ -177,8 +185,18 @@ static enum rc_code clean_table(struct dsr_run *run, struct rc_job *job,
     };
     enum rc_code code = list(&versions, job, err);
 
-    if (!code)
+    if (may_go_on_without(run, code)) {
+        rc_warn(job,
+                "shard %d of the table '%s': nobody knows whether older versions hold a user: "
+                "%s: %s",
+                (int)markers->shard,
+                RC_OBJECT_AT(struct dsr_table, run->config->tables, table)->name, err->context,
+                err->cause);
+        out->hides_versions = true;
+        code = RC_OK;
+    } else if (!code) {
         code = rc_parallel(job, width, versions.count, see_to, &versions, err);
+    }
     count_remaining(&versions, out);
     for (size_t i = 0; i < versions.count; i++) {
         free(versions.items[i].uri);
@@ -198,5 +216,7 @@ enum rc_code dsr_versions_clean(struct dsr_run *run, struct rc_job *job,
                               RC_OBJECT_AT(struct dsr_table, run->config->tables, i)->name);
     if (out->old_versions > 0)
         rc_job_count(job, "old_versions", out->old_versions);
+    if (out->hides_versions)
+        rc_job_count(job, "shards_hiding_versions", 1);
     return RC_OK;
 }

@@ -290,6 +290,7 @@ enum rc_code clean(struct rc_fake_host *host, unsigned flags, struct rc_error *e
         "width=1",
         "report_salt=salt",
         flags & KEEPS ? "backupOriginal=true" : "backupOriginal=false",
+        flags & REMOVES ? "delete_old_versions=true" : "delete_old_versions=false",
         NULL,
     };
     struct timespec now;

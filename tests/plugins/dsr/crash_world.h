@@ -35,7 +35,8 @@ void put_file(struct rc_fake_host *host, const struct file *file);
 /* Whether the object is what is expected of the file: whole, or without the users' rows. */
 bool is_file(struct rc_fake_host *host, const struct file *file, bool is_clean);
 
-enum { KEEPS = 1, VERSIONS = 2 }; /* backupOriginal; a bucket with versions */
+/* backupOriginal; a bucket with versions; delete_old_versions. */
+enum { KEEPS = 1, VERSIONS = 2, REMOVES = 4 };
 
 struct rc_fake_host *new_world(unsigned flags);
 /* A run; a hook that the test puts up has to call follow(). */

@@ -266,6 +266,7 @@ static void test_many_files_are_summed(void **state)
             &plan, &(struct dsr_plan_file){
                        .shard = i / 100, .uri = uri, .rows = 1, .row_count = 2, .size_bytes = 10 });
     }
+    plan.markers = 1;
     dsr_plan_show(rc_fake_host_job(host), &plan, &config, 1000, 2);
     dsr_plan_clear(&plan);
     const char *shown = rc_fake_host_shown(host);
@@ -279,6 +280,28 @@ static void test_many_files_are_summed(void **state)
     assert_non_null(strstr(shown, "users\t5000\t5000\t0\t5000\t50000\n"));
 }
 
+static void test_nothing_to_erase_is_said(void **state)
+{
+    (void)state;
+    RC_CLEANUP(rc_fake_host_clear) struct rc_fake_host *host = rc_fake_host_new(NULL);
+    struct dsr_table table = { .name = "users" };
+    const struct dsr_config config = { .tables = { 1, &table } };
+    struct dsr_plan plan;
+
+    dsr_plan_init(&plan, 1);
+    plan.malformed = 1;
+    dsr_plan_show(rc_fake_host_job(host), &plan, &config, 1000, 2);
+    assert_string_equal(rc_fake_host_shown(host), "");
+    assert_string_equal(rc_fake_host_said(host),
+                        "no markers: nothing to erase\nAmong the markers 1 object is none, each "
+                        "named by a warning: a cleanup would leave them, and end with status 1\n");
+    plan.failed = 1; /* there may be some, which could not be read */
+    dsr_plan_show(rc_fake_host_job(host), &plan, &config, 1000, 2);
+    assert_int_equal(rc_fake_host_counter(host, "markers"), 0);
+    assert_non_null(strstr(rc_fake_host_said(host), "Would erase 0 users"));
+    dsr_plan_clear(&plan);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -289,6 +312,7 @@ int main(void)
         cmocka_unit_test(test_a_cancellation_ends_it),
         cmocka_unit_test(test_each_call_may_fail),
         cmocka_unit_test(test_many_files_are_summed),
+        cmocka_unit_test(test_nothing_to_erase_is_said),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
