@@ -106,7 +106,11 @@ RC_MUST_CHECK enum rc_code dsr_journal_backups(struct dsr_journal *journal, int3
 RC_MUST_CHECK enum rc_code dsr_journal_shards(struct dsr_journal *journal, int32_t **shards,
                                               size_t *count, struct rc_error *err);
 
-/* Whether anything was ever erased in that folder: then it had data, whatever is there now. */
+/*
+ * Whether it is known why nothing is in that folder any more: an object was removed, as all its rows
+ * were erased, and none is known that was left. A folder that held others may as well be one that
+ * is not mounted today.
+ */
 RC_MUST_CHECK enum rc_code dsr_journal_knows_folder(struct dsr_journal *journal, const char *uri,
                                                     bool *knows, struct rc_error *err);
 

@@ -313,6 +313,7 @@ struct asking {
     bool knows;
 };
 
+/* Of each object there, what became of it last. */
 static enum rc_code look_for_folder(struct dsr_journal *journal, void *context,
                                     struct rc_error *err)
 {
@@ -320,20 +321,24 @@ static enum rc_code look_for_folder(struct dsr_journal *journal, void *context,
     size_t len = strlen(asking->uri);
     RC_STR_AUTO behind = rc_strdup(asking->uri);
     const struct rc_value values[] = {
-        rc_value_text(journal->scope),
-        bytes_of(asking->uri),
-        bytes_of(behind),
+        rc_value_text(journal->scope), bytes_of(asking->uri),        bytes_of(behind),
+        rc_value_int(DSR_DONE),        rc_value_int(DSR_SUPERSEDED),
     };
     const struct rc_value *row;
     RC_ROWS_AUTO(rows);
 
     behind[len - 1]++; /* from its last slash on to what comes behind all slashes */
     if (rc_db_query(journal->job, journal->db,
-                    "SELECT id FROM erasures WHERE scope = $1 AND uri >= $2 AND uri < $3 LIMIT 1",
+                    "SELECT min(CASE WHEN state = $4 AND removes = 1 THEN 1 ELSE 0 END)"
+                    " FROM erasures WHERE scope = $1 AND uri >= $2 AND uri < $3 AND state >= $5"
+                    " AND NOT EXISTS (SELECT 1 FROM erasures later"
+                    "  WHERE later.uri = erasures.uri AND later.scope = erasures.scope"
+                    "  AND later.state >= $5"
+                    "  AND later.intended_unix_ms > erasures.intended_unix_ms)",
                     values, RC_ARRAY_LEN(values), &rows, err) ||
         rc_rows_next(rows, &row, err))
         return err->code;
-    asking->knows = row != NULL;
+    asking->knows = row && row[0].type == RC_VALUE_INT && row[0].integer == 1;
     return RC_OK;
 }
 

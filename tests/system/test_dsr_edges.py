@@ -161,3 +161,21 @@ def test_a_table_of_which_nothing_remains(world, pond_made, ceph, bucket):  # no
     dsr.mark(3, DAYS[0], user(3, 6))
     dsr.run(status=1)
     assert len(dsr.markers.names()) == 1
+
+
+def test_a_lake_that_is_not_there_today(dsr):
+    """Its folder is empty, as where a file system is not mounted: no request is taken for fulfilled
+    because there was data once."""
+    mark(dsr)
+    dsr.run()
+    dsr.mark_range(3, user(3, 5), last=DAYS[1])
+    names = dsr.markers.names()
+    away = dsr.data.root.with_name("away")
+    dsr.data.root.rename(away)
+    result = dsr.run("cleanup", status=1)
+    assert "has no data" in result.text and dsr.markers.names() == names
+    shutil.rmtree(dsr.data.root, ignore_errors=True)
+    away.rename(dsr.data.root)
+    dsr.run()
+    dsr.check({3: ([*USERS, user(3, 5)], DAYS[0], DAYS[1])})
+    assert dsr.markers.names() == []
