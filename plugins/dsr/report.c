@@ -10,6 +10,8 @@
 
 enum { NAME_TEXT = 192, CHUNK_BYTES = 1 << 20, CHUNK_LIMIT = 32 << 20, NAMES_LIMIT = 16 << 20 };
 
+#define LOCK_WAIT_MS INT64_C(600000)
+
 /* ---- naming ---------------------------------------------------------------------------------- */
 
 struct naming {
@@ -180,16 +182,13 @@ static enum rc_code load_unwritten(struct dsr_journal *journal, void *context, s
     }
 }
 
-enum rc_code dsr_report_write(struct rc_job *job, struct dsr_journal *journal,
-                              const struct dsr_config *config, const struct dsr_places *places,
-                              struct rc_error *err)
+static enum rc_code write_unwritten(struct rc_job *job, struct dsr_journal *journal,
+                                    const struct dsr_config *config, struct rc_error *err)
 {
-    struct naming naming = { config, places };
     RC_BUF_AUTO(texts, NAMES_LIMIT);
 
-    if (dsr_journal_transact(journal, name_report, &naming, err) ||
-        dsr_journal_read(journal, load_unwritten, &texts, err))
-        return rc_context(err, "name the record in the journal");
+    if (dsr_journal_read(journal, load_unwritten, &texts, err))
+        return rc_context(err, "read in the journal which record is not written");
     for (size_t at = 0; at < texts.len;) {
         const char *name = texts.data + at, *uri = name + strlen(name) + 1;
 
@@ -198,6 +197,28 @@ enum rc_code dsr_report_write(struct rc_job *job, struct dsr_journal *journal,
             return err->code;
     }
     return RC_OK;
+}
+
+/*
+ * One run at a time writes: who finishes another one's report gives up the upload that was begun of
+ * it, and that run may be alive.
+ */
+enum rc_code dsr_report_write(struct rc_job *job, struct dsr_journal *journal,
+                              const struct dsr_config *config, const struct dsr_places *places,
+                              struct rc_error *err)
+{
+    RC_STR_AUTO name = rc_strf("dsr %s report", places->scope);
+    struct naming naming = { config, places };
+    struct rc_lock *lock;
+    enum rc_code code;
+
+    if (dsr_journal_transact(journal, name_report, &naming, err))
+        return rc_context(err, "name the record in the journal");
+    if (rc_lock_acquire(job, name, LOCK_WAIT_MS, &lock, err))
+        return rc_context(err, "wait for another run that writes the record");
+    code = write_unwritten(job, journal, config, err);
+    rc_lock_release(job, lock);
+    return code;
 }
 
 /* ---- the action ------------------------------------------------------------------------------ */
