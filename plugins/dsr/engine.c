@@ -219,6 +219,12 @@ void dsr_engine_is_no_judge(struct rc_job *job, const char *uri, const struct rc
 
 /* ---- asking --------------------------------------------------------------------------------- */
 
+static enum rc_code cannot_look(struct dsr_engine *engine, struct rc_error *err)
+{
+    (void)dsr_engine_cannot(engine->job, RC_UNSUPPORTED, "it cannot read the ids", err);
+    return rc_context(err, "have the SQL engine look for the users");
+}
+
 enum rc_code dsr_engine_count(struct dsr_engine *engine, const char *const *paths,
                               size_t path_count, const struct dsr_engine_columns *columns,
                               int64_t *rows, struct rc_error *err)
@@ -226,15 +232,31 @@ enum rc_code dsr_engine_count(struct dsr_engine *engine, const char *const *path
     RC_ASSERT(engine->users != 0);
     if (!engine->ops->count(engine, paths, path_count, columns, rows, err))
         return RC_OK;
-    (void)dsr_engine_cannot(engine->job, RC_UNSUPPORTED, "it cannot read the ids", err);
-    return rc_context(err, "have the SQL engine look for the users");
+    return cannot_look(engine, err);
+}
+
+enum rc_code dsr_engine_rows(struct dsr_engine *engine, const struct pq_rows *rows,
+                             struct rc_error *err)
+{
+    if (engine->ops->rows(engine, rows, err))
+        return rc_context(err, "hand the rows that go to the SQL engine");
+    return RC_OK;
+}
+
+enum rc_code dsr_engine_match(struct dsr_engine *engine, const char *path,
+                              const struct dsr_engine_columns *columns, int64_t *rows,
+                              int64_t *matching, struct rc_error *err)
+{
+    RC_ASSERT(engine->users != 0);
+    if (!engine->ops->match(engine, path, columns, rows, matching, err))
+        return RC_OK;
+    return cannot_look(engine, err);
 }
 
 enum rc_code dsr_engine_compare(struct dsr_engine *engine, const char *old_path,
-                                const struct pq_rows *without, const char *new_path,
-                                struct rc_error *err)
+                                const char *new_path, struct rc_error *err)
 {
-    if (engine->ops->compare(engine, old_path, without, new_path, err))
+    if (engine->ops->compare(engine, old_path, new_path, err))
         return rc_context(err, "have the SQL engine compare the files");
     return RC_OK;
 }

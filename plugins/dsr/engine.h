@@ -51,14 +51,20 @@ RC_MUST_CHECK enum rc_code dsr_engine_count(struct dsr_engine *engine, const cha
                                             const struct dsr_engine_columns *columns, int64_t *rows,
                                             struct rc_error *err);
 
+/* The rows of a file, by their numbers, that the next two are about, until others are named. */
+RC_MUST_CHECK enum rc_code dsr_engine_rows(struct dsr_engine *engine, const struct pq_rows *rows,
+                                           struct rc_error *err);
+/* Like dsr_engine_count() of one file; and how many of the users' rows are among those named. */
+RC_MUST_CHECK enum rc_code dsr_engine_match(struct dsr_engine *engine, const char *path,
+                                            const struct dsr_engine_columns *columns, int64_t *rows,
+                                            int64_t *matching, struct rc_error *err);
 /*
- * Compares the old file but for the rows 'without' with the new one: the columns and their types,
- * and every value of every row, in order. RC_FAILED: they differ, and the message says in what;
- * RC_UNSUPPORTED: the engine cannot read the old file at all.
+ * Compares the old file but for the rows that were named with the new one: the columns and their
+ * types, and every value of every row, in order. RC_FAILED: they differ, and the message says in
+ * what; RC_UNSUPPORTED: the engine cannot read the old file at all.
  */
 RC_MUST_CHECK enum rc_code dsr_engine_compare(struct dsr_engine *engine, const char *old_path,
-                                              const struct pq_rows *without, const char *new_path,
-                                              struct rc_error *err);
+                                              const char *new_path, struct rc_error *err);
 
 /* Warns that the plugin's own reader has to do alone, since the engine cannot read the object. */
 void dsr_engine_is_no_judge(struct rc_job *job, const char *uri, const struct rc_error *why);

@@ -14,6 +14,8 @@
 
 enum { STATEMENT_LIMIT = 4 << 20, SUMMARY_TEXT = 80 };
 
+#define ALL_VALUES "*COLUMNS(*)"
+
 static enum rc_code prepare(struct dsr_engine *engine, int64_t memory_bytes, struct rc_error *err)
 {
     RC_STR_AUTO limit = rc_strf("SET memory_limit = '%lldB'", (long long)memory_bytes);
@@ -247,6 +249,32 @@ static size_t count_places(const struct dsr_engine_columns *columns)
     return count;
 }
 
+/* A number of the first row. */
+static enum rc_code number(const struct rc_value *value, int64_t *out, struct rc_error *err)
+{
+    if (value->type != RC_VALUE_INT)
+        return rc_fail(err, RC_FAILED, "the SQL engine gave no number of rows");
+    *out = value->integer;
+    return RC_OK;
+}
+
+/* Files of the id columns alone, under names of their own. */
+static void add_ids(struct rc_buf *out, const char *const *paths, size_t path_count,
+                    const struct dsr_engine_columns *columns)
+{
+    size_t places = count_places(columns);
+
+    rc_buf_adds(out, "read_parquet([");
+    for (size_t i = 0; i < path_count; i++) {
+        rc_buf_adds(out, i ? ", " : "");
+        rc_buf_add_literal(out, paths[i]);
+    }
+    rc_buf_adds(out, "]) AS ids(");
+    for (size_t i = 0; i < places; i++)
+        rc_buf_addf(out, "%sc%zu", i ? ", " : "", i);
+    rc_buf_addc(out, ')');
+}
+
 static enum rc_code count_rows(struct dsr_engine *engine, const char *const *paths,
                                size_t path_count, const struct dsr_engine_columns *columns,
                                int64_t *rows, struct rc_error *err)
@@ -254,24 +282,47 @@ static enum rc_code count_rows(struct dsr_engine *engine, const char *const *pat
     RC_BUF_AUTO(statement, STATEMENT_LIMIT);
     const struct rc_value *row;
     RC_ROWS_AUTO(answer);
-    size_t places = count_places(columns);
 
-    rc_buf_adds(&statement, "SELECT count(*) AS users_rows FROM read_parquet([");
-    for (size_t i = 0; i < path_count; i++) {
-        rc_buf_adds(&statement, i ? ", " : "");
-        rc_buf_add_literal(&statement, paths[i]);
-    }
-    rc_buf_adds(&statement, "]) AS ids(");
-    for (size_t i = 0; i < places; i++)
-        rc_buf_addf(&statement, "%sc%zu", i ? ", " : "", i);
-    rc_buf_adds(&statement, ") WHERE ");
+    rc_buf_adds(&statement, "SELECT count(*) AS users_rows FROM ");
+    add_ids(&statement, paths, path_count, columns);
+    rc_buf_adds(&statement, " WHERE ");
     add_condition(&statement, columns);
     if (query_row(engine, &statement, &answer, &row, err))
         return err->code;
-    if (row[0].type != RC_VALUE_INT)
-        return rc_fail(err, RC_FAILED, "the SQL engine gave no number of rows");
-    *rows = row[0].integer;
-    return RC_OK;
+    return number(&row[0], rows, err);
+}
+
+/* ---- rows ----------------------------------------------------------------------------------- */
+
+static enum rc_code write_gone(const void *what, const struct pq_sink *sink, struct rc_error *err)
+{
+    return dsr_engine_write_rows(what, sink, err);
+}
+
+/* Rows are numbered from 0 in the file, from 1 by the engine. */
+static enum rc_code load_rows(struct dsr_engine *engine, const struct pq_rows *rows,
+                              struct rc_error *err)
+{
+    return load(engine, "gone", "n + 1 AS n", "'n': 'BIGINT'", write_gone, rows, err);
+}
+
+static enum rc_code match_rows(struct dsr_engine *engine, const char *path,
+                               const struct dsr_engine_columns *columns, int64_t *rows,
+                               int64_t *matching, struct rc_error *err)
+{
+    RC_BUF_AUTO(statement, STATEMENT_LIMIT);
+    const struct rc_value *row;
+    RC_ROWS_AUTO(answer);
+
+    rc_buf_adds(&statement, "SELECT count(*) AS users_rows, count(gone.n) AS gone_rows FROM "
+                            "(SELECT row_number() OVER () AS p, (");
+    add_condition(&statement, columns);
+    rc_buf_adds(&statement, ") AS is_user FROM ");
+    add_ids(&statement, &path, 1, columns);
+    rc_buf_adds(&statement, ") AS f LEFT JOIN gone ON f.p = gone.n WHERE f.is_user");
+    if (query_row(engine, &statement, &answer, &row, err) || number(&row[0], rows, err))
+        return err->code;
+    return number(&row[1], matching, err);
 }
 
 /* ---- comparing ------------------------------------------------------------------------------ */
@@ -282,34 +333,60 @@ struct summary {
     char sum[SUMMARY_TEXT];
 };
 
-static enum rc_code summarise(struct dsr_engine *engine, const char *path, const char *values,
-                              bool leaves_out, struct summary *out, struct rc_error *err)
+/*
+ * A row is reduced to its hash before anything else is done with it. Its number and its hash are
+ * the only names here: those of the file's columns may be any.
+ */
+static void add_summary(struct rc_buf *out, const char *path, const char *values, bool leaves_out)
+{
+    rc_buf_adds(out, "SELECT count(*) AS file_rows, CAST(sum(hash(p, h)) AS VARCHAR) FROM (");
+    if (leaves_out)
+        rc_buf_adds(out, "SELECT row_number() OVER () AS p, h FROM (");
+    rc_buf_addf(out, "SELECT row_number() OVER () AS p, hash(%s) AS h FROM read_parquet(", values);
+    rc_buf_add_literal(out, path);
+    rc_buf_adds(out, leaves_out ? ")) AS f ANTI JOIN gone ON f.p = gone.n)" : "))");
+}
+
+static enum rc_code read_summary(const struct rc_value *row, struct summary *out,
+                                 struct rc_error *err)
+{
+    out->sum[0] = '\0';
+    if (row[1].type == RC_VALUE_TEXT && row[1].len < sizeof(out->sum))
+        memcpy(out->sum, row[1].text, row[1].len + 1);
+    return number(&row[0], &out->rows, err);
+}
+
+/* Of the old file alone. */
+static enum rc_code summarise_old(struct dsr_engine *engine, const char *path, const char *values,
+                                  struct summary *out, struct rc_error *err)
 {
     RC_BUF_AUTO(statement, STATEMENT_LIMIT);
     const struct rc_value *row;
     RC_ROWS_AUTO(answer);
 
-    /*
-     * A row is reduced to its hash before anything else is done with it. Its number and its hash
-     * are the only names here: those of the file's columns may be any.
-     */
-    rc_buf_adds(&statement,
-                "SELECT count(*) AS file_rows, CAST(sum(hash(p, h)) AS VARCHAR) FROM (");
-    if (leaves_out)
-        rc_buf_adds(&statement, "SELECT row_number() OVER () AS p, h FROM (");
-    rc_buf_addf(&statement, "SELECT row_number() OVER () AS p, hash(%s) AS h FROM read_parquet(",
-                values);
-    rc_buf_add_literal(&statement, path);
-    rc_buf_adds(&statement, leaves_out ? ")) AS f ANTI JOIN gone ON f.p = gone.n)" : "))");
+    add_summary(&statement, path, values, /* leaves_out = */ true);
     if (query_row(engine, &statement, &answer, &row, err))
         return err->code;
-    if (row[0].type != RC_VALUE_INT)
-        return rc_fail(err, RC_FAILED, "the SQL engine gave no number of rows");
-    out->rows = row[0].integer;
-    out->sum[0] = '\0';
-    if (row[1].type == RC_VALUE_TEXT && row[1].len < sizeof(out->sum))
-        memcpy(out->sum, row[1].text, row[1].len + 1);
-    return RC_OK;
+    return read_summary(row, out, err);
+}
+
+/* Of both files, in one statement: of small ones, most of the time is that of statements. */
+static enum rc_code summarise(struct dsr_engine *engine, const char *old_path, const char *new_path,
+                              const char *values, struct summary *before, struct summary *after,
+                              struct rc_error *err)
+{
+    RC_BUF_AUTO(statement, STATEMENT_LIMIT);
+    const struct rc_value *row;
+    RC_ROWS_AUTO(answer);
+
+    add_summary(&statement, old_path, values, /* leaves_out = */ true);
+    rc_buf_adds(&statement, " UNION ALL ");
+    add_summary(&statement, new_path, values, /* leaves_out = */ false);
+    if (query_row(engine, &statement, &answer, &row, err) || read_summary(row, before, err) ||
+        rc_rows_next(answer, &row, err))
+        return err->code;
+    return row ? read_summary(row, after, err)
+               : rc_fail(err, RC_FAILED, "the SQL engine gave but one answer of two");
 }
 
 static bool is_same(const struct summary *one, const struct summary *other)
@@ -317,28 +394,40 @@ static bool is_same(const struct summary *one, const struct summary *other)
     return one->rows == other->rows && strcmp(one->sum, other->sum) == 0;
 }
 
-/* Names and types of the columns, a line of each in turn. */
-static enum rc_code describe(struct dsr_engine *engine, const char *path, struct rc_buf *out,
-                             struct rc_error *err)
+static void add_description(struct rc_buf *out, int which, const char *path)
+{
+    rc_buf_addf(out,
+                "SELECT %d::BIGINT AS file, column_name, column_type FROM (DESCRIBE SELECT * FROM "
+                "read_parquet(",
+                which);
+    rc_buf_add_literal(out, path);
+    rc_buf_adds(out, "))");
+}
+
+/* Names and types of the columns of two files, a line of each in turn. */
+static enum rc_code describe(struct dsr_engine *engine, const char *const paths[2],
+                             struct rc_buf *const out[2], struct rc_error *err)
 {
     RC_BUF_AUTO(statement, STATEMENT_LIMIT);
     const struct rc_value *row;
     RC_ROWS_AUTO(rows);
 
-    rc_buf_adds(&statement, "SELECT column_name, column_type FROM (DESCRIBE SELECT * FROM "
-                            "read_parquet(");
-    rc_buf_add_literal(&statement, path);
-    rc_buf_adds(&statement, "))");
+    add_description(&statement, 0, paths[0]);
+    rc_buf_adds(&statement, " UNION ALL ");
+    add_description(&statement, 1, paths[1]);
     if (rc_buf_check(&statement, err) ||
         rc_sql_query(engine->job, engine->sql, statement.data, NULL, 0, &rows, err))
         return err->code;
     while (!rc_rows_next(rows, &row, err)) {
+        struct rc_buf *to;
+
         if (!row)
-            return rc_buf_check(out, err);
-        for (size_t i = 0; i < 2; i++) {
+            return rc_buf_check(out[0], err) ? err->code : rc_buf_check(out[1], err);
+        to = out[row[0].type == RC_VALUE_INT && row[0].integer == 1];
+        for (size_t i = 1; i < 3; i++) {
             if (row[i].type == RC_VALUE_TEXT)
-                rc_buf_add(out, row[i].text, row[i].len);
-            rc_buf_addc(out, '\0');
+                rc_buf_add(to, row[i].text, row[i].len);
+            rc_buf_addc(to, '\0');
         }
     }
     return err->code;
@@ -358,7 +447,7 @@ static void add_values(struct rc_buf *out, const struct rc_buf *described)
 {
     const char *at = described->data, *end = at + described->len;
 
-    rc_buf_adds(out, "*COLUMNS(*)");
+    rc_buf_adds(out, ALL_VALUES);
     while (at < end) {
         const char *type = at + strlen(at) + 1;
 
@@ -387,8 +476,7 @@ static char *find_difference(struct dsr_engine *engine, const char *old_path, co
         rc_buf_add_ident(&value, at);
         rc_buf_adds(&value, " AS VARCHAR)");
         if (rc_buf_check(&value, &ignored) ||
-            summarise(engine, old_path, value.data, true, &before, &ignored) ||
-            summarise(engine, new_path, value.data, false, &after, &ignored))
+            summarise(engine, old_path, new_path, value.data, &before, &after, &ignored))
             return NULL;
         if (!is_same(&before, &after))
             return rc_strdup(at);
@@ -398,20 +486,21 @@ static char *find_difference(struct dsr_engine *engine, const char *old_path, co
     return NULL;
 }
 
-/* An error of reading the old file. */
-static enum rc_code cannot_read(struct dsr_engine *engine, struct rc_error *err)
+/* What keeps the engine from reading both files: the old one, or the new one alone. */
+static enum rc_code cannot_read(struct dsr_engine *engine, const char *old_path, const char *values,
+                                struct rc_error *err)
 {
+    struct rc_error old = RC_ERROR_INIT;
+    struct summary ignored;
+
+    if (!summarise_old(engine, old_path, values, &ignored, &old))
+        return dsr_engine_cannot(engine->job, RC_FAILED, "it cannot read the new file", err);
+    *err = old;
     return dsr_engine_cannot(engine->job, RC_UNSUPPORTED, "it cannot read the file as it was", err);
 }
 
-/* An error of reading the new file, where the old one could be read. */
-static enum rc_code cannot_read_new(struct dsr_engine *engine, struct rc_error *err)
-{
-    return dsr_engine_cannot(engine->job, RC_FAILED, "it cannot read the new file", err);
-}
-
-static enum rc_code compare_values(struct dsr_engine *engine, const char *old_path,
-                                   const char *new_path, struct rc_error *err)
+static enum rc_code compare(struct dsr_engine *engine, const char *old_path, const char *new_path,
+                            struct rc_error *err)
 {
     RC_BUF_AUTO(described, STATEMENT_LIMIT);
     RC_BUF_AUTO(described_new, STATEMENT_LIMIT);
@@ -419,19 +508,17 @@ static enum rc_code compare_values(struct dsr_engine *engine, const char *old_pa
     RC_STR_AUTO column = NULL;
     struct summary before, after;
 
-    if (describe(engine, old_path, &described, err))
-        return cannot_read(engine, err);
-    add_values(&values, &described);
-    if (rc_buf_check(&values, err))
-        return err->code;
-    if (summarise(engine, old_path, values.data, true, &before, err))
-        return cannot_read(engine, err);
-    if (describe(engine, new_path, &described_new, err) ||
-        summarise(engine, new_path, values.data, false, &after, err))
-        return cannot_read_new(engine, err);
+    if (describe(engine, (const char *const[]){ old_path, new_path },
+                 (struct rc_buf *const[]){ &described, &described_new }, err))
+        return cannot_read(engine, old_path, ALL_VALUES, err);
     if (described.len != described_new.len ||
         memcmp(described.data, described_new.data, described.len) != 0)
         return rc_fail(err, RC_FAILED, "the new file has other columns");
+    add_values(&values, &described);
+    if (rc_buf_check(&values, err))
+        return err->code;
+    if (summarise(engine, old_path, new_path, values.data, &before, &after, err))
+        return cannot_read(engine, old_path, values.data, err);
     if (before.rows != after.rows)
         return rc_fail(err, RC_FAILED, "the new file has %lld rows, %lld were to stay",
                        (long long)after.rows, (long long)before.rows);
@@ -442,24 +529,11 @@ static enum rc_code compare_values(struct dsr_engine *engine, const char *old_pa
                   : rc_fail(err, RC_FAILED, "the new file has other values");
 }
 
-static enum rc_code write_gone(const void *what, const struct pq_sink *sink, struct rc_error *err)
-{
-    return dsr_engine_write_rows(what, sink, err);
-}
-
-static enum rc_code compare(struct dsr_engine *engine, const char *old_path,
-                            const struct pq_rows *without, const char *new_path,
-                            struct rc_error *err)
-{
-    /* Rows are numbered from 0 in the file, from 1 by the engine. */
-    if (load(engine, "gone", "n + 1 AS n", "'n': 'BIGINT'", write_gone, without, err))
-        return err->code;
-    return compare_values(engine, old_path, new_path, err);
-}
-
 const struct dsr_engine_ops dsr_engine_duckdb = {
     .prepare = prepare,
     .users = load_users,
     .count = count_rows,
+    .rows = load_rows,
+    .match = match_rows,
     .compare = compare,
 };

@@ -14,8 +14,12 @@ struct dsr_engine_ops {
     enum rc_code (*count)(struct dsr_engine *engine, const char *const *paths, size_t path_count,
                           const struct dsr_engine_columns *columns, int64_t *rows,
                           struct rc_error *err);
-    enum rc_code (*compare)(struct dsr_engine *engine, const char *old_path,
-                            const struct pq_rows *without, const char *new_path,
+    enum rc_code (*rows)(struct dsr_engine *engine, const struct pq_rows *rows,
+                         struct rc_error *err);
+    enum rc_code (*match)(struct dsr_engine *engine, const char *path,
+                          const struct dsr_engine_columns *columns, int64_t *rows,
+                          int64_t *matching, struct rc_error *err);
+    enum rc_code (*compare)(struct dsr_engine *engine, const char *old_path, const char *new_path,
                             struct rc_error *err);
 };
 

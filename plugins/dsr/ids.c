@@ -59,23 +59,49 @@ enum rc_code dsr_ids_write(struct rc_job *job, const struct dsr_scratch *scratch
     return RC_OK;
 }
 
+/* The columns as the engine is to know them; 'items' is to be freed. */
+static enum rc_code columns_of(const struct pq_file *file, const struct dsr_table *table,
+                               const struct pq_column ***items, struct dsr_engine_columns *out,
+                               struct rc_error *err)
+{
+    size_t *places;
+
+    if (dsr_find_columns(file, table, &places, err))
+        return err->code;
+    *items = rc_calloc(table->id_columns.len, sizeof(**items));
+    for (size_t i = 0; i < table->id_columns.len; i++)
+        (*items)[i] = &file->columns[places[i]];
+    *out = (struct dsr_engine_columns){ *items, table->id_columns.len, table->id_separator };
+    free(places);
+    return RC_OK;
+}
+
 enum rc_code dsr_ids_count(struct dsr_engine *engine, const struct pq_file *file,
                            const struct dsr_table *table, const char *const *paths,
                            size_t path_count, int64_t *rows, struct rc_error *err)
 {
-    const struct pq_column **columns;
-    struct dsr_engine_columns ids;
-    size_t *places;
-    enum rc_code code;
+    const struct pq_column **items;
+    struct dsr_engine_columns columns;
+    enum rc_code code = columns_of(file, table, &items, &columns, err);
 
-    if (dsr_find_columns(file, table, &places, err))
-        return err->code;
-    columns = rc_calloc(table->id_columns.len, sizeof(*columns));
-    for (size_t i = 0; i < table->id_columns.len; i++)
-        columns[i] = &file->columns[places[i]];
-    ids = (struct dsr_engine_columns){ columns, table->id_columns.len, table->id_separator };
-    code = dsr_engine_count(engine, paths, path_count, &ids, rows, err);
-    free(columns);
-    free(places);
+    if (code)
+        return code;
+    code = dsr_engine_count(engine, paths, path_count, &columns, rows, err);
+    free(items);
+    return code;
+}
+
+enum rc_code dsr_ids_match(struct dsr_engine *engine, const struct pq_file *file,
+                           const struct dsr_table *table, const char *path, int64_t *rows,
+                           int64_t *matching, struct rc_error *err)
+{
+    const struct pq_column **items;
+    struct dsr_engine_columns columns;
+    enum rc_code code = columns_of(file, table, &items, &columns, err);
+
+    if (code)
+        return code;
+    code = dsr_engine_match(engine, path, &columns, rows, matching, err);
+    free(items);
     return code;
 }

@@ -30,5 +30,9 @@ RC_MUST_CHECK enum rc_code dsr_ids_write(struct rc_job *job, const struct dsr_sc
 RC_MUST_CHECK enum rc_code dsr_ids_count(struct dsr_engine *engine, const struct pq_file *file,
                                          const struct dsr_table *table, const char *const *paths,
                                          size_t path_count, int64_t *rows, struct rc_error *err);
+/* Likewise of one, which is that of 'file'; and how many of them are the rows that it was named. */
+RC_MUST_CHECK enum rc_code dsr_ids_match(struct dsr_engine *engine, const struct pq_file *file,
+                                         const struct dsr_table *table, const char *path,
+                                         int64_t *rows, int64_t *matching, struct rc_error *err);
 
 #endif

@@ -142,21 +142,20 @@ static enum rc_code check_new(const struct dsr_change *change, bool trusts_stati
 
 /* ---- the engine ----------------------------------------------------------------------------- */
 
-/* Rows of the users in one file, by its ids alone. */
-static enum rc_code count_users(struct dsr_run *run, struct dsr_engine *engine, struct rc_job *job,
-                                const struct dsr_change *change, const struct pq_file *file,
-                                int64_t *rows, struct rc_error *err)
+/* Rows of the users in the old file, by its ids alone, and how many of them are to go. */
+static enum rc_code match_users(struct dsr_run *run, struct dsr_engine *engine, struct rc_job *job,
+                                const struct dsr_change *change, const struct pq_file *before,
+                                int64_t *rows, int64_t *matching, struct rc_error *err)
 {
     struct dsr_scratch_file alone;
-    const char *path = alone.path;
     struct dsr_ids ids;
     enum rc_code code;
 
-    if (dsr_ids_of(file, change->table, &ids, err))
+    if (dsr_ids_of(before, change->table, &ids, err))
         return err->code;
-    code = dsr_ids_write(job, run->scratch, file, &ids, &alone, err);
+    code = dsr_ids_write(job, run->scratch, before, &ids, &alone, err);
     if (!code) {
-        code = dsr_ids_count(engine, file, change->table, &path, 1, rows, err);
+        code = dsr_ids_match(engine, before, change->table, alone.path, rows, matching, err);
         dsr_scratch_close(&alone);
     }
     dsr_ids_clear(&ids);
@@ -164,43 +163,39 @@ static enum rc_code count_users(struct dsr_run *run, struct dsr_engine *engine, 
 }
 
 /*
- * As many rows of the old file are the users' as were found, and none of the new one's. As the new
- * file has all the others, those that were found are the very rows.
+ * The rows of the old file that are the users' are those that were found, no more and no less; and
+ * the new file has all the others and nothing else, and so none of the users'.
  */
 static enum rc_code ask_engine(struct dsr_run *run, struct dsr_engine *engine, struct rc_job *job,
                                const struct dsr_change *change, const struct pq_file *before,
-                               const struct pq_file *after, struct rc_error *err)
+                               bool is_left, struct rc_error *err)
 {
     const struct pq_rows erased = erased_rows(change);
-    int64_t rows;
+    int64_t rows, matching;
 
-    if (count_users(run, engine, job, change, before, &rows, err))
+    if (dsr_engine_rows(engine, &erased, err) ||
+        match_users(run, engine, job, change, before, &rows, &matching, err))
         return err->code;
-    if (rows != (int64_t)erased.len)
+    if (rows != (int64_t)erased.len || matching != rows)
         return rc_fail(
             err, RC_FAILED,
-            "%zu rows of it were found to be the users', %lld are to the SQL engine: one "
-            "of the two is wrong, and nothing is erased",
-            erased.len, (long long)rows);
-    if (!after)
+            "%zu rows of it were found to be the users', %lld are to the SQL engine, %lld of them "
+            "the same: one of the two is wrong, and nothing is erased",
+            erased.len, (long long)rows, (long long)matching);
+    if (!is_left)
         return RC_OK;
-    if (count_users(run, engine, job, change, after, &rows, err))
-        return err->code;
-    if (rows != 0)
-        return rc_fail(err, RC_FAILED, "%lld rows of the users would remain to the SQL engine",
-                       (long long)rows);
-    return dsr_engine_compare(engine, change->before->path, &erased, change->after->path, err);
+    return dsr_engine_compare(engine, change->before->path, change->after->path, err);
 }
 
 static enum rc_code check_by_engine(struct dsr_run *run, struct rc_job *job,
                                     const struct dsr_change *change, const struct pq_file *before,
-                                    const struct pq_file *after, struct rc_error *err)
+                                    bool is_left, struct rc_error *err)
 {
     RC_CLEANUP(dsr_engines_drop) struct dsr_engine *engine = NULL;
 
     if (dsr_engines_borrow(job, run->engines, change->users, &engine, err))
         return err->code;
-    if (!ask_engine(run, engine, job, change, before, after, err))
+    if (!ask_engine(run, engine, job, change, before, is_left, err))
         return RC_OK;
     if (err->code != RC_UNSUPPORTED)
         return err->code;
@@ -218,7 +213,7 @@ static enum rc_code verify(struct dsr_run *run, struct rc_job *job, const struct
         return err->code;
     if (run->config->verify != DSR_VERIFY_ENGINE)
         return RC_OK;
-    return check_by_engine(run, job, change, before, after, err);
+    return check_by_engine(run, job, change, before, /* is_left = */ after != NULL, err);
 }
 
 enum rc_code dsr_verify(struct dsr_run *run, struct rc_job *job, const struct dsr_change *change,

@@ -101,34 +101,49 @@ static void unmake(struct made *made)
 
 /* ---- counting ------------------------------------------------------------------------------- */
 
-/* Rows of the users in a file of what a query gives, every column of which is one of the ids. */
+/* A file of the ids alone, made of what a query gives: every column is one of them. */
+struct ids {
+    const struct pq_column *columns[4];
+    struct dsr_engine_columns asked;
+    struct made made;
+    struct dsr_scratch_file alone;
+};
+
+static void make_ids(struct fixture *f, struct ids *ids, const char *query, const char *separator)
+{
+    size_t all[RC_ARRAY_LEN(ids->columns)];
+    struct pq_sink sink;
+
+    ids->asked = (struct dsr_engine_columns){ ids->columns, 0, separator };
+    make(f, &ids->made, query);
+    for (; ids->asked.count < ids->made.file.column_count; ids->asked.count++) {
+        assert_true(ids->asked.count < RC_ARRAY_LEN(all));
+        all[ids->asked.count] = ids->asked.count;
+        ids->columns[ids->asked.count] = &ids->made.file.columns[ids->asked.count];
+    }
+    assert_int_equal(dsr_scratch_open(f->job, f->scratch, &ids->alone, &f->err), RC_OK);
+    sink = dsr_scratch_sink(&ids->alone);
+    assert_int_equal(pq_project(&ids->made.file, all, ids->asked.count, &sink, &f->err), RC_OK);
+}
+
+static void unmake_ids(struct ids *ids)
+{
+    dsr_scratch_close(&ids->alone);
+    unmake(&ids->made);
+}
+
+/* Rows of the users. */
 static int64_t count(struct fixture *f, const char *query, const char *separator)
 {
-    enum { MOST = 4 };
-    const struct pq_column *ids[MOST];
-    size_t all[MOST];
-    struct dsr_engine_columns asked = { ids, 0, separator };
-    struct dsr_scratch_file projected;
-    const char *paths[2];
-    struct pq_sink sink;
-    struct made made;
+    struct ids ids;
     int64_t rows = -1;
 
-    make(f, &made, query);
-    for (; asked.count < made.file.column_count; asked.count++) {
-        assert_true(asked.count < MOST);
-        all[asked.count] = asked.count;
-        ids[asked.count] = &made.file.columns[asked.count];
-    }
-    assert_int_equal(dsr_scratch_open(f->job, f->scratch, &projected, &f->err), RC_OK);
-    sink = dsr_scratch_sink(&projected);
-    assert_int_equal(pq_project(&made.file, all, asked.count, &sink, &f->err), RC_OK);
+    make_ids(f, &ids, query, separator);
     /* The same file twice, as one of many. */
-    paths[0] = paths[1] = projected.path;
-    if (dsr_engine_count(f->engine, paths, 2, &asked, &rows, &f->err))
+    if (dsr_engine_count(f->engine, (const char *const[]){ ids.alone.path, ids.alone.path }, 2,
+                         &ids.asked, &rows, &f->err))
         fail_msg("%s: %s", f->err.context, f->err.cause);
-    dsr_scratch_close(&projected);
-    unmake(&made);
+    unmake_ids(&ids);
     assert_int_equal(rows % 2, 0);
     return rows / 2;
 }
@@ -241,6 +256,43 @@ static void test_parts_of_an_id(void **state)
     end(&f);
 }
 
+/* The rows that are named are held against those that are the users', wherever they are. */
+static void test_matching_rows(void **state)
+{
+    static const char query[] =
+        "SELECT CASE WHEN i IN (3, 4999, 5000, 9999) THEN 'ada' "
+        "WHEN i % 7 = 0 THEN NULL ELSE 'kim' END AS id FROM range(10000) r(i)";
+    static const struct {
+        int64_t rows[5];
+        size_t count;
+        int64_t matching;
+    } cases[] = {
+        { { 3, 4999, 5000, 9999 }, 4, 4 },    { { 4, 4999, 5000, 9999 }, 4, 3 },
+        { { 3, 4999, 5000 }, 3, 3 },          { { 0, 3, 4999, 5000, 9999 }, 5, 4 },
+        { { 2, 4, 4998, 5001, 9998 }, 5, 0 },
+    };
+    struct fixture f;
+    struct ids ids;
+
+    (void)state;
+    begin(&f);
+    know(&f, T("ada", NULL));
+    make_ids(&f, &ids, query, NULL);
+    for (size_t i = 0; i < RC_ARRAY_LEN(cases); i++) {
+        const struct pq_rows named = { cases[i].rows, cases[i].count };
+        int64_t rows, matching;
+
+        assert_int_equal(dsr_engine_rows(f.engine, &named, &f.err), RC_OK);
+        assert_int_equal(
+            dsr_engine_match(f.engine, ids.alone.path, &ids.asked, &rows, &matching, &f.err),
+            RC_OK);
+        assert_int_equal(rows, 4);
+        assert_int_equal(matching, cases[i].matching);
+    }
+    unmake_ids(&ids);
+    end(&f);
+}
+
 /* ---- comparing ------------------------------------------------------------------------------ */
 
 /* Rows 1 and 5 go. A column may be named as anything. */
@@ -259,8 +311,9 @@ static enum rc_code compare(struct fixture *f, const char *query)
     f->err = (struct rc_error)RC_ERROR_INIT;
     make(f, &before, whole);
     make(f, &after, query);
-    code =
-        dsr_engine_compare(f->engine, before.scratch.path, &without, after.scratch.path, &f->err);
+    code = dsr_engine_rows(f->engine, &without, &f->err);
+    if (!code)
+        code = dsr_engine_compare(f->engine, before.scratch.path, after.scratch.path, &f->err);
     unmake(&before);
     unmake(&after);
     return code;
@@ -335,13 +388,15 @@ static void test_files_that_the_engine_cannot_read(void **state)
     assert_int_equal(dsr_scratch_open(f.job, f.scratch, &broken, &f.err), RC_OK);
     sink = dsr_scratch_sink(&broken);
     assert_int_equal(sink.write(sink.context, "PAR1 this is none PAR1", 22, &f.err), RC_OK);
-    assert_int_equal(dsr_engine_compare(f.engine, broken.path, &none, made.scratch.path, &f.err),
+    assert_int_equal(dsr_engine_rows(f.engine, &none, &f.err), RC_OK);
+    assert_int_equal(dsr_engine_compare(f.engine, broken.path, made.scratch.path, &f.err),
                      RC_UNSUPPORTED);
-    assert_int_equal(dsr_engine_compare(f.engine, made.scratch.path, &none, broken.path, &f.err),
+    assert_int_equal(dsr_engine_compare(f.engine, made.scratch.path, broken.path, &f.err),
                      RC_FAILED);
+    assert_non_null(strstr(f.err.cause, "the new file"));
     /* It is as good as new after that. */
-    assert_int_equal(
-        dsr_engine_compare(f.engine, made.scratch.path, &none, made.scratch.path, &f.err), RC_OK);
+    assert_int_equal(dsr_engine_compare(f.engine, made.scratch.path, made.scratch.path, &f.err),
+                     RC_OK);
     dsr_scratch_close(&broken);
     unmake(&made);
     end(&f);
@@ -407,6 +462,7 @@ int main(void)
         cmocka_unit_test(test_ids_that_are_uuids),
         cmocka_unit_test(test_several_columns),
         cmocka_unit_test(test_parts_of_an_id),
+        cmocka_unit_test(test_matching_rows),
         cmocka_unit_test(test_comparing_files),
         cmocka_unit_test(test_comparing_nested_values),
         cmocka_unit_test(test_files_that_the_engine_cannot_read),
