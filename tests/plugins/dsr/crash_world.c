@@ -105,8 +105,9 @@ static void put_markers(struct rc_fake_host *host)
 
 int64_t engine_lies;
 
+/* Any number of sessions, none of which keeps anything. */
 struct rc_sql {
-    bool is_open;
+    char nothing;
 };
 
 static struct rc_sql engine;
@@ -202,14 +203,13 @@ static enum rc_code sql_open(struct rc_job *job, const char *name, struct rc_sql
     (void)job;
     (void)name;
     (void)err;
-    engine.is_open = true;
     *out = &engine;
     return RC_OK;
 }
 
 static void sql_close(struct rc_sql *sql)
 {
-    sql->is_open = false;
+    (void)sql;
 }
 
 static enum rc_code sql_exec(struct rc_sql *sql, const char *statement,
@@ -287,10 +287,11 @@ enum rc_code clean(struct rc_fake_host *host, unsigned flags, struct rc_error *e
         "cleanupTables[0].userIdColumn=id",
         "cleanupTables[0].sourceS3Folder=s3://b/events",
         "verify=values",
-        "width=1",
+        flags & THREADS ? "width=4" : "width=1",
         "report_salt=salt",
         flags & KEEPS ? "backupOriginal=true" : "backupOriginal=false",
         flags & REMOVES ? "delete_old_versions=true" : "delete_old_versions=false",
+        flags & THREADS ? "shards=7" : NULL,
         NULL,
     };
     struct timespec now;
@@ -298,6 +299,7 @@ enum rc_code clean(struct rc_fake_host *host, unsigned flags, struct rc_error *e
     /* Uploads of the fake host begin at the job's time, which has to lie behind the intent's. */
     (void)clock_gettime(CLOCK_REALTIME, &now);
     rc_fake_host_job(host)->now_unix_ms = (int64_t)now.tv_sec * 1000 + 5000;
+    rc_fake_host_set_threads(host, flags & THREADS);
     return rc_fake_host_run(host, rc_plugin_descriptor, "cleanup", settings, err);
 }
 

@@ -35,8 +35,11 @@ void put_file(struct rc_fake_host *host, const struct file *file);
 /* Whether the object is what is expected of the file: whole, or without the users' rows. */
 bool is_file(struct rc_fake_host *host, const struct file *file, bool is_clean);
 
-/* backupOriginal; a bucket with versions; delete_old_versions. */
-enum { KEEPS = 1, VERSIONS = 2, REMOVES = 4 };
+/*
+ * backupOriginal; a bucket with versions; delete_old_versions; several files at once, in threads,
+ * and then only those of shard 7.
+ */
+enum { KEEPS = 1, VERSIONS = 2, REMOVES = 4, THREADS = 8 };
 
 struct rc_fake_host *new_world(unsigned flags);
 /* A run; a hook that the test puts up has to call follow(). */
