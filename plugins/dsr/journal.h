@@ -120,7 +120,6 @@ RC_MUST_CHECK enum rc_code dsr_journal_knows_folder(struct dsr_journal *journal,
  * record. RC_CONFLICT: an intent of the shard is not settled.
  */
 struct dsr_request {
-    const char *marker; /* the path below the markers' folder; only its hash is kept */
     struct pq_slice user;
     int32_t day, requested;
 };

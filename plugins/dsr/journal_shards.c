@@ -9,29 +9,49 @@
 
 /* ---- requests -------------------------------------------------------------------------------- */
 
+struct hashed_request {
+    char user[DSR_HASH_TEXT];
+    int32_t day, requested;
+};
+
 struct fulfilling {
     int32_t shard, first_day, last_day;
-    const struct dsr_request *requests;
+    struct hashed_request *requests; /* in the order of the table's key */
     size_t count;
     bool is_unsettled;
-    const struct dsr_journal *journal;
-    char users[DSR_JOURNAL_BATCH][DSR_HASH_TEXT], markers[DSR_JOURNAL_BATCH][DSR_HASH_TEXT];
 };
+
+static int compare_users(const void *a, const void *b)
+{
+    const struct hashed_request *left = a, *right = b;
+
+    return strcmp(left->user, right->user);
+}
+
+/* A million rows in any other order would be a million places of the database's file. */
+static struct hashed_request *hash_requests(const struct dsr_journal *journal,
+                                            const struct dsr_request *requests, size_t count)
+{
+    struct hashed_request *hashed = rc_calloc(count + 1, sizeof(*hashed));
+
+    for (size_t i = 0; i < count; i++) {
+        dsr_journal_hash(journal, requests[i].user, hashed[i].user);
+        hashed[i].day = requests[i].day;
+        hashed[i].requested = requests[i].requested;
+    }
+    qsort(hashed, count, sizeof(*hashed), compare_users);
+    return hashed;
+}
 
 static void request_row(void *context, size_t row, size_t in_batch, struct rc_value *out)
 {
-    struct fulfilling *fulfilling = context;
-    const struct dsr_request *request = &fulfilling->requests[row];
+    const struct fulfilling *fulfilling = context;
+    const struct hashed_request *request = &fulfilling->requests[row];
 
-    /* A marker's name has the user's id in it; half of its hash tells markers apart. */
-    dsr_journal_hash_bytes(fulfilling->journal, request->marker, strlen(request->marker),
-                           fulfilling->markers[in_batch]);
-    fulfilling->markers[in_batch][(DSR_HASH_TEXT - 1) / 2] = '\0';
-    dsr_journal_hash(fulfilling->journal, request->user, fulfilling->users[in_batch]);
-    out[0] = rc_value_text(fulfilling->markers[in_batch]);
-    out[1] = rc_value_text(fulfilling->users[in_batch]);
-    out[2] = rc_value_int(request->day);
-    out[3] = rc_value_int(request->requested);
+    (void)in_batch;
+    out[0] = rc_value_text(request->user);
+    out[1] = rc_value_int(request->day);
+    out[2] = rc_value_int(request->requested);
 }
 
 static enum rc_code insert_requests(struct dsr_journal *journal, struct fulfilling *fulfilling,
@@ -43,12 +63,12 @@ static enum rc_code insert_requests(struct dsr_journal *journal, struct fulfilli
         rc_value_text(journal->job->run_id), rc_value_int(now_unix_ms),
     };
     const struct dsr_journal_rows rows = {
-        .into = "requests (scope, shard, first_day, last_day, run, fulfilled_unix_ms, marker,"
-                " user_hash, day, requested)",
-        .on_conflict = " ON CONFLICT (scope, shard, marker) DO NOTHING",
+        .into = "requests (scope, shard, first_day, last_day, run, fulfilled_unix_ms, user_hash,"
+                " day, requested)",
+        .on_conflict = " ON CONFLICT (scope, user_hash, shard, day, requested) DO NOTHING",
         .fixed = fixed,
         .fixed_count = RC_ARRAY_LEN(fixed),
-        .columns = 4,
+        .columns = 3,
         .row = request_row,
         .context = fulfilling,
     };
@@ -111,20 +131,19 @@ enum rc_code dsr_journal_fulfil(struct dsr_journal *journal, int32_t shard, int3
                                 int32_t last_day, const struct dsr_request *requests, size_t count,
                                 struct rc_error *err)
 {
-    struct fulfilling *fulfilling = rc_calloc(1, sizeof(*fulfilling));
-    enum rc_code code;
+    struct fulfilling fulfilling = {
+        .shard = shard,
+        .first_day = first_day,
+        .last_day = last_day,
+        .requests = hash_requests(journal, requests, count),
+        .count = count,
+    };
+    enum rc_code code = dsr_journal_transact(journal, fulfil, &fulfilling, err);
 
-    fulfilling->shard = shard;
-    fulfilling->first_day = first_day;
-    fulfilling->last_day = last_day;
-    fulfilling->requests = requests;
-    fulfilling->count = count;
-    fulfilling->journal = journal;
-    code = dsr_journal_transact(journal, fulfil, fulfilling, err);
-    if (!code && fulfilling->is_unsettled)
+    if (!code && fulfilling.is_unsettled)
         code = rc_fail(err, RC_CONFLICT,
                        "it is not known yet what became of an object; run the job again");
-    free(fulfilling);
+    free(fulfilling.requests);
     return code ? rc_context(err, "note in the journal that shard %d is clean", (int)shard) : RC_OK;
 }
 

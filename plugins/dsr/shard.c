@@ -295,10 +295,11 @@ static enum rc_code clean_object(struct rc_job *job, struct cleaning *cleaning,
         }
         refusals = is_another ? 0 : refusals + 1;
         if (refusals == REFUSALS)
-            return rc_fail(err, RC_UNSUPPORTED,
-                           "the store refuses a write on the condition that the object is "
-                           "unchanged, and it is unchanged: this store cannot do it, as some cannot "
-                           "where versions are suspended");
+            return rc_fail(
+                err, RC_UNSUPPORTED,
+                "the store refuses a write on the condition that the object is "
+                "unchanged, and it is unchanged: this store cannot do it, as some cannot "
+                "where versions are suspended");
         rc_info(job, "'%s' was replaced meanwhile; searching it again", object.uri);
         if (wait_before(job, attempt, err))
             return err->code;
@@ -381,14 +382,12 @@ static enum rc_code fulfil(struct dsr_run *run, const struct dsr_shard_markers *
                            struct rc_error *err)
 {
     struct dsr_request *requests = rc_calloc(markers->count + 1, sizeof(*requests));
-    size_t folder = strlen(run->places.markers);
     enum rc_code code;
 
     for (size_t i = 0; i < markers->count; i++) {
         const struct dsr_marker *marker = &markers->markers[i];
 
         requests[i] = (struct dsr_request){
-            .marker = marker->uri + folder,
             .user = dsr_users_at(markers->users, marker->user),
             .day = marker->day,
             .requested = marker->requested,

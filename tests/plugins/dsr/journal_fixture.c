@@ -116,9 +116,7 @@ struct dsr_intent fixture_intend(struct fixture *fixture, int32_t shard, const c
 void fixture_fulfil(struct fixture *fixture, int32_t shard, const char *user)
 {
     struct rc_error err = RC_ERROR_INIT;
-    RC_STR_AUTO marker =
-        rc_strf("shard=%d/day=2024-10-04/_user_%s_day_2024-10-09", (int)shard, user);
-    const struct dsr_request request = { marker, fixture_slice(user), 20000, 20005 };
+    const struct dsr_request request = { fixture_slice(user), 20000, 20005 };
 
     expect_ok(dsr_journal_fulfil(fixture->journal, shard, 20000, 20003, &request, 1, &err));
 }

@@ -157,7 +157,7 @@ static void test_nothing_is_fulfilled_while_an_intent_is_unsettled(void **state)
 {
     struct fixture *at = *state;
     struct dsr_intent intent = fixture_intend(at, 7, X, "e0", DIGEST_1, "u", 1);
-    const struct dsr_request request = { "m", fixture_slice("u"), 1, 2 };
+    const struct dsr_request request = { fixture_slice("u"), 1, 2 };
     struct rc_error err = RC_ERROR_INIT;
 
     assert_int_equal(dsr_journal_fulfil(at->journal, 7, 1, 1, &request, 1, &err), RC_CONFLICT);
@@ -201,7 +201,7 @@ static void test_many_requests_are_one_transaction(void **state)
 
     for (size_t i = 0; i < MANY; i++) {
         (void)snprintf(names[i], sizeof(names[i]), "user%zu", i);
-        requests[i] = (struct dsr_request){ names[i], fixture_slice(names[i]), 1, 2 };
+        requests[i] = (struct dsr_request){ fixture_slice(names[i]), 1, 2 };
     }
     rc_fake_host_fail_on(at->host, "db.commit", NULL, 1, RC_UNAVAILABLE);
     assert_int_equal(dsr_journal_fulfil(at->journal, 7, 1, 1, requests, MANY, &err),
@@ -337,7 +337,7 @@ static void test_shards_that_are_not_done_with(void **state)
 static void test_no_id_is_in_the_journal(void **state)
 {
     static const char *const queries[] = {
-        "SELECT count(*) FROM requests WHERE marker LIKE '%secret%' OR user_hash LIKE '%secret%'",
+        "SELECT count(*) FROM requests WHERE user_hash LIKE '%secret%'",
         "SELECT count(*) FROM erased_users WHERE user_hash LIKE '%secret%'",
         "SELECT count(*) FROM settings WHERE value LIKE '%secret%'",
     };
@@ -410,7 +410,7 @@ static enum rc_code use_all(struct fixture *at, struct rc_error *err)
 {
     struct dsr_intent intent = { .shard = 7, .table = "t", .uri = X, .old = { .etag = "e" } };
     const struct dsr_erased erased = { .user = DIGEST_1, .rows = 1 };
-    const struct dsr_request request = { "m", fixture_slice("u"), 1, 2 };
+    const struct dsr_request request = { fixture_slice("u"), 1, 2 };
     struct seen seen = { 0 };
     int32_t *shards = NULL;
     size_t count;
