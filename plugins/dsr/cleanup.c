@@ -231,7 +231,7 @@ static enum rc_code conclude(const struct cleanup *cleanup, int64_t malformed, s
         struct rc_error cause = cleanup->first;
 
         (void)rc_fail(err, cause.code == RC_UNAVAILABLE ? cause.code : RC_FAILED,
-                      "%zu of %zu shards failed and keep their markers; the first: %s%s%s",
+                      "%zu of %zu shards failed; the next run goes on with them; the first: %s%s%s",
                       sum.failed, cleanup->count, cause.context, cause.context[0] ? ": " : "",
                       cause.cause);
         return err->code;

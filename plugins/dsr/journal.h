@@ -107,9 +107,9 @@ RC_MUST_CHECK enum rc_code dsr_journal_shards(struct dsr_journal *journal, int32
                                               size_t *count, struct rc_error *err);
 
 /*
- * Whether it is known why nothing is in that folder any more: an object was removed, as all its rows
- * were erased, and none is known that was left. A folder that held others may as well be one that
- * is not mounted today.
+ * Whether it is known why nothing is in that folder any more: some object was removed, as all its
+ * rows were erased, and none is known that was left. A folder that held others may as well be one
+ * that is not mounted today.
  */
 RC_MUST_CHECK enum rc_code dsr_journal_knows_folder(struct dsr_journal *journal, const char *uri,
                                                     bool *knows, struct rc_error *err);

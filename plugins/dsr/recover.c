@@ -251,7 +251,8 @@ enum rc_code dsr_recover_drop_backups(struct dsr_run *run, struct rc_job *job, i
     struct dropping dropping = { .run = run, .job = job };
 
     if (dsr_journal_backups(run->journal, shard, drop, &dropping, err))
-        return rc_context(err, "remove the originals that were kept of shard %d", (int)shard);
+        return rc_context(err, "remove the originals that backupOriginal has kept of shard %d",
+                          (int)shard);
     if (dropping.dropped > 0)
         rc_info(job, "shard %d: removed the originals that were kept until it was verified: %lld",
                 (int)shard, (long long)dropping.dropped);

@@ -158,9 +158,9 @@ static enum rc_code back_up(struct replacing *r, struct rc_error *err)
     enum rc_code code =
         dsr_journal_note_backup(r->run->journal, r->shard, uri, r->object->uri, err);
 
+    /* What was not found may be the place to copy to: who looks at the object again can tell. */
     if (!code)
-        code = give_way(
-            r, rc_storage_copy_with(r->job, r->object->uri, r->object->stat.etag, uri, err));
+        code = rc_storage_copy_with(r->job, r->object->uri, r->object->stat.etag, uri, err);
     return code ? rc_context(err, "keep the original as '%s'", uri) : RC_OK;
 }
 

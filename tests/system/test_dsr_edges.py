@@ -179,3 +179,22 @@ def test_a_lake_that_is_not_there_today(dsr):
     dsr.run()
     dsr.check({3: ([*USERS, user(3, 5)], DAYS[0], DAYS[1])})
     assert dsr.markers.names() == []
+
+
+def test_originals_that_can_be_kept_nowhere(dsr):
+    """It is said why, and nothing is replaced. What may have been kept there holds up the shard
+    until the place can be asked: here, until the bucket's name stands for an empty folder."""
+    mark(dsr)
+    place = "s3://nowhere-at-all/temp"
+    result = dsr.run("cleanup", backupOriginal="true", tempFolder=place, status=1)
+    assert f"keep the original as '{place}/" in result.text
+    assert "credentials" in result.text and "refuses a write" not in result.text
+    dsr.check({})
+    result = dsr.run("cleanup", status=1)
+    assert "remove the originals that backupOriginal has kept" in result.text
+    assert "keep their markers" not in result.text
+    assert dsr.markers.names() == []
+    dsr.stores = lambda: {"storage": {"gone": {"bucket": "nowhere-at-all",
+                                               "url": f"file://{dsr.world.root}/empty"}}}
+    dsr.run()
+    check(dsr)
