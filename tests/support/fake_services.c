@@ -161,8 +161,12 @@ struct pool {
 /* A worker's own view of the job. Handles may outlive the pool, so it lives with the host. */
 static struct fake_job *worker_job(struct pool *pool, struct rc_job *base)
 {
-    struct fake_job *job = fake_own(pool->job->fake, rc_malloc(sizeof *job));
+    struct rc_fake_host *fake = pool->job->fake;
+    struct fake_job *job = fake_own(fake, rc_malloc(sizeof *job));
+    /* A worker that checks a lock of the pool's job makes a call of that job. */
+    pthread_mutex_lock(&fake->mutex);
     *job = *pool->job;
+    pthread_mutex_unlock(&fake->mutex);
     job->base = base;
     job->stop = &pool->stop;
     return job;
