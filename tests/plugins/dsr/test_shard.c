@@ -14,6 +14,8 @@
 static void assert_left(struct rc_fake_host *host, enum rc_code code, const struct rc_error *err,
                         const struct file *what)
 {
+    int64_t done, total;
+
     assert_int_equal(code, RC_FAILED);
     assert_non_null(strstr(err->cause, "1 of 2 shards failed"));
     assert_int_equal(rc_fake_host_open_handles(host), 0);
@@ -25,6 +27,9 @@ static void assert_left(struct rc_fake_host *host, enum rc_code code, const stru
     assert_non_null(strstr(rc_fake_host_objects(host, MARKERS), "shard=7/day=2024-10-02"));
     assert_null(strstr(rc_fake_host_objects(host, MARKERS), "shard=8/"));
     assert_no_names(host);
+    rc_fake_host_progress(host, &done, &total);
+    assert_int_equal(done, 2); /* shards */
+    assert_int_equal(total, 2);
 }
 
 /* It says that the object is another one each time, and it never is. */
