@@ -2,6 +2,7 @@
  * Moves the markers of requests that are fulfilled to the archive. That they are, the caller knows.
  */
 #include "journal.h"
+#include "lake.h"
 #include "markers.h"
 
 #include <run-core/plugin.h>
@@ -42,12 +43,13 @@ static enum rc_code look_for(struct rc_job *job, const struct dsr_marker *marker
 {
     struct rc_error cause = *err;
     struct rc_stat stat;
-    enum rc_code code = rc_storage_stat(job, marker->uri, &stat, err);
+    bool is_gone;
 
-    if (code == RC_NOT_FOUND)
+    if (dsr_lake_look(job, marker->uri, &stat, &is_gone, err))
+        return err->code;
+    if (is_gone)
         return RC_OK;
-    if (!code)
-        *err = cause;
+    *err = cause;
     return err->code;
 }
 

@@ -160,6 +160,31 @@ void dsr_objects_clear(struct dsr_objects *objects)
     *objects = (struct dsr_objects){ .items = NULL };
 }
 
+/* Of an object that was not found: whether the store can say so, as it lists the place. */
+static enum rc_code make_sure(struct rc_job *job, const char *uri, struct rc_error *err)
+{
+    const struct rc_object *object;
+    struct rc_listing *listing;
+    enum rc_code code;
+
+    if (rc_storage_list(job, uri, NULL, &listing, err))
+        return err->code;
+    code = rc_storage_list_next(job, listing, &object, err);
+    if (!code && object && rc_str_eq(object->uri, uri))
+        code = rc_fail(err, RC_CONFLICT, "'%s' is listed, and was not found a moment ago", uri);
+    rc_storage_list_close(job, listing);
+    return code;
+}
+
+enum rc_code dsr_lake_look(struct rc_job *job, const char *uri, struct rc_stat *out, bool *is_gone,
+                           struct rc_error *err)
+{
+    enum rc_code code = rc_storage_stat(job, uri, out, err);
+
+    *is_gone = code == RC_NOT_FOUND;
+    return *is_gone ? make_sure(job, uri, err) : code;
+}
+
 void dsr_lake_leave(struct rc_job *job, const struct dsr_object *object)
 {
     if (object->stat.size_bytes > 0 &&

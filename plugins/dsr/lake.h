@@ -33,6 +33,13 @@ void dsr_objects_clear(struct dsr_objects *objects);
 void dsr_lake_leave(struct rc_job *job, const struct dsr_object *object);
 
 /*
+ * The object as it is now; '*is_gone': there is none. A store also says "not found" of a bucket
+ * that is gone, or of credentials: only of one that lists the place is it believed.
+ */
+RC_MUST_CHECK enum rc_code dsr_lake_look(struct rc_job *job, const char *uri, struct rc_stat *out,
+                                         bool *is_gone, struct rc_error *err);
+
+/*
  * Bytes of one object, in ranges that are read ahead. RC_CONFLICT: it is another one by now, or
  * gone. With 'version' that one is read. The source points to the reader and lives as long. 'stat'
  * is copied.

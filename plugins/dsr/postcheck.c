@@ -138,13 +138,9 @@ static enum rc_code open_object(struct batch *batch, const struct dsr_object *ob
 static enum rc_code look_again(struct batch *batch, struct dsr_object *object, int attempt,
                                bool *is_gone, struct rc_error *err)
 {
-    enum rc_code code;
-
     if (attempt >= ATTEMPTS)
         return rc_fail(err, RC_FAILED, "somebody else replaces '%s' over and over", object->uri);
-    code = rc_storage_stat(batch->job, object->uri, &object->stat, err);
-    *is_gone = code == RC_NOT_FOUND;
-    return *is_gone ? RC_OK : code;
+    return dsr_lake_look(batch->job, object->uri, &object->stat, is_gone, err);
 }
 
 static enum rc_code search_once(struct batch *batch, const struct dsr_object *object,

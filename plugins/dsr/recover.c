@@ -71,14 +71,15 @@ static enum rc_code look(struct rc_job *job, const struct dsr_intent *intent,
 {
     char digest[DSR_HASH_TEXT] = "";
     struct rc_stat stat;
-    enum rc_code code = rc_storage_stat(job, intent->uri, &stat, err);
+    bool is_gone;
+    enum rc_code code = dsr_lake_look(job, intent->uri, &stat, &is_gone, err);
 
-    if (code == RC_NOT_FOUND) {
+    if (code)
+        return code;
+    if (is_gone) {
         *outcome = intent->removes ? DSR_DONE : DSR_SUPERSEDED;
         return RC_OK;
     }
-    if (code)
-        return code;
     if (rc_str_eq(stat.etag, intent->old.etag)) {
         *outcome = DSR_VOID;
         return RC_OK;

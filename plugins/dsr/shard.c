@@ -259,13 +259,10 @@ static enum rc_code look_again(struct rc_job *job, struct dsr_object *object, bo
                                bool *is_another, struct rc_error *err)
 {
     struct rc_stat stat;
-    enum rc_code code = rc_storage_stat(job, object->uri, &stat, err);
+    enum rc_code code = dsr_lake_look(job, object->uri, &stat, is_gone, err);
 
-    *is_gone = code == RC_NOT_FOUND;
-    *is_another = !code && strcmp(stat.etag, object->stat.etag) != 0;
-    if (*is_gone)
-        return RC_OK;
-    if (!code)
+    *is_another = !code && !*is_gone && strcmp(stat.etag, object->stat.etag) != 0;
+    if (!code && !*is_gone)
         object->stat = stat;
     return code;
 }

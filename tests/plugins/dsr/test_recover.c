@@ -251,6 +251,25 @@ static void test_uploads_that_the_store_keeps_stop_nothing(void **state)
     assert_non_null(strstr(rc_fake_host_log(at->host), "warn: ignoring that unfinished uploads"));
 }
 
+/* A bucket or credentials that are gone answer as an object that is gone would. */
+static void test_a_store_that_does_not_list_settles_nothing(void **state)
+{
+    struct fixture *at = *state;
+    struct dsr_run run = run_of(at);
+    struct dsr_intent intent;
+    struct rc_error err = RC_ERROR_INIT;
+
+    put(at, "old one");
+    intent = intend(at, "new");
+    rc_fake_host_fail_on(at->host, "storage.stat", X, -1, RC_NOT_FOUND);
+    assert_int_equal(dsr_recover_shard(&run, at->job, 7, &err), RC_CONFLICT);
+    assert_non_null(strstr(err.cause, "is listed"));
+    rc_fake_host_remove(at->host, X);
+    rc_fake_host_fail_on(at->host, "storage.list", X, -1, RC_NOT_FOUND);
+    assert_int_equal(dsr_recover_shard(&run, at->job, 7, &err), RC_NOT_FOUND);
+    assert_int_equal(state_of(at, &intent), DSR_INTENDED);
+}
+
 static void test_a_store_that_fails_leaves_the_intent(void **state)
 {
     struct fixture *at = *state;
@@ -376,6 +395,7 @@ int main(void)
         IN_FIXTURE(test_only_uploads_of_the_dead_run_are_given_up),
         IN_FIXTURE(test_uploads_that_the_store_keeps_stop_nothing),
         IN_FIXTURE(test_a_store_that_fails_leaves_the_intent),
+        IN_FIXTURE(test_a_store_that_does_not_list_settles_nothing),
         IN_FIXTURE(test_backups_are_removed_and_forgotten),
         IN_FIXTURE(test_no_version_of_a_backup_stays),
         IN_FIXTURE(test_who_may_see_no_versions_removes_what_is_there),
