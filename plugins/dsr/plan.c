@@ -80,7 +80,7 @@ static enum rc_code try_rewrite(struct dsr_plan *plan, const struct pq_file *fil
     RC_BUF_AUTO(digest, (file->column_count + 1) * PQ_DIGEST);
 
     begin_ns = now_ns();
-    if (pq_rewrite(file, &without, &nowhere, &rewritten, err))
+    if (pq_rewrite(file, &without, &nowhere, NULL, &rewritten, err))
         return rc_context(err, "rewrite it for trial");
     rewritten_ns = now_ns();
     if (pq_digest(file, &without, &digest, err))

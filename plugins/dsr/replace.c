@@ -25,6 +25,7 @@ struct replacing {
     const struct dsr_users *users;
     const struct dsr_found *found;
     struct dsr_scratch_file before, after;
+    struct rc_buf seen;         /* as of pq_rewrite() */
     char digest[DSR_HASH_TEXT]; /* SHA-256 of the new file */
     bool conflict;
 };
@@ -101,7 +102,7 @@ static enum rc_code rewrite(struct replacing *r, const struct pq_file *before, s
 
     if (dsr_digest_new(&hashing.digest, err))
         return err->code;
-    code = pq_rewrite(before, &without, &sink, &rewritten, err);
+    code = pq_rewrite(before, &without, &sink, &r->seen, &rewritten, err);
     if (!code)
         code = dsr_digest_end(hashing.digest, r->digest, err);
     dsr_digest_free(hashing.digest);
@@ -116,6 +117,7 @@ static enum rc_code make(struct replacing *r, struct rc_error *err)
         .table = table_of(r),
         .users = r->users,
         .found = r->found,
+        .seen = &r->seen,
         .before = &r->before,
         .after = &r->after,
     };
@@ -320,6 +322,7 @@ enum rc_code dsr_replace(struct dsr_run *run, struct rc_job *job, struct rc_lock
         .object = object,
         .users = users,
         .found = found,
+        .seen = RC_BUF_INIT(DSR_FOOTER_LIMIT),
     };
     /*
      * The new file may be a little longer than the old one, as its codec has another level. The ids
@@ -343,6 +346,7 @@ enum rc_code dsr_replace(struct dsr_run *run, struct rc_job *job, struct rc_lock
         }
         dsr_scratch_close(&r.before);
     }
+    rc_buf_clear(&r.seen);
     dsr_scratch_give(run->scratch, taken_bytes);
     return code;
 }

@@ -13,6 +13,7 @@ struct dsr_change {
     const struct dsr_table *table;
     const struct dsr_users *users;
     const struct dsr_found *found; /* the rows that go */
+    const struct rc_buf *seen;     /* while the new file was written */
     struct dsr_scratch_file *before, *after;
 };
 

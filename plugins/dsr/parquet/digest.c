@@ -6,14 +6,13 @@
  * What a digest is to show are mistakes and accidents, in files that are both here: of the hashes
  * that are long enough for it this is the fastest.
  */
-#include "rewrite_out.h"
-#include "rewrite_rows.h"
+#include "rewrite_internal.h"
 
 #include <stdlib.h>
 #include <string.h>
 #include <xxhash.h>
 
-enum { PIECE_BYTES = 32 << 10, LENGTH_BYTES = 4, LEVEL_BYTES = 2 };
+enum { PIECE_BYTES = 32 << 10, LENGTH_BYTES = 4, LEVEL_BYTES = 2, COMPARED_BYTES = 256 << 10 };
 
 /* A hash, and bytes gathered for it, as there is a price on each call. */
 struct stream {
@@ -22,15 +21,17 @@ struct stream {
     uint8_t piece[PIECE_BYTES];
 };
 
-struct digest {
+struct pq_digester {
     struct stream repetition, definition, values;
 };
 
-/* Nothing but memory can be wanting: the hash is begun and fed with what is there. */
+/* Nothing but memory can be wanting. */
 static void stream_begin(struct stream *stream)
 {
-    stream->hash = XXH3_createState();
+    if (!stream->hash)
+        stream->hash = XXH3_createState();
     RC_ASSERT(stream->hash && XXH3_128bits_reset(stream->hash) == XXH_OK);
+    stream->len = 0;
 }
 
 static void stream_hash(struct stream *stream, const void *data, size_t len)
@@ -82,14 +83,27 @@ static void stream_end(struct stream *stream, uint8_t out[PQ_DIGEST])
     memcpy(out, sum.digest, PQ_DIGEST);
 }
 
-static void digest_free(struct digest **digest)
+struct pq_digester *pq_digester_new(void)
 {
-    if (!*digest)
+    return rc_calloc(1, sizeof(struct pq_digester));
+}
+
+void pq_digester_drop(struct pq_digester **digester)
+{
+    if (!*digester)
         return;
-    (void)XXH3_freeState((*digest)->repetition.hash);
-    (void)XXH3_freeState((*digest)->definition.hash);
-    (void)XXH3_freeState((*digest)->values.hash);
-    free(*digest);
+    (void)XXH3_freeState((*digester)->repetition.hash);
+    (void)XXH3_freeState((*digester)->definition.hash);
+    (void)XXH3_freeState((*digester)->values.hash);
+    free(*digester);
+    *digester = NULL;
+}
+
+void pq_digester_begin(struct pq_digester *digester)
+{
+    stream_begin(&digester->repetition);
+    stream_begin(&digester->definition);
+    stream_begin(&digester->values);
 }
 
 static void add_levels(struct stream *stream, const uint32_t *levels, size_t count)
@@ -117,7 +131,7 @@ static void add_value(struct stream *stream, struct pq_slice value, bool has_len
     stream_add(stream, value.data, value.len);
 }
 
-static void add_span(struct digest *digest, const struct pq_page *page,
+static void add_span(struct pq_digester *digest, const struct pq_page *page,
                      const struct pq_values *dictionary, const struct pq_span *span)
 {
     const struct pq_values *values = page->has_indices ? dictionary : &page->values;
@@ -139,12 +153,43 @@ static void add_span(struct digest *digest, const struct pq_page *page,
                   width == 0);
 }
 
-static enum rc_code add_chunk(struct digest *digest, const struct pq_file *file, size_t group,
-                              size_t column, struct pq_spans *spans, struct rc_error *err)
+void pq_digester_add(struct pq_digester *digester, const struct pq_page *page,
+                     const struct pq_values *dictionary, const struct pq_spans *spans)
+{
+    for (size_t i = 0; i < spans->len; i++)
+        add_span(digester, page, dictionary, &spans->items[i]);
+}
+
+void pq_digester_end(struct pq_digester *digester, const struct pq_column *column,
+                     uint8_t out[PQ_DIGEST])
+{
+    uint8_t levels[2][PQ_DIGEST], values[PQ_DIGEST];
+    struct stream *whole = &digester->values; /* once its own sum is taken, it serves again */
+
+    stream_end(&digester->repetition, levels[0]);
+    stream_end(&digester->definition, levels[1]);
+    stream_end(whole, values);
+    stream_begin(whole);
+    stream_add_number(whole, (uint64_t)column->type, LEVEL_BYTES);
+    stream_add_number(whole, (uint64_t)column->width, LENGTH_BYTES);
+    stream_add_number(whole, (uint64_t)column->max_repetition, LEVEL_BYTES);
+    stream_add_number(whole, (uint64_t)column->max_definition, LEVEL_BYTES);
+    stream_add(whole, levels, sizeof(levels));
+    stream_add(whole, values, sizeof(values));
+    stream_end(whole, out);
+}
+
+/* ---- of a file ---- */
+
+static enum rc_code add_chunk(struct pq_digester *digester, const struct pq_file *file,
+                              size_t group, size_t column, struct pq_rows without,
+                              int64_t first_row, struct rc_error *err)
 {
     RC_CLEANUP(pq_pages_drop) struct pq_pages *pages = NULL;
+    RC_CLEANUP(pq_spans_clear) struct pq_spans spans;
     const struct pq_page *page;
 
+    pq_spans_init(&spans, without, first_row);
     if (pq_out_check_chunk(file, group, column, err) ||
         pq_pages_open(file, group, column, &pages, err))
         return err->code;
@@ -153,60 +198,136 @@ static enum rc_code add_chunk(struct digest *digest, const struct pq_file *file,
             return err->code;
         if (!page)
             return RC_OK;
-        pq_spans_of(spans, &file->columns[column], page);
-        for (size_t i = 0; i < spans->len; i++)
-            add_span(digest, page, pq_pages_dictionary(pages), &spans->items[i]);
+        pq_spans_of(&spans, &file->columns[column], page);
+        pq_digester_add(digester, page, pq_pages_dictionary(pages), &spans);
     }
 }
 
-static enum rc_code finish(struct digest *digest, const struct pq_column *column,
-                           struct rc_buf *out, struct rc_error *err)
-{
-    uint8_t sum[PQ_DIGEST], levels[2][PQ_DIGEST], values[PQ_DIGEST];
-    struct stream *whole = &digest->values; /* once its own sum is taken, it serves again */
-
-    stream_end(&digest->repetition, levels[0]);
-    stream_end(&digest->definition, levels[1]);
-    stream_end(whole, values);
-    RC_ASSERT(XXH3_128bits_reset(whole->hash) == XXH_OK);
-    stream_add_number(whole, (uint64_t)column->type, LEVEL_BYTES);
-    stream_add_number(whole, (uint64_t)column->width, LENGTH_BYTES);
-    stream_add_number(whole, (uint64_t)column->max_repetition, LEVEL_BYTES);
-    stream_add_number(whole, (uint64_t)column->max_definition, LEVEL_BYTES);
-    stream_add(whole, levels, sizeof(levels));
-    stream_add(whole, values, sizeof(values));
-    stream_end(whole, sum);
-    rc_buf_add(out, sum, sizeof(sum));
-    return rc_buf_check(out, err);
-}
-
-static enum rc_code digest_column(const struct pq_file *file, size_t column,
-                                  const struct pq_rows *without, struct rc_buf *out,
+static enum rc_code digest_column(struct pq_digester *digester, const struct pq_file *file,
+                                  size_t column, const struct pq_rows *without, struct rc_buf *out,
                                   struct rc_error *err)
 {
-    RC_CLEANUP(digest_free) struct digest *digest = rc_calloc(1, sizeof(*digest));
+    uint8_t sum[PQ_DIGEST];
     int64_t first_row = 0;
 
-    stream_begin(&digest->repetition);
-    stream_begin(&digest->definition);
-    stream_begin(&digest->values);
+    pq_digester_begin(digester);
     for (size_t group = 0; group < file->group_count; group++) {
         int64_t rows = file->groups[group].row_count;
-        RC_CLEANUP(pq_spans_clear) struct pq_spans spans;
 
-        pq_spans_init(&spans, pq_rows_within(without, first_row, rows), first_row);
-        if (add_chunk(digest, file, group, column, &spans, err))
+        if (add_chunk(digester, file, group, column, pq_rows_within(without, first_row, rows),
+                      first_row, err))
             return rc_context(err, "row group %zu, column '%s'", group, file->columns[column].path);
         first_row += rows;
     }
-    return finish(digest, &file->columns[column], out, err);
+    pq_digester_end(digester, &file->columns[column], sum);
+    rc_buf_add(out, sum, sizeof(sum));
+    return rc_buf_check(out, err);
 }
 
 enum rc_code pq_digest(const struct pq_file *file, const struct pq_rows *without,
                        struct rc_buf *out, struct rc_error *err)
 {
+    RC_CLEANUP(pq_digester_drop) struct pq_digester *digester = pq_digester_new();
+
     for (size_t column = 0; column < file->column_count; column++)
-        if (digest_column(file, column, without, out, err))
+        if (digest_column(digester, file, column, without, out, err))
             return rc_context(err, "take the digest of '%s'", file->source.name);
     return RC_OK;
+}
+
+/* ---- of a file that was written ---- */
+
+static enum rc_code compare_bytes(const struct pq_file *before, const struct pq_chunk *old,
+                                  const struct pq_file *after, const struct pq_chunk *new,
+                                  bool *is_same, struct rc_error *err)
+{
+    RC_BUF_AUTO(one, 2 * COMPARED_BYTES);
+    RC_BUF_AUTO(other, 2 * COMPARED_BYTES);
+
+    *is_same =
+        old->len == new->len && old->value_count == new->value_count && old->codec == new->codec;
+    for (int64_t at = 0; *is_same && at < old->len; at += COMPARED_BYTES) {
+        size_t len = old->len - at < COMPARED_BYTES ? (size_t)(old->len - at) : COMPARED_BYTES;
+
+        rc_buf_reset(&one);
+        rc_buf_reset(&other);
+        if (pq_out_read(before, old->start + at, len, &one, err) ||
+            pq_out_read(after, new->start + at, len, &other, err))
+            return err->code;
+        *is_same = memcmp(one.data, other.data, len) == 0;
+    }
+    return RC_OK;
+}
+
+static enum rc_code compare_digest(struct pq_digester *digester, const struct pq_file *after,
+                                   size_t group, size_t column, const uint8_t digest[PQ_DIGEST],
+                                   bool *is_same, struct rc_error *err)
+{
+    const struct pq_rows none = { .len = 0 };
+    uint8_t found[PQ_DIGEST];
+
+    pq_digester_begin(digester);
+    if (add_chunk(digester, after, group, column, none, 0, err))
+        return err->code;
+    pq_digester_end(digester, &after->columns[column], found);
+    *is_same = memcmp(found, digest, PQ_DIGEST) == 0;
+    return RC_OK;
+}
+
+/* A row group, which is the 'kept'-th of the new file. */
+static enum rc_code reread_group(struct pq_digester *digester, const struct pq_file *before,
+                                 size_t group, const struct pq_seen *seen,
+                                 const struct pq_file *after, size_t kept, size_t *differing,
+                                 struct rc_error *err)
+{
+    for (size_t column = 0; column < before->column_count; column++) {
+        bool is_same;
+        enum rc_code code =
+            seen[column].is_copied
+                ? compare_bytes(before, &before->groups[group].chunks[column], after,
+                                &after->groups[kept].chunks[column], &is_same, err)
+                : compare_digest(digester, after, kept, column, seen[column].digest, &is_same, err);
+
+        if (code)
+            return rc_context(err, "row group %zu, column '%s'", kept, after->columns[column].path);
+        if (!is_same && column < *differing)
+            *differing = column;
+    }
+    return RC_OK;
+}
+
+static enum rc_code other_groups(const struct pq_file *after, struct rc_error *err)
+{
+    return rc_fail(err, RC_INVALID, "'%s' has other row groups or columns than were written",
+                   after->source.name);
+}
+
+enum rc_code pq_reread(const struct pq_file *before, const struct pq_rows *without,
+                       const struct rc_buf *seen, const struct pq_file *after, size_t *differing,
+                       struct rc_error *err)
+{
+    RC_CLEANUP(pq_digester_drop) struct pq_digester *digester = pq_digester_new();
+    const struct pq_seen *chunks = (const struct pq_seen *)(const void *)seen->data;
+    int64_t first_row = 0;
+    size_t kept = 0;
+
+    *differing = before->column_count;
+    if (after->column_count != before->column_count ||
+        seen->len != after->group_count * after->column_count * sizeof(*chunks))
+        return other_groups(after, err);
+    for (size_t group = 0; group < before->group_count; group++) {
+        int64_t rows = before->groups[group].row_count;
+        size_t erased = pq_rows_within(without, first_row, rows).len;
+
+        first_row += rows;
+        if (erased > 0 && (int64_t)erased == rows)
+            continue;
+        if (kept == after->group_count)
+            return other_groups(after, err);
+        if (reread_group(digester, before, group, chunks + kept * before->column_count, after, kept,
+                         differing, err))
+            return rc_context(err, "read '%s' again", after->source.name);
+        kept++;
+    }
+    return kept == after->group_count ? RC_OK : other_groups(after, err);
 }

@@ -17,6 +17,7 @@ static void clear(struct pq_rewrite *rewrite)
 {
     pq_tree_clear(&rewrite->tree);
     pq_coder_free(rewrite->coder);
+    pq_digester_drop(&rewrite->digester);
     pq_out_clear(&rewrite->out);
     rc_buf_clear(&rewrite->blooms);
     rc_buf_clear(&rewrite->column_indexes);
@@ -139,8 +140,13 @@ static enum rc_code write_chunk(struct pq_rewrite *rewrite, size_t group, size_t
     if (erased->len == 0 && rewrite->loses_rows && chunk->slack == 0 &&
         pq_has_strays(rewrite->file, group, column, &has_strays, err))
         return err->code;
-    if (erased->len == 0 && !has_strays && chunk->slack == 0)
+    if (erased->len == 0 && !has_strays && chunk->slack == 0) {
+        const struct pq_seen copied = { .is_copied = true };
+
+        if (rewrite->seen)
+            rc_buf_add(rewrite->seen, &copied, sizeof(copied));
         return copy_chunk(rewrite, chunk, node, err);
+    }
     *is_same = false;
     return pq_rewrite_chunk(rewrite, group, column, erased, first_row, node, err);
 }
@@ -239,13 +245,20 @@ static enum rc_code rewrite_file(struct pq_rewrite *rewrite, const struct pq_row
         pq_out_end(&rewrite->out, &root, err))
         return err->code;
     out->bytes = rewrite->out.bytes;
-    return RC_OK;
+    return rewrite->seen ? rc_buf_check(rewrite->seen, err) : RC_OK;
 }
 
 enum rc_code pq_rewrite(const struct pq_file *file, const struct pq_rows *without,
-                        const struct pq_sink *sink, struct pq_rewritten *out, struct rc_error *err)
+                        const struct pq_sink *sink, struct rc_buf *seen, struct pq_rewritten *out,
+                        struct rc_error *err)
 {
-    RC_CLEANUP(clear) struct pq_rewrite rewrite = { .file = file, .loses_rows = without->len > 0 };
+    RC_CLEANUP(clear)
+    struct pq_rewrite rewrite = {
+        .file = file,
+        .loses_rows = without->len > 0,
+        .seen = seen,
+        .digester = seen ? pq_digester_new() : NULL,
+    };
 
     *out = (struct pq_rewritten){ .rows = 0 };
     pq_tree_init(&rewrite.tree, pq_out_tree_limit(file));

@@ -35,12 +35,13 @@ struct pq_rewritten {
 };
 
 /*
+ * Appends to 'seen', unless it is NULL, what pq_reread() holds the new file against.
  * RC_UNSUPPORTED: a column is encrypted, the footer is signed, or the file is a summary of others;
  * RC_INVALID: a row is not there, or the file is damaged. What was written by then is of no use.
  */
 RC_MUST_CHECK enum rc_code pq_rewrite(const struct pq_file *file, const struct pq_rows *without,
-                                      const struct pq_sink *sink, struct pq_rewritten *out,
-                                      struct rc_error *err);
+                                      const struct pq_sink *sink, struct rc_buf *seen,
+                                      struct pq_rewritten *out, struct rc_error *err);
 
 /*
  * Writes a file of some columns alone, for an engine that is to see just these: their pages are
@@ -60,5 +61,16 @@ enum { PQ_DIGEST = 16 };
  */
 RC_MUST_CHECK enum rc_code pq_digest(const struct pq_file *file, const struct pq_rows *without,
                                      struct rc_buf *out, struct rc_error *err);
+
+/*
+ * Reads the new file again, all of it, and holds it against the old one: a chunk that was copied
+ * has to be there byte for byte; of any other a digest was taken of the rows that stay when it was
+ * read, and has to be that of the chunk that is there now. So the old file's values are decoded but
+ * once. '*differing' is the first column that is not so, or the number of columns. RC_INVALID: the
+ * new file has other columns or row groups, or is damaged.
+ */
+RC_MUST_CHECK enum rc_code pq_reread(const struct pq_file *before, const struct pq_rows *without,
+                                     const struct rc_buf *seen, const struct pq_file *after,
+                                     size_t *differing, struct rc_error *err);
 
 #endif

@@ -199,8 +199,10 @@ static unsigned index_bits(const struct pq_remap *remap)
     return remap->used > 2 ? pq_bits_of((uint32_t)remap->used - 1) : 1;
 }
 
+/* 'dictionary' is the new one, 'old' that of the page as it was read. */
 static enum rc_code write_page(struct chunk *chunk, const struct pq_page *page,
-                               const struct pq_values *dictionary, struct rc_error *err)
+                               const struct pq_values *old, const struct pq_values *dictionary,
+                               struct rc_error *err)
 {
     const struct pq_file *file = chunk->rewrite->file;
     const struct pq_page *kept = page;
@@ -213,6 +215,8 @@ static enum rc_code write_page(struct chunk *chunk, const struct pq_page *page,
         return RC_OK;
     if (page->has_indices && page->value_count > 0 && !dictionary)
         return rc_fail(err, RC_INVALID, "its pages refer to a dictionary that comes behind them");
+    if (chunk->rewrite->digester)
+        pq_digester_add(chunk->rewrite->digester, page, old, &chunk->spans);
     if (chunk->spans.level_count == page->level_count && !is_remapped) {
         if (pq_out_copy(&chunk->rewrite->out, file, page->offset, page->len, err))
             return err->code;
@@ -240,7 +244,8 @@ static enum rc_code write_pages(struct chunk *chunk, struct rc_error *err)
         pq_pages_next(pages, &page, err) || write_dictionary(chunk, pages, &dictionary, err))
         return err->code;
     while (page) {
-        if (write_page(chunk, page, dictionary, err) || pq_pages_next(pages, &page, err))
+        if (write_page(chunk, page, pq_pages_dictionary(pages), dictionary, err) ||
+            pq_pages_next(pages, &page, err))
             return err->code;
     }
     return RC_OK;
@@ -348,14 +353,26 @@ static enum rc_code set_meta(struct chunk *chunk, struct pq_node *node, struct r
     return RC_OK;
 }
 
+static void note_seen(struct chunk *chunk)
+{
+    struct pq_seen seen = { .is_copied = false };
+
+    pq_digester_end(chunk->rewrite->digester, chunk->column, seen.digest);
+    rc_buf_add(chunk->rewrite->seen, &seen, sizeof(seen));
+}
+
 enum rc_code pq_rewrite_chunk(struct pq_rewrite *rewrite, size_t group, size_t column,
                               const struct pq_rows *erased, int64_t first_row, struct pq_node *node,
                               struct rc_error *err)
 {
     RC_CLEANUP(clear) struct chunk chunk = { .rewrite = rewrite, .group = group, .index = column };
 
+    if (rewrite->digester)
+        pq_digester_begin(rewrite->digester);
     if (prepare(&chunk, rewrite->file, erased, first_row, err) || write_pages(&chunk, err))
         return err->code;
+    if (rewrite->digester)
+        note_seen(&chunk);
     if (chunk.row_count != rewrite->file->groups[group].row_count - (int64_t)erased->len)
         return rc_fail(err, RC_INVALID, "its pages have another number of rows than the footer");
     return set_meta(&chunk, node, err);

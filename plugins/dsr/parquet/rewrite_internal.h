@@ -1,7 +1,8 @@
 /*
  * The parts of a rewrite: the file and its row groups (rewrite.c), a chunk that loses rows
  * (rewrite_chunk.c), its dictionary (rewrite_dictionary.c) and its pages (rewrite_cut.c), and what
- * is told of them: page indexes (rewrite_index.c) and sizes (rewrite_sizes.c).
+ * is told of them: page indexes (rewrite_index.c) and sizes (rewrite_sizes.c). Digests of what is
+ * read are digest.c's.
  */
 #ifndef DSR_PARQUET_REWRITE_INTERNAL_H
 #define DSR_PARQUET_REWRITE_INTERNAL_H
@@ -23,7 +24,26 @@ struct pq_rewrite {
      * group. Until then the footer has their places in these.
      */
     struct rc_buf blooms, column_indexes, offset_indexes;
+    struct rc_buf *seen;          /* a pq_seen for each chunk that is written; NULL: not wanted */
+    struct pq_digester *digester; /* NULL likewise */
 };
+
+/* What is known of a chunk that was written. */
+struct pq_seen {
+    bool is_copied;
+    uint8_t digest[PQ_DIGEST]; /* of the rows that stay; of a copy only zeros */
+};
+
+/* Takes the digest of a column's rows, page by page; for one after the other. */
+struct pq_digester *pq_digester_new(void);
+void pq_digester_begin(struct pq_digester *digester);
+/* 'spans' are those of the page. */
+void pq_digester_add(struct pq_digester *digester, const struct pq_page *page,
+                     const struct pq_values *dictionary, const struct pq_spans *spans);
+void pq_digester_end(struct pq_digester *digester, const struct pq_column *column,
+                     uint8_t out[PQ_DIGEST]);
+/* For RC_CLEANUP. */
+void pq_digester_drop(struct pq_digester **digester);
 
 /* Entries of a dictionary that stay, and where they stand in the new one. Zeroed at first. */
 struct pq_remap {

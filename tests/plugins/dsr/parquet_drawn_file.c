@@ -490,7 +490,7 @@ static int64_t make_chunk(struct drawn *drawn, size_t c, size_t from, size_t to,
     int64_t uncompressed;
 
     chunk->column = &drawn->columns[c];
-    chunk->cells = drawn->cells[c].cells + from;
+    chunk->cells = to > from ? drawn->cells[c].cells + from : NULL;
     chunk->len = to - from;
     chunk->out = &drawn->bytes;
     chunk->coder = coder;

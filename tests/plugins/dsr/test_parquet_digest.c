@@ -1,5 +1,6 @@
 /*
- * Digests: the same for the same rows however they are written, and another one for any other.
+ * Digests: the same for the same rows however they are written, and another one for any other; and
+ * what a new file is held against when it is read again.
  */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -197,6 +198,65 @@ static void test_rows_left_out_do_not_count(void **state)
     assert_false(is_same(&whole_digest, &rest_digest));
 }
 
+/*
+ * A byte of the new file is another one when it is read again. Whatever byte it is of a chunk that
+ * was copied, that is noticed; of one that was rewritten, whatever value it changes.
+ */
+static void test_what_differs_when_read_again_is_noticed(void **state)
+{
+    (void)state;
+    static const struct drawn_column columns[] = {
+        { .path = "number", .levels = "r", .type = PQ_INT64, .distinct = 1000, .page_levels = 5 },
+        { .path = "text",
+          .levels = "o",
+          .type = PQ_BYTE_ARRAY,
+          .distinct = 90,
+          .codec = PQ_SNAPPY },
+    };
+    static const int64_t row = 3;
+    const struct pq_rows without = { .rows = &row, .len = 1 };
+    struct chance chance = { 13 };
+    DRAWN_AUTO drawn = {
+        .columns = columns, .column_count = 2, .group_count = 2, .group_rows = { 12, 9 }
+    };
+    RC_BUF_AUTO(bytes, LIMIT);
+    RC_BUF_AUTO(seen, LIMIT);
+    struct memory old_memory = { .bytes = &drawn.bytes }, memory = { .bytes = &bytes };
+    struct pq_sink sink = memory_sink(&memory);
+    struct rc_error err = RC_ERROR_INIT;
+    struct pq_rewritten done;
+    size_t differing;
+    FILE_AUTO old;
+    FILE_AUTO file;
+
+    drawn_file(&drawn, &chance);
+    memory_open(&old_memory, &old);
+    assert_int_equal(pq_rewrite(&old, &without, &sink, &seen, &done, &err), RC_OK);
+    memory_open(&memory, &file);
+    for (size_t column = 0; column < 2; column++) {
+        const struct pq_chunk *cut = &file.groups[0].chunks[column],
+                              *copied = &file.groups[1].chunks[column];
+
+        for (int64_t at = copied->start; at < copied->start + copied->len; at++) {
+            bytes.data[at] ^= 1;
+            assert_int_equal(pq_reread(&old, &without, &seen, &file, &differing, &err), RC_OK);
+            assert_int_equal(differing, column);
+            bytes.data[at] ^= 1;
+        }
+        bytes.data[cut->start + cut->len - 1] ^= 1; /* of the last value */
+        assert_int_equal(pq_reread(&old, &without, &seen, &file, &differing, &err), RC_OK);
+        assert_int_equal(differing, column);
+        bytes.data[cut->start + cut->len - 1] ^= 1;
+    }
+    assert_int_equal(pq_reread(&old, &without, &seen, &file, &differing, &err), RC_OK);
+    assert_int_equal(differing, 2);
+    /* A file of other row groups than were seen. */
+    assert_int_equal(pq_reread(&old, &without, &seen, &old, &differing, &err), RC_OK);
+    assert_int_equal(differing, 0);
+    rc_buf_truncate(&seen, seen.len / 2);
+    assert_int_equal(pq_reread(&old, &without, &seen, &file, &differing, &err), RC_INVALID);
+}
+
 static void test_a_failing_source_is_told(void **state)
 {
     (void)state;
@@ -232,6 +292,7 @@ int main(void)
         cmocka_unit_test(test_other_values_give_another),
         cmocka_unit_test(test_other_lists_of_the_same_values_give_another),
         cmocka_unit_test(test_rows_left_out_do_not_count),
+        cmocka_unit_test(test_what_differs_when_read_again_is_noticed),
         cmocka_unit_test(test_a_failing_source_is_told),
     };
 

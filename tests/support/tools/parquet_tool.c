@@ -251,7 +251,7 @@ static enum rc_code write_rewritten(const struct pq_file *file, char **words,
     RC_CLEANUP(drop_rows) struct pq_rows rows = { NULL, 0 };
     struct pq_rewritten done;
 
-    if (read_rows(words[0], &rows, err) || pq_rewrite(file, &rows, sink, &done, err))
+    if (read_rows(words[0], &rows, err) || pq_rewrite(file, &rows, sink, NULL, &done, err))
         return err->code;
     printf("{\"rows\": %lld, \"bytes\": %lld, \"groups_copied\": %lld, \"groups_rewritten\": %lld, "
            "\"groups_dropped\": %lld}\n",
