@@ -242,7 +242,9 @@ class Outcome:
 
     @property
     def message(self):
+        """The last one of what failed; what did not happen for that reason may be told behind it."""
         lines = [line for line in self.stderr.splitlines() if line.startswith("run-core: ")]
+        lines = [line for line in lines if "nothing was removed from" not in line] or lines
         return lines[-1] if lines else ""
 
 
