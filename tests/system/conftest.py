@@ -89,7 +89,9 @@ class World:
         folder = self.root / "conf.d"
         folder.mkdir(exist_ok=True)
         path = folder / name
-        path.write_text(text)
+        fresh = self.root / f"{name}.fresh"
+        fresh.write_text(text)
+        fresh.replace(path)  # another run may be reading it
         self.environment["RUN_CORE_CONFIG"] = str(folder)
         return path
 
