@@ -47,7 +47,7 @@ def make_lake(setting):
         subprocess.run([sys.executable, os.path.join(ROOT, "packaging", "make-lake"), lake,
                         "--events", str(events * days), "--days", str(days),
                         "--users", str(events // USERS_SHARE), "--end", str(END),
-                        "--library", setting.library], check=True)
+                        "--library", setting.duckdb], check=True)
     return lake
 
 
@@ -96,7 +96,7 @@ class Work:
                     last, ",".join(name for name, _ in WINDOWS), str(self.setting.threads),
                     self.memory_limit, self.first,
                     "unordered" if self.setting.unordered else "ordered"],
-                   dict(os.environ, RUN_CORE_DUCKDB=self.setting.library))
+                   dict(os.environ, RUN_CORE_DUCKDB=self.setting.duckdb))
 
     def full_ours(self, last=None):
         self._clear(self.ours, self.ours + "-state")

@@ -75,7 +75,7 @@ def ask(setting, *statements):
     """The rows of each statement, by a process of its own: what this one has in memory would count for the
     programs that it starts."""
     with concurrent.futures.ProcessPoolExecutor(1) as pool:
-        return pool.submit(answer, setting.library, statements).result()
+        return pool.submit(answer, setting.duckdb, statements).result()
 
 
 def name_of(table, shard, day):
@@ -175,7 +175,7 @@ class Work:
         self.restore()
         return run([sys.executable, "-B", os.path.join(BENCH, "dsr_by_hand.py"), files, self.ids,
                     str(sessions), str(max(1, self.setting.threads // sessions))],
-                   dict(os.environ, RUN_CORE_DUCKDB=self.setting.library))
+                   dict(os.environ, RUN_CORE_DUCKDB=self.setting.duckdb))
 
     def outcome(self):
         """Rows of the users, rows of all, and a sum over all values, of each table as it is now."""

@@ -14,7 +14,7 @@ BENCH = os.path.join(ROOT, "tests", "bench")
 class Setting:
     """What the command line says."""
     build: str
-    library: str
+    duckdb: str
     cache: str
     rounds: int
     full: bool
@@ -27,7 +27,7 @@ class Setting:
         return os.path.join(self.build, "run-core")
 
     def environment(self, state, plugins="plugins", **more):
-        return dict(os.environ, RUN_CORE_STATE=state, RUN_CORE_DUCKDB=self.library, NO_COLOR="1",
+        return dict(os.environ, RUN_CORE_STATE=state, RUN_CORE_DUCKDB=self.duckdb, NO_COLOR="1",
                     RUN_CORE_PLUGIN_PATH=os.path.join(self.build, plugins), **more)
 
 

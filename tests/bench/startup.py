@@ -57,7 +57,7 @@ def startup(setting):
         os.mkdir(jobs)
         write_jobs(jobs)
         environment = setting.environment(os.path.join(folder, "state"), "test-plugins")
-        load = LOAD.format(library=setting.library)
+        load = LOAD.format(library=setting.duckdb)
         binary = setting.binary()
         cases = {
             "/bin/true, to its end": lambda: (to_the_end(["/bin/true"]),),
