@@ -119,7 +119,7 @@ static void check_default(const struct check *check, const struct rc_option *opt
 
 static void check_flags(const struct check *check, const struct rc_option *option)
 {
-    if (option->flags & ~(uint32_t)(RC_OPT_REQUIRED | RC_OPT_SECRET))
+    if (option->flags & ~(uint32_t)(RC_OPT_REQUIRED | RC_OPT_SECRET | RC_OPT_WHOLE))
         complain(check, option, "has a flag that this run-core does not know");
     if ((option->flags & RC_OPT_REQUIRED) && option->def)
         complain(check, option, "is required and has a default: one of the two is in vain");

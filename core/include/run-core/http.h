@@ -28,6 +28,13 @@ enum rc_http_flag {
     RC_HTTP_READS_ONLY = 1u << 3, /* made under --dry-run, too, though it is a POST */
 };
 
+/* How the user of a request proves who he is (RFC 7617, RFC 7616). Since 1.5. */
+enum rc_http_auth {
+    RC_HTTP_AUTH_ANY,    /* as the server asks for: by digest, or else in the clear */
+    RC_HTTP_AUTH_BASIC,  /* in the clear with the first request, unasked */
+    RC_HTTP_AUTH_DIGEST, /* never in the clear */
+};
+
 /* What is 0 or NULL gets the default that is named with it. */
 struct rc_http_request {
     size_t struct_bytes; /* sizeof(struct rc_http_request): it may grow */
@@ -43,6 +50,8 @@ struct rc_http_request {
     unsigned attempts;           /* as configured: core.http.attempts */
     int64_t connect_ms, idle_ms; /* as configured */
     int64_t total_ms;            /* of one attempt; no limit */
+    const char *user, *password; /* none; in no log, and for the server of 'url' alone. Since 1.5 */
+    int auth;                    /* enum rc_http_auth; since 1.5 */
 };
 
 /* To be made by RC_HTTP_ANSWER_AUTO or _INIT, with the most that its body may have. */

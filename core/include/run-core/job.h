@@ -29,6 +29,8 @@ struct rc_job {
     int64_t slot_unix_ms;    /* the nominal time of the slot; now_unix_ms in a manual run */
     const char *time_zone;   /* the job's IANA zone, "UTC" by default */
     const char *working_dir; /* absolute; what local paths in the configuration are relative to */
+    bool by_daemon; /* the daemon started it: what is away may be waited for, as long as the run's
+                       timeout lets it. Since 1.5 */
 };
 
 /* A small table of results, for people and, under --json, for programs. All text is borrowed. */

@@ -41,6 +41,9 @@ enum rc_option_type {
 enum rc_option_flag {
     RC_OPT_REQUIRED = 1u << 0, /* absent or empty is a configuration error */
     RC_OPT_SECRET = 1u << 1, /* its value never leaves the process; masked wherever text goes out */
+    RC_OPT_WHOLE = 1u << 2,  /* of RC_OPT_OBJECTS or RC_OPT_LIST, once in a table: a config_file or
+                               config_url that holds a list in place of a map gives this option.
+                               Since 1.5 */
 };
 
 struct rc_strs {
