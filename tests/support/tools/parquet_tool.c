@@ -306,7 +306,7 @@ static enum rc_code print_hit(void *context, int64_t row, size_t which, struct r
 static enum rc_code run_scan(const struct pq_file *file, char **words, struct rc_error *err)
 {
     RC_CLEANUP(drop_ids) struct ids ids = { .bytes = RC_BUF_INIT(LINES_LIMIT_BYTES) };
-    size_t column;
+    size_t column = 0;
 
     if (find_column(file, words[0], &column, err) || read_ids(words[1], &ids, err))
         return err->code;
