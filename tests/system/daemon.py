@@ -14,7 +14,10 @@ import time
 
 
 class Clock:
-    """The clock that the daemon sees: the real one and an offset in a file."""
+    """The clock that the daemon sees: the real one and an offset in a file.
+
+    The file is mapped there: it is changed in place, as whoever looks at it while it is empty dies.
+    """
 
     def __init__(self, path, start):
         self.path = path
@@ -27,7 +30,10 @@ class Clock:
         return time.time_ns() // 1_000_000 + struct.unpack("=q", self.page[:8])[0]
 
     def set(self, unix_ms):
-        self.page[:8] = struct.pack("=q", unix_ms - time.time_ns() // 1_000_000)
+        self.set_offset(unix_ms - time.time_ns() // 1_000_000)
+
+    def set_offset(self, offset_ms):
+        self.page[:8] = struct.pack("=q", offset_ms)
 
 
 # ---- the daemon --------------------------------------------------------------------------------

@@ -3,10 +3,12 @@
 import http.server
 import json
 import signal
+import sqlite3
 import threading
 import time
 
 import pytest
+from daemon import Clock
 
 
 class Receiver:
@@ -93,9 +95,7 @@ jobs:
 def test_a_receiver_that_is_away_gets_it_later(world, receiver):
     """5xx: tried again after growing pauses, which a restart of the daemon does not cut short."""
     receiver.answers = [503, 500]
-    clock = world.root / "clock"
-    clock.write_bytes((0).to_bytes(8, "little", signed=True))
-    world.environment["RUN_CORE_CLOCK"] = f"@{clock}"
+    clock = clock_of(world)
     world.config(f"""
 core: {{shutdown_grace: 5s}}
 jobs:
@@ -112,9 +112,9 @@ jobs:
     receiver.wait_for(1)
     time.sleep(1)
     assert len(receiver.got) == 1
-    clock.write_bytes((11_000).to_bytes(8, "little", signed=True))
-    receiver.wait_for(2, seconds=8)
-    time.sleep(0.3)
+    clock.set_offset(11_000)
+    receiver.wait_for(2, seconds=30)
+    wait_until_put_off(world, attempts=2)
     daemon.kill()
     daemon.communicate()
     daemon = world.start("daemon")
@@ -124,8 +124,8 @@ jobs:
     time.sleep(1)
     assert [(status, b["event"]) for status, _, b in receiver.got] == [
         (503, "failure"), (500, "failure"), (200, "success")]
-    clock.write_bytes((32_000).to_bytes(8, "little", signed=True))
-    receiver.wait_for(4, seconds=10)
+    clock.set_offset(32_000)
+    receiver.wait_for(4)
     time.sleep(0.3)
     stop(daemon)
     daemon = world.start("daemon")
@@ -158,9 +158,7 @@ def test_the_page_of_an_answer_does_not_matter(world, receiver):
     """Some send a large page with each error, and with what is none."""
     receiver.answers = [502]
     receiver.page = b"<p>" + 300_000 * b"x"
-    clock = world.root / "clock"
-    clock.write_bytes((0).to_bytes(8, "little", signed=True))
-    world.environment["RUN_CORE_CLOCK"] = f"@{clock}"
+    clock = clock_of(world)
     world.config(f"""
 core: {{shutdown_grace: 5s}}
 jobs:
@@ -173,8 +171,8 @@ jobs:
     world.run("trigger", "shaky", "--wait")
     receiver.wait_for(1)
     time.sleep(0.5)
-    clock.write_bytes((11_000).to_bytes(8, "little", signed=True))
-    receiver.wait_for(2, seconds=10)
+    clock.set_offset(11_000)
+    receiver.wait_for(2)
     time.sleep(0.5)
     log = stop(daemon)
     assert "the receiver answered 502" in log and "given up" not in log
@@ -183,9 +181,7 @@ jobs:
 
 def test_missed_slots_are_told_once(world, receiver):
     """Three hours without a daemon, at five slots an hour: one run made up, one notification."""
-    clock = world.root / "clock"
-    clock.write_bytes((0).to_bytes(8, "little", signed=True))
-    world.environment["RUN_CORE_CLOCK"] = f"@{clock}"
+    clock = clock_of(world)
     world.config(f"""
 core: {{shutdown_grace: 5s}}
 jobs:
@@ -198,7 +194,7 @@ jobs:
     wait_until_ready(world)
     daemon.kill()
     daemon.communicate()
-    clock.write_bytes((3 * 3600 * 1000).to_bytes(8, "little", signed=True))
+    clock.set_offset(3 * 3600 * 1000)
     daemon = world.start("daemon")
     (_, _, body), = receiver.wait_for(1)
     time.sleep(1)
@@ -209,6 +205,25 @@ jobs:
     runs = json.loads(world.run("runs", "--json").stdout)
     assert [r["status"] for r in runs].count("succeeded") == 1
     assert [r["status"] for r in runs].count("skipped") == body["slots"]
+
+
+def clock_of(world):
+    """The real time, until the test moves it."""
+    clock = Clock(world.root / "clock", time.time_ns() // 1_000_000)
+    clock.set_offset(0)
+    world.environment["RUN_CORE_CLOCK"] = f"@{clock.path}"
+    return clock
+
+
+def wait_until_put_off(world, attempts, seconds=30):
+    """The daemon has noted that the only notification failed so often."""
+    deadline = time.monotonic() + seconds
+    noted = None
+    while noted != [(attempts,)]:
+        assert time.monotonic() < deadline, noted
+        time.sleep(0.05)
+        with sqlite3.connect(world.state / "state.db", timeout=30) as ledger:
+            noted = ledger.execute("SELECT attempts FROM notices").fetchall()
 
 
 def wait_until_ready(world, seconds=20):
