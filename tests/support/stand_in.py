@@ -237,6 +237,8 @@ class Connection:
         if rule.delay_ms:
             self.server.rules.delay(rule)
         reply = self.answer(own, request, rule)
+        rule = request.rule  # a server may have chosen another by what is in the body
+        self.reset = rule.reset
         keep = headers.get("connection", "").lower() != "close"
         if rule.early or reply.close:
             keep = False

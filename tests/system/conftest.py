@@ -13,11 +13,14 @@ import pytest
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "support"))
 import ceph as ceph_server  # noqa: E402
+import oxigraph as other_stores  # noqa: E402
 import postgres as postgres_server  # noqa: E402
 import s3_server  # noqa: E402
 import swift as swift_server  # noqa: E402
+import virtuoso as virtuoso_server  # noqa: E402
 from fault_proxy import FaultProxy  # noqa: E402
 from gcs import Gcs  # noqa: E402
+from sparql_faults import SparqlFaults  # noqa: E402
 
 SOURCE = Path(os.environ.get("RUN_CORE_SOURCE", Path(__file__).resolve().parents[2]))
 BUILD = Path(os.environ.get("RUN_CORE_BUILD", SOURCE / "build" / "dev"))
@@ -207,3 +210,56 @@ def state_on_postgres(world, postgres):
     world.environment["RUN_CORE_STATE"] = url
     yield url
     postgres.sql(f"DROP DATABASE {name} WITH (FORCE)")
+
+
+@pytest.fixture(scope="session")
+def virtuoso():
+    """A SPARQL store, see support/virtuoso.py; leave it running, and use a graph of your own."""
+    server = virtuoso_server.temporary()
+    yield server
+    virtuoso_server.remove(server)
+
+
+@pytest.fixture(scope="session")
+def oxigraph():
+    """Another SPARQL store, see support/oxigraph.py; likewise."""
+    yield from started(other_stores.Oxigraph)
+
+
+@pytest.fixture(scope="session")
+def oxigraph_server():
+    """That store with its own server; only where tests ask for what is not in Debian."""
+    yield from started(other_stores.OxigraphServer)
+
+
+@pytest.fixture(scope="session")
+def fuseki():
+    """A third SPARQL store; likewise."""
+    yield from started(other_stores.Fuseki)
+
+
+def started(kind):
+    if not kind.is_installed():
+        pytest.skip(f"the store '{kind.name}' is not installed")
+    server = kind().start()
+    yield server
+    server.remove()
+
+
+SPARQL_STORES = ["virtuoso", "oxigraph"]
+SPARQL_STORES += [kind.name.replace("-", "_")
+                  for kind in (other_stores.OxigraphServer, other_stores.Fuseki)
+                  if kind.is_installed()]
+
+
+@pytest.fixture(params=SPARQL_STORES)
+def sparql_store(request):
+    """Each of the SPARQL stores in turn; leave it running, and use a graph of your own."""
+    return request.getfixturevalue(request.param)
+
+
+@pytest.fixture
+def sparql_proxy(virtuoso):
+    """A proxy in front of Virtuoso, which breaks what it is told to, see support/sparql_faults.py."""
+    with SparqlFaults(virtuoso) as server:
+        yield server
