@@ -30,6 +30,24 @@ static void show_progress(void *context, double fraction)
                          status->progress_unit, fraction);
 }
 
+static enum rc_code no_engine(const struct core_config *config, const char *name,
+                              struct rc_error *err)
+{
+    size_t count = config ? config->engine_count : 0;
+    RC_BUF_AUTO(names, 1024);
+
+    for (size_t i = 0; i < count; i++)
+        rc_buf_addf(&names, "%s'%s'", i ? ", " : "", config->engines[i].name);
+    if (count == 0)
+        return rc_fail(err, RC_INVALID,
+                       "there is no SQL engine '%s': the configuration has no section 'sql:'; "
+                       "leave the option out for the embedded engine",
+                       name);
+    return rc_fail(err, RC_INVALID,
+                   "there is no SQL engine '%s' under 'sql:' in the configuration; there %s %s",
+                   name, count == 1 ? "is" : "are", names.overflow ? "others" : names.data);
+}
+
 static enum rc_code choose(const struct core_config *config, const char *name,
                            const struct core_engine_settings **out, struct rc_error *err)
 {
@@ -43,10 +61,7 @@ static enum rc_code choose(const struct core_config *config, const char *name,
         }
     }
     if (name)
-        return rc_fail(err, RC_INVALID,
-                       "there is no SQL engine '%s' under 'sql:' in the "
-                       "configuration",
-                       name);
+        return no_engine(config, name, err);
     if (count > 1)
         return rc_fail(err, RC_INVALID,
                        "the configuration has %zu SQL engines under 'sql:'; say "

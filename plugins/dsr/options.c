@@ -164,22 +164,64 @@ size_t dsr_width(const struct dsr_config *config)
 /* Deep enough that no path climbs out of it by mistake into one that is configured. */
 #define ANY_DIRECTORY "/-/-/-/-/-/-/-/-"
 
+/*
+ * What no store takes for the name of a bucket is found by 'check', and not by the run that needs
+ * it first. Colons are in the names of tenants and of access points, slashes begin a folder.
+ */
+static enum rc_code check_bucket(const char *option, const char *bucket, struct rc_error *err)
+{
+    static const char allowed[] =
+        "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789.-_:/";
+
+    if (!bucket || rc_str_starts(bucket, "file://") || bucket[strspn(bucket, allowed)] == '\0')
+        return RC_OK;
+    return rc_fail(err, RC_INVALID,
+                   "'%s' is '%s', which is no name of a bucket: write one of letters, digits, "
+                   "dots, hyphens and underscores, or a URI such as s3://NAME",
+                   option, bucket);
+}
+
+/* A column within a struct is named with those around it, and none of them has an empty name. */
+static enum rc_code check_columns(const struct dsr_table *table, struct rc_error *err)
+{
+    for (size_t i = 0; i < table->id_columns.len; i++) {
+        const char *column = table->id_columns.items[i];
+
+        if (column[0] == '\0' || column[0] == '.' || rc_str_ends(column, ".") ||
+            strstr(column, ".."))
+            return rc_fail(err, RC_INVALID,
+                           "'userIdColumn' of the table '%s' is '%s', in which a name is missing; "
+                           "write a column such as id, or one within a struct such as account.id",
+                           table->name, column);
+    }
+    return RC_OK;
+}
+
+static enum rc_code check_table(const struct rc_objects *tables, size_t i, struct rc_error *err)
+{
+    const struct dsr_table *table = RC_OBJECT_AT(struct dsr_table, *tables, i);
+
+    for (size_t j = 0; j < i; j++)
+        if (rc_str_eq(table->name, RC_OBJECT_AT(struct dsr_table, *tables, j)->name))
+            return rc_fail(err, RC_INVALID,
+                           "'cleanupTables' has the table '%s' twice; the record tells them "
+                           "apart by their names",
+                           table->name);
+    if (check_columns(table, err))
+        return err->code;
+    return check_bucket("sourceS3Bucket", table->bucket, err);
+}
+
 enum rc_code dsr_check_config(const void *config, struct rc_error *err)
 {
     const struct dsr_config *given = config;
     struct dsr_places places;
 
-    for (size_t i = 0; i < given->tables.len; i++) {
-        const struct dsr_table *table = RC_OBJECT_AT(struct dsr_table, given->tables, i);
-
-        for (size_t j = 0; j < i; j++)
-            if (rc_str_eq(table->name, RC_OBJECT_AT(struct dsr_table, given->tables, j)->name))
-                return rc_fail(err, RC_INVALID,
-                               "'cleanupTables' has the table '%s' twice; the record tells them "
-                               "apart by their names",
-                               table->name);
-    }
-    if (dsr_places_make(given, ANY_DIRECTORY, &places, err))
+    for (size_t i = 0; i < given->tables.len; i++)
+        if (check_table(&given->tables, i, err))
+            return err->code;
+    if (check_bucket("targetS3Bucket", given->target_bucket, err) ||
+        dsr_places_make(given, ANY_DIRECTORY, &places, err))
         return err->code;
     dsr_places_clear(&places);
     return RC_OK;

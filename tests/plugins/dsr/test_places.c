@@ -229,6 +229,77 @@ static void test_names_twice(void **state)
     assert_non_null(strstr(err.cause, "twice"));
 }
 
+/* 'at' is given, and whether it is right; what is said of it names 'option'. */
+static void check_given(struct given *given, const char **at, const char *text, bool fits,
+                        const char *option)
+{
+    const char *before = *at;
+    struct rc_error err = RC_ERROR_INIT;
+
+    *at = text;
+    if (dsr_check_config(&given->config, &err) != (fits ? RC_OK : RC_INVALID))
+        fail_msg("%s '%s': %s", option, text, err.cause);
+    if (!fits && (!strstr(err.cause, option) || !strstr(err.cause, text)))
+        fail_msg("%s '%s': %s", option, text, err.cause);
+    *at = before;
+}
+
+static void test_buckets(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *name;
+        bool fits;
+    } cases[] = {
+        { "", true },
+        { "lake", true },
+        { "My_lake.2-a", true },
+        { "tenant:lake", true },
+        { "lake/below", true },
+        { "s3://lake", true },
+        { "gs://lake/x", true },
+        { "file:///srv/a b", true },
+        { "a b", false },
+        { " lake", false },
+        { "lake\n", false },
+        { "lake?x", false },
+        { "s3://a b", false },
+        { "l\xc3\xa4ke", false },
+        { "${BUCKET}", false },
+    };
+
+    for (size_t i = 0; i < RC_ARRAY_LEN(cases); i++) {
+        struct given given;
+
+        give(&given, "/m", "/a", NULL, "t", "users");
+        check_given(&given, &given.config.target_bucket, cases[i].name, cases[i].fits,
+                    "targetS3Bucket");
+        check_given(&given, &given.table.bucket, cases[i].name, cases[i].fits, "sourceS3Bucket");
+    }
+}
+
+static void test_columns(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *name;
+        bool fits;
+    } cases[] = {
+        { "id", true },      { "account.id", true }, { "a.b.c", true },
+        { "user id", true }, { "a..b", false },      { ".a", false },
+        { "a.", false },     { ".", false },         { "", false },
+    };
+    struct given given;
+
+    give(&given, "/m", "/a", NULL, "t", "users");
+    for (size_t i = 0; i < RC_ARRAY_LEN(cases); i++) {
+        const char *columns[] = { "first", cases[i].name };
+
+        given.table.id_columns = (struct rc_strs){ 2, columns };
+        check_given(&given, &columns[1], cases[i].name, cases[i].fits, "userIdColumn");
+    }
+}
+
 static void test_shards(void **state)
 {
     (void)state;
@@ -256,6 +327,8 @@ int main(void)
         cmocka_unit_test(test_the_archived_part),
         cmocka_unit_test(test_folders_in_one_another),
         cmocka_unit_test(test_names_twice),
+        cmocka_unit_test(test_buckets),
+        cmocka_unit_test(test_columns),
         cmocka_unit_test(test_shards),
     };
 
