@@ -3,7 +3,9 @@
  * rows there are.
  *
  * https://www.w3.org/TR/sparql11-results-json/. Taken too, as Virtuoso writes them: the type
- * "typed-literal", and answers in which "results" comes before or after any other member.
+ * "typed-literal", and members that the format does not know. Members come in any order. What the
+ * format demands has to be there, and nothing may follow it, so that no part of an answer is ever
+ * taken for the whole: a failure is final, and every later call repeats it.
  */
 #ifndef SPARQL_RESULTS_H
 #define SPARQL_RESULTS_H
@@ -29,15 +31,17 @@ typedef enum rc_code sparql_read_fn(void *context, void *data, size_t capacity, 
 
 /*
  * Begins to read; 'context' is the reader's and outlives *out. RC_CORRUPT: what comes is no such
- * answer, with its begin in the cause, since a proxy's page of HTML says what is wrong.
+ * answer, with its begin in the cause, since a proxy's page of HTML says what is wrong. RC_TOO_LARGE:
+ * one of its members. What 'read' fails with.
  */
 RC_MUST_CHECK enum rc_code sparql_results_open(sparql_read_fn *read, void *context,
                                                struct sparql_results **out, struct rc_error *err);
 
 /*
  * The next row, valid until the following call; *row is NULL behind the last. Its terms are those
- * of 'columns', in that order; one that the answer does not have is unbound. RC_CORRUPT: it is
- * broken or ends too early. RC_TOO_LARGE: a row of more than 1 MiB.
+ * of 'columns', in that order; one that the row does not have is unbound. IRIs, labels, datatypes
+ * and languages hold no NUL. RC_CORRUPT: it is broken or ends too early. RC_TOO_LARGE: a row of more
+ * than 1 MiB.
  */
 RC_MUST_CHECK enum rc_code sparql_results_next(struct sparql_results *results,
                                                const char *const *columns, size_t column_count,

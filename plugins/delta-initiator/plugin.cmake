@@ -1,0 +1,2 @@
+# Answers of the store are JSON.
+list(APPEND plugin_libraries PkgConfig::JANSSON)
