@@ -188,7 +188,10 @@ RC_MUST_CHECK enum rc_code core_http_call(const struct core_http_call *call,
 RC_MUST_CHECK enum rc_code core_http_open(const struct core_http_call *call,
                                           struct core_http_answer *answer,
                                           struct core_http_stream **out, struct rc_error *err);
-/* *len is 0 only at the end, which is the true one: a body cut short is RC_UNAVAILABLE. */
+/*
+ * *len is 0 only at the end, which is the true one: a body cut short is RC_UNAVAILABLE, once all
+ * that came before was read.
+ */
 RC_MUST_CHECK enum rc_code core_http_read(struct core_http_stream *stream, void *data,
                                           size_t capacity, size_t *len, struct rc_error *err);
 /* May be NULL. Before the end it gives up the connection, if little is not left to read. */

@@ -92,6 +92,12 @@ static bool has_head(const struct transfer *transfer)
     return transfer->head_done && core_http_is_success(transfer->status);
 }
 
+/* Of a stream: its body has begun, and the reader gets what came before it broke. */
+static bool has_begun(const struct transfer *transfer)
+{
+    return has_head(transfer) && transfer->spare.len > 0;
+}
+
 static void leave(struct transfer *transfer, struct place *place)
 {
     core_http_transfer_end(transfer);
@@ -118,7 +124,7 @@ enum rc_code core_http_request_run(struct request *request, struct transfer *tra
                                    struct place *place, struct rc_error *err)
 {
     for (;;) {
-        bool began, moves;
+        bool began, moves, streams;
         enum rc_code code = core_cancel_check(request->call->cancel, err);
         int64_t next_ms;
 
@@ -130,9 +136,12 @@ enum rc_code core_http_request_run(struct request *request, struct transfer *tra
         moves = code == RC_OK && core_http_is_redirect(request);
         if (moves && core_http_follow(request, err))
             return err->code;
-        next_ms = moves ? 0 : core_http_next_in_ms(request, transfer, place->host, code);
-        if (next_ms < 0 && request->streaming && code == RC_OK && has_head(transfer))
-            return RC_OK; /* its log comes at its end */
+        streams = request->streaming && (code ? has_begun(transfer) : has_head(transfer));
+        next_ms =
+            moves ? 0
+                  : core_http_next_in_ms(request, transfer, place->host, streams ? RC_OK : code);
+        if (next_ms < 0 && streams)
+            return code; /* its log comes at its end */
         core_http_log(request, transfer, code ? err->cause : request->gave_up, next_ms);
         if (next_ms < 0)
             return code;

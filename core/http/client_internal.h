@@ -208,7 +208,10 @@ struct request {
     const char *gave_up; /* why, for the log */
 };
 
-/* Goes on until there is an answer to hand over, which then is the transfer's. */
+/*
+ * Goes on until there is an answer to hand over, which then is the transfer's; so is, in a stream,
+ * the beginning of a body that broke.
+ */
 RC_MUST_CHECK enum rc_code core_http_request_run(struct request *request, struct transfer *transfer,
                                                  struct place *place, struct rc_error *err);
 RC_MUST_CHECK enum rc_code core_http_request_init(struct request *out,

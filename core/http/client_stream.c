@@ -60,6 +60,10 @@ enum rc_code core_http_open(const struct core_http_call *call, struct core_http_
     stream->request.streaming = true;
     if (!code)
         code = core_http_request_run(&stream->request, &stream->transfer, &stream->place, err);
+    if (code && stream->transfer.spare.len > 0) {
+        stream->failed = *err; /* for the reader, behind what came */
+        code = RC_OK;
+    }
     if (code == RC_OK && core_http_is_success(answer->status)) {
         keep_texts(stream);
         *out = stream;
@@ -100,32 +104,39 @@ static enum rc_code await_piece(struct transfer *transfer, struct rc_error *err)
     return has_piece(transfer) ? RC_OK : core_http_transfer_drive(transfer, has_piece, err);
 }
 
+/* What came before a failure is worth having: who has it may ask for the rest alone. */
+static size_t receive(struct core_http_stream *stream, void *data, size_t capacity)
+{
+    struct transfer *transfer = &stream->transfer;
+    size_t len;
+
+    transfer->err = &stream->failed;
+    transfer->target = data;
+    transfer->target_room = capacity;
+    transfer->target_len = 0;
+    (void)await_piece(transfer, &stream->failed);
+    len = transfer->target_len;
+    transfer->target_room = transfer->target_len = 0;
+    return len;
+}
+
 enum rc_code core_http_read(struct core_http_stream *stream, void *data, size_t capacity,
                             size_t *len, struct rc_error *err)
 {
     struct transfer *transfer = &stream->transfer;
 
     RC_ASSERT(capacity > 0);
-    *len = 0;
-    if (stream->failed.code) {
-        *err = stream->failed;
-        return err->code;
-    }
     if (transfer->spare.len > 0) {
         *len = take_spare(transfer, data, capacity);
         return RC_OK;
     }
-    if (transfer->ended)
+    *len = 0;
+    if (!stream->failed.code && !transfer->ended)
+        *len = receive(stream, data, capacity);
+    if (*len > 0 || !stream->failed.code)
         return RC_OK;
-    transfer->err = err;
-    transfer->target = data;
-    transfer->target_room = capacity;
-    transfer->target_len = 0;
-    if (await_piece(transfer, err))
-        stream->failed = *err;
-    *len = transfer->target_len;
-    transfer->target_room = transfer->target_len = 0;
-    return stream->failed.code;
+    *err = stream->failed;
+    return err->code;
 }
 
 /* ---- the end --------------------------------------------------------------------------------- */

@@ -192,26 +192,72 @@ static void asks_for_no_more_than_is_read(void **state)
     close_theatre(&theatre);
 }
 
-static void tells_a_broken_body_from_its_end(void **state)
+/*
+ * However late the reader looks: at the earliest it sees the beginning of the body, at the latest
+ * all of it and the break in one. A break without a byte before may be seen as early as the head.
+ */
+static void hands_over_what_came_before_a_break(void **state)
 {
+    static const int breaks_after[] = { 0, 1, 2, 30 };
+
     (void)state;
-    for (int i = 0; i < 4; i++) {
+    for (size_t i = 0; i < 4 * RC_ARRAY_LEN(breaks_after); i++) {
         struct theatre theatre;
         struct play play = a_play(40);
-        int64_t seen = 0;
+        int64_t seen = 0, whole;
 
         play.chunked = i % 2;
-        play.breaks_after = i / 2 * 30;
+        play.breaks_after = breaks_after[i / 4];
+        whole = (int64_t)play.breaks_after * CHUNK;
         open_theatre(&theatre, play);
-        /* It may be seen as early as with the head. */
         if (enter(&theatre, (struct core_http_call){ .attempts = 2 }) == RC_OK) {
-            assert_int_equal(watch(&theatre, 10000, INT64_MAX, &seen), RC_UNAVAILABLE);
+            if (i / 2 % 2)
+                core_clock_sleep_ms(20);
+            assert_int_equal(watch(&theatre, 1000000, INT64_MAX, &seen), RC_UNAVAILABLE);
+            assert_int_equal(seen, whole);
             /* And it stays broken. */
             assert_int_equal(watch(&theatre, 10000, INT64_MAX, &seen), RC_UNAVAILABLE);
+        } else {
+            assert_int_equal(whole, 0);
         }
         assert_int_equal(theatre.err.code, RC_UNAVAILABLE);
         assert_non_null(strstr(theatre.err.cause, "the play: the connection broke"));
-        assert_true(seen <= (int64_t)play.breaks_after * CHUNK);
+        close_theatre(&theatre);
+    }
+}
+
+/* It is all there by the time at which the client looks for the first time. */
+static bool blurt_out(const struct scene *scene, void *context)
+{
+    static const char text[] = "HTTP/1.1 200 Said\r\nContent-Length: 9\r\n\r\nabcde";
+
+    (void)context;
+    assert_true(send_all(scene, text, sizeof(text) - 1));
+    return false;
+}
+
+static void hands_over_what_came_with_the_head(void **state)
+{
+    (void)state;
+    for (int i = 0; i < 20; i++) {
+        struct theatre theatre;
+        char piece[9];
+        size_t len;
+
+        open_theatre(&theatre, a_play(0));
+        theatre.stage.act = blurt_out;
+        assert_int_equal(enter(&theatre, (struct core_http_call){ .attempts = 5 }), RC_OK);
+        assert_int_equal(theatre.answer.status, 200);
+        assert_int_equal(core_http_read(theatre.stream, piece, 3, &len, &theatre.err), RC_OK);
+        assert_int_equal(len, 3);
+        assert_int_equal(core_http_read(theatre.stream, piece, 9, &len, &theatre.err), RC_OK);
+        assert_int_equal(len, 2);
+        assert_memory_equal(piece, "de", 2);
+        assert_int_equal(core_http_read(theatre.stream, piece, 9, &len, &theatre.err),
+                         RC_UNAVAILABLE);
+        assert_non_null(strstr(theatre.err.cause, "after 5 bytes"));
+        /* Nobody repeats what was handed over. */
+        assert_int_equal(atomic_load(&theatre.stage.requests), 1);
         close_theatre(&theatre);
     }
 }
@@ -381,7 +427,8 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(hands_over_every_byte),
         cmocka_unit_test(asks_for_no_more_than_is_read),
-        cmocka_unit_test(tells_a_broken_body_from_its_end),
+        cmocka_unit_test(hands_over_what_came_before_a_break),
+        cmocka_unit_test(hands_over_what_came_with_the_head),
         cmocka_unit_test(notices_silence_and_the_wish_to_stop),
         cmocka_unit_test(keeps_a_connection_of_which_little_is_left),
         cmocka_unit_test(does_not_wait_long_for_the_little_that_is_left),
