@@ -263,3 +263,19 @@ def sparql_proxy(virtuoso):
     """A proxy in front of Virtuoso, which breaks what it is told to, see support/sparql_faults.py."""
     with SparqlFaults(virtuoso) as server:
         yield server
+
+
+@pytest.fixture
+def delta(world, virtuoso):
+    """A delta stream on Virtuoso, see delta_world.py."""
+    from delta_world import delta_world
+    with delta_world(world, virtuoso) as made:
+        yield made
+
+
+@pytest.fixture
+def delta_on_each(world, sparql_store):
+    """A delta stream on each of the SPARQL stores in turn."""
+    from delta_world import delta_world
+    with delta_world(world, sparql_store) as made:
+        yield made
