@@ -10,6 +10,9 @@
 #include <run-core/host.h>
 #include <run-core/option.h>
 
+/* When healings and dumps are due, unless the configuration says otherwise. */
+#define DELTA_CRON "0 0 0 * * *"
+
 enum delta_kind { DELTA_INITIAL_SYNC, DELTA_HEALING, DELTA_DUMP, DELTA_KIND_COUNT };
 
 /* The options of a stream. Texts that are NULL or empty are not given. */

@@ -29,10 +29,10 @@ static const char *const kind_names[] = { "initial-sync", "healing", "dump", NUL
       .env = E("DUMP_FILE_CREATION_JOB_OPERATION"),                                                \
       .help = "IRI of the operation of dumps; without it there are none." },                       \
     { RC_STR("cronPatternHealingJob", S, at cron_healing), .env = E("CRON_PATTERN_HEALING_JOB"),   \
-      .def = "0 0 0 * * *",                                                                        \
+      .def = DELTA_CRON,                                                                           \
       .help = "When healings are due, with seconds in front; for the schedules of jobs." },        \
     { RC_STR("cronPatternDumpJob", S, at cron_dump), .env = E("CRON_PATTERN_DUMP_JOB"),            \
-      .def = "0 0 0 * * *",                                                                        \
+      .def = DELTA_CRON,                                                                           \
       .help = "When dumps are due, with seconds in front; for the schedules of jobs." },           \
     { RC_BOOL("startInitialSync", S, at start_initial_sync), .env = E("START_INITIAL_SYNC"),       \
       .def = "false", .help = "Whether an initial sync is begun at the start." },                  \
