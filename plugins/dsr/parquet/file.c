@@ -496,6 +496,51 @@ static enum rc_code read_groups(struct pq_file *file, struct rc_error *err)
     return RC_OK;
 }
 
+struct extent {
+    int64_t start, end;
+};
+
+static int compare_extents(const void *a, const void *b)
+{
+    const struct extent *one = a, *other = b;
+
+    return (one->start > other->start) - (one->start < other->start);
+}
+
+/*
+ * No two chunks have a byte in common: a footer of a few bytes could otherwise tell of more than
+ * any disk holds. What a chunk may have beyond its length does not count.
+ */
+static enum rc_code check_extents(const struct pq_file *file, struct rc_error *err)
+{
+    struct extent *extents =
+        rc_calloc(file->group_count * file->column_count + 1, sizeof(*extents));
+    bool is_sorted = true;
+    int64_t overlap_at = -1;
+    size_t count = 0;
+
+    for (size_t i = 0; i < file->group_count; i++)
+        for (size_t j = 0; j < file->column_count; j++) {
+            const struct pq_chunk *chunk = &file->groups[i].chunks[j];
+
+            if (chunk->len == 0)
+                continue;
+            extents[count] = (struct extent){ chunk->start, chunk->start + chunk->len };
+            is_sorted &= count == 0 || extents[count - 1].start <= extents[count].start;
+            count++;
+        }
+    if (!is_sorted)
+        qsort(extents, count, sizeof(*extents), compare_extents);
+    for (size_t i = 1; i < count && overlap_at < 0; i++)
+        if (extents[i].start < extents[i - 1].end)
+            overlap_at = extents[i].start;
+    free(extents);
+    return overlap_at < 0 ? RC_OK
+                          : rc_fail(err, RC_INVALID,
+                                    "two of its column chunks have the byte %" PRId64 " in common",
+                                    overlap_at);
+}
+
 /* ---- the file -------------------------------------------------------------------------------- */
 
 bool pq_is_parquet(const uint8_t head[4], const uint8_t tail[4])
@@ -579,7 +624,7 @@ static enum rc_code open_file(struct pq_file *file, size_t limit_bytes, struct r
         read_schema(file, err))
         return err->code;
     file->is_encrypted = pq_field(&file->root, PQ_FILE_ENCRYPTION, PQ_KIND_STRUCT);
-    return read_groups(file, err);
+    return read_groups(file, err) ? err->code : check_extents(file, err);
 }
 
 enum rc_code pq_file_open(struct pq_file *out, const struct pq_source *source, size_t limit_bytes,

@@ -608,6 +608,47 @@ static void refuses_row_groups(void **state)
     }
 }
 
+/*
+ * Two groups, of which the second one's chunk begins so many bytes behind the first one's, or,
+ * 'turned', the other way round; or it has no length at all.
+ */
+static void refuses_chunks_that_overlap(void **state)
+{
+    static const struct {
+        int64_t apart, len;
+        bool turned, fits;
+    } cases[] = {
+        { PAGE, PAGE, false, true },
+        { PAGE, PAGE, true, true },
+        { PAGE - 1, PAGE, false, false },
+        { PAGE - 1, PAGE, true, false },
+        { 0, PAGE, false, false },
+        { 0, 0, false, true },
+        { 1, 0, true, true },
+    };
+
+    for (size_t i = 0; i < RC_ARRAY_LEN(cases); i++) {
+        assert_int_equal(set_up(state), 0);
+        struct setting *setting = *state;
+        struct maker *maker = &setting->maker;
+        struct pq_node *meta[2] = { maker_meta(make_simple(setting)) };
+        RC_BUF_AUTO(pages, PAGE);
+
+        memset(rc_buf_reserve(&pages, PAGE), 0, PAGE);
+        rc_buf_added(&pages, PAGE);
+        maker_group(maker, 10);
+        meta[1] = maker_meta(maker_chunk(maker, PQ_INT64, 10, &pages, 0));
+        maker_int(maker, meta[cases[i].turned], 9, PQ_KIND_I64, 4);
+        maker_int(maker, meta[!cases[i].turned], 9, PQ_KIND_I64, 4 + cases[i].apart);
+        maker_int(maker, meta[!cases[i].turned], 7, PQ_KIND_I64, cases[i].len);
+        if (cases[i].fits)
+            assert_int_equal(finish(setting), RC_OK);
+        else
+            assert_refused(setting, RC_INVALID, "in common");
+        assert_int_equal(tear_down(state), 0);
+    }
+}
+
 static void refuses_dictionaries_longer_than_their_chunk(void **state)
 {
     struct setting *setting = *state;
@@ -684,6 +725,7 @@ int main(void)
         cmocka_unit_test(refuses_schemas),
         cmocka_unit_test_setup_teardown(refuses_a_schema_that_is_too_deep, set_up, tear_down),
         cmocka_unit_test(refuses_row_groups),
+        cmocka_unit_test(refuses_chunks_that_overlap),
         cmocka_unit_test_setup_teardown(refuses_dictionaries_longer_than_their_chunk, set_up,
                                         tear_down),
         cmocka_unit_test_setup_teardown(refuses_counts_that_do_not_add_up, set_up, tear_down),
