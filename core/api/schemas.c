@@ -301,6 +301,8 @@ static const struct core_schema option = {
         INTEGER("max", NULLABLE, "The most, in 'unit'."),
         TEXT("unit", NULLABLE, "Of the numbers."),
         TEXT("help", NULLABLE, "What it is."),
+        { "whole", CORE_FIELD_BOOLEAN, OPTIONAL, "Whether a file with a list alone gives it.", NULL,
+          NULL },
         TEXT("also", OPTIONAL, "A second name that is accepted."),
         OBJECT("items", OPTIONAL | LIST, "Of a list of objects: what each has.", option),
         { 0 },

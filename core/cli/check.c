@@ -32,6 +32,14 @@ static void add_unread(const struct core_config *config, struct rc_buf *out)
                     count, count == 1 ? "" : "s");
 }
 
+/* A job that is written down and does not exist would be missed. */
+static void add_absent(const struct core_config *config, struct rc_buf *out)
+{
+    for (size_t i = 0; i < config->empty_list_count; i++)
+        rc_buf_addf(out, "no job '%s': the list of its 'for_each' is empty\n",
+                    config->empty_lists[i]);
+}
+
 /* The whole check, from reading the configuration to saying what was found. */
 static int check_and_report(const char *path, char *current)
 {
@@ -47,6 +55,7 @@ static int check_and_report(const char *path, char *current)
         rc_buf_addf(&out, "%s: no mistakes in %zu file%s, %zu plugin%s and %zu job%s\n", path,
                     config->file_count, config->file_count == 1 ? "" : "s", plugins,
                     plugins == 1 ? "" : "s", config->job_count, config->job_count == 1 ? "" : "s");
+        add_absent(config, &out);
         add_unread(config, &out);
     }
     core_config_free(config);

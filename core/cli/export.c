@@ -177,7 +177,7 @@ static void add_job(struct core_export *export, const struct core_job_settings *
     for (size_t i = 0; i < export->job_count; i++)
         if (export->jobs[i] == job)
             return;
-    if (core_export_unknown(export, job, "schedule"))
+    if (job->schedule_unknown)
         core_problem_add(export->problems, &job->place,
                          "job '%s': its schedule is a ${...} without a default, which only the "
                          "other machine knows; write the schedule out, or give a default",

@@ -14,7 +14,7 @@
 
 enum { CORE_EXPORT_TEXT_BYTES = 8 * 1024 * 1024 };
 
-/* A file of the configuration, or one that it names as config_file. */
+/* A file of the configuration, or one that it names as config_file or for_each_file. */
 struct core_export_file {
     const char *path;   /* on this machine */
     const char *target; /* where the container has it */
@@ -72,11 +72,10 @@ struct core_export {
 void core_export_read_files(struct core_export *export);
 
 /*
- * Whether the value of a key of the job, or of 'core' with NULL, is a ${...} without a default, so
- * that only the other machine knows it.
+ * Whether the value of a key of 'core' is a ${...} without a default, so that only the other
+ * machine knows it.
  */
-bool core_export_unknown(const struct core_export *export, const struct core_job_settings *job,
-                         const char *key);
+bool core_export_core_unknown(const struct core_export *export, const char *key);
 
 /* The path that a key of 'core' names, as the container sees it; NULL where it is not given. */
 const char *core_export_core_path(struct core_export *export, const char *key);

@@ -4,6 +4,7 @@
  */
 #include <cli/export.h>
 
+#include <config/interpolate.h>
 #include <os/file.h>
 
 #include <run-core/str.h>
@@ -83,54 +84,34 @@ static void add_reference(struct core_export *export, bool is_file, bool optiona
         (struct core_export_reference){ .is_file = is_file, .optional = optional, .name = name };
 }
 
-/* Whether a text holds a ${...} that has no default. */
+/* Whether a text holds a ${...} that has no default, or whose default holds one. */
 static bool is_unknown(const char *text)
 {
-    const char *end;
+    struct core_references walk = { text, 0 };
+    struct core_reference reference;
 
-    for (; (text = strstr(text, "$")); text++) {
-        if (rc_str_starts(text, "$${")) {
-            text += 2;
-            continue;
-        }
-        if (!rc_str_starts(text, "${") || !(end = strchr(text, '}')))
-            continue;
-        if (!memmem(text, (size_t)(end - text), ":-", 2))
+    while (core_references_next(&walk, &reference))
+        if (!reference.has_default)
             return true;
-    }
     return false;
 }
 
-/* What stands between the braces. A mistake in it was reported when the configuration was read. */
-static void add_body(struct core_export *export, const struct core_export_file *file,
-                     const char *body)
-{
-    struct core_arena *arena = &export->arena;
-
-    if (rc_str_starts(body, "file:") && body[5])
-        add_reference(export, true, false, beside(arena, file->target, body + 5));
-    if (rc_str_starts(body, "env:")) {
-        const char *def = strstr(body + 4, ":-");
-        size_t len = def ? (size_t)(def - body - 4) : strlen(body + 4);
-
-        add_reference(export, false, def != NULL, core_arena_strndup(arena, body + 4, len));
-    }
-}
-
+/* Mistakes in the references were reported when the configuration was read. */
 static void gather_text(struct core_export *export, const struct core_export_file *file,
                         const char *text)
 {
-    const char *end;
+    struct core_arena *arena = &export->arena;
+    struct core_references walk = { text, 0 };
+    struct core_reference reference;
 
-    for (; (text = strstr(text, "$")); text++) {
-        if (rc_str_starts(text, "$${")) {
-            text += 2;
-            continue;
-        }
-        if (!rc_str_starts(text, "${") || !(end = strchr(text, '}')))
-            continue;
-        add_body(export, file,
-                 core_arena_strndup(&export->arena, text + 2, (size_t)(end - text - 2)));
+    while (core_references_next(&walk, &reference)) {
+        const char *name = core_arena_strndup(arena, reference.name, reference.name_len);
+        bool optional = reference.has_default || reference.is_nested;
+
+        if (reference.kind == CORE_REFERENCE_FILE && *name)
+            add_reference(export, true, false, beside(arena, file->target, name));
+        else if (reference.kind == CORE_REFERENCE_ENV)
+            add_reference(export, false, optional, name);
     }
 }
 
@@ -174,27 +155,34 @@ static void add_file(struct core_export *export, const char *path, const char *t
     gather(export, &file, file.root);
 }
 
-/* The files that the entries of a section name as config_file. */
-static void add_named(struct core_export *export, size_t index, const char *section)
+/* The file that an entry of the configuration names under 'key'. */
+static void add_named(struct core_export *export, const struct core_export_file *file,
+                      const struct core_entry *entry, const char *key)
 {
+    const struct core_node *named = core_node_get(entry->value, key);
+
+    if (!named || named->kind != CORE_NODE_SCALAR || !*named->text)
+        return;
+    if (strstr(named->text, "${"))
+        core_export_note(export, NULL, NULL,
+                         "the %s of '%s' is '%s', which only the other machine knows; "
+                         "put it there yourself",
+                         key, entry->key, named->text);
+    else
+        add_file(export, beside(&export->arena, file->path, named->text),
+                 beside(&export->arena, file->target, named->text), export->problems);
+}
+
+/* The files that the entries of a section name. */
+static void add_all_named(struct core_export *export, size_t index, const char *section)
+{
+    static const char *const keys[] = { "config_file", "for_each_file" };
     const struct core_export_file file = export->files[index];
     const struct core_node *map = core_node_get(file.root, section);
 
-    for (size_t i = 0; map && map->kind == CORE_NODE_MAP && i < map->len; i++) {
-        const struct core_entry *entry = &map->entries[i];
-        const struct core_node *named = core_node_get(entry->value, "config_file");
-
-        if (!named || named->kind != CORE_NODE_SCALAR || !*named->text)
-            continue;
-        if (strstr(named->text, "${"))
-            core_export_note(export, NULL, NULL,
-                             "the config_file of '%s' is '%s', which only the other machine knows; "
-                             "put it there yourself",
-                             entry->key, named->text);
-        else
-            add_file(export, beside(&export->arena, file.path, named->text),
-                     beside(&export->arena, file.target, named->text), export->problems);
-    }
+    for (size_t i = 0; map && map->kind == CORE_NODE_MAP && i < map->len; i++)
+        for (size_t key = 0; key < RC_ARRAY_LEN(keys); key++)
+            add_named(export, &file, &map->entries[i], keys[key]);
 }
 
 /* core.auth.tokens_file is a secret like any that ${file:...} names. */
@@ -276,8 +264,8 @@ void core_export_read_files(struct core_export *export)
             export->config_target = target;
     }
     for (size_t i = 0, count = export->file_count; i < count; i++) {
-        add_named(export, i, "plugins");
-        add_named(export, i, "jobs");
+        add_all_named(export, i, "plugins");
+        add_all_named(export, i, "jobs");
     }
     if (export->is_daemon)
         add_tokens_file(export);
@@ -286,28 +274,26 @@ void core_export_read_files(struct core_export *export)
 
 /* ---- single values --------------------------------------------------------------------------- */
 
-/* A value of the configuration as it stands, and the file that it stands in. */
-static const char *raw_value(const struct core_export *export, const struct core_job_settings *job,
-                             const char *key, const struct core_export_file **file)
+/* A value of 'core' as it stands, and the file that it stands in. */
+static const char *raw_value(const struct core_export *export, const char *key,
+                             const struct core_export_file **file)
 {
     for (size_t i = 0; i < export->file_count; i++) {
-        const struct core_node *map = core_node_get(export->files[i].root, job ? "jobs" : "core");
-        const struct core_node *value =
-            core_node_get(job ? core_node_get(map, job->name) : map, key);
+        const struct core_node *map = core_node_get(export->files[i].root, "core");
+        const char *text = core_node_text(map, key);
 
-        if (value && value->kind == CORE_NODE_SCALAR) {
+        if (text) {
             *file = &export->files[i];
-            return value->text;
+            return text;
         }
     }
     return NULL;
 }
 
-bool core_export_unknown(const struct core_export *export, const struct core_job_settings *job,
-                         const char *key)
+bool core_export_core_unknown(const struct core_export *export, const char *key)
 {
     const struct core_export_file *file = NULL;
-    const char *text = raw_value(export, job, key, &file);
+    const char *text = raw_value(export, key, &file);
 
     return text && is_unknown(text);
 }
@@ -315,7 +301,7 @@ bool core_export_unknown(const struct core_export *export, const struct core_job
 const char *core_export_core_path(struct core_export *export, const char *key)
 {
     const struct core_export_file *file = NULL;
-    const char *text = raw_value(export, NULL, key, &file);
+    const char *text = raw_value(export, key, &file);
 
     if (!text || !*text || is_unknown(text))
         return NULL;

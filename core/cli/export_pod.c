@@ -53,7 +53,7 @@ struct core_pod_state core_pod_state_of(struct core_export *export)
     const char *url = export->config->settings.state;
     const char *path;
 
-    if (core_export_unknown(export, NULL, "state")) {
+    if (core_export_core_unknown(export, "state")) {
         core_export_note(export, NULL, NULL,
                          "core.state is a ${...}, which only the cluster knows; it is taken for a "
                          "PostgreSQL server");

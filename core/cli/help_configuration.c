@@ -25,6 +25,7 @@ static const struct section sections[] = {
     { "jobs", "jobs: NAME",
       "A job, with options of the plugin and parameters of the action under 'config', in the file "
       "'config_file', or both." },
+    { "jobs.for_each", "jobs: NAME", "What makes it several jobs, one for each item of a list." },
     { "jobs.retry", "jobs: NAME: retry", "When a failed attempt is made again." },
     { "jobs.limits", "jobs: NAME: limits",
       "What a run may take, in the daemon and in the foreground." },

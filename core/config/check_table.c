@@ -134,6 +134,19 @@ static void check_flags(const struct check *check, const struct rc_option *optio
         complain(check, option, "has no help");
 }
 
+/* 'has_whole' says whether an earlier option is the whole of a file already. */
+static void check_whole(const struct check *check, const struct rc_option *option, bool has_whole)
+{
+    if (!(option->flags & RC_OPT_WHOLE))
+        return;
+    if (option->type != RC_OPT_OBJECTS && option->type != RC_OPT_LIST)
+        complain(check, option, "is the whole of a file, but no list");
+    if (check->depth > 0)
+        complain(check, option, "is the whole of a file, but within an item");
+    else if (has_whole)
+        complain(check, option, "is the whole of a file, as an earlier one is");
+}
+
 static void check_type(const struct check *check, const struct rc_option *option)
 {
     bool has_one = option->type == RC_OPT_INT || option->type == RC_OPT_FLOAT ||
@@ -184,6 +197,7 @@ static bool usable(const struct rc_option *option)
 static void check_table(const struct check *check)
 {
     struct rc_option option;
+    bool has_whole = false;
 
     for (size_t i = 0; core_option_at(check->table, i, &option); i++) {
         if (i == MOST_OPTIONS) {
@@ -194,6 +208,8 @@ static void check_table(const struct check *check)
         }
         check_names(check, &option, i);
         check_flags(check, &option);
+        check_whole(check, &option, has_whole);
+        has_whole |= (option.flags & RC_OPT_WHOLE) != 0;
         if (option.type < RC_OPT_STR || option.type > RC_OPT_OBJECTS) {
             complain(check, &option, "has a type that this run-core does not know");
             continue;

@@ -4,6 +4,7 @@
  */
 #include <config/config.h>
 
+#include <config/each.h>
 #include <config/option_value.h>
 #include <config/paths.h>
 #include <config/reader.h>
@@ -19,7 +20,7 @@
 #include <string.h>
 #include <sys/stat.h>
 
-enum { MESSAGE_BYTES = 1024, LONGEST_NAME = 63, MOST_FILES = 10000 };
+enum { MESSAGE_BYTES = 1024 };
 
 struct loader {
     struct core_config *config;
@@ -28,7 +29,7 @@ struct loader {
     struct core_children sections[CORE_SECTION_COUNT]; /* entries of all files */
     const char **files;
     size_t file_count;
-    bool elsewhere;
+    struct core_each each;
 };
 
 /* ---- files -------------------------------------------------------------------------------- */
@@ -45,8 +46,13 @@ static void add_section(struct loader *loader, const struct core_entry *entry,
                          core_node_kind_text(map));
         return;
     }
-    for (size_t i = 0; i < map->len; i++)
-        core_children_add(into, &map->entries[i]);
+    for (size_t i = 0; i < map->len; i++) {
+        struct core_entry own = map->entries[i];
+
+        if (section != &core_sections[CORE_SECTION_JOBS])
+            own.value = core_each_plain(&loader->each, &own);
+        core_children_add(into, &own);
+    }
 }
 
 static void report_unknown(struct loader *loader, const struct core_entry *entry)
@@ -76,8 +82,8 @@ static void add_entry(struct loader *loader, const struct core_entry *entry)
 
 static void read_file(struct loader *loader, const char *path)
 {
-    const struct core_node *root = (loader->elsewhere ? core_yaml_read_elsewhere : core_yaml_read)(
-        &loader->trees, path, loader->problems);
+    const struct core_node *root =
+        core_yaml_read(&loader->trees, path, loader->each.machine, loader->problems);
 
     loader->files[loader->file_count++] = core_arena_strdup(&loader->config->arena, path);
     if (!root || root->kind == CORE_NODE_NULL)
@@ -153,19 +159,9 @@ static void read_all(struct loader *loader, const char *path)
 
 /* ---- what is kept of the documents --------------------------------------------------------- */
 
-/* The name of a file as the configuration keeps it. */
-static const char *kept_file(const struct loader *loader, const char *file)
-{
-    for (size_t i = loader->file_count; i > 0; i--)
-        if (strcmp(loader->files[i - 1], file) == 0)
-            return loader->files[i - 1];
-    return file; /* a constant: no file */
-}
-
 static void keep_place(const struct loader *loader, struct core_place *place)
 {
-    if (place->file)
-        place->file = kept_file(loader, place->file);
+    place->file = core_arena_share(&loader->config->arena, place->file);
 }
 
 /* ---- entries ------------------------------------------------------------------------------ */
@@ -187,39 +183,6 @@ static void report_twin(void *context, const struct core_entry *first,
                      "the %s '%s' is defined twice; the first is at %s",
                      is_core ? "core setting" : twins->section->what, core_shown(twin->key, shown),
                      core_place_text(&first->place, arena));
-}
-
-/* Names go into URLs, file names and metrics. A plugin's is that of its file, and stricter. */
-static bool is_good_name(const char *name, bool is_plugin)
-{
-    size_t len = strlen(name);
-
-    if (len == 0 || len > LONGEST_NAME || !isalnum((unsigned char)name[0]))
-        return false;
-    for (; *name; name++) {
-        unsigned char c = (unsigned char)*name;
-
-        if (is_plugin ? !(c == '-' || (c < 0x80 && (islower(c) || isdigit(c))))
-                      : !(c < 0x80 && (isalnum(c) || strchr("-_.", c))))
-            return false;
-    }
-    return true;
-}
-
-static void check_name(struct loader *loader, const struct core_section *section, const char *name,
-                       const struct core_place *place)
-{
-    bool is_plugin = section == &core_sections[CORE_SECTION_PLUGINS];
-    char shown[CORE_SHOWN_TEXT];
-
-    if (!is_good_name(name, is_plugin))
-        core_problem_add(loader->problems, place,
-                         "'%s' cannot be the name of %s %s: use %s, and at most %d of them",
-                         core_shown(name, shown), strchr("aeiou", section->what[0]) ? "an" : "a",
-                         section->what,
-                         is_plugin ? "lower-case letters, digits and '-'"
-                                   : "letters, digits, '-', '_' and '.', a letter or digit first",
-                         LONGEST_NAME);
 }
 
 /* The entry's map; NULL where it has none, with the mistake reported if that is one. */
@@ -244,8 +207,7 @@ static const struct core_node *free_map(struct loader *loader, const struct core
     if (!config || config->kind == CORE_NODE_NULL)
         return NULL;
     if (config->kind == CORE_NODE_MAP)
-        return core_node_copy(&loader->config->arena, config,
-                              kept_file(loader, config->place.file));
+        return core_node_copy(&loader->config->arena, config);
     core_problem_add(loader->problems, &config->place,
                      "'config' must be a map of the plugin's options, not %s",
                      core_node_kind_text(config));
@@ -276,7 +238,8 @@ static void check_job(struct loader *loader, const struct core_node *map,
     char a[RC_AMOUNT_TEXT], b[RC_AMOUNT_TEXT];
 
     if (job->plugin && *job->plugin)
-        check_name(loader, &core_sections[CORE_SECTION_PLUGINS], job->plugin, &plugin->place);
+        core_section_check_name(CORE_SECTION_PLUGINS, job->plugin, &plugin->place,
+                                loader->problems);
     if (longest && job->retry.max_backoff_ms < job->retry.backoff_ms)
         core_problem_add(loader->problems, &longest->place,
                          "'max_backoff' is %s, which is shorter than 'backoff', %s",
@@ -288,8 +251,10 @@ static void finish_job(struct loader *loader, const struct core_node *map,
                        struct core_job_settings *job)
 {
     struct core_arena *arena = &loader->config->arena;
+    const struct core_node *schedule = core_node_get(map, "schedule");
 
     job->schedule_place = job->time_zone_place = job->place;
+    job->schedule_unknown = schedule && schedule->broken;
     core_path_place(map, "schedule", &job->schedule_place);
     core_path_place(map, "time_zone", &job->time_zone_place);
     job->config = free_map(loader, map);
@@ -317,7 +282,7 @@ static void bind_entry(struct loader *loader, enum core_section_id id,
     const char *what =
         core_arena_strf(&loader->trees, "%s '%s'", section->what, core_shown(entry->key, shown));
 
-    check_name(loader, section, entry->key, &entry->place);
+    core_section_check_name(id, entry->key, &entry->place, loader->problems);
     if (!map && entry->value->kind != CORE_NODE_NULL)
         return;
     core_section_bind(section, map, what, &entry->place, out, arena, loader->problems);
@@ -473,16 +438,40 @@ static void check_store(struct loader *loader, const struct core_store_settings 
                          core_shown(store->name, shown));
 }
 
+static void drop_twins(struct loader *loader, enum core_section_id id)
+{
+    struct twins twins = { loader, &core_sections[id] };
+
+    core_children_drop_twins(&loader->sections[id], report_twin, &twins);
+    compact(&loader->sections[id]);
+}
+
+/* Puts the jobs of lists in the places of their patterns. */
+static void expand_jobs(struct loader *loader)
+{
+    struct core_children *jobs = &loader->sections[CORE_SECTION_JOBS];
+    struct core_children patterns = *jobs;
+    const struct core_children *empty = &loader->each.empty;
+    struct core_config *config = loader->config;
+
+    *jobs = (struct core_children){ 0 };
+    for (size_t i = 0; i < patterns.len; i++)
+        core_each_expand(&loader->each, &patterns.entries[i], jobs);
+    core_children_clear(&patterns);
+    drop_twins(loader, CORE_SECTION_JOBS);
+    config->empty_lists = core_arena_alloc(&config->arena, empty->len * sizeof(char *));
+    for (size_t i = 0; i < empty->len; i++)
+        config->empty_lists[i] = core_arena_strdup(&config->arena, empty->entries[i].key);
+    config->empty_list_count = empty->len;
+}
+
 static void bind_all(struct loader *loader)
 {
     struct core_config *config = loader->config;
 
-    for (size_t i = 0; i < CORE_SECTION_COUNT; i++) {
-        struct twins twins = { loader, &core_sections[i] };
-
-        core_children_drop_twins(&loader->sections[i], report_twin, &twins);
-        compact(&loader->sections[i]);
-    }
+    for (size_t i = 0; i < CORE_SECTION_COUNT; i++)
+        drop_twins(loader, (enum core_section_id)i);
+    expand_jobs(loader);
     bind_core(loader);
     config->stores =
         bind_section(loader, CORE_SECTION_STORAGE, sizeof(*config->stores), &config->store_count);
@@ -511,11 +500,13 @@ static void give_back(const struct core_config *config)
         (void)malloc_trim(0);
 }
 
-static struct core_config *load(const char *path, bool elsewhere, struct core_problems *problems)
+static struct core_config *load(const char *path, enum core_yaml_machine machine,
+                                struct core_problems *problems)
 {
     struct core_config *config = rc_calloc(1, sizeof(*config));
-    struct loader loader = { .config = config, .problems = problems, .elsewhere = elsewhere };
+    struct loader loader = { .config = config, .problems = problems };
 
+    loader.each = (struct core_each){ &loader.trees, .machine = machine, .problems = problems };
     if (path)
         read_all(&loader, path);
     bind_all(&loader);
@@ -523,6 +514,7 @@ static struct core_config *load(const char *path, bool elsewhere, struct core_pr
     config->file_count = loader.file_count;
     for (size_t i = 0; i < CORE_SECTION_COUNT; i++)
         core_children_clear(&loader.sections[i]);
+    core_children_clear(&loader.each.empty);
     core_arena_clear(&loader.trees);
     give_back(config);
     return config;
@@ -530,12 +522,12 @@ static struct core_config *load(const char *path, bool elsewhere, struct core_pr
 
 struct core_config *core_config_load(const char *path, struct core_problems *problems)
 {
-    return load(path, /* elsewhere = */ false, problems);
+    return load(path, CORE_YAML_HERE, problems);
 }
 
 struct core_config *core_config_load_elsewhere(const char *path, struct core_problems *problems)
 {
-    return load(path, /* elsewhere = */ true, problems);
+    return load(path, CORE_YAML_ELSEWHERE, problems);
 }
 
 void core_config_free(struct core_config *config)

@@ -120,7 +120,8 @@ struct core_job_settings {
     const char *schedule; /* NULL: on demand only */
     const char *time_zone;
     struct core_place schedule_place, time_zone_place; /* the job's own where not given */
-    int64_t timeout_ms, kill_after_ms;                 /* timeout 0: none */
+    bool schedule_unknown; /* it has one that only the other machine knows: load_elsewhere() */
+    int64_t timeout_ms, kill_after_ms; /* timeout 0: none */
     struct {
         int64_t attempts, backoff_ms, max_backoff_ms;
     } retry;
@@ -151,18 +152,21 @@ struct core_config {
     size_t store_count, engine_count, plugin_count, job_count;
     const char *const *files; /* that were read, in order */
     size_t file_count;
+    const char **empty_lists; /* names that have no job, as the list of 'for_each' is empty */
+    size_t empty_list_count;
 };
 
 /*
  * Reads 'path': a file, or a directory whose *.yaml, *.yml and *.json are taken in lexical order;
  * NULL gives an empty configuration. Never NULL: with mistakes, which go to 'problems', what
- * could be understood is there. A name defined twice is a mistake that names both places.
+ * could be understood is there. A name defined twice is a mistake that names both places. Jobs
+ * that have 'for_each' or 'for_each_file' stand here as the jobs that come of them.
  */
 struct core_config *core_config_load(const char *path, struct core_problems *problems);
 /*
  * The same where the configuration is another machine's, as for an export: of ${...} only the
  * defaults are taken. A value with any other counts as not given; neither environment nor
- * secrets are read.
+ * secrets are read. The files of 'for_each_file' are, as there are no jobs without them.
  */
 struct core_config *core_config_load_elsewhere(const char *path, struct core_problems *problems);
 void core_config_free(struct core_config *config);
@@ -174,7 +178,7 @@ const struct core_plugin_settings *core_config_plugin(const struct core_config *
 
 /*
  * The table of a section's own keys: "core", "core.auth", "storage", "sql", "plugins", "jobs",
- * "jobs.retry", "jobs.notify"; NULL: there is no such section. For describing the configuration.
+ * "jobs.for_each", "jobs.retry", "jobs.notify"; NULL: there is no such section. For describing the configuration.
  */
 const struct core_option_table *core_settings_table(const char *section);
 
@@ -206,14 +210,15 @@ struct core_layers {
  * The layers for a run: 'set' (a map from core_config_parse_set(), or NULL), then config,
  * config_file and config_url of the job, and those of the plugin; 'job' and 'plugin' may be NULL.
  * config_file and config_url given in 'set' come in too, behind it, and are taken out of the layer
- * that 'set' becomes. A config_url that is not among 'texts' (may be NULL) becomes a broken layer,
+ * that 'set' becomes. A file or URL that holds a list in place of a map gives the option 'whole',
+ * where that is not NULL. A config_url that is not among 'texts' (may be NULL) becomes a broken layer,
  * which is no mistake.
  */
 void core_config_layers(struct core_arena *arena, const struct core_node *set,
                         const struct core_job_settings *job,
                         const struct core_plugin_settings *plugin,
-                        const struct core_config_texts *texts, struct core_layers *out,
-                        struct core_problems *problems);
+                        const struct core_config_texts *texts, const char *whole,
+                        struct core_layers *out, struct core_problems *problems);
 
 /*
  * Makes a map of the KEY=VALUE words of --set. A value is text as it stands, ${...} too; only

@@ -113,6 +113,8 @@ static void add_option_json(const struct core_option_table *table, const struct 
     add_bound(out, "max", has_range && option->max != INT64_MAX, option->max);
     add_text(out, "unit", unit_of(option));
     add_text(out, "help", option->help);
+    if (option->flags & RC_OPT_WHOLE)
+        rc_buf_adds(out, ",\"whole\":true");
     if (option->also)
         add_text(out, "also", option->also);
     if (option->type == RC_OPT_OBJECTS && depth < DEEPEST_TABLE) {
@@ -179,6 +181,9 @@ static void add_facts(struct rc_buf *out, const struct rc_option *option, const 
         rc_buf_addf(out, " Default: %s.", *def ? def : "empty");
     if (option->flags & RC_OPT_SECRET)
         rc_buf_adds(out, " Secret.");
+    if (option->flags & RC_OPT_WHOLE)
+        rc_buf_addf(out, " May be all that a %sconfig_file%s or %sconfig_url%s holds.", quote,
+                    quote, quote, quote);
     if (option->also)
         rc_buf_addf(out, " Also called %s%s%s.", quote, option->also, quote);
     if (option->env)

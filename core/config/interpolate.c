@@ -1,7 +1,10 @@
 /*
- * Resolves ${env:NAME}, ${env:NAME:-default} and ${file:PATH} in a value. What comes
- * out is text and stays text: neither YAML nor another ${...} in it is looked for.
+ * Resolves ${env:NAME}, ${file:PATH} and ${each:KEY} in a value. What comes out is text and stays
+ * text: neither YAML nor another ${...} in it is looked for. Whose item a key is of, is decided
+ * in each.c.
  */
+#include <config/interpolate.h>
+
 #include <config/reader.h>
 #include <config/secrets.h>
 
@@ -13,10 +16,126 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { RESULT_BYTES = CORE_YAML_MAX_BYTES, PATH_BYTES = 16384 };
+enum { RESULT_BYTES = CORE_YAML_MAX_BYTES, PATH_BYTES = 16384, DEEPEST_DEFAULT = 8 };
 
 static const char forms[] = "write ${env:NAME}, ${env:NAME:-default} or ${file:PATH}, and $${ for "
                             "a '${' that stands for itself";
+
+/* A value whose references are being resolved. */
+struct resolving {
+    const struct core_reader *reader;
+    struct core_node *node;
+    struct rc_buf *out;
+    int depth;                    /* of defaults */
+    bool is_one;                  /* so far nothing stands beside a reference */
+    const struct core_node *from; /* the value of the item that was taken last; or NULL */
+};
+
+static bool resolve(struct resolving *r, const char *text);
+
+/* ---- walking --------------------------------------------------------------------------------- */
+
+static const struct {
+    const char *prefix;
+    enum core_reference_kind kind;
+} kinds[] = {
+    { "env:", CORE_REFERENCE_ENV },
+    { "file:", CORE_REFERENCE_FILE },
+    { "each:", CORE_REFERENCE_EACH },
+};
+
+/* What kind of reference the text behind "${" is of; '*name' is what stands behind the prefix. */
+static enum core_reference_kind kind_of(const char *body, const char **name)
+{
+    *name = body;
+    for (size_t i = 0; i < RC_ARRAY_LEN(kinds); i++)
+        if (rc_str_starts(body, kinds[i].prefix)) {
+            *name = body + strlen(kinds[i].prefix);
+            return kinds[i].kind;
+        }
+    return CORE_REFERENCE_UNKNOWN;
+}
+
+bool core_references_next(struct core_references *walk, struct core_reference *out)
+{
+    for (; *walk->at; walk->at++) {
+        if (rc_str_starts(walk->at, "$${")) {
+            walk->at += 2;
+        } else if (*walk->at == '}' && walk->depth > 0) {
+            walk->depth--;
+        } else if (rc_str_starts(walk->at, "${")) {
+            out->kind = kind_of(walk->at + 2, &out->name);
+            walk->at = out->name;
+            while (*walk->at && *walk->at != '}' && !rc_str_starts(walk->at, ":-") &&
+                   !rc_str_starts(walk->at, "${"))
+                walk->at++;
+            out->name_len = (size_t)(walk->at - out->name);
+            out->has_default = *walk->at == ':';
+            out->is_nested = walk->depth++ > 0;
+            return true;
+        }
+    }
+    return false;
+}
+
+/* The '}' of the reference whose body begins at 'text'; or NULL. */
+static const char *reference_end(const char *text)
+{
+    int depth = 0;
+
+    for (; *text; text++) {
+        if (rc_str_starts(text, "$${"))
+            text += 2;
+        else if (rc_str_starts(text, "${"))
+            depth++;
+        else if (*text == '}' && depth-- == 0)
+            return text;
+    }
+    return NULL;
+}
+
+static bool names_item(const char *text)
+{
+    struct core_references walk = { text, 0 };
+    struct core_reference reference;
+
+    while (core_references_next(&walk, &reference))
+        if (reference.kind == CORE_REFERENCE_EACH)
+            return true;
+    return false;
+}
+
+/* ---- defaults -------------------------------------------------------------------------------- */
+
+/* Cuts 'body' in two at ":-"; returns what stands behind it, or NULL. */
+static const char *cut_default(char *body)
+{
+    char *def = strstr(body, ":-");
+
+    if (!def)
+        return NULL;
+    *def = '\0';
+    return def + 2;
+}
+
+static bool add_default(struct resolving *r, const char *def)
+{
+    bool done;
+
+    if (r->depth == DEEPEST_DEFAULT) {
+        core_reader_problem(
+            r->reader, &r->node->place,
+            "the defaults of '${...}' are nested too deeply; %d levels are the most",
+            DEEPEST_DEFAULT);
+        return false;
+    }
+    r->depth++;
+    done = resolve(r, def);
+    r->depth--;
+    return done;
+}
+
+/* ---- variables ------------------------------------------------------------------------------- */
 
 static bool is_variable_name(const char *name)
 {
@@ -30,41 +149,39 @@ static bool is_variable_name(const char *name)
     return true;
 }
 
-/* 'body' is what stands behind "env:" and is cut in two at ":-". */
-static bool add_variable(const struct core_reader *reader, struct core_node *node, char *body,
-                         struct rc_buf *out)
+/* 'body' is what stands behind "env:". */
+static bool add_variable(struct resolving *r, char *body)
 {
-    char *def = strstr(body, ":-");
+    const struct core_reader *reader = r->reader;
+    const char *def = cut_default(body);
     char shown[CORE_SHOWN_TEXT];
     const char *value;
 
-    if (def) {
-        *def = '\0';
-        def += 2;
-    }
     if (!is_variable_name(body)) {
-        core_reader_problem(reader, &node->place,
+        core_reader_problem(reader, &r->node->place,
                             "'%s' is not the name of an environment variable; %s",
                             core_shown(body, shown), forms);
         return false;
     }
     value = reader->elsewhere ? NULL : getenv(body);
     if (def && (!value || !*value))
-        value = def;
+        return add_default(r, def);
     if (!value && reader->elsewhere) {
-        node->broken = true;
+        r->node->broken = true;
         return true;
     }
     if (!value) {
-        core_reader_problem(reader, &node->place,
+        core_reader_problem(reader, &r->node->place,
                             "the environment variable '%s' is not set; set it, or give a default "
                             "with ${env:%s:-default}",
                             core_shown(body, shown), shown);
         return false;
     }
-    rc_buf_adds(out, value);
+    rc_buf_adds(r->out, value);
     return true;
 }
+
+/* ---- files ----------------------------------------------------------------------------------- */
 
 /* 'shown' is the name of the file in messages. */
 static bool read_secret(const struct core_reader *reader, const struct core_node *node,
@@ -110,9 +227,10 @@ static void add_path(struct rc_buf *out, const char *directory, size_t directory
     rc_buf_adds(out, path);
 }
 
-static bool add_file(const struct core_reader *reader, struct core_node *node, const char *path,
-                     struct rc_buf *out)
+/* 'path' is what stands behind "file:". */
+static bool add_file(struct resolving *r, const char *path)
 {
+    const struct core_reader *reader = r->reader;
     RC_BUF_AUTO(full, PATH_BYTES);
     RC_BUF_AUTO(name, PATH_BYTES);
     RC_BUF_AUTO(content, CORE_YAML_MAX_SECRET_BYTES);
@@ -121,16 +239,16 @@ static bool add_file(const struct core_reader *reader, struct core_node *node, c
     size_t len;
 
     if (!*path) {
-        core_reader_problem(reader, &node->place, "'${file:}' names no file; %s", forms);
+        core_reader_problem(reader, &r->node->place, "'${file:}' names no file; %s", forms);
         return false;
     }
     if (reader->elsewhere) {
-        node->broken = true;
+        r->node->broken = true;
         return true;
     }
     add_path(&full, reader->directory, reader->directory ? strlen(reader->directory) : 0, path);
     add_path(&name, reader->file, slash ? (size_t)(slash - reader->file) : 0, path);
-    if (!read_secret(reader, node, full.data, core_shown(name.data, shown), &content))
+    if (!read_secret(reader, r->node, full.data, core_shown(name.data, shown), &content))
         return false;
     len = content.len;
     if (len > 0 && content.data[len - 1] == '\n')
@@ -139,67 +257,153 @@ static bool add_file(const struct core_reader *reader, struct core_node *node, c
         len--;
     rc_buf_truncate(&content, len);
     core_secret_add(content.data);
-    node->secret = true;
-    rc_buf_adds(out, content.data);
+    r->node->secret = true;
+    rc_buf_adds(r->out, content.data);
     return true;
 }
 
-/* 'body' is what stands between the braces. */
-static bool add_resolved(const struct core_reader *reader, struct core_node *node, char *body,
-                         struct rc_buf *out)
+/* ---- items ----------------------------------------------------------------------------------- */
+
+static void report_lack(const struct resolving *r, const char *key)
 {
+    const struct core_node *item = r->reader->item;
+    const char *name = core_node_text(item, "name");
     char shown[CORE_SHOWN_TEXT];
 
-    if (strstr(body, "${")) {
-        core_reader_problem(reader, &node->place, "a '${...}' cannot stand within another");
+    if (!item->place.file)
+        core_reader_problem(r->reader, &r->node->place,
+                            "'${each:%s}' has no value, as there is no list; give a default with "
+                            "${each:%s:-default}",
+                            key, key);
+    else
+        core_reader_problem(r->reader, &r->node->place,
+                            "'${each:%s}' has no value: the item%s%s%s at %s:%d:%d has no such "
+                            "key; add it, or give a default with ${each:%s:-default}",
+                            key, name ? " '" : "", name ? core_shown(name, shown) : "",
+                            name ? "'" : "", item->place.file, item->place.line, item->place.column,
+                            key);
+}
+
+/* 'body' is what stands behind "each:". */
+static bool add_item_value(struct resolving *r, char *body)
+{
+    const char *def = cut_default(body);
+    const struct core_node *value = core_node_get(r->reader->item, body);
+    char shown[CORE_SHOWN_TEXT];
+
+    if (!*body) {
+        core_reader_problem(r->reader, &r->node->place,
+                            "'${each:}' names no key; write ${each:KEY} or ${each:KEY:-default}");
         return false;
     }
-    if (rc_str_starts(body, "env:"))
-        return add_variable(reader, node, body + 4, out);
-    if (rc_str_starts(body, "file:"))
-        return add_file(reader, node, body + 5, out);
-    core_reader_problem(reader, &node->place, "unknown '${%s}'; %s", core_shown(body, shown),
+    core_shown(body, shown);
+    if (value && value->broken) { /* which was reported, or is known elsewhere alone */
+        r->node->broken = true;
+        return true;
+    }
+    if (value && (value->kind == CORE_NODE_LIST || value->kind == CORE_NODE_MAP)) {
+        core_reader_problem(r->reader, &r->node->place,
+                            "'${each:%s}' is %s at %s:%d:%d; only a single value can stand within "
+                            "another",
+                            shown, value->kind == CORE_NODE_LIST ? "a list" : "a map",
+                            value->place.file, value->place.line, value->place.column);
+        return false;
+    }
+    if (value && value->kind == CORE_NODE_SCALAR && (*value->text || !def)) {
+        rc_buf_adds(r->out, value->text);
+        r->node->secret = r->node->secret || value->secret;
+        r->from = value;
+        return true;
+    }
+    if (def)
+        return add_default(r, def);
+    report_lack(r, shown);
+    return false;
+}
+
+/* ---- values ---------------------------------------------------------------------------------- */
+
+/* 'body' is what stands between the braces. */
+static bool add_resolved(struct resolving *r, char *body)
+{
+    const char *def = strstr(body, ":-"), *inner = strstr(body, "${"), *name;
+    enum core_reference_kind kind = kind_of(body, &name);
+    char shown[CORE_SHOWN_TEXT];
+
+    if (inner && (!def || inner < def || kind == CORE_REFERENCE_FILE)) {
+        core_reader_problem(r->reader, &r->node->place,
+                            "a '${...}' cannot stand within another, but in its default");
+        return false;
+    }
+    switch (kind) {
+    case CORE_REFERENCE_ENV:
+        return add_variable(r, body + (name - body));
+    case CORE_REFERENCE_FILE:
+        return add_file(r, name);
+    case CORE_REFERENCE_EACH:
+        return add_item_value(r, body + (name - body));
+    case CORE_REFERENCE_UNKNOWN:
+        break;
+    }
+    core_reader_problem(r->reader, &r->node->place, "unknown '${%s}'; %s", core_shown(body, shown),
                         forms);
     return false;
 }
 
-static bool resolve(const struct core_reader *reader, struct core_node *node, struct rc_buf *out)
+static bool resolve(struct resolving *r, const char *text)
 {
-    const char *text = node->text;
+    const char *begin = text;
 
     while (*text) {
         RC_STR_AUTO body = NULL;
         const char *end;
 
         if (rc_str_starts(text, "$${")) {
-            rc_buf_adds(out, "${");
+            rc_buf_adds(r->out, "${");
             text += 3;
             continue;
         }
         if (!rc_str_starts(text, "${")) {
-            rc_buf_addc(out, *text++);
+            rc_buf_addc(r->out, *text++);
             continue;
         }
-        end = strchr(text, '}');
+        end = reference_end(text + 2);
         if (!end) {
-            core_reader_problem(reader, &node->place, "a '${' has no '}'; %s", forms);
+            core_reader_problem(r->reader, &r->node->place, "a '${' has no '}'; %s", forms);
             return false;
         }
+        r->is_one = r->is_one && text == begin && !end[1];
         body = rc_strndup(text + 2, (size_t)(end - text - 2));
-        if (!add_resolved(reader, node, body, out))
+        if (!add_resolved(r, body))
             return false;
         text = end + 1;
     }
     return true;
 }
 
+/* Whether the value names an item that is not known here: it waits for it, or is a mistake. */
+static bool lacks_item(const struct core_reader *reader, struct core_node *node)
+{
+    if (reader->item || !names_item(node->text))
+        return false;
+    node->each = reader->each_waits;
+    node->broken = !reader->each_waits;
+    if (node->broken)
+        core_reader_problem(reader, &node->place,
+                            "'${each:...}' can stand only in the other values of a job with "
+                            "'for_each' or 'for_each_file'; write $${ for a '${' that stands for "
+                            "itself");
+    return true;
+}
+
 void core_interpolate(const struct core_reader *reader, struct core_node *node)
 {
     RC_BUF_AUTO(out, RESULT_BYTES);
+    struct resolving r = { .reader = reader, .node = node, .out = &out, .is_one = true };
 
-    if (!strstr(node->text, "${"))
+    if (!strstr(node->text, "${") || lacks_item(reader, node))
         return;
-    if (!resolve(reader, node, &out)) {
+    if (!resolve(&r, node->text)) {
         node->broken = true;
         return;
     }
@@ -212,6 +416,8 @@ void core_interpolate(const struct core_reader *reader, struct core_node *node)
         node->broken = true;
         return;
     }
+    if (r.from && r.is_one)
+        node->place = r.from->place; /* where its mistakes and relative paths are the item's */
     node->text = core_arena_strndup(reader->arena, out.data, out.len);
     node->quoted = true; /* text from outside is never taken for null */
 }

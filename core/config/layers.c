@@ -16,12 +16,21 @@
 
 static const char file_key[] = "config_file", url_key[] = "config_url";
 
-static void add_layer(struct core_layers *out, const struct core_node *node)
+/* Layers that are being put together. */
+struct gathering {
+    struct core_arena *arena;
+    const struct core_config_texts *texts;
+    const char *whole; /* the option that a list gives, or NULL */
+    struct core_layers *out;
+    struct core_problems *problems;
+};
+
+static void add_layer(const struct gathering *g, const struct core_node *node)
 {
     if (!node)
         return;
-    RC_ASSERT(out->count < RC_ARRAY_LEN(out->nodes));
-    out->nodes[out->count++] = node;
+    RC_ASSERT(g->out->count < RC_ARRAY_LEN(g->out->nodes));
+    g->out->nodes[g->out->count++] = node;
 }
 
 /* Stands for values that could not be read, so that nobody complains of their absence too. */
@@ -35,32 +44,53 @@ static const struct core_node *unknown_map(struct core_arena *arena, const struc
     return map;
 }
 
-/* 'source' is the key that names it. */
-static void add_values(struct core_arena *arena, const struct core_node *node, const char *source,
-                       const struct core_place *place, struct core_layers *out,
-                       struct core_problems *problems)
+/* The map that has 'list' under the key 'option'. */
+static const struct core_node *map_of(struct core_arena *arena, const char *option,
+                                      struct core_node *list)
+{
+    struct core_node *map = core_arena_alloc(arena, sizeof(*map));
+
+    map->kind = CORE_NODE_MAP;
+    map->place = list->place;
+    map->entries = core_arena_alloc(arena, sizeof(*map->entries));
+    map->entries[0] = (struct core_entry){ .key = option, .place = list->place, .value = list };
+    map->len = 1;
+    return map;
+}
+
+/* 'source' is the key that names where 'node' is from. */
+static void add_values(const struct gathering *g, struct core_node *node, const char *source,
+                       const struct core_place *place)
 {
     if (node && node->kind == CORE_NODE_NULL)
         return;
-    if (node && node->kind != CORE_NODE_MAP)
-        core_problem_add(problems, &node->place, "a %s holds a map of options, not %s", source,
-                         core_node_kind_text(node));
-    add_layer(out, node && node->kind == CORE_NODE_MAP ? node : unknown_map(arena, place));
+    if (node && node->kind == CORE_NODE_MAP) {
+        add_layer(g, node);
+        return;
+    }
+    if (node && node->kind == CORE_NODE_LIST && g->whole) {
+        add_layer(g, map_of(g->arena, g->whole, node));
+        return;
+    }
+    if (node)
+        core_problem_add(g->problems, &node->place, "a %s holds a map of options, not %s%s", source,
+                         core_node_kind_text(node),
+                         node->kind == CORE_NODE_LIST
+                             ? "; put the list under the key of the option that it is for"
+                             : "");
+    add_layer(g, unknown_map(g->arena, place));
 }
 
-static void add_file(struct core_arena *arena, const char *path, const char *shown,
-                     const struct core_place *place, struct core_layers *out,
-                     struct core_problems *problems)
+static void add_file(const struct gathering *g, const char *path, const char *shown,
+                     const struct core_place *place)
 {
     if (!path || !*path)
         return;
-    add_values(arena, core_yaml_read_as(arena, path, shown, place, problems), file_key, place, out,
-               problems);
+    add_values(g, core_yaml_read_as(g->arena, path, shown, place, CORE_YAML_HERE, g->problems),
+               file_key, place);
 }
 
-static void add_url(struct core_arena *arena, const char *url, const struct core_place *place,
-                    const struct core_config_texts *texts, struct core_layers *out,
-                    struct core_problems *problems)
+static void add_url(const struct gathering *g, const char *url, const struct core_place *place)
 {
     RC_STR_AUTO shown = NULL;
 
@@ -69,20 +99,20 @@ static void add_url(struct core_arena *arena, const char *url, const struct core
     shown = core_url_public(url);
     if (strncasecmp(url, "http://", 7) != 0 && strncasecmp(url, "https://", 8) != 0)
         core_problem_add(
-            problems, place,
+            g->problems, place,
             "a config_url begins with http:// or https://, not as '%s'; a file of this "
             "machine is a config_file",
             shown);
-    for (size_t i = 0; texts && i < texts->count; i++) {
-        const struct core_config_text *text = &texts->items[i];
+    for (size_t i = 0; g->texts && i < g->texts->count; i++) {
+        const struct core_config_text *text = &g->texts->items[i];
 
         if (strcmp(text->url, url) != 0)
             continue;
-        add_values(arena, core_yaml_parse(arena, shown, text->text, text->len, problems), url_key,
-                   place, out, problems);
+        add_values(g, core_yaml_parse(g->arena, shown, text->text, text->len, g->problems), url_key,
+                   place);
         return;
     }
-    add_layer(out, unknown_map(arena, place));
+    add_layer(g, unknown_map(g->arena, place));
 }
 
 static bool is_source(const char *key)
@@ -112,21 +142,18 @@ static const struct core_node *source_in(const struct core_node *set, const char
     return node && node->kind == CORE_NODE_SCALAR ? node : NULL;
 }
 
-static void add_set(struct core_arena *arena, const struct core_node *set,
-                    const struct core_config_texts *texts, struct core_layers *out,
-                    struct core_problems *problems)
+static void add_set(const struct gathering *g, const struct core_node *set)
 {
     const struct core_node *file = source_in(set, file_key);
     const struct core_node *url = source_in(set, url_key);
 
     if (!set || set->kind != CORE_NODE_MAP)
         return;
-    add_layer(out, without_sources(arena, set));
+    add_layer(g, without_sources(g->arena, set));
     if (file)
-        add_file(arena, core_path_beside(arena, "", file->text), file->text, &file->place, out,
-                 problems);
+        add_file(g, core_path_beside(g->arena, "", file->text), file->text, &file->place);
     if (url)
-        add_url(arena, url->text, &url->place, texts, out, problems);
+        add_url(g, url->text, &url->place);
 }
 
 size_t core_config_urls(const struct core_node *set, const struct core_job_settings *job,
@@ -148,22 +175,22 @@ size_t core_config_urls(const struct core_node *set, const struct core_job_setti
 void core_config_layers(struct core_arena *arena, const struct core_node *set,
                         const struct core_job_settings *job,
                         const struct core_plugin_settings *plugin,
-                        const struct core_config_texts *texts, struct core_layers *out,
-                        struct core_problems *problems)
+                        const struct core_config_texts *texts, const char *whole,
+                        struct core_layers *out, struct core_problems *problems)
 {
+    const struct gathering g = { arena, texts, whole, out, problems };
+
     *out = (struct core_layers){ 0 };
-    add_set(arena, set, texts, out, problems);
+    add_set(&g, set);
     if (job) {
-        add_layer(out, job->config);
-        add_file(arena, job->config_file, job->config_file_shown, &job->config_file_place, out,
-                 problems);
-        add_url(arena, job->config_url, &job->config_url_place, texts, out, problems);
+        add_layer(&g, job->config);
+        add_file(&g, job->config_file, job->config_file_shown, &job->config_file_place);
+        add_url(&g, job->config_url, &job->config_url_place);
     }
     if (plugin) {
-        add_layer(out, plugin->config);
-        add_file(arena, plugin->config_file, plugin->config_file_shown, &plugin->config_file_place,
-                 out, problems);
-        add_url(arena, plugin->config_url, &plugin->config_url_place, texts, out, problems);
+        add_layer(&g, plugin->config);
+        add_file(&g, plugin->config_file, plugin->config_file_shown, &plugin->config_file_place);
+        add_url(&g, plugin->config_url, &plugin->config_url_place);
     }
 }
 

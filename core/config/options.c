@@ -35,6 +35,17 @@ bool core_option_find(const struct core_option_table *table, const char *name,
     return false;
 }
 
+const char *core_options_whole(const struct core_option_table *tables, size_t table_count)
+{
+    struct rc_option option;
+
+    for (size_t t = 0; t < table_count; t++)
+        for (size_t i = 0; core_option_at(&tables[t], i, &option); i++)
+            if (option.flags & RC_OPT_WHOLE)
+                return option.name;
+    return NULL;
+}
+
 /* ---- binding ------------------------------------------------------------------------------ */
 
 struct binding {

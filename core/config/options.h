@@ -25,6 +25,9 @@ struct core_option_table {
 /* Entry 'index', brought to the present struct (missing members zero); false behind the last. */
 bool core_option_at(const struct core_option_table *table, size_t index, struct rc_option *out);
 
+/* The name of the option with RC_OPT_WHOLE in the first of the tables that has one; or NULL. */
+const char *core_options_whole(const struct core_option_table *tables, size_t table_count);
+
 /*
  * Fills 'out' (zeroed) from the maps in 'layers', the first that has a key wins; then from
  * environment aliases, then from defaults. Strings, lists and objects live in 'arena'. Mistakes

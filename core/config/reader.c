@@ -35,6 +35,15 @@ void core_reader_problem(const struct core_reader *reader, const struct core_pla
     core_problem_add(reader->problems, place, "%s", message.data);
 }
 
+const char *core_reader_directory(struct core_arena *arena, const char *path)
+{
+    const char *slash = strrchr(path, '/');
+
+    if (!slash)
+        return NULL;
+    return core_arena_strndup(arena, path, slash == path ? 1 : (size_t)(slash - path));
+}
+
 struct core_node *core_reader_node(const struct core_reader *reader, enum core_node_kind kind,
                                    const struct core_place *place)
 {
@@ -130,32 +139,47 @@ void core_reader_end(const struct core_reader *reader, struct core_node *node,
 
     if (node->kind == CORE_NODE_LIST) {
         node->items = core_arena_alloc(reader->arena, children->len * sizeof(struct core_node *));
-        for (size_t i = 0; i < children->len; i++)
+        for (size_t i = 0; i < children->len; i++) {
             node->items[node->len++] = children->entries[i].value;
+            node->each |= children->entries[i].value->each;
+        }
         return;
     }
     core_children_drop_twins(children, report_twin, &copy);
     node->entries = core_arena_alloc(reader->arena, children->len * sizeof(*node->entries));
-    for (size_t i = 0; i < children->len; i++)
-        if (children->entries[i].value)
-            node->entries[node->len++] = children->entries[i];
+    for (size_t i = 0; i < children->len; i++) {
+        if (!children->entries[i].value)
+            continue;
+        node->entries[node->len++] = children->entries[i];
+        node->each |= children->entries[i].value->each;
+    }
 }
 
-static struct core_place place_in(const struct core_place *place, const char *file)
+/* The name of a file in an arena; mostly it is that of the node before. */
+struct kept_file {
+    const char *original, *kept;
+};
+
+static struct core_place keep_place(struct core_arena *arena, const struct core_place *place,
+                                    struct kept_file *file)
 {
-    return (struct core_place){ .file = file, .line = place->line, .column = place->column };
+    struct core_place kept = *place;
+
+    if (place->file != file->original) {
+        file->original = place->file;
+        file->kept = core_arena_share(arena, place->file);
+    }
+    kept.file = file->kept;
+    return kept;
 }
 
-struct core_node *core_node_copy(struct core_arena *arena, const struct core_node *node,
-                                 const char *file)
+static struct core_node *copy_node(struct core_arena *arena, const struct core_node *node,
+                                   struct kept_file *file)
 {
-    struct core_node *copy;
+    struct core_node *copy = core_arena_alloc(arena, sizeof(*copy));
 
-    if (!node)
-        return NULL;
-    copy = core_arena_alloc(arena, sizeof(*copy));
     *copy = *node;
-    copy->place = place_in(&node->place, file);
+    copy->place = keep_place(arena, &node->place, file);
     copy->text = core_arena_strdup(arena, node->text);
     if (node->kind == CORE_NODE_MAP)
         copy->entries = core_arena_alloc(arena, node->len * sizeof(*copy->entries));
@@ -165,13 +189,20 @@ struct core_node *core_node_copy(struct core_arena *arena, const struct core_nod
         if (node->kind == CORE_NODE_MAP)
             copy->entries[i] = (struct core_entry){
                 .key = core_arena_share(arena, node->entries[i].key),
-                .place = place_in(&node->entries[i].place, file),
-                .value = core_node_copy(arena, node->entries[i].value, file),
+                .place = keep_place(arena, &node->entries[i].place, file),
+                .value = copy_node(arena, node->entries[i].value, file),
             };
         else
-            copy->items[i] = core_node_copy(arena, node->items[i], file);
+            copy->items[i] = copy_node(arena, node->items[i], file);
     }
     return copy;
+}
+
+struct core_node *core_node_copy(struct core_arena *arena, const struct core_node *node)
+{
+    struct kept_file file = { NULL, NULL };
+
+    return node ? copy_node(arena, node, &file) : NULL;
 }
 
 struct core_node *core_node_get(const struct core_node *map, const char *key)

@@ -16,7 +16,12 @@ struct core_reader {
     const struct core_place *fixed; /* the place of everything; or NULL */
     bool resolve;                   /* ${...} in values */
     bool elsewhere;                 /* of them nothing but the defaults: see config.h */
+    bool each_waits;                /* ${each:...} is left as it stands, for each.h */
+    const struct core_node *item;   /* the map that ${each:...} takes its values from; or NULL */
 };
+
+/* The directory of a file, for 'directory'; NULL: the working directory. */
+const char *core_reader_directory(struct core_arena *arena, const char *path);
 
 struct core_place core_reader_place(const struct core_reader *reader, size_t line, size_t column);
 
@@ -62,14 +67,13 @@ void core_children_drop_twins(struct core_children *children,
 void core_reader_end(const struct core_reader *reader, struct core_node *node,
                      struct core_children *children);
 
-/*
- * A copy that needs nothing of the original's arena; 'file' stands in for the file in its places
- * and outlives it. 'node' may be NULL.
- */
-struct core_node *core_node_copy(struct core_arena *arena, const struct core_node *node,
-                                 const char *file);
+/* A copy that needs nothing of the original's arena. 'node' may be NULL. */
+struct core_node *core_node_copy(struct core_arena *arena, const struct core_node *node);
 
-/* Resolves ${...} in the text of 'node'; a mistake there makes it broken. */
+/*
+ * Resolves ${...} in the text of 'node'; a mistake there makes it broken. A value that is nothing
+ * but one of the item's gets its place.
+ */
 void core_interpolate(const struct core_reader *reader, struct core_node *node);
 
 /*

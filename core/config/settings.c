@@ -9,10 +9,11 @@
 #include <run-core/log.h>
 #include <run-core/str.h>
 
+#include <ctype.h>
 #include <stdint.h>
 #include <string.h>
 
-enum { MOST_PARTS = 4 };
+enum { MOST_PARTS = 5, LONGEST_NAME = 63 };
 
 #define SECONDS_MS(n) (INT64_C(1000) * (n))
 #define DAYS_MS(n) (SECONDS_MS(86400) * (n))
@@ -208,7 +209,8 @@ static const struct rc_option plugin_options[] = {
     { 0 },
 };
 
-static const char *const config_keys[] = { "config", NULL };
+static const char *const plugin_free_keys[] = { "config", NULL };
+static const char *const job_free_keys[] = { "config", "for_each", "for_each_file", NULL };
 static const char *const concurrencies[] = { "forbid", "allow", "replace", "queue", NULL };
 static const char *const misfires[] = { "skip", "latest", "all", NULL };
 static const char *const dst_gaps[] = { "auto", "run_after", "skip", NULL };
@@ -287,6 +289,18 @@ static const struct rc_option limits_options[] = {
     { 0 },
 };
 
+/* The keys of an item are the user's own. */
+static const struct rc_option item_options[] = { { 0 } };
+
+static const struct rc_option list_options[] = {
+    { RC_OBJECTS("for_each", struct core_job_list, items, char, item_options),
+      .help = "Items, for each of which there is a job, in whose values ${each:KEY} is the item's. "
+              "Its name has that of the item behind it ('name'), or its number." },
+    { RC_STR("for_each_file", struct core_job_list, file),
+      .help = "YAML or JSON file with such a list; when empty, there is just the one job." },
+    { 0 },
+};
+
 static const struct core_subsection job_parts[] = {
     { "retry", CORE_OPTION_TABLE(retry_options) },
     { "limits", CORE_OPTION_TABLE(limits_options) },
@@ -307,12 +321,12 @@ const struct core_section core_sections[CORE_SECTION_COUNT] = {
     [CORE_SECTION_PLUGINS] = { .key = "plugins",
                                .what = "plugin",
                                .table = CORE_OPTION_TABLE(plugin_options),
-                               .free = config_keys },
+                               .free = plugin_free_keys },
     [CORE_SECTION_JOBS] = { .key = "jobs",
                             .what = "job",
                             .table = CORE_OPTION_TABLE(job_options),
                             .parts = job_parts,
-                            .free = config_keys },
+                            .free = job_free_keys },
 };
 
 /* ---- use ---------------------------------------------------------------------------------- */
@@ -320,9 +334,12 @@ const struct core_section core_sections[CORE_SECTION_COUNT] = {
 const struct core_option_table *core_settings_table(const char *section)
 {
     static const struct core_option_table notify = CORE_OPTION_TABLE(notify_options);
+    static const struct core_option_table list = CORE_OPTION_TABLE(list_options);
 
     if (strcmp(section, "jobs.notify") == 0)
         return &notify;
+    if (strcmp(section, "jobs.for_each") == 0)
+        return &list;
     for (size_t i = 0; i < CORE_SECTION_COUNT; i++) {
         const struct core_section *s = &core_sections[i];
         size_t len = strlen(s->key);
@@ -336,6 +353,41 @@ const struct core_option_table *core_settings_table(const char *section)
                 return &part->table;
     }
     return NULL;
+}
+
+/* Names go into URLs, file names and metrics. A plugin's is that of its file, and stricter. */
+static bool is_good_name(const char *name, bool is_plugin)
+{
+    size_t len = strlen(name);
+
+    if (len == 0 || len > LONGEST_NAME || !isalnum((unsigned char)name[0]))
+        return false;
+    for (; *name; name++) {
+        unsigned char c = (unsigned char)*name;
+
+        if (is_plugin ? !(c == '-' || (c < 0x80 && (islower(c) || isdigit(c))))
+                      : !(c < 0x80 && (isalnum(c) || strchr("-_.", c))))
+            return false;
+    }
+    return true;
+}
+
+bool core_section_check_name(enum core_section_id id, const char *name,
+                             const struct core_place *place, struct core_problems *problems)
+{
+    bool is_plugin = id == CORE_SECTION_PLUGINS;
+    const char *what = core_sections[id].what;
+    char shown[CORE_SHOWN_TEXT];
+
+    if (is_good_name(name, is_plugin))
+        return true;
+    core_problem_add(problems, place,
+                     "'%s' cannot be the name of %s %s: use %s, and at most %d of them",
+                     core_shown(name, shown), strchr("aeiou", what[0]) ? "an" : "a", what,
+                     is_plugin ? "lower-case letters, digits and '-'"
+                               : "letters, digits, '-', '_' and '.', a letter or digit first",
+                     LONGEST_NAME);
+    return false;
 }
 
 static void bind_part(const struct core_subsection *part, const struct core_node *map,

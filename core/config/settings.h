@@ -39,4 +39,14 @@ void core_section_bind(const struct core_section *section, const struct core_nod
                        const char *what, const struct core_place *place, void *out,
                        struct core_arena *arena, struct core_problems *problems);
 
+/* Reports it if an entry of the section cannot have that name; whether it can. */
+bool core_section_check_name(enum core_section_id id, const char *name,
+                             const struct core_place *place, struct core_problems *problems);
+
+/* What makes a job the pattern of several; of the table "jobs.for_each". */
+struct core_job_list {
+    struct rc_objects items;
+    const char *file;
+};
+
 #endif

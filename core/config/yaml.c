@@ -480,7 +480,6 @@ static struct core_node *read_with(struct core_reader reader, const char *path, 
                                    const struct core_place *named)
 {
     RC_BUF_AUTO(text, CORE_YAML_MAX_BYTES);
-    const char *slash = strrchr(path, '/');
     struct rc_error err = RC_ERROR_INIT;
     enum rc_code code = core_file_read(path, &text, &err);
 
@@ -489,32 +488,34 @@ static struct core_node *read_with(struct core_reader reader, const char *path, 
         return NULL;
     }
     reader.file = core_arena_strdup(reader.arena, shown);
-    if (slash)
-        reader.directory =
-            core_arena_strndup(reader.arena, path, slash == path ? 1 : (size_t)(slash - path));
+    reader.directory = core_reader_directory(reader.arena, path);
     return parse(&reader, text.data, text.len);
 }
 
 struct core_node *core_yaml_read_as(struct core_arena *arena, const char *path, const char *shown,
-                                    const struct core_place *named, struct core_problems *problems)
+                                    const struct core_place *named, enum core_yaml_machine machine,
+                                    struct core_problems *problems)
 {
-    const struct core_reader reader = { .arena = arena, .problems = problems, .resolve = true };
+    const struct core_reader reader = {
+        .arena = arena,
+        .problems = problems,
+        .resolve = true,
+        .elsewhere = machine == CORE_YAML_ELSEWHERE,
+    };
 
     return read_with(reader, path, shown, named);
 }
 
-struct core_node *core_yaml_read_elsewhere(struct core_arena *arena, const char *path,
-                                           struct core_problems *problems)
+struct core_node *core_yaml_read(struct core_arena *arena, const char *path,
+                                 enum core_yaml_machine machine, struct core_problems *problems)
 {
     const struct core_reader reader = {
-        .arena = arena, .problems = problems, .resolve = true, .elsewhere = true
+        .arena = arena,
+        .problems = problems,
+        .resolve = true,
+        .elsewhere = machine == CORE_YAML_ELSEWHERE,
+        .each_waits = true,
     };
 
     return read_with(reader, path, path, &(struct core_place){ .file = path });
-}
-
-struct core_node *core_yaml_read(struct core_arena *arena, const char *path,
-                                 struct core_problems *problems)
-{
-    return core_yaml_read_as(arena, path, path, &(struct core_place){ .file = path }, problems);
 }

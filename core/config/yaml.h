@@ -33,6 +33,7 @@ struct core_node {
     bool quoted;      /* SCALAR: 'x' or "x", so always text */
     bool secret;      /* SCALAR: came from ${file:...}, so never shown */
     bool broken;      /* a mistake in it was reported already, so it has no value to judge */
+    bool each;        /* it, or something in it, is a ${each:...} that waits: see each.h */
     bool loose;       /* SCALAR from outside a file: where a list or map is wanted, it is YAML */
     struct core_entry *entries; /* MAP, in the order of the file */
     struct core_node **items;   /* LIST */
@@ -54,23 +55,27 @@ struct core_entry {
 struct core_node *core_yaml_parse(struct core_arena *arena, const char *file, const char *text,
                                   size_t len, struct core_problems *problems);
 
-/* The same for a file. A relative ${file:...} is relative to the file's directory. */
-struct core_node *core_yaml_read(struct core_arena *arena, const char *path,
-                                 struct core_problems *problems);
+/* Whose values a file has. */
+enum core_yaml_machine {
+    CORE_YAML_HERE,
+    /*
+     * Another machine's: of ${...} only the defaults are taken. A value with any other is broken,
+     * which is no mistake; neither environment nor secrets are read.
+     */
+    CORE_YAML_ELSEWHERE
+};
 
 /*
  * The same for a file that is called 'shown' in places, and was named at 'named', where one looks
- * if it is missing.
+ * if it is missing. A relative ${file:...} is relative to the file's directory.
  */
 struct core_node *core_yaml_read_as(struct core_arena *arena, const char *path, const char *shown,
-                                    const struct core_place *named, struct core_problems *problems);
+                                    const struct core_place *named, enum core_yaml_machine machine,
+                                    struct core_problems *problems);
 
-/*
- * The same for a file whose values are another machine's: of ${...} only the defaults are taken.
- * A value with any other is broken, which is no mistake; neither environment nor secrets are read.
- */
-struct core_node *core_yaml_read_elsewhere(struct core_arena *arena, const char *path,
-                                           struct core_problems *problems);
+/* The same for a file of the configuration, where values with ${each:...} wait: see each.h. */
+struct core_node *core_yaml_read(struct core_arena *arena, const char *path,
+                                 enum core_yaml_machine machine, struct core_problems *problems);
 
 /*
  * Parses a text from outside a file, such as that of --set: ${...} stays as it is, and all places

@@ -98,6 +98,7 @@ bool core_binding_make(const struct core_plugin *plugin, const struct core_actio
                        const struct core_binding_source *source, struct core_arena *arena,
                        struct core_binding *out, struct core_problems *problems)
 {
+    const struct core_option_table tables[] = { plugin->options, action->params };
     struct core_place place = place_of(source);
     struct core_layers layers = { .count = 0 };
     size_t problems_before = problems->count;
@@ -105,8 +106,8 @@ bool core_binding_make(const struct core_plugin *plugin, const struct core_actio
     bool complete = true;
     void *config, *params;
 
-    core_config_layers(arena, source->set, source->job, source->plugin, source->texts, &layers,
-                       problems);
+    core_config_layers(arena, source->set, source->job, source->plugin, source->texts,
+                       core_options_whole(tables, RC_ARRAY_LEN(tables)), &layers, problems);
     for (size_t i = 0; i < layers.count; i++) {
         check_keys(plugin, action, layers.nodes[i], i == 0 && source->set, arena, problems);
         complete &= !layers.nodes[i]->broken;

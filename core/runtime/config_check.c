@@ -144,7 +144,8 @@ static void check_defaults(struct check *check, const struct core_plugin_setting
     for (size_t i = 0; i < loaded->plugin->action_count; i++)
         tables[i + 1] = loaded->plugin->actions[i].params;
 
-    core_config_layers(&arena, NULL, NULL, settings, NULL, &layers, &found);
+    core_config_layers(&arena, NULL, NULL, settings, NULL, core_options_whole(tables, table_count),
+                       &layers, &found);
     for (size_t i = 0; i < layers.count; i++)
         if (layers.nodes[i])
             core_options_check_keys(layers.nodes[i], tables, table_count,

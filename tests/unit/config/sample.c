@@ -58,7 +58,8 @@ void sample_load(const char *path, struct sample *out, struct core_arena *arena,
         struct core_layers layers;
         struct sample sample = { 0 };
 
-        core_config_layers(arena, NULL, job, plugin, NULL, &layers, problems);
+        core_config_layers(arena, NULL, job, plugin, NULL, core_options_whole(&sample_table, 1),
+                           &layers, problems);
         core_options_bind(&sample_table, layers.nodes, layers.count, &job->place, &sample, arena,
                           problems);
         for (size_t j = 0; j < layers.count; j++)

@@ -268,15 +268,15 @@ static void layers_come_in_the_order_of_precedence(void **state)
     write_file(f, "j.yaml", "note: job-file\n");
     load(f, "sub");
     set = core_config_parse_set(&f->arena, set_words, 2, &f->problems);
-    core_config_layers(&f->arena, set, &f->config->jobs[0], &f->config->plugins[0], NULL, &layers,
-                       &f->problems);
+    core_config_layers(&f->arena, set, &f->config->jobs[0], &f->config->plugins[0], NULL, NULL,
+                       &layers, &f->problems);
     assert_int_equal(f->problems.count, 0);
     assert_int_equal(layers.count, RC_ARRAY_LEN(notes));
     for (size_t i = 0; i < layers.count; i++) {
         assert_string_equal(core_node_get(layers.nodes[i], "note")->text, notes[i]);
         assert_null(core_node_get(layers.nodes[i], "config_file"));
     }
-    core_config_layers(&f->arena, NULL, NULL, NULL, NULL, &layers, &f->problems);
+    core_config_layers(&f->arena, NULL, NULL, NULL, NULL, NULL, &layers, &f->problems);
     assert_int_equal(layers.count, 0);
 }
 
@@ -308,16 +308,16 @@ static void urls_give_layers_once_they_are_fetched(void **state)
         assert_string_equal(urls[i], items[i].url);
     assert_int_equal(core_config_urls(NULL, NULL, NULL, urls), 0);
 
-    core_config_layers(&f->arena, set, &f->config->jobs[0], &f->config->plugins[0], &all, &layers,
-                       &f->problems);
+    core_config_layers(&f->arena, set, &f->config->jobs[0], &f->config->plugins[0], &all, NULL,
+                       &layers, &f->problems);
     assert_int_equal(layers.count, 4); /* the first is what is left of --set */
     for (size_t i = 0; i < RC_ARRAY_LEN(notes); i++)
         assert_string_equal(core_node_get(layers.nodes[i + 1], "note")->text, notes[i]);
     assert_string_equal(core_node_get(layers.nodes[2], "note")->place.file,
                         "http://a.example/job?...");
 
-    core_config_layers(&f->arena, set, &f->config->jobs[0], &f->config->plugins[0], &some, &layers,
-                       &f->problems);
+    core_config_layers(&f->arena, set, &f->config->jobs[0], &f->config->plugins[0], &some, NULL,
+                       &layers, &f->problems);
     assert_int_equal(layers.count, 5);
     assert_true(layers.nodes[4]->broken);
     assert_int_equal(f->problems.count, 0);

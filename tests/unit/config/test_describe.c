@@ -28,6 +28,10 @@ struct item {
     const char *key;
 };
 
+struct lists {
+    struct rc_strs first, second;
+};
+
 static const char *const modes[] = { "a|b", "c", NULL };
 
 static const struct rc_option item_options[] = {
@@ -45,7 +49,8 @@ static const struct rc_option options[] = {
     { RC_MS("wait", struct fields, wait_ms), .def = "30s", .min = 100, .max = 3600000,
       .help = "How long." },
     { RC_ENUM("mode", struct fields, mode, modes), .def = "c", .help = "How a|b." },
-    { RC_OBJECTS("items", struct fields, items, struct item, item_options), .help = "What." },
+    { RC_OBJECTS("items", struct fields, items, struct item, item_options), .flags = RC_OPT_WHOLE,
+      .help = "What." },
     { 0 },
 };
 
@@ -76,7 +81,8 @@ static void json_has_every_property(void **state)
         "\"unit\":null,\"help\":\"How a|b.\"},"
         "{\"key\":\"items\",\"type\":\"list of objects\",\"default\":null,\"required\":false,"
         "\"secret\":false,\"env\":null,\"choices\":null,\"min\":null,\"max\":null,\"unit\":null,"
-        "\"help\":\"What.\",\"items\":[{\"key\":\"key\",\"type\":\"string\",\"default\":null,"
+        "\"help\":\"What.\",\"whole\":true,\"items\":[{\"key\":\"key\",\"type\":\"string\","
+        "\"default\":null,"
         "\"required\":true,\"secret\":false,\"env\":null,\"choices\":null,\"min\":null,"
         "\"max\":null,\"unit\":null,\"help\":\"A key.\"}]}]");
     rc_buf_reset(&out);
@@ -98,7 +104,8 @@ static void markdown_is_a_table(void **state)
                   "| `count` | integer | `3` | How many. At least 1 days. |\n"
                   "| `wait` | duration | `30s` | How long. From 100ms to 1h. |\n"
                   "| `mode` | choice | `c` | How a\\|b. One of: a\\|b, c. |\n"
-                  "| `items` | list of objects |  | What. |\n"
+                  "| `items` | list of objects |  | What. May be all that a `config_file` or "
+                  "`config_url` holds. |\n"
                   "| `items[].key` | string | required | A key. |\n");
 }
 
@@ -125,7 +132,7 @@ static void text_is_aligned_and_wrapped(void **state)
         "  count (integer)             How many. At least 1 days. Default: 3.\n"
         "  wait (duration)             How long. From 100ms to 1h. Default: 30s.\n"
         "  mode (choice)               How a|b. One of: a|b, c. Default: c.\n"
-        "  items (list of objects)     What.\n"
+        "  items (list of objects)     What. May be all that a config_file or config_url holds.\n"
         "    key (string)              A key. Required.\n");
 }
 
@@ -202,7 +209,7 @@ static void properties_are_judged(void **state)
                 "plugin 'x': option 'a' is required and has a default: one of the two is in vain");
     check_wrong(ONE(NAME("a"), HELP, .def = "x", .flags = RC_OPT_SECRET),
                 "plugin 'x': option 'a' is secret and has a default, which everybody can read");
-    check_wrong(ONE(NAME("a"), HELP, .flags = 4u),
+    check_wrong(ONE(NAME("a"), HELP, .flags = 8u),
                 "plugin 'x': option 'a' has a flag that this run-core does not know");
     check_wrong(ONE(NAME("a"), HELP, .env = "1A"),
                 "plugin 'x': option 'a' has an environment variable whose name is not one");
@@ -216,6 +223,8 @@ static void properties_are_judged(void **state)
                 "plugin 'x': option 'a' has no choices");
     check_wrong(ONE(RC_OBJECTS("a", struct fields, items, struct item, NULL), HELP),
                 "plugin 'x': option 'a' has no table for its items");
+    check_wrong(ONE(NAME("a"), HELP, .flags = RC_OPT_WHOLE),
+                "plugin 'x': option 'a' is the whole of a file, but no list");
 }
 
 static void defaults_are_judged(void **state)
@@ -248,6 +257,15 @@ static void tables_of_items_are_judged(void **state)
         { RC_STR("k", struct item, key), .env = "A", HELP },
         { 0 },
     };
+    static const struct rc_option whole[] = {
+        { RC_LIST("k", struct lists, first), .flags = RC_OPT_WHOLE, HELP },
+        { 0 },
+    };
+    static const struct rc_option two_wholes[] = {
+        { RC_LIST("a", struct lists, first), .flags = RC_OPT_WHOLE, HELP },
+        { RC_LIST("b", struct lists, second), .flags = RC_OPT_WHOLE, HELP },
+        { 0 },
+    };
     static struct rc_option loop[2];
 
     (void)state;
@@ -257,6 +275,9 @@ static void tables_of_items_are_judged(void **state)
         ONE(RC_OBJECTS("a", struct fields, items, struct item, with_env), HELP),
         "plugin 'x': option 'a[].k' has an environment variable, which cannot say what item "
         "it is for");
+    check_wrong(ONE(RC_OBJECTS("a", struct fields, items, struct lists, whole), HELP),
+                "plugin 'x': option 'a[].k' is the whole of a file, but within an item");
+    check_wrong(two_wholes, "plugin 'x': option 'b' is the whole of a file, as an earlier one is");
     loop[0] = (struct rc_option){ .name = "a",
                                   .type = RC_OPT_OBJECTS,
                                   .items = loop,

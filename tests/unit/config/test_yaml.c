@@ -229,7 +229,7 @@ static void files_are_resolved_beside_their_document_and_masked(void **state)
     assert_int_equal(
         core_file_write(document, "a: ${file:secret}\nb: <${file:./secret}>\n", 40, 0600, &err),
         RC_OK);
-    map = core_yaml_read(&f->arena, document, &f->problems);
+    map = core_yaml_read(&f->arena, document, CORE_YAML_HERE, &f->problems);
     assert_int_equal(f->problems.count, 0);
     check_text(map, "a", "swordfish-77");
     check_text(map, "b", "<swordfish-77>");
@@ -321,7 +321,7 @@ static void unreadable_files_are_reported(void **state)
 {
     struct fixture *f = *state;
 
-    assert_null(core_yaml_read(&f->arena, "/no/such/file.yaml", &f->problems));
+    assert_null(core_yaml_read(&f->arena, "/no/such/file.yaml", CORE_YAML_HERE, &f->problems));
     check_problem(f, "/no/such/file.yaml: there is no file '/no/such/file.yaml'");
 }
 
