@@ -15,6 +15,7 @@ import processes
 from sparql_store import SparqlStore
 
 START_LIMIT_S = 60
+USER = ("delta", "se:cret of délta")
 
 
 class MemoryStore(SparqlStore):
@@ -83,19 +84,24 @@ class Oxigraph(MemoryStore):
         return ["node", Path(__file__).with_name("oxigraph_server.js"), self.port, self.pause_ms]
 
     def variables(self):
-        return {"RUN_CORE_OXIGRAPH": os.path.abspath(os.environ["RUN_CORE_OXIGRAPH"])}
+        return {"RUN_CORE_OXIGRAPH": os.path.abspath(os.environ["RUN_CORE_OXIGRAPH"]),
+                "RUN_CORE_OXIGRAPH_LOGIN": ":".join(USER)}
 
     def loose(self):
         """The same store, as one that does not run updates one after the other."""
-        return LooseOxigraph(self)
+        return OtherWay("oxigraph-loose", self, f"http://127.0.0.1:{self.port}/loose")
+
+    def private(self):
+        """The same store, for USER alone, who proves himself by HTTP's basic authentication."""
+        return OtherWay("oxigraph-private", self, f"http://127.0.0.1:{self.port}/private")
 
 
-class LooseOxigraph(SparqlStore):
-    name = "oxigraph-loose"
+class OtherWay(SparqlStore):
+    """Another way into a store, which is there itself for tests."""
 
-    def __init__(self, store):
-        self.query_url = store.query_url
-        self.update_url = f"http://127.0.0.1:{store.port}/loose/update"
+    def __init__(self, name, store, url):
+        self.name, self.store = name, store
+        self.query_url, self.update_url = f"{url}/query", f"{url}/update"
 
 
 class OxigraphServer(MemoryStore):

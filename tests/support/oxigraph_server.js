@@ -6,7 +6,8 @@
 // Queries go to /query, updates to /update. The engine carries out one request after the other, so
 // updates are isolated. Under /loose they are not, as with services that stand before a store and
 // make a query and an insertion of each update: what it is to do is found out on the data as they
-// are when it comes, and done PAUSE_MS later, whatever has happened meanwhile.
+// are when it comes, and done PAUSE_MS later, whatever has happened meanwhile. Under /private only
+// the user of RUN_CORE_OXIGRAPH_LOGIN, "name:password", gets in.
 // RUN_CORE_OXIGRAPH is the folder whose node_modules hold the package oxigraph.
 'use strict';
 const http = require('http');
@@ -18,6 +19,7 @@ const LIMIT_BYTES = 16 << 20;
 const PAUSE_MS = Number(process.argv[3] ?? 5);
 const TABLES = ['application/sparql-results+json', 'application/sparql-results+xml', 'text/csv'];
 const TRIPLES = ['application/n-triples', 'text/turtle', 'application/rdf+xml'];
+const LOGIN = Buffer.from(process.env.RUN_CORE_OXIGRAPH_LOGIN ?? '').toString('base64');
 const store = new oxigraph.Store();
 
 class Refused extends Error {
@@ -106,13 +108,15 @@ async function answerUpdate(text, parameters, isLoose) {
 
 async function answer(request) {
   const url = new URL(request.url, 'http://localhost');
-  const [, loose, kind] = /^(\/loose)?\/(query|update)$/.exec(url.pathname) ?? [];
+  const [, way, kind] = /^(?:\/(loose|private))?\/(query|update)$/.exec(url.pathname) ?? [];
   if (!kind) throw new Refused(404, `there is no '${url.pathname}'`);
+  if (way === 'private' && request.headers.authorization !== `Basic ${LOGIN}`)
+    throw new Refused(401, 'who are you?', { 'WWW-Authenticate': 'Basic realm="store"' });
   const [texts, parameters] = await readText(request, url, kind);
   if (texts.length !== 1) throw new Refused(400, `one ${kind}, not ${texts.length}`);
   try {
     if (kind === 'query') return answerQuery(request, texts[0], parameters);
-    await answerUpdate(texts[0], parameters, Boolean(loose));
+    await answerUpdate(texts[0], parameters, way === 'loose');
     return null;
   } catch (error) {
     throw error instanceof Refused ? error : new Refused(400, String(error.message ?? error));

@@ -17,6 +17,7 @@ import shutil
 import signal
 import subprocess
 import sys
+import tempfile
 from pathlib import Path
 
 import processes
@@ -24,6 +25,7 @@ from sparql_store import SparqlStore
 
 ADMINISTRATOR = ("dba", "dba")
 USER = ("delta", "secret-of-delta")
+ROOM_BYTES = 512 << 20  # one begins with 53 MiB
 CONFIGURATION = """
 [Database]
 DatabaseFile = {folder}/virtuoso.db
@@ -99,7 +101,8 @@ class Virtuoso(SparqlStore):
                 "RUN_CORE_TEST_SPARQL_USER": USER[0], "RUN_CORE_TEST_SPARQL_PASSWORD": USER[1]}
 
     def start(self):
-        """Also after stop() and kill(): on the same ports, with what was stored."""
+        """Also after stop() and kill(): on the same ports, with what was stored. It dies with the
+        thread that starts it."""
         fresh = self.port is None
         if fresh:
             self.make()
@@ -167,8 +170,11 @@ class Virtuoso(SparqlStore):
 
 
 def temporary(**options):
-    """A started server in a new folder."""
-    return Virtuoso(processes.temporary_folder("run-core-virtuoso-"), **options).start()
+    """A started server in a new folder, in memory if several of them have room there."""
+    memory, place = Path("/dev/shm"), None
+    if not memory.exists() or shutil.disk_usage(memory).free < ROOM_BYTES:
+        place = tempfile.gettempdir()
+    return Virtuoso(processes.temporary_folder("run-core-virtuoso-", place), **options).start()
 
 
 def remove(server):

@@ -131,9 +131,11 @@ class Job:
 class DeltaWorld:
     def __init__(self, world, store, stream=None):
         """'store' has query_url and update_url, where the plugin is sent to; what the test itself
-        reads and writes goes to the store behind, if it is a proxy."""
+        reads and writes goes to the store behind, if it is a proxy or another way in."""
         self.world, self.asked = world, store
-        self.store = getattr(store, "store", store)
+        while hasattr(store, "store"):
+            store = store.store
+        self.store = store
         self.stream = stream or Stream()
 
     # ---- configuration ----

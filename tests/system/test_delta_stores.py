@@ -1,5 +1,6 @@
 """The SPARQL stores that tests of delta-initiator work with, and the proxy that breaks them: what the
-other tests believe of them, without the plugin."""
+other tests believe of them; and what the plugin does where a store wants a login, does not let it
+write, or does not keep two updates apart."""
 import concurrent.futures
 import os
 import subprocess
@@ -7,11 +8,13 @@ import sys
 import time
 import uuid
 
+import oxigraph as other_stores
 import pytest
 import requests
 import sparql_faults
 import virtuoso as virtuoso_server
 from conftest import SOURCE
+from delta_world import DeltaWorld, assert_same
 from requests.auth import HTTPDigestAuth
 
 THING = "<http://example.org/thing>"
@@ -132,6 +135,14 @@ def test_virtuoso_knows_its_user(virtuoso, mine):
     for auth in (None, HTTPDigestAuth(virtuoso_server.USER[0], "wrong")):
         with pytest.raises(RuntimeError, match="^401 "):
             virtuoso.update(insert(mine, "no"), url=virtuoso.auth_url, auth=auth)
+
+
+def test_oxigraph_knows_its_user(oxigraph):
+    private, (name, password) = oxigraph.private(), other_stores.USER
+    assert private.query("ASK {}", auth=(name.encode(), password.encode())).ok
+    for auth in (None, (name, "wrong")):
+        with pytest.raises(RuntimeError, match="^401 "):
+            private.query("ASK {}", auth=auth)
 
 
 def test_the_launcher_says_where_the_store_is():
@@ -259,3 +270,92 @@ class TestProxy:
             assert self.update(proxy, insert(iri, "x")).ok
             assert self.ask(proxy, count(iri)).ok
             assert len(proxy.exchanges) == 2
+
+
+# ---- the plugin and its store ----
+
+class AtAuth:
+    """Virtuoso where a user proves himself by digest."""
+
+    def __init__(self, store):
+        self.store, self.query_url, self.update_url = store, store.auth_url, store.auth_url
+
+
+@pytest.fixture
+def ways(world):
+    """A DeltaWorld on another way into a store; what is in the store goes at the end."""
+    made = []
+
+    def way(store):
+        made.append(DeltaWorld(world, store))
+        return made[-1]
+    yield way
+    for one in made:
+        one.end()
+
+
+@pytest.mark.parametrize("authentication", ["any", "digest"])
+def test_it_logs_in_to_virtuoso(ways, virtuoso, authentication):
+    delta = ways(AtAuth(virtuoso))
+    delta.use_environment(SPARQL_USERNAME=virtuoso_server.USER[0],
+                          SPARQL_PASSWORD=virtuoso_server.USER[1],
+                          options={"authentication": authentication})
+    result = delta.run("dump")
+    assert result.status == 0, result.stderr
+    assert len(delta.check_whole()) == 1
+
+
+@pytest.mark.parametrize("authentication", ["any", "basic"])
+def test_it_logs_in_to_oxigraph(ways, oxigraph, authentication):
+    delta = ways(oxigraph.private())
+    delta.use_environment(SPARQL_USERNAME=other_stores.USER[0],
+                          SPARQL_PASSWORD=other_stores.USER[1],
+                          options={"authentication": authentication})
+    result = delta.run("dump")
+    assert result.status == 0, result.stderr
+    assert len(delta.check_whole()) == 1
+
+
+@pytest.mark.parametrize("user", [None, virtuoso_server.USER[0]])
+def test_a_login_that_fails_is_said_at_once(ways, virtuoso, user):
+    delta = ways(AtAuth(virtuoso))
+    delta.use_environment(**({"SPARQL_USERNAME": user, "SPARQL_PASSWORD": "wr0ng-secret"}
+                             if user else {}))
+    begun = time.monotonic()
+    result = delta.run("dump")
+    assert result.status == 1
+    assert time.monotonic() - begun < 20  # the store is not waited for, which takes 30 s
+    assert "401" in result.text and virtuoso.auth_url in result.text
+    assert "wr0ng-secret" not in result.stderr + result.stdout
+    assert len(delta.graph()) == 0
+
+
+def test_a_store_that_may_not_be_written_is_said_with_the_remedy(ways, virtuoso):
+    delta = ways(virtuoso)
+    delta.use_environment()
+    delta.insert_job("initial-sync", "success")
+    before = delta.graph()
+    virtuoso.allow_updates(False)
+    try:
+        result = delta.run("healing")
+        assert result.status == 1
+        assert "SPARQL_UPDATE" in result.text and "SR186" in result.text
+        assert_same(delta.graph(), before)
+        assert delta.run("status").status == 0
+    finally:
+        virtuoso.allow_updates(True)
+    assert delta.run("healing").status == 0
+
+
+def test_two_at_once_on_a_store_that_lets_both_in(ways, oxigraph):
+    """The store finds out what both updates are to do before it does either."""
+    delta = ways(oxigraph.loose())
+    delta.use_environment()
+    for _ in range(4):
+        both = [delta.start("dump", env={"RUN_CORE_STATE": str(delta.world.root / name)})
+                for name in ("one", "two")]
+        statuses = sorted(one.wait(60) for one in both)
+        assert statuses in ([0, 3], [3, 3], [1, 3], [0, 1]), statuses
+        assert len(delta.active()) == statuses.count(0)
+        delta.check_whole()
+        delta.end()
