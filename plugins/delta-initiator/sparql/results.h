@@ -31,8 +31,8 @@ typedef enum rc_code sparql_read_fn(void *context, void *data, size_t capacity, 
 
 /*
  * Begins to read; 'context' is the reader's and outlives *out. RC_CORRUPT: what comes is no such
- * answer, with its begin in the cause, since a proxy's page of HTML says what is wrong. RC_TOO_LARGE:
- * one of its members. What 'read' fails with.
+ * answer, with its begin in the cause, since a proxy's page of HTML says what is wrong.
+ * RC_TOO_LARGE: one of its members. What 'read' fails with.
  */
 RC_MUST_CHECK enum rc_code sparql_results_open(sparql_read_fn *read, void *context,
                                                struct sparql_results **out, struct rc_error *err);
@@ -40,8 +40,8 @@ RC_MUST_CHECK enum rc_code sparql_results_open(sparql_read_fn *read, void *conte
 /*
  * The next row, valid until the following call; *row is NULL behind the last. Its terms are those
  * of 'columns', in that order; one that the row does not have is unbound. IRIs, labels, datatypes
- * and languages hold no NUL. RC_CORRUPT: it is broken or ends too early. RC_TOO_LARGE: a row of more
- * than 1 MiB.
+ * and languages hold no NUL. RC_CORRUPT: it is broken or ends too early. RC_TOO_LARGE: a row of
+ * more than 1 MiB.
  */
 RC_MUST_CHECK enum rc_code sparql_results_next(struct sparql_results *results,
                                                const char *const *columns, size_t column_count,
