@@ -21,6 +21,53 @@ struct cleanup {
     struct rc_error first; /* of the shards that failed */
 };
 
+/* ---- the tables ----------------------------------------------------------------------------- */
+
+/* Whether all that was in the table's folder is erased. */
+static enum rc_code knows_folder(struct rc_job *job, const struct dsr_config *config,
+                                 const struct dsr_places *places, struct dsr_journal *journal,
+                                 size_t table, bool *knows, struct rc_error *err)
+{
+    struct dsr_journal *opened = NULL;
+    enum rc_code code;
+
+    if (!journal && dsr_journal_open(job, config, places, &opened, err))
+        return err->code;
+    code = dsr_journal_knows_folder(journal ? journal : opened, places->tables[table], knows, err);
+    dsr_journal_close(opened);
+    return code;
+}
+
+static enum rc_code check_table(struct rc_job *job, const struct dsr_config *config,
+                                const struct dsr_places *places, struct dsr_journal *journal,
+                                size_t table, struct rc_error *err)
+{
+    const char *name = RC_OBJECT_AT(struct dsr_table, config->tables, table)->name;
+    struct rc_error other = RC_ERROR_INIT;
+    enum rc_code code = dsr_lake_check(job, places, table, name, err);
+    bool knows;
+
+    if (code != RC_NOT_FOUND)
+        return code;
+    if (knows_folder(job, config, places, journal, table, &knows, &other)) {
+        *err = other;
+        return err->code;
+    }
+    if (knows)
+        rc_info(job, "the table '%s' has no data any more", name);
+    return knows ? RC_OK : code;
+}
+
+enum rc_code dsr_check_tables(struct rc_job *job, const struct dsr_config *config,
+                              const struct dsr_places *places, struct dsr_journal *journal,
+                              struct rc_error *err)
+{
+    for (size_t i = 0; i < places->table_count; i++)
+        if (check_table(job, config, places, journal, i, err))
+            return err->code;
+    return RC_OK;
+}
+
 /* ---- which shards --------------------------------------------------------------------------- */
 
 static int compare_shards(const void *a, const void *b)
@@ -80,6 +127,21 @@ static const char *plural(int64_t count)
     return count == 1 ? "" : "s";
 }
 
+/* What is erased stays erased, though the users of the shard are not done with. */
+static void tell_failed(struct rc_job *job, const struct dsr_shard_result *result)
+{
+    RC_STR_AUTO line = NULL;
+
+    if (result->files_rewritten + result->files_removed == 0)
+        return;
+    line = rc_strf("shard %d: failed, with %lld row%s of its users erased; %lld file%s rewritten, "
+                   "%lld removed",
+                   (int)result->shard, (long long)result->rows_deleted,
+                   plural(result->rows_deleted), (long long)result->files_rewritten,
+                   plural(result->files_rewritten), (long long)result->files_removed);
+    rc_job_say(job, line);
+}
+
 static void tell_shard(struct rc_job *job, const struct dsr_shard_result *result)
 {
     RC_STR_AUTO line = NULL;
@@ -128,6 +190,8 @@ static void note_result(struct cleanup *cleanup, struct rc_job *job, size_t inde
     done = cleanup->done;
     if (result->state == DSR_SHARD_CLEAN)
         tell_shard(job, result);
+    else if (result->state == DSR_SHARD_FAILED)
+        tell_failed(job, result);
     (void)pthread_mutex_unlock(&cleanup->mutex);
     rc_job_progress(job, (int64_t)done, (int64_t)cleanup->count, "shards");
 }
@@ -206,13 +270,27 @@ static struct sum sum_up(const struct cleanup *cleanup)
     return sum;
 }
 
+/* What is done with: users, or, where there was no marker, what earlier runs had left. */
+static char *done_text(const struct sum *sum)
+{
+    size_t left = sum->failed + sum->locked, all = sum->clean + left;
+
+    if (left > 0)
+        return rc_strf("%zu of %zu shard%s done, with %lld user%s; erased in all:", sum->clean, all,
+                       plural((int64_t)all), (long long)sum->users, plural(sum->users));
+    if (sum->users == 0)
+        return rc_strf("no markers; what earlier runs had left of %zu shard%s is done:", all,
+                       plural((int64_t)all));
+    return rc_strf("%lld user%s erased from %zu shard%s:", (long long)sum->users,
+                   plural(sum->users), all, plural((int64_t)all));
+}
+
 static void tell_sum(struct rc_job *job, const struct sum *sum)
 {
     char size[RC_AMOUNT_TEXT];
+    RC_STR_AUTO done = done_text(sum);
     RC_STR_AUTO line =
-        rc_strf("%lld user%s erased from %zu shard%s: %lld row%s; %lld file%s rewritten (%s), %lld "
-                "removed",
-                (long long)sum->users, plural(sum->users), sum->clean, plural((int64_t)sum->clean),
+        rc_strf("%s %lld row%s; %lld file%s rewritten (%s), %lld removed", done,
                 (long long)sum->rows, plural(sum->rows), (long long)sum->rewritten,
                 plural(sum->rewritten), rc_format_size(sum->bytes, size), (long long)sum->removed);
 
@@ -226,7 +304,8 @@ static enum rc_code conclude(const struct cleanup *cleanup, int64_t malformed, s
     struct sum sum = sum_up(cleanup);
 
     malformed += sum.malformed;
-    tell_sum(cleanup->run.job, &sum);
+    if (cleanup->count > 0)
+        tell_sum(cleanup->run.job, &sum);
     if (sum.failed > 0) {
         struct rc_error cause = cleanup->first;
 
@@ -250,33 +329,6 @@ static enum rc_code conclude(const struct cleanup *cleanup, int64_t malformed, s
     return RC_OK;
 }
 
-/* A table without data is a mistake, unless all that was in it is erased. */
-static enum rc_code check_table(const struct dsr_run *run, size_t table, struct rc_error *err)
-{
-    const char *name = RC_OBJECT_AT(struct dsr_table, run->config->tables, table)->name;
-    struct rc_error other = RC_ERROR_INIT;
-    enum rc_code code = dsr_lake_check(run->job, &run->places, table, name, err);
-    bool knows;
-
-    if (code != RC_NOT_FOUND)
-        return code;
-    if (dsr_journal_knows_folder(run->journal, run->places.tables[table], &knows, &other)) {
-        *err = other;
-        return err->code;
-    }
-    if (knows)
-        rc_info(run->job, "the table '%s' has no data any more", name);
-    return knows ? RC_OK : code;
-}
-
-static enum rc_code check_tables(const struct dsr_run *run, struct rc_error *err)
-{
-    for (size_t i = 0; i < run->places.table_count; i++)
-        if (check_table(run, i, err))
-            return err->code;
-    return RC_OK;
-}
-
 /* ---- the run -------------------------------------------------------------------------------- */
 
 static enum rc_code work(struct cleanup *cleanup, struct rc_error *err)
@@ -292,7 +344,8 @@ static enum rc_code work(struct cleanup *cleanup, struct rc_error *err)
     if (dsr_shards_check(asked, err) ||
         dsr_scratch_new(run->job, run->config->scratch_bytes, &run->scratch, err) ||
         dsr_journal_open(run->job, run->config, &run->places, &run->journal, err) ||
-        check_tables(run, err) || list_shards(cleanup, asked, &malformed, err))
+        dsr_check_tables(run->job, run->config, &run->places, run->journal, err) ||
+        list_shards(cleanup, asked, &malformed, err))
         return err->code;
     if (cleanup->count == 0) {
         rc_job_say(run->job, "no markers: nothing to erase");

@@ -257,11 +257,8 @@ static enum rc_code search(struct rc_job *job, struct planning *planning, struct
     int32_t *shards;
     enum rc_code code;
 
-    for (size_t i = 0; i < planning->places->table_count; i++)
-        if (dsr_lake_check(job, planning->places, i,
-                           RC_OBJECT_AT(struct dsr_table, planning->config->tables, i)->name, err))
-            return err->code;
-    if (dsr_markers_shards(job, planning->places, &planning->malformed, &shards, &count, err))
+    if (dsr_check_tables(job, planning->config, planning->places, /* journal = */ NULL, err) ||
+        dsr_markers_shards(job, planning->places, &planning->malformed, &shards, &count, err))
         return err->code;
     count = choose_shards(job->params, shards, count);
     outer = count < width ? (count > 0 ? count : 1) : width;

@@ -85,6 +85,14 @@ RC_MUST_CHECK enum rc_code dsr_versions_clean(struct dsr_run *run, struct rc_job
                                               const struct dsr_shard_markers *markers, size_t width,
                                               struct dsr_shard_result *out, struct rc_error *err);
 
+/*
+ * cleanup.c: RC_NOT_FOUND: a table has no data, so that its folder is likely to be mistaken. That
+ * all of it was erased is no mistake: the journal knows, which is opened for it where it is NULL.
+ */
+RC_MUST_CHECK enum rc_code dsr_check_tables(struct rc_job *job, const struct dsr_config *config,
+                                            const struct dsr_places *places,
+                                            struct dsr_journal *journal, struct rc_error *err);
+
 /* The actions. */
 enum rc_code dsr_cleanup_run(struct rc_job *job, const void *config, struct rc_error *err);
 enum rc_code dsr_plan_run(struct rc_job *job, const void *config, struct rc_error *err);

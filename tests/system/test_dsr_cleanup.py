@@ -1,6 +1,7 @@
 """'run-core dsr cleanup' on a lake in the file system, judged by a checker that is not its own."""
 import json
 import os
+import shutil
 
 import pytest
 # The fixture is found by its name.
@@ -194,6 +195,12 @@ def test_a_file_that_fails_fails_its_shard_alone(dsr):
     assert len(dsr.markers.names()) == 3 and len(dsr.archived()) == 1
     assert broken in result.text
     assert counters(result)["shards_failed"] == 1
+    # What was erased is told, be the shard done with or not.
+    said = [item["text"] for item in result.final["results"]]
+    found = counters(result)
+    assert [text for text in said if text.startswith("shard 3: failed, with ")]
+    assert said[-1].startswith(f"1 of 2 shards done, with 1 user; erased in all: "
+                               f"{found['rows_deleted']} rows; {found['files_rewritten']} files")
     dsr.data.remove(broken)
     dsr.run()
     dsr.check(erased, unchecked=[broken])
@@ -208,6 +215,45 @@ def test_a_file_without_the_column_is_never_taken_for_one_without_users(dsr):
     result = dsr.run("cleanup", status=1)
     assert "other.parquet" in result.text and "'id'" in result.text
     assert len(dsr.markers.names()) == 1
+
+
+@pytest.mark.parametrize("sql, says", [
+    ({"lake": {"engine": "duckdb"}, "other": {"engine": "duckdb"}}, "there are 'lake', 'other'"),
+    ({"lake": {"engine": "duckdb"}}, "there is 'lake'"),
+    (None, "no section 'sql:'"),
+])
+def test_an_engine_that_is_not_there_is_told_before_anything_is_touched(dsr, sql, says):
+    dsr.mark(3, DAYS[0], user(3, 1))
+    if sql:
+        dsr.configure()
+        dsr.world.config(json.dumps({"sql": sql}), "20-sql.yaml")
+    result = dsr.run("cleanup", status=2, engine="nope")
+    assert "'nope'" in result.text and says in result.text
+    dsr.check({})
+    assert len(dsr.markers.names()) == 1
+    assert dsr.archive.names() == []
+
+
+def test_a_plan_of_a_table_that_was_emptied(dsr):
+    everybody = sorted({path.split("/")[1] for path in dsr.data.names("cohorts/")})
+    for name in dsr.data.names("cohorts/"):
+        dsr.data.remove(name)
+    for shard in everybody:
+        name = f"cohorts/{shard}/day={DAYS[0]}/a.parquet"
+        (dsr.data.root / name).parent.mkdir(parents=True, exist_ok=True)
+        judge(f"COPY (SELECT 'u' AS user_id FROM range(9)) TO {literal(dsr.data.root / name)} "
+              "(FORMAT parquet); SELECT 1;")
+        dsr.mark(int(shard.split("=")[1]), DAYS[0], "u")
+    dsr.run("plan")
+    dsr.run()
+    for folder in (dsr.data.root / "cohorts").glob("*"):
+        shutil.rmtree(folder)
+    dsr.mark(3, DAYS[0], "u")
+    for words in (("plan",), ("cleanup", "--dry-run"), ("cleanup",)):
+        assert "'cohorts' has no data any more" in dsr.run(*words).text
+    dsr.tables["others"] = {"userIdColumn": "id"}
+    for words in (("plan",), ("cleanup",)):
+        assert "the table 'others' has no data" in dsr.run(*words, status=1).text
 
 
 def test_two_runs_at_once(dsr):
