@@ -23,23 +23,26 @@ enum delta_status {
     DELTA_FAILED,
     DELTA_CANCELED,
     DELTA_STATUS_COUNT,
-    DELTA_OTHER_STATUS = DELTA_STATUS_COUNT, /* an IRI that is none of these; not active */
+    DELTA_OTHER_STATUS = DELTA_STATUS_COUNT, /* none, or one that is not of these; not active */
 };
+
+#define DELTA_TIME_UNKNOWN INT64_MIN
 
 /* A job as it stands in the store. */
 struct delta_job {
     char *uri; /* owned by the list that it is in */
     enum delta_kind kind;
     enum delta_status status;
-    int64_t created_unix_ms, modified_unix_ms;
+    int64_t created_unix_ms, modified_unix_ms; /* DELTA_TIME_UNKNOWN: none that can be read */
 };
 
 struct delta_rules {
     bool blocked_by[DELTA_KIND_COUNT]; /* by an active job of that kind */
     bool needs_initial_sync;           /* one with the status success */
     bool once;                         /* a job of the same kind that did not fail is enough */
-    int64_t failed_before_unix_ms; /* with 'once': failed ones were modified before this; INT64_MIN:
-                                          they are never tried again, INT64_MAX: at once */
+    int64_t failed_before_unix_ms; /* with 'once': failed ones were modified before this; one of an
+                                      unknown time was. INT64_MIN: they are never tried again,
+                                      INT64_MAX: at once */
 };
 
 enum delta_verdict {
@@ -55,12 +58,15 @@ void delta_rules_make(const struct delta_config *config, const struct delta_entr
                       enum delta_kind kind, bool force, int64_t now_unix_ms,
                       struct delta_rules *out);
 
-/* Whether 'job' is a reason of 'verdict', to be named in its message. */
+/*
+ * Whether 'job' is a reason of 'verdict', to be named in its message. Of TOO_EARLY that is an
+ * initial sync which is on its way.
+ */
 bool delta_rules_names(const struct delta_rules *rules, enum delta_verdict verdict,
-                       const struct delta_job *job);
+                       enum delta_kind kind, const struct delta_job *job);
 
 /*
- * 'kind' is that of the job to come. Of several verdicts the first in this order: DONE,
+ * 'kind' is that of the job to come, here and above. Of several verdicts the first in this order: DONE,
  * FAILED_FOR_GOOD, FAILED_LATELY, TOO_EARLY, BLOCKED.
  */
 enum delta_verdict delta_rules_judge(const struct delta_rules *rules, enum delta_kind kind,
