@@ -1,13 +1,18 @@
 """'run-core dsr cleanup' on lakes in object stores: what is erased and kept there, old versions, what
 objects have beside their content, other writers, and stores that fail."""
 import os
+import re
+import socket
 import threading
 import time
+import urllib.error
+import urllib.request
 
 import pytest
 # The fixture is found by its name.
 from dsr_world import (DAYS, Folder, Google, InBuckets, pond_made, needs_engine,  # noqa: F401
                        on_ceph, user, versions)
+from processes import free_port
 
 pytestmark = needs_engine
 
@@ -211,6 +216,55 @@ def test_a_newer_object_is_never_overwritten(dsr, request, keeps):
     (dsr.before / name).write_bytes(other)
     dsr.check(ERASED)
     assert dsr.markers.names() == []
+
+
+# ---- probes --------------------------------------------------------------------------------------
+
+
+def ask(port, path):
+    """Status and text; None: nobody listens."""
+    try:
+        with urllib.request.urlopen(f"http://127.0.0.1:{port}{path}", timeout=10) as reply:
+            return reply.status, reply.read().decode()
+    except urllib.error.HTTPError as error:
+        return error.code, error.read().decode()
+    except urllib.error.URLError as error:
+        if isinstance(error.reason, ConnectionRefusedError):
+            return None
+        raise
+
+
+def test_the_pod_is_probed_while_it_erases(world, pond_made, ceph, bucket, proxy):  # noqa: F811
+    """As the deployment does, on the port that it names; here one that is free."""
+    dsr = on_ceph(world, pond_made, ceph, bucket, endpoint=proxy.endpoint)
+    dsr.mark_range(3, *USERS, last=DAYS[1])
+    port = free_port()
+    # The first object that is replaced takes its time, so that the run is seen at its work.
+    proxy.rules.add(method="PUT", target="/lake/", delay_ms=60000)
+    run = dsr.start("cleanup", "--listen", f"127.0.0.1:{port}", width=1)
+    end = time.monotonic() + 30
+    while not proxy.rules.used():
+        assert run.poll() is None and time.monotonic() < end, run.communicate()
+        time.sleep(0.02)
+    assert ask(port, "/healthcheck/is-alive")[0] == 200
+    assert ask(port, "/healthcheck/is-ready")[0] == 200
+    status, metrics = ask(port, "/metrics")
+    assert status == 200
+    of_it = 'plugin="dsr",action="cleanup",job=""'
+    while not re.search(rf'{of_it},counter="files_scanned"\}} [1-9]', metrics):
+        assert time.monotonic() < end, metrics
+        time.sleep(0.02)
+        status, metrics = ask(port, "/metrics")
+    proxy.rules.clear()
+    said = run.communicate(timeout=60)
+    assert run.returncode == 0, said
+    # The port is anybody's again.
+    assert ask(port, "/healthcheck/is-alive") is None
+    with socket.socket() as listener:
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        listener.bind(("127.0.0.1", port))
+    dsr.check(ERASED)
+    dsr.check_nothing_left()
 
 
 # ---- a store that fails --------------------------------------------------------------------------
