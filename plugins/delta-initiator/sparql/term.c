@@ -88,9 +88,10 @@ void sparql_add_iri(struct rc_buf *out, const char *iri)
 /* ---- literals -------------------------------------------------------------------------------- */
 
 /*
- * The escapes of a JSON string are all ones of SPARQL, too, with the same meaning. But for one
- * case: some stores resolve \uXXXX before they look for strings, and so take the 'u' of "\\u" for
- * the begin of one. Where it is written \u0075 itself, both ways of reading give the same text.
+ * The escapes of a JSON string are all ones of SPARQL, too, with the same meaning, but for what
+ * parsers make of code points. Some resolve them before they look for strings, and so take the 'u'
+ * behind "\\" for the begin of one; where it is written as a code point itself, every way of
+ * reading gives the same text. And some take more than four digits behind \u, so there are eight.
  */
 void sparql_add_string(struct rc_buf *out, const char *text, size_t len)
 {
@@ -99,16 +100,21 @@ void sparql_add_string(struct rc_buf *out, const char *text, size_t len)
 
     rc_buf_add_json(&json, text, len);
     while (at < json.len) {
-        if (json.data[at] != '\\') {
+        const char *escape = json.data + at;
+
+        if (escape[0] != '\\') {
             at++;
-            continue;
-        }
-        bool backslash = json.data[at + 1] == '\\';
-        at += 2;
-        if (backslash && (json.data[at] == 'u' || json.data[at] == 'U')) {
+        } else if (escape[1] == 'u') {
             rc_buf_add(out, json.data + plain, at - plain);
-            rc_buf_adds(out, json.data[at] == 'u' ? "\\u0075" : "\\u0055");
-            plain = ++at;
+            rc_buf_adds(out, "\\U0000");
+            plain = at + 2;
+            at += 6;
+        } else if (escape[1] == '\\' && (escape[2] == 'u' || escape[2] == 'U')) {
+            rc_buf_add(out, json.data + plain, at + 2 - plain);
+            rc_buf_addf(out, "\\U%08X", (unsigned)escape[2]);
+            plain = at += 3;
+        } else {
+            at += 2;
         }
     }
     rc_buf_add(out, json.data + plain, json.len - plain);

@@ -25,8 +25,8 @@ void sparql_add_iri(struct rc_buf *out, const char *iri);
 
 /*
  * A plain literal, "text" with ECHAR escapes. What is not UTF-8 becomes U+FFFD; control
- * characters that have no escape are written as \uXXXX. The text is the same to a store that
- * resolves \uXXXX before it looks for strings, as section 19.2 has it, and to one that does so
+ * characters that have no escape are written as \UXXXXXXXX. The text is the same to a store that
+ * resolves code points before it looks for strings, as section 19.2 has it, and to one that does so
  * within them. All of it is added or, where the buffer overflows, nothing.
  */
 void sparql_add_string(struct rc_buf *out, const char *text, size_t len);
