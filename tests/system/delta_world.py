@@ -46,7 +46,7 @@ OPERATION_KEYS = {
     "healing": "healingJobOperation",
     "dump": "dumpFileCreationJobOperation",
 }
-UUID = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-[1-5][0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}")
+UUID = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-[1-8][0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}")
 # As JavaScript's toISOString() has it; stores may leave out zeros at the end of the fraction.
 TIME = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d{1,3})?Z")
 
@@ -161,10 +161,14 @@ class DeltaWorld:
         return file
 
     def configure(self, options):
+        """'options' are those of the plugin, and config_file, which stands beside them."""
         self.world.environment["MU_SPARQL_ENDPOINT"] = self.asked.query_url
+        options = dict(options)
+        keys = {name: options.pop(name) for name in ("config_file",) if name in options}
         if self.asked.update_url != self.asked.query_url:
-            options = {"update_endpoint": self.asked.update_url, **options}
-        self.world.config("plugins:\n  delta-initiator: " + json.dumps(options) + "\n")
+            options.setdefault("update_endpoint", self.asked.update_url)
+        keys["config"] = options
+        self.world.config("plugins:\n  delta-initiator: " + json.dumps(keys) + "\n")
 
     # ---- runs ----
 
@@ -174,11 +178,11 @@ class DeltaWorld:
             words += ["--set", f"{name}={str(value).lower() if value in (True, False) else value}"]
         return words + (["--now", now] if now else [])
 
-    def run(self, action, *words, now=None, **parameters):
-        return self.world.run(*self.words(action, now, **parameters), *words)
+    def run(self, action, *words, now=None, env=None, **parameters):
+        return self.world.run(*self.words(action, now, **parameters), *words, env=env or {})
 
-    def start(self, action, *words, now=None, **parameters):
-        return self.world.start(*self.words(action, now, **parameters), *words)
+    def start(self, action, *words, now=None, env=None, **parameters):
+        return self.world.start(*self.words(action, now, **parameters), *words, env=env or {})
 
     # ---- what is in the store ----
 

@@ -43,7 +43,7 @@ def named(graph, type_iri):
     return str(subject), known, str(moment)
 
 
-def assert_job(found, kind, operation, begun_s, **task):
+def assert_job(found, kind, operation, begun_s, task_operation=None):
     """That a graph is nothing but the job and task that the older service writes."""
     _, job_uuid, job_time = named(found, COGS.Job)
     _, task_uuid, task_time = named(found, TASK.Task)
@@ -51,9 +51,9 @@ def assert_job(found, kind, operation, begun_s, **task):
         assert begun_s - 1 <= unix_s(moment) <= time.time() + 1
     expected = template(kind, job_uuid=job_uuid, task_uuid=task_uuid, job_time=job_time,
                         task_time=task_time, job_operation=operation)
-    if task:
+    if task_operation:
         subject, = expected.subjects(RDF.type, TASK.Task)
-        expected.set((subject, TASK.operation, rdflib.URIRef(task["operation"])))
+        expected.set((subject, TASK.operation, rdflib.URIRef(task_operation)))
     assert_same(found, expected)
 
 
@@ -341,7 +341,7 @@ def test_tasks_have_the_operations_that_are_configured(delta):
         before, begun = delta.graph(), time.time()
         assert delta.run(kind).status == 0
         assert_job(delta.graph() - before, kind, delta.stream.operations[kind], begun,
-                   operation=operation)
+                   task_operation=operation)
         with Consumer(delta):
             until(lambda: not delta.active())
 
