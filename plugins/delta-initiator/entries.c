@@ -99,11 +99,9 @@ static void fill(struct delta_entries *entries, const struct delta_config *confi
     size_t count = config->entries.len ? config->entries.len : 1;
 
     *entries = (struct delta_entries){
-        .items = calloc(count, sizeof(*entries->items)),
-        .texts = calloc(count, sizeof(*entries->texts)),
+        .items = rc_calloc(count, sizeof(*entries->items)),
+        .texts = rc_calloc(count, sizeof(*entries->texts)),
     };
-    if (!entries->items || !entries->texts)
-        abort();
     if (config->entries.len == 0)
         fill_entry(entries, config, &only);
     for (size_t i = 0; i < config->entries.len; i++)
@@ -282,11 +280,9 @@ static enum rc_code check_one_form(const struct delta_config *config, struct rc_
 static enum rc_code judge(const struct delta_entries *entries, const struct delta_config *config,
                           struct rc_error *err)
 {
-    struct claim *claims = calloc(entries->count * DELTA_KIND_COUNT, sizeof(*claims));
+    struct claim *claims = rc_calloc(entries->count * DELTA_KIND_COUNT, sizeof(*claims));
     enum rc_code code = check_one_form(config, err);
 
-    if (!claims)
-        abort();
     if (!code)
         code = check_tasks(&entries->items[0], err);
     for (size_t i = 0; i < entries->count && !code; i++) {
@@ -334,6 +330,17 @@ enum rc_code delta_entries_find(const struct delta_entries *entries, const char 
     return rc_fail(err, RC_INVALID, "there is no stream '%s'; there %s %s%s", name,
                    entries->count == 1 ? "is" : "are", names.data,
                    names.overflow ? " and others" : "");
+}
+
+enum rc_code delta_entry_has(const struct delta_entry *entry, enum delta_kind kind,
+                             struct rc_error *err)
+{
+    if (entry->job_operation[kind])
+        return RC_OK;
+    return rc_fail(err, RC_INVALID,
+                   "there is no operation for jobs of the kind '%s'%s%s%s; it is given as '%s'",
+                   delta_kind_name(kind), *entry->name ? " of the stream '" : "", entry->name,
+                   *entry->name ? "'" : "", job_options[kind]);
 }
 
 /* ---- schedules ------------------------------------------------------------------------------- */

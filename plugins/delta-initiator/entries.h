@@ -36,6 +36,10 @@ void delta_entries_clear(struct delta_entries *entries);
 RC_MUST_CHECK enum rc_code delta_entries_find(const struct delta_entries *entries, const char *name,
                                               const struct delta_entry **out, struct rc_error *err);
 
+/* RC_INVALID: the stream has no operation for such jobs; the message names the option. */
+RC_MUST_CHECK enum rc_code delta_entry_has(const struct delta_entry *entry, enum delta_kind kind,
+                                           struct rc_error *err);
+
 /*
  * Whether a cron expression names months by number: the older system counted them from 0, so that
  * it now means another month.
