@@ -65,6 +65,13 @@ void core_http_client_free(struct core_http_client *client);
 
 /* ---- a request ------------------------------------------------------------------------------- */
 
+/* How the user of a request proves who he is, see enum rc_http_auth. */
+enum core_http_auth {
+    CORE_HTTP_AUTH_ANY,
+    CORE_HTTP_AUTH_BASIC,
+    CORE_HTTP_AUTH_DIGEST,
+};
+
 enum core_http_repeat {
     CORE_HTTP_REPEAT_BY_METHOD, /* GET, HEAD, PUT, DELETE and OPTIONS are safe to repeat */
     CORE_HTTP_REPEAT_SAFE,      /* so is this one */
@@ -117,6 +124,14 @@ struct core_http_call {
     const char *ca_file; /* the client's */
     const struct core_cancel *cancel; /* looked at ten times a second */
     bool secret_url;                  /* the path is one, too: it is in no record */
+
+    /*
+     * For the server of the URL alone, in place of what the URL itself may say; NULL: nobody. A
+     * request that is refused for want of a proof goes out once more, with it and with its body,
+     * whatever 'repeat' says: it was not carried out. If the proof is refused, that is the answer.
+     */
+    const char *user, *password;
+    enum core_http_auth auth;
 
     struct core_http_client *client; /* NULL: one attempt on a connection of its own */
     enum core_http_repeat repeat;

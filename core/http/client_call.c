@@ -27,6 +27,13 @@ static enum rc_code check_call(const struct core_http_call *call, const char *na
             name, room - 1, call->socket_path, strlen(call->socket_path));
     if (!*method || strpbrk(method, " \t\r\n"))
         return rc_fail(err, RC_INVALID, "%s: the method is not one word", name);
+    if (call->user && strpbrk(call->user, "\r\n"))
+        return rc_fail(err, RC_INVALID, "%s: the name of the user has a line break", name);
+    if (call->user && call->auth == CORE_HTTP_AUTH_BASIC && strchr(call->user, ':'))
+        return rc_fail(err, RC_INVALID,
+                       "%s: the user '%s' cannot be told in the clear, where a colon begins the "
+                       "password",
+                       name, call->user);
     return RC_OK;
 }
 
@@ -56,6 +63,8 @@ enum rc_code core_http_request_init(struct request *out, const struct core_http_
         .url = call->url,
         .draft = { .headers = RC_BUF_INIT(HEAD_BYTES) },
     };
+    if (call->user) /* libcurl would prefer the URL's */
+        out->url = out->moved = core_http_without_user(call->url);
     core_http_answer_reset(answer);
     answer->attempts = 0;
     return check_call(call, out->name, out->method, err);

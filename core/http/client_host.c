@@ -51,6 +51,17 @@ size_t core_http_origin_len(const char *url)
     return (size_t)(authority - url) + strcspn(authority, "/?#");
 }
 
+char *core_http_without_user(const char *url)
+{
+    size_t len = core_http_origin_len(url);
+    const char *authority = strstr(url, "://");
+    const char *end;
+
+    authority = authority ? authority + strlen("://") : url;
+    end = memrchr(authority, '@', len - (size_t)(authority - url));
+    return rc_strf("%.*s%s", (int)(authority - url), url, end ? end + 1 : authority);
+}
+
 /* Scheme, host and port, without user and password; the port in any case. */
 static char *origin_of(const char *url)
 {
@@ -372,7 +383,7 @@ enum rc_code core_http_place_enter(const struct core_http_call *call, const char
 
     *out = (struct place){ .client = client };
     if (!client)
-        return core_http_lane_new(NULL, call, &out->lane, err);
+        return core_http_lane_new(call, &out->lane, err);
     key = key_of(call, url);
     (void)pthread_mutex_lock(&client->mutex);
     out->host = find(client, key);
@@ -385,7 +396,7 @@ enum rc_code core_http_place_enter(const struct core_http_call *call, const char
         out->host = NULL;
         return code;
     }
-    if (!out->lane && core_http_lane_new(client, call, &out->lane, err)) {
+    if (!out->lane && core_http_lane_new(call, &out->lane, err)) {
         core_http_place_leave(out);
         return err->code;
     }

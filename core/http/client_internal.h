@@ -45,13 +45,14 @@ struct lane {
     CURLM *multi;
     struct lane *next; /* in its host's list, with those that are idle */
     pthread_t user;    /* the last */
+    bool has_proofs;   /* the handle knows passwords, and what servers asked about them */
     int64_t idle_since_mono_ms;
 };
 
-/* 'client' may be NULL. */
-RC_MUST_CHECK enum rc_code core_http_lane_new(struct core_http_client *client,
-                                              const struct core_http_call *call, struct lane **out,
+RC_MUST_CHECK enum rc_code core_http_lane_new(const struct core_http_call *call, struct lane **out,
                                               struct rc_error *err);
+/* Keeps the connection alone; 'call' goes the same way as those before. */
+void core_http_lane_renew(struct lane *lane, const struct core_http_call *call);
 void core_http_lane_free(struct lane *lane);
 
 /* ---- client_host.c --------------------------------------------------------------------------- */
@@ -101,6 +102,8 @@ RC_MUST_CHECK enum rc_code core_http_place_enter(const struct core_http_call *ca
 void core_http_place_leave(struct place *place);
 /* Length of the part of an URL that names scheme, host and port. */
 size_t core_http_origin_len(const char *url);
+/* A copy without user and password. */
+char *core_http_without_user(const char *url);
 bool core_http_same_origin(const char *a, const char *b);
 /* Sleeps, until somebody asks to stop. */
 RC_MUST_CHECK enum rc_code core_http_pause(const struct core_cancel *cancel, int64_t ms,
@@ -225,8 +228,9 @@ void core_http_request_clear(struct request *request);
 bool core_http_is_redirect(const struct request *request);
 /* Turns the request to where its answer leads. */
 RC_MUST_CHECK enum rc_code core_http_follow(struct request *request, struct rc_error *err);
-/* Whether a header of the call may go along. */
+/* Whether a header of the call may go along, and its user. */
 bool core_http_may_send(const struct request *request, const char *name);
+bool core_http_has_user(const struct request *request);
 
 /* ---- client_retry.c -------------------------------------------------------------------------- */
 

@@ -147,8 +147,30 @@ static void set_rules(const struct lane *lane)
 
 /* ---- lanes ----------------------------------------------------------------------------------- */
 
-enum rc_code core_http_lane_new(struct core_http_client *client, const struct core_http_call *call,
-                                struct lane **out, struct rc_error *err)
+static void make_handle(struct lane *lane, const struct core_http_call *call)
+{
+    struct core_http_client *client = call->client;
+
+    lane->easy = lane->curl->easy_init();
+    if (!lane->easy)
+        rc_out_of_memory(sizeof(*lane));
+    if (client)
+        (void)lane->curl->easy_setopt(lane->easy, CURLOPT_SHARE, share_of(client, lane->curl));
+    set_certificates(lane, client, call);
+    set_way(lane, client, call);
+    set_rules(lane);
+}
+
+/* The connection belongs to the multi handle. */
+void core_http_lane_renew(struct lane *lane, const struct core_http_call *call)
+{
+    lane->curl->easy_cleanup(lane->easy);
+    lane->has_proofs = false;
+    make_handle(lane, call);
+}
+
+enum rc_code core_http_lane_new(const struct core_http_call *call, struct lane **out,
+                                struct rc_error *err)
 {
     const struct core_curl *curl;
     struct lane *lane;
@@ -158,15 +180,10 @@ enum rc_code core_http_lane_new(struct core_http_client *client, const struct co
         return err->code;
     lane = rc_calloc(1, sizeof(*lane));
     lane->curl = curl;
-    lane->easy = curl->easy_init();
     lane->multi = curl->multi_init();
-    if (!lane->easy || !lane->multi)
+    if (!lane->multi)
         rc_out_of_memory(sizeof(*lane));
-    if (client)
-        (void)curl->easy_setopt(lane->easy, CURLOPT_SHARE, share_of(client, curl));
-    set_certificates(lane, client, call);
-    set_way(lane, client, call);
-    set_rules(lane);
+    make_handle(lane, call);
     *out = lane;
     return RC_OK;
 }

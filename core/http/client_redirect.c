@@ -38,6 +38,11 @@ bool core_http_may_send(const struct request *request, const char *name)
     return false;
 }
 
+bool core_http_has_user(const struct request *request)
+{
+    return request->call->user && !request->foreign;
+}
+
 /* NULL for what is no URL. */
 static char *resolve(const struct core_curl *curl, const char *base, const char *location)
 {
@@ -95,6 +100,12 @@ enum rc_code core_http_follow(struct request *request, struct rc_error *err)
     }
     request->foreign = request->foreign || !core_http_same_origin(request->asked_url, url);
     request->redirects++;
+    if (core_http_has_user(request)) {
+        char *bare = core_http_without_user(url);
+
+        free(url);
+        url = bare;
+    }
     free(request->moved);
     request->moved = url;
     request->url = url;

@@ -177,15 +177,23 @@ static size_t on_read(char *data, size_t size, size_t count, void *context)
     return len;
 }
 
+/* The server has carried nothing out, and wants to know first who asks. */
+static bool is_challenged(const struct transfer *transfer)
+{
+    return transfer->lane->has_proofs && transfer->head_done && transfer->status == 401;
+}
+
 /*
  * libcurl begins anew on a fresh connection when a kept one turns out to be closed. The server may
- * have seen the body by then, so this is for requests that may come twice.
+ * have seen the body by then, so this is for requests that may come twice, and for what was
+ * refused.
  */
 static int on_seek(void *context, curl_off_t offset, int origin)
 {
     struct transfer *transfer = context;
 
-    if (origin != SEEK_SET || (transfer->send_at > 0 && !transfer->is_safe))
+    if (origin != SEEK_SET ||
+        (transfer->send_at > 0 && !transfer->is_safe && !is_challenged(transfer)))
         return CURL_SEEKFUNC_FAIL;
     transfer->send_at = offset;
     return CURL_SEEKFUNC_OK;
@@ -194,7 +202,8 @@ static int on_seek(void *context, curl_off_t offset, int origin)
 /*
  * libcurl may send a request once more by itself, on a fresh connection, when a kept one breaks
  * unanswered. That is ours to decide: nobody would sign the request anew, or know that it may have
- * been carried out before.
+ * been carried out before. After a challenge it goes out with its proof: another request, of which
+ * nothing has come yet.
  */
 static int on_sending(void *context, char *to, char *from, int to_port, int from_port)
 {
@@ -203,6 +212,8 @@ static int on_sending(void *context, char *to, char *from, int to_port, int from
     (void)to, (void)from, (void)to_port, (void)from_port;
     transfer->is_stale = transfer->was_sent && !transfer->head_begun;
     transfer->was_sent = true;
+    transfer->head_begun = transfer->head_done = false;
+    transfer->status = transfer->answer->status = 0;
     return transfer->is_stale ? CURL_PREREQFUNC_ABORT : CURL_PREREQFUNC_OK;
 }
 
@@ -240,6 +251,17 @@ static void add_line(struct transfer *transfer, const char *line)
     transfer->headers = longer;
 }
 
+/* Much that would be refused at first is not sent in vain either. */
+static bool asks_first(const struct transfer *transfer)
+{
+    const struct core_http_call *call = transfer->request->call;
+
+    return transfer->sending &&
+           (call->ask_first ||
+            (core_http_has_user(transfer->request) && call->auth != CORE_HTTP_AUTH_BASIC &&
+             (transfer->send_bytes < 0 || transfer->send_bytes > AT_ONCE_BYTES)));
+}
+
 static enum rc_code set_headers(struct transfer *transfer, struct rc_error *err)
 {
     const struct request *request = transfer->request;
@@ -259,8 +281,7 @@ static enum rc_code set_headers(struct transfer *transfer, struct rc_error *err)
     }
     /* Without these, libcurl would add some of its own to a body. */
     if (transfer->has_body) {
-        add_line(transfer,
-                 call->ask_first && transfer->sending ? "Expect: 100-continue" : "Expect:");
+        add_line(transfer, asks_first(transfer) ? "Expect: 100-continue" : "Expect:");
         if (!has_header(request, "Content-Type"))
             add_line(transfer, "Content-Type:");
     }
@@ -321,6 +342,26 @@ static void set_method(struct transfer *transfer)
                             (long)(!transfer->is_safe && !transfer->sending));
 }
 
+/* Without "only", libcurl would begin a digest by a request without its body. */
+static void set_user(const struct transfer *transfer)
+{
+    static const unsigned long schemes[] = {
+        [CORE_HTTP_AUTH_ANY] = CURLAUTH_BASIC | CURLAUTH_DIGEST,
+        [CORE_HTTP_AUTH_BASIC] = CURLAUTH_BASIC,
+        [CORE_HTTP_AUTH_DIGEST] = CURLAUTH_DIGEST | CURLAUTH_ONLY,
+    };
+    const struct core_curl *curl = transfer->curl;
+    const struct core_http_call *call = transfer->request->call;
+    CURL *easy = transfer->lane->easy;
+
+    if (!core_http_has_user(transfer->request))
+        return;
+    transfer->lane->has_proofs = true;
+    (void)curl->easy_setopt(easy, CURLOPT_USERNAME, call->user);
+    (void)curl->easy_setopt(easy, CURLOPT_PASSWORD, call->password ? call->password : "");
+    (void)curl->easy_setopt(easy, CURLOPT_HTTPAUTH, (long)schemes[call->auth]);
+}
+
 /* Whether TLS may be on the way. Without a client nobody minds what it costs to be sure. */
 static bool may_raise_sigpipe(const struct request *request)
 {
@@ -349,8 +390,8 @@ enum rc_code core_http_transfer_begin(struct transfer *transfer, const struct re
                                       struct lane *lane, struct rc_error *err)
 {
     const struct core_curl *curl = lane->curl;
-    CURL *easy = lane->easy;
     int64_t now_mono_ms = core_clock_mono_ms();
+    CURL *easy;
 
     *transfer = (struct transfer){
         .curl = curl,
@@ -367,6 +408,9 @@ enum rc_code core_http_transfer_begin(struct transfer *transfer, const struct re
         .streaming = request->streaming,
         .spare = RC_BUF_INIT(SPARE_BYTES + PIECE_BYTES),
     };
+    if (lane->has_proofs)
+        core_http_lane_renew(lane, request->call);
+    easy = lane->easy;
     (void)curl->easy_setopt(easy, CURLOPT_URL, request->asked_url);
     (void)curl->easy_setopt(easy, CURLOPT_HEADERFUNCTION, on_header);
     (void)curl->easy_setopt(easy, CURLOPT_HEADERDATA, transfer);
@@ -376,6 +420,7 @@ enum rc_code core_http_transfer_begin(struct transfer *transfer, const struct re
     (void)curl->easy_setopt(easy, CURLOPT_PREREQDATA, transfer);
     set_limits(transfer);
     set_method(transfer);
+    set_user(transfer);
     if (set_headers(transfer, err))
         return err->code;
     if (curl->multi_add_handle(lane->multi, easy) != CURLM_OK)

@@ -4,6 +4,7 @@
 #include <runtime/host.h>
 
 #include <base/url.h>
+#include <config/secrets.h>
 #include <runtime/output.h>
 
 #include <run-core/str.h>
@@ -90,9 +91,13 @@ static enum rc_code make(struct rc_job *job, const struct rc_http_request *given
         return err->code;
     if (!request->url)
         return rc_fail(err, RC_INVALID, "a request without a URL");
+    if (request->auth < RC_HTTP_AUTH_ANY || request->auth > RC_HTTP_AUTH_DIGEST)
+        return rc_fail(err, RC_INVALID, "%s: there is no way %d for a user to prove who he is",
+                       request->name ? request->name : "the request", request->auth);
     if (job->dry_run && !only_reads(request))
         return say_instead(core, request, err);
 
+    core_secret_add(request->password);
     made->headers = rc_calloc(request->header_count + 1, sizeof(*made->headers));
     for (size_t i = 0; i < request->header_count; i++)
         made->headers[i] =
@@ -113,6 +118,9 @@ static enum rc_code make(struct rc_job *job, const struct rc_http_request *given
         .repeat = request->flags & RC_HTTP_NEVER_REPEAT     ? CORE_HTTP_REPEAT_NEVER
                   : request->flags & RC_HTTP_SAFE_TO_REPEAT ? CORE_HTTP_REPEAT_SAFE
                                                             : CORE_HTTP_REPEAT_BY_METHOD,
+        .user = request->user,
+        .password = request->password,
+        .auth = (enum core_http_auth)request->auth,
         .secret_url = (request->flags & RC_HTTP_SECRET_URL) != 0,
         .cancel = core->cancel,
         .client = core_remote_http(core->run->remote, NULL),

@@ -46,6 +46,9 @@ static void record(struct rc_fake_host *fake, const struct rc_http_request *requ
     kept->body[request->body_len] = '\0';
     kept->body_len = request->body_len;
     kept->flags = request->flags;
+    kept->user = rc_strdup(request->user);
+    kept->password = rc_strdup(request->password);
+    kept->auth = request->auth;
 }
 
 /* The oldest that fits and has not been used up. */
@@ -254,6 +257,9 @@ struct rc_fake_http_request rc_fake_host_http_request(const struct rc_fake_host 
         .body = kept->body,
         .body_len = kept->body_len,
         .flags = kept->flags,
+        .user = kept->user,
+        .password = kept->password,
+        .auth = kept->auth,
     };
 }
 
@@ -270,6 +276,8 @@ void fake_http_clear(struct rc_fake_host *fake)
         free(fake->http_requests[i].url);
         free(fake->http_requests[i].headers);
         free(fake->http_requests[i].body);
+        free(fake->http_requests[i].user);
+        free(fake->http_requests[i].password);
     }
     free(fake->http_answers);
     free(fake->http_requests);

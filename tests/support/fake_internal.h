@@ -73,9 +73,10 @@ struct fake_http_answer {
 };
 
 struct fake_http_request {
-    char *name, *method, *url, *headers, *body;
+    char *name, *method, *url, *headers, *body, *user, *password;
     size_t body_len;
     unsigned flags;
+    int auth;
 };
 
 struct fake_answer {

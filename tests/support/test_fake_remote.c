@@ -56,6 +56,9 @@ static void test_answers(void **state)
 
     request.body = "{}";
     request.body_len = 2;
+    request.user = "dba";
+    request.password = "secret";
+    request.auth = RC_HTTP_AUTH_DIGEST;
     assert_int_equal(rc_http_call(job, &request, &answer, &err), RC_OK);
     assert_int_equal(answer.status, 200);
     assert_string_equal(answer.body.data, "fine");
@@ -66,10 +69,14 @@ static void test_answers(void **state)
     assert_string_equal(made.method, "GET");
     assert_string_equal(made.url, "https://a.example/x?y=1");
     assert_string_equal(made.headers, "Accept: text/plain\n");
+    assert_null(made.user);
     made = rc_fake_host_http_request(host, 1);
     assert_string_equal(made.method, "POST");
     assert_string_equal(made.body, "{}");
     assert_int_equal(made.body_len, 2);
+    assert_string_equal(made.user, "dba");
+    assert_string_equal(made.password, "secret");
+    assert_int_equal(made.auth, RC_HTTP_AUTH_DIGEST);
 }
 
 static void test_answers_that_fail(void **state)

@@ -244,6 +244,8 @@ struct rc_fake_http_request {
     const char *body;    /* ends with a NUL that 'body_len' does not count */
     size_t body_len;
     unsigned flags;
+    const char *user, *password;
+    int auth;
 };
 size_t rc_fake_host_http_requests(const struct rc_fake_host *host);
 struct rc_fake_http_request rc_fake_host_http_request(const struct rc_fake_host *host,
