@@ -210,6 +210,7 @@ static void make_job(struct worker *worker, const char *working_dir)
             .time_zone = request->job && request->job->time_zone ? request->job->time_zone
                                                                  : "UTC",
             .working_dir = working_dir,
+            .by_daemon = request->supervised,
         },
         .run = run,
         .cancel = &run->status->cancel,

@@ -179,3 +179,18 @@ def test_sockets_of_servers_killed_with_their_daemon_are_removed(world):
     daemon.send_signal(signal.SIGTERM)
     daemon.communicate(timeout=60)
     assert sorted(p.name for p in folder.iterdir()) == sorted(kept)
+
+
+def test_a_plugin_knows_whether_the_daemon_has_started_it(keeper, world):
+    """Its runs, whoever asked for them; not those in the foreground, nor what answers a request."""
+    world.config("jobs: {idle: {plugin: routes}}", name="jobs.yaml")
+    assert world.run("reload").status == 0
+    assert world.run("trigger", "idle", "--wait").status == 0
+    (run,) = json.loads(world.run("runs", "--json").stdout)
+    assert run["counters"]["by_daemon"] == 1
+    for words in (["run", "idle"], ["routes", "idle"]):
+        done = world.run(*words, "--json")
+        assert json.loads(done.stdout)["counters"]["by_daemon"] == 0
+    keeper.wait_for("hi")
+    assert keeper.ask("/starter") == (200, b"request")
+    keeper.stop()

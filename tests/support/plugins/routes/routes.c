@@ -137,9 +137,21 @@ static enum rc_code hang(struct rc_job *job, const void *config, struct rc_excha
         (void)pause();
 }
 
+static enum rc_code starter(struct rc_job *job, const void *config, struct rc_exchange *exchange,
+                            struct rc_error *err)
+{
+    const char *text = job->by_daemon ? "daemon" : "request";
+
+    (void)config;
+    (void)err;
+    rc_exchange_reply(job, exchange, 200, "text/plain", text, strlen(text));
+    return RC_OK;
+}
+
 static enum rc_code idle(struct rc_job *job, const void *config, struct rc_error *err)
 {
     (void)config;
+    rc_job_count(job, "by_daemon", job->by_daemon);
     return rc_job_check(job, err);
 }
 
@@ -157,6 +169,7 @@ static const struct rc_route routes_routes[] = {
     { "GET", "/wait", "Waits until it is cancelled.", wait },
     { "GET", "/hang", "Never ends.", hang },
     { "POST", "/crash", "Ends its process.", crash },
+    { "GET", "/starter", "Says who has started this.", starter },
     { 0 },
 };
 
