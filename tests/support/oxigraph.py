@@ -71,25 +71,21 @@ class MemoryStore(SparqlStore):
 class Oxigraph(MemoryStore):
     name = "oxigraph"
 
-    def __init__(self, pause_ms=5):
-        """'pause_ms' is how long an update at loose() takes between reading and writing."""
-        super().__init__()
-        self.pause_ms = pause_ms
-
     @staticmethod
     def is_installed():
         return bool(os.environ.get("RUN_CORE_OXIGRAPH") and shutil.which("node"))
 
     def words(self):
-        return ["node", Path(__file__).with_name("oxigraph_server.js"), self.port, self.pause_ms]
+        return ["node", Path(__file__).with_name("oxigraph_server.js"), self.port]
 
     def variables(self):
         return {"RUN_CORE_OXIGRAPH": os.path.abspath(os.environ["RUN_CORE_OXIGRAPH"]),
                 "RUN_CORE_OXIGRAPH_LOGIN": ":".join(USER)}
 
-    def loose(self):
-        """The same store, as one that does not run updates one after the other."""
-        return OtherWay("oxigraph-loose", self, f"http://127.0.0.1:{self.port}/loose")
+    def loose(self, pause_ms=5):
+        """The same store, as one that does not run updates one after the other; that much time is
+        between what an update reads and what it writes."""
+        return OtherWay("oxigraph-loose", self, f"http://127.0.0.1:{self.port}/loose/{pause_ms}")
 
     def private(self):
         """The same store, for USER alone, who proves himself by HTTP's basic authentication."""

@@ -1,13 +1,13 @@
 // A SPARQL 1.1 store in memory, for tests: the engine is Oxigraph's own, as its npm package brings it
 // (SPARQL, results, RDF); the HTTP in front of it, the SPARQL 1.1 Protocol, is this file's.
 //
-//     oxigraph_server.js PORT [PAUSE_MS]
+//     oxigraph_server.js PORT
 //
 // Queries go to /query, updates to /update. The engine carries out one request after the other, so
-// updates are isolated. Under /loose they are not, as with services that stand before a store and
+// updates are isolated. Under /loose/MS they are not, as with services that stand before a store and
 // make a query and an insertion of each update: what it is to do is found out on the data as they
-// are when it comes, and done PAUSE_MS later, whatever has happened meanwhile. Under /private only
-// the user of RUN_CORE_OXIGRAPH_LOGIN, "name:password", gets in.
+// are when it comes, and done MS milliseconds later, whatever has happened meanwhile. Under /private
+// only the user of RUN_CORE_OXIGRAPH_LOGIN, "name:password", gets in.
 // RUN_CORE_OXIGRAPH is the folder whose node_modules hold the package oxigraph.
 'use strict';
 const http = require('http');
@@ -16,7 +16,6 @@ const oxigraph = require(require.resolve('oxigraph',
   { paths: [path.resolve(process.env.RUN_CORE_OXIGRAPH)] }));
 
 const LIMIT_BYTES = 16 << 20;
-const PAUSE_MS = Number(process.argv[3] ?? 5);
 const TABLES = ['application/sparql-results+json', 'application/sparql-results+xml', 'text/csv'];
 const TRIPLES = ['application/n-triples', 'text/turtle', 'application/rdf+xml'];
 const LOGIN = Buffer.from(process.env.RUN_CORE_OXIGRAPH_LOGIN ?? '').toString('base64');
@@ -90,17 +89,18 @@ function givesTriples(text) {
   return /^\s*(?:(?:BASE|PREFIX\s+[^\s:]*:)\s+)*(?:CONSTRUCT|DESCRIBE)\b/i.test(bare);
 }
 
-async function answerUpdate(text, parameters, isLoose) {
+// With 'pauseMs' loosely.
+async function answerUpdate(text, parameters, pauseMs) {
   if (parameters.has('using-graph-uri') || parameters.has('using-named-graph-uri'))
     throw new Refused(400, 'using-graph-uri is not offered');
-  if (!isLoose) {
+  if (pauseMs === undefined) {
     store.update(text);
     return;
   }
   const before = store.match();
   const copy = new oxigraph.Store(before);
   copy.update(text);
-  await new Promise((resolve) => setTimeout(resolve, PAUSE_MS));
+  await new Promise((resolve) => setTimeout(resolve, Number(pauseMs)));
   before.filter((quad) => !copy.has(quad)).forEach((quad) => store.delete(quad));
   const known = new oxigraph.Store(before);
   copy.match().filter((quad) => !known.has(quad)).forEach((quad) => store.add(quad));
@@ -108,7 +108,8 @@ async function answerUpdate(text, parameters, isLoose) {
 
 async function answer(request) {
   const url = new URL(request.url, 'http://localhost');
-  const [, way, kind] = /^(?:\/(loose|private))?\/(query|update)$/.exec(url.pathname) ?? [];
+  const [, way, pauseMs, kind] =
+    /^(?:\/(private|loose\/(\d+)))?\/(query|update)$/.exec(url.pathname) ?? [];
   if (!kind) throw new Refused(404, `there is no '${url.pathname}'`);
   if (way === 'private' && request.headers.authorization !== `Basic ${LOGIN}`)
     throw new Refused(401, 'who are you?', { 'WWW-Authenticate': 'Basic realm="store"' });
@@ -116,7 +117,7 @@ async function answer(request) {
   if (texts.length !== 1) throw new Refused(400, `one ${kind}, not ${texts.length}`);
   try {
     if (kind === 'query') return answerQuery(request, texts[0], parameters);
-    await answerUpdate(texts[0], parameters, way === 'loose');
+    await answerUpdate(texts[0], parameters, pauseMs);
     return null;
   } catch (error) {
     throw error instanceof Refused ? error : new Refused(400, String(error.message ?? error));
