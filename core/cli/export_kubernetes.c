@@ -6,6 +6,7 @@
 #include <cli/export_pod.h>
 
 #include <os/clock.h>
+#include <runtime/exit.h>
 
 #include <run-core/str.h>
 
@@ -274,14 +275,17 @@ static void emit_exit_rule(struct core_emitter *emitter, const int *statuses, si
     core_emit_end(emitter);
 }
 
-/* A mistake in the configuration and a skipped run stay so; a pod that was evicted did not fail. */
-static void emit_failure_policy(struct core_emitter *emitter)
+/*
+ * A mistake in the configuration stays one, and a skipped run skipped, if the job does not say
+ * otherwise; a pod that was evicted did not fail.
+ */
+static void emit_failure_policy(struct core_emitter *emitter, const struct core_job_settings *job)
 {
-    static const int final[] = { 2, 3 };
+    static const int final[] = { CORE_EXIT_USAGE, CORE_EXIT_SKIPPED };
 
     core_emit_begin(emitter, "podFailurePolicy");
     core_emit_begin(emitter, "rules");
-    emit_exit_rule(emitter, final, RC_ARRAY_LEN(final));
+    emit_exit_rule(emitter, final, job->retry.skipped ? 1 : RC_ARRAY_LEN(final));
     core_emit_item(emitter);
     core_emit_text(emitter, "action", "Ignore");
     core_emit_begin(emitter, "onPodConditions");
@@ -337,7 +341,7 @@ static void emit_template(struct core_export *export, struct core_emitter *emitt
     core_emit_end(emitter);
     core_emit_begin(emitter, "spec");
     core_emit_number(emitter, "backoffLimit", job->retry.attempts - 1);
-    emit_failure_policy(emitter);
+    emit_failure_policy(emitter, job);
     core_emit_begin(emitter, "template");
     core_emit_begin(emitter, "metadata");
     emit_labels(emitter, labels);

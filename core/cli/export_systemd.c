@@ -126,7 +126,10 @@ static void add_unit(struct core_export *export, const struct core_job_settings 
         core_export_note(export, NULL, job,
                          "there is too little time between two slots for systemd to count "
                          "attempts, so nothing is tried again");
-    else if (*retries && job->retry.attempts > 2)
+    else if (*retries && job->retry.skipped)
+        core_export_note(export, NULL, job,
+                         "to systemd, a run that is skipped at its last attempt has failed");
+    if (*retries && job->retry.attempts > 2)
         core_export_note(export, NULL, job,
                          "systemd waits equally long before each further attempt");
 }
@@ -185,8 +188,11 @@ static void add_service(struct core_export *export, const struct core_job_settin
     add_word(&out, job->name);
     add_word(&out, "--config");
     add_word(&out, export->config_path);
-    /* 3: another run holds the lock, or a precondition says not now. */
-    rc_buf_adds(&out, "\nSuccessExitStatus=3\n");
+    /*
+     * 3: another run holds the lock, or a precondition says not now. systemd begins a oneshot
+     * service anew after a failure alone.
+     */
+    rc_buf_adds(&out, retries && job->retry.skipped ? "\n" : "\nSuccessExitStatus=3\n");
     if (job->timeout_ms)
         rc_buf_addf(&out, "TimeoutStartSec=%" PRId64 "\n",
                     core_export_seconds(job->timeout_ms) + kill_s + START_S);

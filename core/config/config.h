@@ -124,6 +124,7 @@ struct core_job_settings {
     int64_t timeout_ms, kill_after_ms; /* timeout 0: none */
     struct {
         int64_t attempts, backoff_ms, max_backoff_ms;
+        bool skipped; /* by the action, which says that a precondition does not hold */
     } retry;
     struct {
         int64_t memory_bytes;        /* of all its processes, by a control group */

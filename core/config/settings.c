@@ -267,6 +267,8 @@ static const struct rc_option retry_options[] = {
       .help = "Pause before the second attempt; it doubles with each further one." },
     { RC_MS("max_backoff", struct core_job_settings, retry.max_backoff_ms), .def = "10m", .min = 0,
       .max = DAYS_MS(7), .help = "The longest pause." },
+    { RC_BOOL("skipped", struct core_job_settings, retry.skipped), .def = "false",
+      .help = "Tries again, too, what the action skipped as a precondition did not hold." },
     { 0 },
 };
 

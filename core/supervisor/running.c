@@ -256,18 +256,27 @@ static enum core_run_status status_of(const struct core_active *active)
                                                                          : CORE_RUN_SKIPPED;
 }
 
-/*
- * A further attempt is made of what failed, ran out of time or was lost; not of what somebody
- * stopped or the action itself skipped, nor of a mistake in the configuration, which stays one.
- */
+/* Whether how an attempt ended may be otherwise later; a mistake in the configuration stays one. */
+static bool may_pass(const struct core_active *active)
+{
+    switch (status_of(active)) {
+    case CORE_RUN_TIMED_OUT:
+    case CORE_RUN_LOST:
+        return true;
+    case CORE_RUN_FAILED:
+        return active->result.exit_status != CORE_EXIT_USAGE;
+    case CORE_RUN_SKIPPED: /* by the action itself: whatever else skips a run starts none */
+        return active->job->settings->retry.skipped;
+    default:
+        return false;
+    }
+}
+
+/* Not what somebody stopped. */
 static bool is_tried_again(const struct core_active *active)
 {
-    enum core_run_status status = status_of(active);
-
     return active->state == CORE_ACTIVE_ENDED && active->job && !active->stop &&
-           active->attempt < active->attempts &&
-           (status == CORE_RUN_TIMED_OUT || status == CORE_RUN_LOST ||
-            (status == CORE_RUN_FAILED && active->result.exit_status != CORE_EXIT_USAGE));
+           active->attempt < active->attempts && may_pass(active);
 }
 
 /* "Equal jitter": half of the pause is fixed, which doubles with each attempt, and half random. */

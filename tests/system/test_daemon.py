@@ -260,12 +260,40 @@ broken: {plugin: fail, schedule: "@startup", retry: {attempts: 2, backoff: 100ms
 wrong: {plugin: fail, schedule: "@startup", retry: {attempts: 5, backoff: 100ms}, \
 config: {code: invalid}}
 unwilling: {plugin: skip, schedule: "@startup", retry: {attempts: 5, backoff: 100ms}}
+patient: {plugin: fail, schedule: "@startup", \
+retry: {attempts: 5, backoff: 100ms, skipped: true}, config: {code: skipped, succeed_at: 3}}
+hopeless: {plugin: skip, schedule: "@startup", retry: {attempts: 2, backoff: 100ms, skipped: true}}
 """)
     daemon.wait_for(lambda: len([r for r in daemon.runs() if r["status"] not in
-                                 ("due", "started")]) == 4)
+                                 ("due", "started")]) == 6)
     found = {r["job"]: (r["status"], r["attempt"]) for r in daemon.runs()}
     assert found == {"flaky": ("succeeded", 3), "broken": ("failed", 2), "wrong": ("failed", 1),
-                     "unwilling": ("skipped", 1)}
+                     "unwilling": ("skipped", 1), "patient": ("succeeded", 3),
+                     "hopeless": ("skipped", 2)}
+    assert statuses(daemon.runs("hopeless")) == [("skipped", "precondition")]
+    assert daemon.rows("SELECT number, attempts.status, attempts.reason FROM attempts JOIN runs "
+                       "ON run = id WHERE job = 'patient' ORDER BY number") == [
+        (1, "skipped", "precondition"), (2, "skipped", "precondition")]
+
+
+def test_what_was_skipped_is_tried_again_by_the_next_daemon(make, clock):
+    """Two jobs that are due at once, of which one lets the other go first."""
+    daemon = make('second: {plugin: fail, schedule: "0 0 * * *", '
+                  'retry: {attempts: 3, backoff: 10m, skipped: true}, '
+                  'config: {code: skipped, succeed_at: 2}}', clock=clock)
+    midnight = clock.now() // (24 * HOUR) * 24 * HOUR + 24 * HOUR
+    clock.set(midnight + 1000)
+    daemon.wait_for(lambda: daemon.runs("second", status="due", attempt=1))
+    daemon.kill()
+    clock.set(midnight + 4 * MINUTE)
+    daemon.start()
+    time.sleep(1)
+    assert daemon.runs("second", status="due", attempt=1)
+    daemon.kill()  # for while it lives, the pause moves along with a clock that is set
+    clock.set(midnight + 11 * MINUTE)
+    daemon.start()
+    daemon.wait_for(lambda: daemon.runs("second", status="succeeded", attempt=2))
+    assert [r["slot_unix_ms"] for r in daemon.runs("second")] == [midnight]
 
 
 def test_timeout(make):

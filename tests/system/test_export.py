@@ -187,6 +187,19 @@ def test_a_job_becomes_a_cron_job(world):
     assert hourly["metadata"]["annotations"]["run-core/schedule"] == "H * * * *"
 
 
+def test_a_skipped_run_is_tried_again_where_the_job_says_so(world):
+    world.config("""
+core: {state: "postgresql://h/d"}
+jobs:
+  patient: {plugin: aggregator, schedule: "@daily", retry: {attempts: 2, skipped: true}}
+  plain: {plugin: aggregator, schedule: "@daily", retry: {attempts: 2}}
+""")
+    documents = export(world, "--image", "registry.example/run-core:7")
+    for name, final in (("patient", [2]), ("plain", [2, 3])):
+        spec = documents["CronJob", name]["spec"]["jobTemplate"]["spec"]
+        assert spec["podFailurePolicy"]["rules"][0]["onExitCodes"]["values"] == final
+
+
 def files_of(documents, pod):
     """The files that the container finds, from the mounts: path -> content, or the Secret's key."""
     data = documents["ConfigMap", "run-core-config"]["data"]
@@ -672,6 +685,7 @@ jobs:
     limits: {memory: 1GiB, address_space: 2GiB, cpu_time: 90s, file_size: 1MiB, nice: 5}
   plain: {plugin: aggregator, schedule: "@startup", misfire: skip}
   calm: {plugin: aggregator, schedule: "@hourly", misfire: skip}
+  patient: {plugin: aggregator, schedule: "@daily", retry: {attempts: 3, skipped: true}}
 """)
     units, _ = export_systemd(world)
     done = verify(world, *(f"units/{name}" for name in units))
@@ -685,6 +699,8 @@ jobs:
         assert line in service
     assert "Persistent=yes" in units["run-core-full.timer"]
     assert "AccuracySec=1s" in units["run-core-full.timer"]
+    assert "Restart=on-failure" in units["run-core-patient.service"]
+    assert "SuccessExitStatus" not in units["run-core-patient.service"]
     assert "Restart=" not in units["run-core-plain.service"]
     assert "TimeoutStartSec=infinity" in units["run-core-plain.service"]
     assert "OnBootSec=0" in units["run-core-plain.timer"]
