@@ -1,14 +1,17 @@
 """HTTP for plugins: what goes out, what comes back, what is logged and counted, and what a dry run
 leaves undone."""
 
+import base64
 import json
 import re
 import signal
 import threading
 import time
+import urllib.parse
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
+from virtuoso import USER
 
 
 class Handler(BaseHTTPRequestHandler):
@@ -30,6 +33,9 @@ class Handler(BaseHTTPRequestHandler):
             self.wfile.write(b"x" * 6000000)
             self.close_connection = True
             return None
+        if name == "/who":
+            kind, _, proof = (self.headers["Authorization"] or "nobody ").partition(" ")
+            return self.reply(200, kind.encode() + b" " + base64.b64decode(proof))
         if name == "/moved":
             return self.reply(302, b"", {"Location": "/"})
         if name == "/none":
@@ -153,6 +159,38 @@ def test_the_log_shows_requests_but_no_secrets(world, server):
     assert "hunter" not in result.stderr + result.stdout
     assert "/path" not in web(world, "call", url, "--log-level", "debug", secret_url="true").text
     assert "GET " not in web(world, "call", url).text
+
+
+def test_a_user(world, server):
+    """Nobody is told what proves him, though the plugin's own options do not know it as a secret."""
+    who = {"user": "somebody", "password": "hunter5"}
+    result = web(world, "call", server.url("/who", "eve:hunter6@"), "--json", "--log-level",
+                 "debug", **who, auth="basic")
+    assert "body=Basic somebody:********" in result.stdout
+    assert "hunter" not in result.stdout + result.stderr
+    assert "body=nobody" in web(world, "call", server.url("/who"), **who).stdout  # nobody asked
+    server.requests.clear()
+    assert web(world, "call", server.url("/who"), "--dry-run", body="x", **who).status == 0
+    assert server.requests == []
+
+
+def test_a_user_of_virtuoso(world, virtuoso):
+    """Which asks for a digest (RFC 2617), and takes no other proof."""
+    user, password = USER
+    insert = "INSERT DATA { GRAPH <urn:users> { <urn:s> <urn:p> 'o' } }"
+    update = {"body": urllib.parse.urlencode({"update": insert}),
+              "type": "application/x-www-form-urlencoded"}
+    query = urllib.parse.urlencode({"query": "ASK { GRAPH <urn:users> { <urn:s> ?p ?o } }"})
+    for auth, status in (("basic", 401), ("digest", 200), ("any", 200)):
+        for settings in (update, {}):
+            result = web(world, "call", f"{virtuoso.auth_url}?{query}", user=user,
+                         password=password, auth=auth, **settings)
+            assert f"status={status} attempts=1 " in result.stdout, result.stderr
+    assert "streamed=4" in web(world, "stream", f"{virtuoso.auth_url}?format=text/plain&{query}",
+                               user=user, password=password).stdout
+    assert "status=401 attempts=1 " in web(world, "call", virtuoso.auth_url, user=user,
+                                           password="guessed", **update).stdout
+    assert "status=401 " in web(world, "call", virtuoso.auth_url, **update).stdout
 
 
 def test_a_dry_run_sends_only_what_reads(world, server):

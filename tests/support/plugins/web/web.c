@@ -4,10 +4,13 @@
 #include <run-core/plugin.h>
 
 struct config {
-    const char *url, *method, *body, *secret;
+    const char *url, *method, *body, *secret, *type, *user, *password;
     int64_t limit_bytes, count, redirects;
+    int auth;
     bool repeat, secret_url, reads_only;
 };
+
+static const char *const ways[] = { "any", "basic", "digest", NULL };
 
 static const struct rc_option options[] = {
     { RC_STR("url", struct config, url), .flags = RC_OPT_REQUIRED, .help = "What is asked for." },
@@ -15,6 +18,10 @@ static const struct rc_option options[] = {
     { RC_STR("body", struct config, body), .help = "What is sent." },
     { RC_STR("secret", struct config, secret), .flags = RC_OPT_SECRET,
       .help = "Sent in the header X-Secret." },
+    { RC_STR("type", struct config, type), .help = "Content-Type." },
+    { RC_STR("user", struct config, user), .help = "Who asks." },
+    { RC_STR("password", struct config, password), .help = "No secret to the option table." },
+    { RC_ENUM("auth", struct config, auth, ways), .def = "any", .help = "How he proves it." },
     { RC_BYTES("limit", struct config, limit_bytes), .def = "1MiB", .help = "Longest answer." },
     { RC_INT("count", struct config, count), .def = "1", .help = "How often." },
     { RC_INT("redirects", struct config, redirects), .def = "0", .help = "At most." },
@@ -25,19 +32,30 @@ static const struct rc_option options[] = {
     { 0 },
 };
 
+enum { HEADERS = 2 };
+
 static struct rc_http_request request_of(const struct config *cfg,
-                                         const struct rc_http_header *header)
+                                         struct rc_http_header headers[HEADERS])
 {
+    size_t count = 0;
+
+    if (cfg->type)
+        headers[count++] = (struct rc_http_header){ "Content-Type", cfg->type };
+    if (cfg->secret)
+        headers[count++] = (struct rc_http_header){ "X-Secret", cfg->secret };
     return (struct rc_http_request){
         .struct_bytes = sizeof(struct rc_http_request),
         .name = "the test's request",
         .method = cfg->method,
         .url = cfg->url,
-        .headers = header,
-        .header_count = cfg->secret ? 1 : 0,
+        .headers = headers,
+        .header_count = count,
         .body = cfg->body,
         .body_len = cfg->body ? strlen(cfg->body) : 0,
         .redirects = (unsigned)cfg->redirects,
+        .user = cfg->user,
+        .password = cfg->password,
+        .auth = cfg->auth,
         .flags = (cfg->repeat ? RC_HTTP_SAFE_TO_REPEAT : 0u) |
                  (cfg->secret_url ? RC_HTTP_SECRET_URL : 0u) |
                  (cfg->reads_only ? RC_HTTP_READS_ONLY : 0u),
@@ -57,8 +75,8 @@ static void say(struct rc_job *job, const struct rc_http_answer *answer)
 static enum rc_code call_once(struct rc_job *job, void *context, size_t index, struct rc_error *err)
 {
     const struct config *cfg = context;
-    const struct rc_http_header header = { "X-Secret", cfg->secret };
-    const struct rc_http_request request = request_of(cfg, &header);
+    struct rc_http_header headers[HEADERS];
+    const struct rc_http_request request = request_of(cfg, headers);
     RC_HTTP_ANSWER_AUTO(answer, (size_t)cfg->limit_bytes);
 
     (void)index;
@@ -95,8 +113,8 @@ static enum rc_code read_all(struct rc_job *job, struct rc_http_stream *stream,
 static enum rc_code open_stream(struct rc_job *job, const struct config *cfg,
                                 struct rc_http_stream **out, struct rc_error *err)
 {
-    const struct rc_http_header header = { "X-Secret", cfg->secret };
-    const struct rc_http_request request = request_of(cfg, &header);
+    struct rc_http_header headers[HEADERS];
+    const struct rc_http_request request = request_of(cfg, headers);
     RC_HTTP_ANSWER_AUTO(answer, (size_t)cfg->limit_bytes);
 
     if (rc_http_open(job, &request, &answer, out, err))
