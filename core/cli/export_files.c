@@ -155,6 +155,8 @@ static void add_file(struct core_export *export, const char *path, const char *t
     gather(export, &file, file.root);
 }
 
+static const char list_key[] = "for_each_file";
+
 /* The file that an entry of the configuration names under 'key'. */
 static void add_named(struct core_export *export, const struct core_export_file *file,
                       const struct core_entry *entry, const char *key)
@@ -166,8 +168,11 @@ static void add_named(struct core_export *export, const struct core_export_file 
     if (strstr(named->text, "${"))
         core_export_note(export, NULL, NULL,
                          "the %s of '%s' is '%s', which only the other machine knows; "
-                         "put it there yourself",
-                         key, entry->key, named->text);
+                         "put it there yourself%s",
+                         key, entry->key, named->text,
+                         strcmp(key, list_key) == 0 ? ", and mind that these are the jobs of its "
+                                                      "default"
+                                                    : "");
     else
         add_file(export, beside(&export->arena, file->path, named->text),
                  beside(&export->arena, file->target, named->text), export->problems);
@@ -176,7 +181,7 @@ static void add_named(struct core_export *export, const struct core_export_file 
 /* The files that the entries of a section name. */
 static void add_all_named(struct core_export *export, size_t index, const char *section)
 {
-    static const char *const keys[] = { "config_file", "for_each_file" };
+    static const char *const keys[] = { "config_file", list_key };
     const struct core_export_file file = export->files[index];
     const struct core_node *map = core_node_get(file.root, section);
 

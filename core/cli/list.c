@@ -29,22 +29,6 @@ static void see(const struct core_listed_plugin *plugin, struct seen *out)
         out->image = (struct core_image)CORE_IMAGE_INIT;
 }
 
-/* The action that a job runs: its own, else the first of its plugin; NULL: not known. */
-static char *action_of(const struct core_config *config, const struct core_job_settings *job)
-{
-    struct core_image image;
-    struct rc_error ignored = RC_ERROR_INIT;
-    char *action;
-
-    if (job->action)
-        return rc_strdup(job->action);
-    if (!job->plugin || core_cli_plugin_read(config, job->plugin, &image, &ignored))
-        return NULL;
-    action = rc_strdup(image.plugin->actions[0].name);
-    core_image_close(&image);
-    return action;
-}
-
 /* When the job is due next, RFC 3339 in UTC; false: never, or its schedule is a mistake. */
 static bool next_of(const struct core_job_settings *job, struct core_time_zones *zones,
                     char out[RC_TIME_TEXT])
@@ -87,7 +71,7 @@ static void add_plugin_json(const struct core_listed_plugin *plugin, struct rc_b
 static void add_job_json(const struct core_config *config, const struct core_job_settings *job,
                          struct core_time_zones *zones, struct rc_buf *out)
 {
-    RC_STR_AUTO action = action_of(config, job);
+    RC_STR_AUTO action = core_cli_action_of(config, job);
     char next[RC_TIME_TEXT];
 
     rc_buf_adds(out, "{\"name\":");
@@ -140,7 +124,7 @@ static void add_text(const struct core_config *config, const struct core_plugin_
     rc_buf_adds(out, config->job_count ? "\nJobs:\n" : "\nNo jobs.\n");
     for (size_t i = 0; i < config->job_count; i++) {
         const struct core_job_settings *job = &config->jobs[i];
-        RC_STR_AUTO action = action_of(config, job);
+        RC_STR_AUTO action = core_cli_action_of(config, job);
         char next[RC_TIME_TEXT];
 
         rc_buf_addf(out, "  %-20s %s %s", job->name, job->plugin ? job->plugin : "?",

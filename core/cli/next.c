@@ -1,7 +1,9 @@
 /*
  * 'run-core next': when a schedule is due, for people, for programs, and for many schedules
- * at once from stdin.
+ * at once from stdin. All jobs of a configuration are left to next_jobs.c.
  */
+#include <cli/next.h>
+
 #include <cli/arguments.h>
 #include <cli/output.h>
 
@@ -23,7 +25,6 @@ enum { DEFAULT_COUNT = 3, MOST_COUNT = 10000, LONGEST_ROW = 64 * 1024 };
 
 /* ---- words of the command line and of rows --------------------------------------------------- */
 
-/* RFC 3339, or whole seconds since 1970. */
 static bool parse_from(const char *text, int64_t *unix_ms)
 {
     int64_t unix_s = 0;
@@ -33,7 +34,7 @@ static bool parse_from(const char *text, int64_t *unix_ms)
     return rc_parse_int(text, &unix_s) && !__builtin_mul_overflow(unix_s, 1000, unix_ms);
 }
 
-static enum rc_code read_from(const char *text, int64_t *unix_ms, struct rc_error *err)
+enum rc_code core_next_read_from(const char *text, int64_t *unix_ms, struct rc_error *err)
 {
     if (parse_from(text, unix_ms))
         return RC_OK;
@@ -43,12 +44,28 @@ static enum rc_code read_from(const char *text, int64_t *unix_ms, struct rc_erro
                    text);
 }
 
-static enum rc_code read_count(const char *text, int64_t *count, struct rc_error *err)
+enum rc_code core_next_read_count(const char *text, int64_t *count, struct rc_error *err)
 {
     if (rc_parse_int(text, count) && *count >= 1 && *count <= MOST_COUNT)
         return RC_OK;
     return rc_fail(err, RC_INVALID, "'%s' is no count; it is a number from 1 to %d", text,
                    (int)MOST_COUNT);
+}
+
+void core_next_add_local(struct rc_buf *out, int64_t unix_ms, const char *zone_name,
+                         const struct core_time_zone *zone)
+{
+    char text[RC_TIME_TEXT];
+    int32_t offset_s = core_time_zone_offset_s(zone, unix_ms / 1000);
+
+    if (offset_s % 60 != 0 || strcmp(zone_name, "UTC") == 0) {
+        rc_buf_adds(out, rc_format_time(unix_ms, text));
+        return;
+    }
+    (void)rc_format_time(unix_ms + offset_s * INT64_C(1000), text);
+    rc_buf_add(out, text, strlen(text) - 1); /* without the Z */
+    rc_buf_addf(out, "%c%02d:%02d", offset_s < 0 ? '-' : '+', abs(offset_s) / 3600,
+                abs(offset_s) / 60 % 60);
 }
 
 /* ---- one schedule ---------------------------------------------------------------------------- */
@@ -70,22 +87,6 @@ static void clear(struct question *question)
     core_config_free(question->config);
 }
 
-/* RFC 3339 in the schedule's zone; in UTC where the offset is not of whole minutes. */
-static void add_local(const struct question *question, int64_t unix_ms, struct rc_buf *out)
-{
-    char text[RC_TIME_TEXT];
-    int32_t offset_s = core_time_zone_offset_s(question->zone, unix_ms / 1000);
-
-    if (offset_s % 60 != 0 || strcmp(question->zone_name, "UTC") == 0) {
-        rc_buf_adds(out, rc_format_time(unix_ms, text));
-        return;
-    }
-    (void)rc_format_time(unix_ms + offset_s * INT64_C(1000), text);
-    rc_buf_add(out, text, strlen(text) - 1); /* without the Z */
-    rc_buf_addf(out, "%c%02d:%02d", offset_s < 0 ? '-' : '+', abs(offset_s) / 3600,
-                abs(offset_s) / 60 % 60);
-}
-
 static void add_text(const struct question *question, bool explain, struct rc_buf *out)
 {
     int64_t slot = question->from_unix_ms;
@@ -99,7 +100,7 @@ static void add_text(const struct question *question, bool explain, struct rc_bu
 
         if (!core_schedule_next(question->schedule, slot, &slot))
             break;
-        add_local(question, slot, out);
+        core_next_add_local(out, slot, question->zone_name, question->zone);
         if (explain)
             core_schedule_explain_slot(question->schedule, slot, &why);
         rc_buf_addf(out, "%s%s\n", why.len ? "  " : "", why.data);
@@ -189,9 +190,9 @@ static enum rc_code ask(const struct core_arguments *arguments, struct question 
     question->zone_name = arguments->time_zone ? arguments->time_zone : "UTC";
     question->from_unix_ms = core_clock_now_unix_ms();
     question->count = DEFAULT_COUNT;
-    if (arguments->from && read_from(arguments->from, &question->from_unix_ms, err))
+    if (arguments->from && core_next_read_from(arguments->from, &question->from_unix_ms, err))
         return err->code;
-    if (arguments->count && read_count(arguments->count, &question->count, err))
+    if (arguments->count && core_next_read_count(arguments->count, &question->count, err))
         return err->code;
     if (core_time_zones_get(question->zones, question->zone_name, &question->zone, err))
         return err->code;
@@ -237,7 +238,8 @@ static enum rc_code answer(char *row, const char *name, struct core_time_zones *
                        "from, count), not %zu",
                        width);
     if (core_time_zones_get(zones, columns[1], &options.zone, err) ||
-        read_from(columns[2], &slot, err) || (width == 4 && read_count(columns[3], &count, err)) ||
+        core_next_read_from(columns[2], &slot, err) ||
+        (width == 4 && core_next_read_count(columns[3], &count, err)) ||
         core_schedule_parse(columns[0], &options, &schedule, err))
         return err->code;
     for (int64_t i = 0; i < count && core_schedule_next(schedule, slot, &slot); i++)
@@ -355,11 +357,8 @@ static int run_next(const struct core_arguments *arguments)
                       "time zone, from and count, with tabs between them");
         return core_cli_complain(&err);
     }
-    if (!arguments->word_count && !arguments->job) {
-        (void)rc_fail(&err, RC_INVALID,
-                      "'next' needs a schedule such as '30 2 * * *' in quotes, or --job NAME");
-        return core_cli_complain(&err);
-    }
+    if (!arguments->word_count && !arguments->job)
+        return core_next_of_jobs(arguments);
     if (ask(arguments, &question, &err)) {
         status = core_cli_complain(&err);
     } else {
@@ -373,10 +372,14 @@ static int run_next(const struct core_arguments *arguments)
 const struct core_command core_command_next = {
     .name = "next",
     .operands = "[SCHEDULE]",
-    .summary = "Shows when a schedule is due, by default from now on and three times.",
+    .summary = "Shows when a schedule is due, or what all jobs do next, in the order of time.",
     .details = "SCHEDULE is a cron expression in quotes, @daily and the like, or @every DURATION; "
                "without it, that of the job which --job names. Beside a SCHEDULE, --job gives the "
-               "name from which H follows. --from takes seconds since 1970 too. With --batch each "
+               "name from which H follows. By default three times are shown, from now on. Without "
+               "SCHEDULE and --job, the next ten runs of the configuration's jobs are, each in the "
+               "time zone of its job, then what runs at each start of the daemon, and on demand; "
+               "whether a job is paused is not asked for. --from takes seconds since 1970 too. "
+               "With --batch each "
                "row of stdin is SCHEDULE, time zone, from and, if wanted, count, with tabs between "
                "them; its answer is a line with the seconds since 1970, with commas between them, "
                "or 'error: ' and what is wrong.",

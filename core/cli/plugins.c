@@ -20,6 +20,21 @@ enum rc_code core_cli_plugin_read(const struct core_config *config, const char *
     return core_image_open(file, out, err);
 }
 
+char *core_cli_action_of(const struct core_config *config, const struct core_job_settings *job)
+{
+    struct core_image image;
+    struct rc_error ignored = RC_ERROR_INIT;
+    char *action;
+
+    if (job->action)
+        return rc_strdup(job->action);
+    if (!job->plugin || core_cli_plugin_read(config, job->plugin, &image, &ignored))
+        return NULL;
+    action = rc_strdup(image.plugin->actions[0].name);
+    core_image_close(&image);
+    return action;
+}
+
 enum rc_code core_cli_unknown(const struct core_command *const *commands,
                               const struct core_config *config, const char *word,
                               struct rc_error *err)

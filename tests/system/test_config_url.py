@@ -142,7 +142,7 @@ def test_mistakes_name_their_place_at_the_url(world, server):
     assert result.status == 2
     assert f"{server.url('/c?...')}:2:1: unknown key 'cuont'" in result.text
     assert f"{server.url('/c?...')}:3:8: " in result.text
-    server.answers = {"/c": (200, "- a list\n")}
+    server.answers = {"/c": (200, "just text\n")}
     result = world.run("run", "j")
     assert result.status == 2 and "a config_url holds a map of options" in result.text
 

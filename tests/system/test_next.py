@@ -276,3 +276,70 @@ def test_mistakes_have_the_place_of_their_value(world, command):
         [f"{path}:10:35", "job 'four': no time zone 'Prague' in '/usr/share/zoneinfo'; did you mean "
                           "'Europe/Prague'?"],
     ]
+
+
+# ---- all jobs ------------------------------------------------------------------------------------
+
+CHRONOLOGY = """\
+jobs:
+  dump: {plugin: noop, schedule: "0 0 * * *"}
+  spring: {plugin: noop, schedule: "30 2 * * *", time_zone: Europe/Prague}
+  import: {plugin: noop}
+  twice: {plugin: options, action: reveal, schedule: "@every 12h", config: {needed: x}}
+  begin: {plugin: noop, schedule: "@startup"}
+"""
+
+
+def test_all_jobs_in_the_order_of_time(world):
+    world.config(CHRONOLOGY)
+    words = ["next", "--from", "2026-03-28T18:00:00Z", "--count", 5]
+    result = world.run(*words)
+    assert (result.status, result.stderr) == (0, "")
+    assert [line.split() for line in result.stdout.splitlines()] == [
+        ["2026-03-29T00:00:00Z", "dump", "noop", "noop"],  # as the configuration has them
+        ["2026-03-29T00:00:00Z", "twice", "options", "reveal"],
+        ["2026-03-29T03:00:00+02:00", "spring", "noop", "noop"],
+        ["2026-03-29T12:00:00Z", "twice", "options", "reveal"],
+        ["2026-03-30T00:00:00Z", "dump", "noop", "noop"],
+        ["@startup", "begin", "noop", "noop"],
+        ["on", "demand", "import", "noop", "noop"],
+    ]
+    assert len({line.index(" noop ") for line in result.stdout.splitlines() if " noop " in line}) == 1
+    said = world.run(*words, "--json").final
+    assert said["from"] == "2026-03-28T18:00:00Z"
+    assert [(n["time"], n["job"]) for n in said["next"]] == [
+        ("2026-03-29T00:00:00Z", "dump"), ("2026-03-29T00:00:00Z", "twice"),
+        ("2026-03-29T01:00:00Z", "spring"), ("2026-03-29T12:00:00Z", "twice"),
+        ("2026-03-30T00:00:00Z", "dump")]
+    assert said["next"][2] == {"job": "spring", "plugin": "noop", "action": "noop",
+                               "time": "2026-03-29T01:00:00Z", "time_zone": "Europe/Prague"}
+    assert said["startup"] == [{"job": "begin", "plugin": "noop", "action": "noop"}]
+    assert said["on_demand"] == [{"job": "import", "plugin": "noop", "action": "noop"}]
+    assert len(world.run("next", "--json").final["next"]) == 10
+
+
+def test_all_jobs_of_every_kind_of_configuration(world):
+    path = world.config("jobs: {}\n")
+    assert world.run("next").stdout == "No jobs.\n"
+    assert world.run("next", "--json").final["next"] == []
+    for flag in ("--time-zone", "Europe/Prague"), ("--explain",):
+        result = world.run("next", *flag)
+        assert result.status == 2 and f"{flag[0]} needs a schedule, or --job" in result.stderr
+    assert world.run("next", "--count", "0").status == 2
+    path = world.config(WRONG + "  right: {plugin: noop, schedule: '@daily'}\n")
+    result = world.run("next", "--count", "1", "--from", "0")
+    assert result.status == 2 and f"{path}:4:15: job 'one'" in result.stderr
+    assert [line.split()[-3] for line in result.stdout.splitlines()] == ["right", "four"]
+
+
+def test_all_jobs_agree_with_each(world, rng):
+    kinds = ["H H * * *", "*/7 * * * *", "@every 95m", "15 3 * * 1", "0 0 1 * *"]
+    zones = ["UTC", "Europe/Prague", "America/St_Johns"]
+    jobs = {f"j{i}": {"plugin": "noop", "schedule": rng.choice(kinds),
+                      "time_zone": rng.choice(zones)} for i in range(20)}
+    world.config(json.dumps({"jobs": jobs}))
+    words = ["--from", str(rng.randrange(1_700_000_000, 1_900_000_000)), "--count", "200", "--json"]
+    said = world.run("next", *words).final["next"]
+    each = [(time, int(name[1:])) for name in jobs
+            for time in world.run("next", "--job", name, *words).final["next"]]
+    assert [(n["time"], int(n["job"][1:])) for n in said] == sorted(each)[:200]

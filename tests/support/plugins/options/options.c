@@ -54,7 +54,7 @@ static const struct rc_option options[] = {
     { RC_LIST("list", struct config, list), .help = "Several texts." },
     { RC_MAP("map", struct config, map), .help = "Texts by name." },
     { RC_OBJECTS("objects", struct config, objects, struct item, item_options),
-      .help = "Several items." },
+      .flags = RC_OPT_WHOLE, .help = "Several items." },
     { 0 },
 };
 
