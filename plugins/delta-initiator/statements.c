@@ -195,8 +195,9 @@ void delta_add_ask_error(struct rc_buf *out, const struct delta_entry *entry,
 /* "(<a>, <b>)": the operations of a stream. */
 static void add_operations(struct rc_buf *out, const struct delta_entry *entry)
 {
-    const char *before = "(";
+    const char *before = "";
 
+    rc_buf_addc(out, '(');
     for (int kind = 0; kind < DELTA_KIND_COUNT; kind++) {
         if (!entry->job_operation[kind])
             continue;
@@ -204,7 +205,7 @@ static void add_operations(struct rc_buf *out, const struct delta_entry *entry)
         sparql_add_iri(out, entry->job_operation[kind]);
         before = ", ";
     }
-    rc_buf_adds(out, ")");
+    rc_buf_addc(out, ')');
 }
 
 static void add_select(struct rc_buf *out, const struct delta_entry *entry)
