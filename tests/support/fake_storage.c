@@ -75,6 +75,25 @@ static void add_entry(struct rc_listing *listing, const struct fake_object *obje
         entry->stat = object->stat;
 }
 
+/* Of the real store, where there is one; else to be filled, under the mutex. */
+static struct rc_listing *new_listing(struct fake_job *job, struct rc_listing *base,
+                                      const char *prefix)
+{
+    struct rc_listing *listing = rc_calloc(1, sizeof *listing);
+
+    listing->job = job;
+    listing->base = base;
+    listing->prefix_len = strlen(prefix);
+    fake_opened(job->fake);
+    return listing;
+}
+
+/* NULL: there are no more. */
+static const struct fake_entry *next_entry(struct rc_listing *listing)
+{
+    return listing->next < listing->count ? &listing->entries[listing->next++] : NULL;
+}
+
 static enum rc_code list(struct rc_job *job, const char *prefix,
                          const struct rc_list_options *options, struct rc_listing **out,
                          struct rc_error *err)
@@ -88,19 +107,14 @@ static enum rc_code list(struct rc_job *job, const char *prefix,
     if (code)
         return code;
 
-    struct rc_listing *listing = rc_calloc(1, sizeof *listing);
-    listing->job = self;
-    listing->base = base;
-    listing->prefix_len = strlen(prefix);
+    *out = new_listing(self, base, prefix);
     if (!base) {
         pthread_mutex_lock(&fake->mutex);
         for (size_t i = 0; i < fake->object_count; i++)
             if (rc_str_starts(fake->objects[i].uri, prefix))
-                add_entry(listing, &fake->objects[i], options);
+                add_entry(*out, &fake->objects[i], options);
         pthread_mutex_unlock(&fake->mutex);
     }
-    fake_opened(fake);
-    *out = listing;
     return RC_OK;
 }
 
@@ -112,17 +126,15 @@ static enum rc_code list_next(struct rc_listing *listing, const struct rc_object
         return code;
     if (listing->base)
         return listing->job->base->host->storage->list_next(listing->base, object, err);
-    *object = NULL;
-    if (listing->next < listing->count) {
-        const struct fake_entry *entry = &listing->entries[listing->next++];
+    const struct fake_entry *entry = next_entry(listing);
+    *object = entry ? &listing->object : NULL;
+    if (entry)
         listing->object = (struct rc_object){
             .uri = entry->uri,
             .name = entry->uri + listing->prefix_len,
             .is_prefix = entry->is_prefix,
             .stat = entry->stat,
         };
-        *object = &listing->object;
-    }
     return RC_OK;
 }
 
@@ -147,17 +159,12 @@ static enum rc_code versions(struct rc_job *job, const char *prefix, struct rc_l
     if (code)
         return code;
 
-    struct rc_listing *listing = rc_calloc(1, sizeof *listing);
-    listing->job = self;
-    listing->base = base;
-    listing->prefix_len = strlen(prefix);
+    *out = new_listing(self, base, prefix);
     if (!base) {
         pthread_mutex_lock(&fake->mutex);
-        fake_list_versions(fake, prefix, listing);
+        fake_list_versions(fake, prefix, *out);
         pthread_mutex_unlock(&fake->mutex);
     }
-    fake_opened(fake);
-    *out = listing;
     return RC_OK;
 }
 
@@ -169,9 +176,9 @@ static enum rc_code version_next(struct rc_listing *listing, const struct rc_ver
         return code;
     if (listing->base)
         return listing->job->base->host->storage->version_next(listing->base, version, err);
-    *version = NULL;
-    if (listing->next < listing->count) {
-        const struct fake_entry *entry = &listing->entries[listing->next++];
+    const struct fake_entry *entry = next_entry(listing);
+    *version = entry ? &listing->version : NULL;
+    if (entry)
         listing->version = (struct rc_version){
             .uri = entry->uri,
             .name = entry->uri + listing->prefix_len,
@@ -180,8 +187,6 @@ static enum rc_code version_next(struct rc_listing *listing, const struct rc_ver
             .is_removal = entry->is_removal,
             .stat = entry->stat,
         };
-        *version = &listing->version;
-    }
     return RC_OK;
 }
 

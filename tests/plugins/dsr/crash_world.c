@@ -463,6 +463,14 @@ void finish(struct rc_fake_host *host, unsigned flags)
     assert_int_equal(rc_fake_host_open_handles(host), 0);
 }
 
+void assert_ends_well(struct rc_fake_host *host, unsigned flags)
+{
+    assert_sound(host);
+    finish(host, flags);
+    assert_clean(host);
+    assert_record(host);
+}
+
 int undisturbed_calls(unsigned flags)
 {
     struct rc_fake_host *host = new_world(flags);

@@ -66,6 +66,8 @@ void assert_tidy(struct rc_fake_host *host);
 void assert_clean(struct rc_fake_host *host);
 /* And the record, if nobody else wrote. */
 void assert_record(struct rc_fake_host *host);
+/* All of that: it is sound now, and after one more run clean, with its record. */
+void assert_ends_well(struct rc_fake_host *host, unsigned flags);
 int64_t recorded(struct rc_fake_host *host, const char *user, int shard);
 
 #endif

@@ -50,6 +50,7 @@ struct drawn {
 /* Draws rows for all groups and writes them. To be cleared. */
 void drawn_file(struct drawn *drawn, struct chance *chance);
 void drawn_clear(struct drawn *drawn);
+#define DRAWN_AUTO RC_CLEANUP(drawn_clear) struct drawn
 /* Writes the same rows again, of other groups or of columns that are written in another way. */
 void drawn_write(struct drawn *drawn);
 
@@ -69,6 +70,7 @@ struct pq_sink memory_sink(struct memory *memory);
 
 /* Opens what is in a buffer, which the memory names. */
 void memory_open(struct memory *memory, struct pq_file *out);
+#define FILE_AUTO RC_CLEANUP(pq_file_close) struct pq_file
 
 /* Fails the test unless the file has exactly the rows that were drawn, without some. */
 void drawn_check(const struct drawn *drawn, const struct pq_rows *without,

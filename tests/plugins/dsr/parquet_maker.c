@@ -11,6 +11,10 @@
 
 #include "parquet_maker.h"
 
+#include <run-core/str.h>
+
+#include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 enum { ROOM = 64, LIMIT = 4 << 20 };
@@ -181,4 +185,50 @@ struct pq_source maker_finish(struct maker *maker)
         .size_bytes = (int64_t)maker->bytes.len,
         .name = "made.parquet",
     };
+}
+
+/* ---- a file that is opened ---- */
+
+int made_set_up(void **state)
+{
+    struct made *made = calloc(1, sizeof(*made));
+
+    assert_non_null(made);
+    maker_init(&made->maker);
+    *state = made;
+    return 0;
+}
+
+int made_tear_down(void **state)
+{
+    struct made *made = *state;
+
+    pq_file_close(&made->file);
+    maker_clear(&made->maker);
+    free(made);
+    return 0;
+}
+
+void made_open_data(struct made *made, const char *name)
+{
+    enum { PIECE = 65536 };
+    RC_STR_AUTO path = rc_strf("%s/tests/data/parquet/%s", getenv("RUN_CORE_SOURCE"), name);
+    struct pq_source source = maker_finish(&made->maker);
+    FILE *file = fopen(path, "rb");
+    size_t len;
+
+    assert_non_null(file);
+    rc_buf_reset(&made->maker.bytes);
+    do {
+        char *room = rc_buf_reserve(&made->maker.bytes, PIECE);
+
+        assert_non_null(room);
+        len = fread(room, 1, PIECE, file);
+        rc_buf_added(&made->maker.bytes, len);
+    } while (len > 0);
+    fclose(file);
+    source.size_bytes = (int64_t)made->maker.bytes.len;
+    if (pq_file_open(&made->file, &source, LIMIT, &made->err))
+        fail_msg("%s: %s: %s", name, made->err.context, made->err.cause);
+    made->maker.reads = 0;
 }

@@ -46,4 +46,17 @@ void maker_dictionary(struct rc_buf *out, int64_t values, const void *body, size
 /* Appends the footer; the source reads from 'maker'. */
 struct pq_source maker_finish(struct maker *maker);
 
+/* A file that is made and then opened: what most tests of the reader need, as cmocka's state. */
+struct made {
+    struct maker maker; /* its bytes are those of the file */
+    struct pq_file file;
+    struct rc_error err;
+};
+
+int made_set_up(void **state);
+int made_tear_down(void **state);
+#define IN_MADE(test) cmocka_unit_test_setup_teardown(test, made_set_up, made_tear_down)
+/* Opens a file of tests/data/parquet in place of one that is made. */
+void made_open_data(struct made *made, const char *name);
+
 #endif

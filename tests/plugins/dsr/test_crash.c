@@ -61,10 +61,7 @@ static void test_killed_and_killed_again(void **state)
             rc_fake_host_on_call(host, only_follow, NULL);
             rc_fake_host_die_at(host, m, n % 2);
             (void)!clean(host, KEEPS, &err); /* the second may have had less to do */
-            assert_sound(host);
-            finish(host, KEEPS);
-            assert_clean(host);
-            assert_record(host);
+            assert_ends_well(host, KEEPS);
             rc_fake_host_free(host);
             pairs++;
         }

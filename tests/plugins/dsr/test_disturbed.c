@@ -48,10 +48,7 @@ static void test_any_answer_may_be_lost(void **state)
                 rc_fake_host_fail_at(host, n, faults[i / 2].code);
             (void)!clean(host, KEEPS, &err);
             assert_int_equal(rc_fake_host_open_handles(host), 0);
-            assert_sound(host);
-            finish(host, KEEPS);
-            assert_clean(host);
-            assert_record(host);
+            assert_ends_well(host, KEEPS);
             rc_fake_host_free(host);
         }
     }
@@ -69,10 +66,7 @@ static void test_cancelled_anywhere(void **state)
         rc_fake_host_on_call(host, only_follow, NULL);
         rc_fake_host_cancel_at(host, n);
         assert_int_equal(clean(host, KEEPS, &err), RC_CANCELLED);
-        assert_sound(host);
-        finish(host, KEEPS);
-        assert_clean(host);
-        assert_record(host);
+        assert_ends_well(host, KEEPS);
         rc_fake_host_free(host);
     }
 }
@@ -226,10 +220,7 @@ static void test_the_lease_is_lost(void **state)
 
         rc_fake_host_on_call(host, on_call, &other);
         (void)!clean(host, KEEPS, &err);
-        assert_sound(host);
-        finish(host, KEEPS);
-        assert_clean(host);
-        assert_record(host);
+        assert_ends_well(host, KEEPS);
         rc_fake_host_free(host);
     }
 }

@@ -13,69 +13,18 @@
 #include "parquet/page.h"
 #include "parquet_maker.h"
 
-#include <run-core/str.h>
-
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 
 enum { FOOTER_LIMIT = 1 << 20, BLOCK = 32, HEADER = 17 };
-
-struct setting {
-    struct maker maker; /* its bytes are those of the file */
-    struct pq_file file;
-    struct rc_error err;
-};
-
-static int set_up(void **state)
-{
-    struct setting *setting = calloc(1, sizeof(*setting));
-
-    assert_non_null(setting);
-    maker_init(&setting->maker);
-    *state = setting;
-    return 0;
-}
-
-static int tear_down(void **state)
-{
-    struct setting *setting = *state;
-
-    pq_file_close(&setting->file);
-    maker_clear(&setting->maker);
-    free(setting);
-    return 0;
-}
 
 static struct pq_slice slice(const char *text)
 {
     return (struct pq_slice){ (const uint8_t *)text, (uint32_t)strlen(text) };
 }
 
-/* The file's own footer in place of one that is made. */
-static void open_file(struct setting *setting, const char *name)
-{
-    RC_STR_AUTO path = rc_strf("%s/tests/data/parquet/%s", getenv("RUN_CORE_SOURCE"), name);
-    struct pq_source source = maker_finish(&setting->maker);
-    FILE *file = fopen(path, "rb");
-    size_t len;
-
-    assert_non_null(file);
-    rc_buf_reset(&setting->maker.bytes);
-    do {
-        char *room = rc_buf_reserve(&setting->maker.bytes, 65536);
-
-        assert_non_null(room);
-        len = fread(room, 1, 65536, file);
-        rc_buf_added(&setting->maker.bytes, len);
-    } while (len > 0);
-    fclose(file);
-    source.size_bytes = (int64_t)setting->maker.bytes.len;
-    assert_int_equal(pq_file_open(&setting->file, &source, FOOTER_LIMIT, &setting->err), RC_OK);
-}
-
 /* Puts every value of the chunk into 'made', having asked 'read' for it. */
-static void add_values(struct setting *setting, size_t group, size_t column,
+static void add_values(struct made *setting, size_t group, size_t column,
                        const struct pq_bloom *read, struct pq_bloom *made)
 {
     const struct pq_page *page;
@@ -98,7 +47,7 @@ static void add_values(struct setting *setting, size_t group, size_t column,
     pq_pages_close(pages);
 }
 
-static void check_filter(struct setting *setting, size_t group, size_t column)
+static void check_filter(struct made *setting, size_t group, size_t column)
 {
     const struct pq_chunk *chunk = &setting->file.groups[group].chunks[column];
     RC_BUF_AUTO(written, FOOTER_LIMIT);
@@ -143,9 +92,9 @@ static void makes_the_same_bits_as_other_writers(void **state)
     for (size_t i = 0; i < RC_ARRAY_LEN(cases); i++) {
         int filters = 0;
 
-        assert_int_equal(set_up(state), 0);
-        struct setting *setting = *state;
-        open_file(setting, cases[i].name);
+        assert_int_equal(made_set_up(state), 0);
+        struct made *setting = *state;
+        made_open_data(setting, cases[i].name);
         for (size_t group = 0; group < setting->file.group_count; group++) {
             for (size_t column = 0; column < setting->file.column_count; column++) {
                 const struct pq_chunk *chunk = &setting->file.groups[group].chunks[column];
@@ -158,7 +107,7 @@ static void makes_the_same_bits_as_other_writers(void **state)
             }
         }
         assert_true(filters >= 4);
-        assert_int_equal(tear_down(state), 0);
+        assert_int_equal(made_tear_down(state), 0);
     }
 }
 
@@ -189,7 +138,7 @@ static void errs_as_seldom_as_the_format_says(void **state)
 /* ---- damaged ones ---------------------------------------------------------------------------- */
 
 /* A file with a filter whose header says these. */
-static const struct pq_chunk *make_filter(struct setting *setting, int64_t len, int16_t algorithm,
+static const struct pq_chunk *make_filter(struct made *setting, int64_t len, int16_t algorithm,
                                           int16_t hash, size_t bytes)
 {
     struct maker *maker = &setting->maker;
@@ -237,8 +186,8 @@ static void refuses_filters(void **state)
     };
 
     for (size_t i = 0; i < RC_ARRAY_LEN(cases); i++) {
-        assert_int_equal(set_up(state), 0);
-        struct setting *setting = *state;
+        assert_int_equal(made_set_up(state), 0);
+        struct made *setting = *state;
         const struct pq_chunk *chunk =
             make_filter(setting, cases[i].len, cases[i].algorithm, cases[i].hash, cases[i].bytes);
         struct pq_bloom bloom;
@@ -250,13 +199,13 @@ static void refuses_filters(void **state)
         else
             assert_non_null(strstr(setting->err.context, "bloom filter at byte 4 of"));
         pq_bloom_clear(&bloom);
-        assert_int_equal(tear_down(state), 0);
+        assert_int_equal(made_tear_down(state), 0);
     }
 }
 
 static void refuses_what_is_no_header(void **state)
 {
-    struct setting *setting = *state;
+    struct made *setting = *state;
     const struct pq_chunk *chunk = make_filter(setting, 64, 1, 1, 64);
     struct pq_bloom bloom;
 
@@ -274,7 +223,7 @@ int main(void)
         cmocka_unit_test(makes_the_same_bits_as_other_writers),
         cmocka_unit_test(errs_as_seldom_as_the_format_says),
         cmocka_unit_test(refuses_filters),
-        cmocka_unit_test_setup_teardown(refuses_what_is_no_header, set_up, tear_down),
+        IN_MADE(refuses_what_is_no_header),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

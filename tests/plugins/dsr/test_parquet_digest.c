@@ -13,9 +13,6 @@
 
 #include <string.h>
 
-#define DRAWN_AUTO RC_CLEANUP(drawn_clear) struct drawn
-#define FILE_AUTO RC_CLEANUP(pq_file_close) struct pq_file
-
 enum { LIMIT = 64 << 20 };
 
 static const struct pq_rows none = { .len = 0 };

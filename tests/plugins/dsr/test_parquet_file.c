@@ -17,40 +17,14 @@
 
 enum { FOOTER_LIMIT = 1 << 20, PAGE = 100 };
 
-struct setting {
-    struct maker maker;
-    struct pq_file file;
-    struct rc_error err;
-};
-
-static int set_up(void **state)
-{
-    struct setting *setting = calloc(1, sizeof(*setting));
-
-    assert_non_null(setting);
-    maker_init(&setting->maker);
-    *state = setting;
-    return 0;
-}
-
-static int tear_down(void **state)
-{
-    struct setting *setting = *state;
-
-    pq_file_close(&setting->file);
-    maker_clear(&setting->maker);
-    free(setting);
-    return 0;
-}
-
-static enum rc_code finish(struct setting *setting)
+static enum rc_code finish(struct made *setting)
 {
     struct pq_source source = maker_finish(&setting->maker);
 
     return pq_file_open(&setting->file, &source, FOOTER_LIMIT, &setting->err);
 }
 
-static void assert_refused(struct setting *setting, enum rc_code code, const char *why)
+static void assert_refused(struct made *setting, enum rc_code code, const char *why)
 {
     assert_int_equal(finish(setting), code);
     if (!strstr(setting->err.cause, why))
@@ -60,7 +34,7 @@ static void assert_refused(struct setting *setting, enum rc_code code, const cha
 }
 
 /* One column of INT64 and one group of 10 rows; the chunk, which may then be spoilt. */
-static struct pq_node *make_simple(struct setting *setting)
+static struct pq_node *make_simple(struct made *setting)
 {
     struct maker *maker = &setting->maker;
     RC_BUF_AUTO(pages, PAGE);
@@ -73,14 +47,14 @@ static struct pq_node *make_simple(struct setting *setting)
     return maker_chunk(maker, PQ_INT64, 10, &pages, 0);
 }
 
-static struct pq_node *element_of(struct setting *setting, size_t index)
+static struct pq_node *element_of(struct made *setting, size_t index)
 {
     return &pq_field(&setting->maker.root, 2, PQ_KIND_LIST)->list.items[index];
 }
 
 static void opens_a_simple_file(void **state)
 {
-    struct setting *setting = *state;
+    struct made *setting = *state;
 
     make_simple(setting);
     assert_int_equal(finish(setting), RC_OK);
@@ -106,7 +80,7 @@ static void opens_a_simple_file(void **state)
 
 static void accepts_a_file_of_nothing(void **state)
 {
-    struct setting *setting = *state;
+    struct made *setting = *state;
     struct pq_node *groups;
 
     maker_element(&setting->maker, "schema", MAKER_GROUP, MAKER_REQUIRED, 0);
@@ -131,7 +105,7 @@ static void flattens_the_schema(void **state)
         { "map.key_value.value.a.b", 5, 5, 2 },
         { "old", 1, 1, 1 },
     };
-    struct setting *setting = *state;
+    struct made *setting = *state;
     struct maker *maker = &setting->maker;
     RC_BUF_AUTO(pages, 1);
 
@@ -173,7 +147,7 @@ static void flattens_the_schema(void **state)
 
 static void finds_columns_as_engines_do(void **state)
 {
-    struct setting *setting = *state;
+    struct made *setting = *state;
     struct maker *maker = &setting->maker;
     static const char *const names[] = { "userId", "a.b", "Twice", "TWICE", "id", "ID" };
     RC_BUF_AUTO(pages, 1);
@@ -239,7 +213,7 @@ static const struct annotated annotated[] = {
     { PQ_FIXED, 9, 5, 5, PQ_ORDER_DECIMAL, PQ_MEANS_OTHER, 9 },
 };
 
-static void make_annotated(struct setting *setting)
+static void make_annotated(struct made *setting)
 {
     struct maker *maker = &setting->maker;
     RC_BUF_AUTO(pages, 1);
@@ -268,7 +242,7 @@ static void make_annotated(struct setting *setting)
 
 static void knows_what_values_are(void **state)
 {
-    struct setting *setting = *state;
+    struct made *setting = *state;
 
     make_annotated(setting);
     assert_int_equal(finish(setting), RC_OK);
@@ -286,7 +260,7 @@ static void knows_what_values_are(void **state)
 
 static void takes_orders_from_the_footer(void **state)
 {
-    struct setting *setting = *state;
+    struct made *setting = *state;
 
     make_annotated(setting);
     /* The first two by their types, the next in another order; the others are not told of. */
@@ -313,8 +287,8 @@ static void places_dictionaries(void **state)
     };
 
     for (size_t i = 0; i < RC_ARRAY_LEN(cases); i++) {
-        assert_int_equal(set_up(state), 0);
-        struct setting *setting = *state;
+        assert_int_equal(made_set_up(state), 0);
+        struct made *setting = *state;
         struct pq_node *meta = maker_meta(make_simple(setting));
 
         maker_int(&setting->maker, meta, 9, PQ_KIND_I64, cases[i].data);
@@ -322,7 +296,7 @@ static void places_dictionaries(void **state)
         assert_int_equal(finish(setting), RC_OK);
         assert_int_equal(setting->file.groups[0].chunks[0].start, cases[i].start);
         assert_int_equal(setting->file.groups[0].chunks[0].dictionary_len, cases[i].dictionary_len);
-        assert_int_equal(tear_down(state), 0);
+        assert_int_equal(made_tear_down(state), 0);
     }
 }
 
@@ -348,8 +322,8 @@ static void knows_which_writer_tells_too_short_chunks(void **state)
     for (size_t i = 0; i < RC_ARRAY_LEN(cases); i++) {
         const char *by = cases[i].created_by;
 
-        assert_int_equal(set_up(state), 0);
-        struct setting *setting = *state;
+        assert_int_equal(made_set_up(state), 0);
+        struct made *setting = *state;
         make_simple(setting);
         maker_text(&setting->maker, &setting->maker.root, 6, by, strlen(by));
         memset(rc_buf_reserve(&setting->maker.bytes, cases[i].behind), 0, cases[i].behind);
@@ -357,13 +331,13 @@ static void knows_which_writer_tells_too_short_chunks(void **state)
         assert_int_equal(finish(setting), RC_OK);
         assert_int_equal(setting->file.groups[0].chunks[0].len, PAGE);
         assert_int_equal(setting->file.groups[0].chunks[0].slack, cases[i].slack);
-        assert_int_equal(tear_down(state), 0);
+        assert_int_equal(made_tear_down(state), 0);
     }
 }
 
 static void tells_filters_and_indexes(void **state)
 {
-    struct setting *setting = *state;
+    struct made *setting = *state;
     struct pq_node *chunk = make_simple(setting);
 
     maker_int(&setting->maker, maker_meta(chunk), 14, PQ_KIND_I64, 40);
@@ -385,7 +359,7 @@ static void tells_filters_and_indexes(void **state)
 
 static void tells_what_is_encrypted_or_elsewhere(void **state)
 {
-    struct setting *setting = *state;
+    struct made *setting = *state;
     struct maker *maker = &setting->maker;
     struct pq_node *first = make_simple(setting);
     RC_BUF_AUTO(pages, PAGE);
@@ -409,7 +383,7 @@ static void tells_what_is_encrypted_or_elsewhere(void **state)
 static void reads_a_long_footer_in_two(void **state)
 {
     enum { LONG = 100000 };
-    struct setting *setting = *state;
+    struct made *setting = *state;
     char *text = malloc(LONG);
 
     assert_non_null(text);
@@ -424,7 +398,7 @@ static void reads_a_long_footer_in_two(void **state)
 
 static void keeps_to_its_limit(void **state)
 {
-    struct setting *setting = *state;
+    struct made *setting = *state;
 
     make_simple(setting);
     struct pq_source source = maker_finish(&setting->maker);
@@ -437,7 +411,7 @@ static void keeps_to_its_limit(void **state)
 
 static void refuses_what_is_no_parquet_file(void **state)
 {
-    struct setting *setting = *state;
+    struct made *setting = *state;
     char *bytes;
 
     make_simple(setting);
@@ -467,52 +441,52 @@ static void refuses_what_is_no_parquet_file(void **state)
 
 /* ---- schemas that cannot be ------------------------------------------------------------------ */
 
-static void no_schema(struct setting *setting)
+static void no_schema(struct made *setting)
 {
     pq_drop(&setting->maker.root, 2);
 }
 
-static void too_many_children(struct setting *setting)
+static void too_many_children(struct made *setting)
 {
     maker_int(&setting->maker, element_of(setting, 0), 5, PQ_KIND_I32, 2);
 }
 
-static void too_few_children(struct setting *setting)
+static void too_few_children(struct made *setting)
 {
     maker_int(&setting->maker, element_of(setting, 0), 5, PQ_KIND_I32, 0);
 }
 
-static void no_repetition(struct setting *setting)
+static void no_repetition(struct made *setting)
 {
     pq_drop(element_of(setting, 1), 3);
 }
 
-static void no_name(struct setting *setting)
+static void no_name(struct made *setting)
 {
     pq_drop(element_of(setting, 1), 4);
 }
 
-static void leaf_with_children(struct setting *setting)
+static void leaf_with_children(struct made *setting)
 {
     maker_int(&setting->maker, element_of(setting, 1), 5, PQ_KIND_I32, 1);
 }
 
-static void unsaid_length(struct setting *setting)
+static void unsaid_length(struct made *setting)
 {
     maker_int(&setting->maker, element_of(setting, 1), 1, PQ_KIND_I32, PQ_FIXED);
 }
 
-static void new_type(struct setting *setting)
+static void new_type(struct made *setting)
 {
     maker_int(&setting->maker, element_of(setting, 1), 1, PQ_KIND_I32, 8);
 }
 
-static void nul_in_name(struct setting *setting)
+static void nul_in_name(struct made *setting)
 {
     maker_text(&setting->maker, element_of(setting, 1), 4, "a\0b", 3);
 }
 
-static void only_groups(struct setting *setting)
+static void only_groups(struct made *setting)
 {
     pq_drop(element_of(setting, 1), 1);
 }
@@ -520,7 +494,7 @@ static void only_groups(struct setting *setting)
 static void refuses_schemas(void **state)
 {
     static const struct {
-        void (*spoil)(struct setting *setting);
+        void (*spoil)(struct made *setting);
         enum rc_code code;
         const char *why;
     } cases[] = {
@@ -537,18 +511,18 @@ static void refuses_schemas(void **state)
     };
 
     for (size_t i = 0; i < RC_ARRAY_LEN(cases); i++) {
-        assert_int_equal(set_up(state), 0);
+        assert_int_equal(made_set_up(state), 0);
         make_simple(*state);
         cases[i].spoil(*state);
         assert_refused(*state, cases[i].code, cases[i].why);
-        assert_int_equal(tear_down(state), 0);
+        assert_int_equal(made_tear_down(state), 0);
     }
 }
 
 static void refuses_a_schema_that_is_too_deep(void **state)
 {
     enum { DEEP = 60, ROUNDS = 3 };
-    struct setting *setting = *state;
+    struct made *setting = *state;
     struct pq_node *schema, *items;
 
     make_simple(setting);
@@ -593,8 +567,8 @@ static void refuses_row_groups(void **state)
     };
 
     for (size_t i = 0; i < RC_ARRAY_LEN(cases); i++) {
-        assert_int_equal(set_up(state), 0);
-        struct setting *setting = *state;
+        assert_int_equal(made_set_up(state), 0);
+        struct made *setting = *state;
         struct pq_node *chunk = make_simple(setting);
 
         if (cases[i].of_chunk)
@@ -604,7 +578,7 @@ static void refuses_row_groups(void **state)
         assert_refused(setting, RC_INVALID, cases[i].why);
         assert_non_null(strstr(setting->err.context, "row group 0"));
         assert_non_null(strstr(setting->err.cause, "'id'"));
-        assert_int_equal(tear_down(state), 0);
+        assert_int_equal(made_tear_down(state), 0);
     }
 }
 
@@ -628,8 +602,8 @@ static void refuses_chunks_that_overlap(void **state)
     };
 
     for (size_t i = 0; i < RC_ARRAY_LEN(cases); i++) {
-        assert_int_equal(set_up(state), 0);
-        struct setting *setting = *state;
+        assert_int_equal(made_set_up(state), 0);
+        struct made *setting = *state;
         struct maker *maker = &setting->maker;
         struct pq_node *meta[2] = { maker_meta(make_simple(setting)) };
         RC_BUF_AUTO(pages, PAGE);
@@ -645,13 +619,13 @@ static void refuses_chunks_that_overlap(void **state)
             assert_int_equal(finish(setting), RC_OK);
         else
             assert_refused(setting, RC_INVALID, "in common");
-        assert_int_equal(tear_down(state), 0);
+        assert_int_equal(made_tear_down(state), 0);
     }
 }
 
 static void refuses_dictionaries_longer_than_their_chunk(void **state)
 {
-    struct setting *setting = *state;
+    struct made *setting = *state;
     struct pq_node *meta = maker_meta(make_simple(setting));
 
     maker_int(&setting->maker, meta, 11, PQ_KIND_I64, 4);
@@ -661,7 +635,7 @@ static void refuses_dictionaries_longer_than_their_chunk(void **state)
 
 static void refuses_counts_that_do_not_add_up(void **state)
 {
-    struct setting *setting = *state;
+    struct made *setting = *state;
 
     make_simple(setting);
     maker_int(&setting->maker, &setting->maker.root, 3, PQ_KIND_I64, 11);
@@ -670,7 +644,7 @@ static void refuses_counts_that_do_not_add_up(void **state)
 
 static void refuses_sums_beyond_all_numbers(void **state)
 {
-    struct setting *setting = *state;
+    struct made *setting = *state;
     struct maker *maker = &setting->maker;
     RC_BUF_AUTO(pages, 1);
 
@@ -687,7 +661,7 @@ static void refuses_sums_beyond_all_numbers(void **state)
 
 static void refuses_groups_without_columns(void **state)
 {
-    struct setting *setting = *state;
+    struct made *setting = *state;
 
     make_simple(setting);
     maker_group(&setting->maker, 1);
@@ -696,7 +670,7 @@ static void refuses_groups_without_columns(void **state)
 
 static void passes_on_what_the_source_says(void **state)
 {
-    struct setting *setting = *state;
+    struct made *setting = *state;
 
     make_simple(setting);
     struct pq_source source = maker_finish(&setting->maker);
@@ -709,29 +683,28 @@ static void passes_on_what_the_source_says(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test_setup_teardown(opens_a_simple_file, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(accepts_a_file_of_nothing, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(flattens_the_schema, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(finds_columns_as_engines_do, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(knows_what_values_are, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(takes_orders_from_the_footer, set_up, tear_down),
+        IN_MADE(opens_a_simple_file),
+        IN_MADE(accepts_a_file_of_nothing),
+        IN_MADE(flattens_the_schema),
+        IN_MADE(finds_columns_as_engines_do),
+        IN_MADE(knows_what_values_are),
+        IN_MADE(takes_orders_from_the_footer),
         cmocka_unit_test(places_dictionaries),
         cmocka_unit_test(knows_which_writer_tells_too_short_chunks),
-        cmocka_unit_test_setup_teardown(tells_filters_and_indexes, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(tells_what_is_encrypted_or_elsewhere, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(reads_a_long_footer_in_two, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(keeps_to_its_limit, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(refuses_what_is_no_parquet_file, set_up, tear_down),
+        IN_MADE(tells_filters_and_indexes),
+        IN_MADE(tells_what_is_encrypted_or_elsewhere),
+        IN_MADE(reads_a_long_footer_in_two),
+        IN_MADE(keeps_to_its_limit),
+        IN_MADE(refuses_what_is_no_parquet_file),
         cmocka_unit_test(refuses_schemas),
-        cmocka_unit_test_setup_teardown(refuses_a_schema_that_is_too_deep, set_up, tear_down),
+        IN_MADE(refuses_a_schema_that_is_too_deep),
         cmocka_unit_test(refuses_row_groups),
         cmocka_unit_test(refuses_chunks_that_overlap),
-        cmocka_unit_test_setup_teardown(refuses_dictionaries_longer_than_their_chunk, set_up,
-                                        tear_down),
-        cmocka_unit_test_setup_teardown(refuses_counts_that_do_not_add_up, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(refuses_sums_beyond_all_numbers, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(refuses_groups_without_columns, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(passes_on_what_the_source_says, set_up, tear_down),
+        IN_MADE(refuses_dictionaries_longer_than_their_chunk),
+        IN_MADE(refuses_counts_that_do_not_add_up),
+        IN_MADE(refuses_sums_beyond_all_numbers),
+        IN_MADE(refuses_groups_without_columns),
+        IN_MADE(passes_on_what_the_source_says),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

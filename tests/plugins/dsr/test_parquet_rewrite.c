@@ -17,8 +17,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define DRAWN_AUTO RC_CLEANUP(drawn_clear) struct drawn
-#define FILE_AUTO RC_CLEANUP(pq_file_close) struct pq_file
 #define TREE_AUTO RC_CLEANUP(pq_tree_clear) struct pq_tree
 
 enum { LIMIT = 64 << 20, ROWS = 4096 };

@@ -17,7 +17,6 @@
 
 #include <dirent.h>
 #include <run-core/str.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -29,9 +28,7 @@ struct hit {
 };
 
 struct setting {
-    struct maker maker;
-    struct pq_file file;
-    struct rc_error err;
+    struct made made;
     const struct pq_column *column;
     struct pq_slice *wanted;
     size_t wanted_count;
@@ -47,7 +44,7 @@ static int set_up(void **state)
     struct setting *setting = calloc(1, sizeof(*setting));
 
     assert_non_null(setting);
-    maker_init(&setting->maker);
+    maker_init(&setting->made.maker);
     *state = setting;
     return 0;
 }
@@ -67,8 +64,8 @@ static int tear_down(void **state)
     struct setting *setting = *state;
 
     forget_wanted(setting);
-    pq_file_close(&setting->file);
-    maker_clear(&setting->maker);
+    pq_file_close(&setting->made.file);
+    maker_clear(&setting->made.maker);
     free(setting);
     return 0;
 }
@@ -141,10 +138,10 @@ static enum rc_code scan(struct setting *setting, size_t column, bool trusts, bo
     };
     const struct pq_scan_options options = { .trusts_statistics = trusts };
 
-    setting->column = &setting->file.columns[column];
+    setting->column = &setting->made.file.columns[column];
     setting->hit_count = 0;
-    return pq_scan(&setting->file, column, &wanted, &options, note_hit, setting, &setting->scanned,
-                   &setting->err);
+    return pq_scan(&setting->made.file, column, &wanted, &options, note_hit, setting,
+                   &setting->scanned, &setting->made.err);
 }
 
 static void assert_scans(struct setting *setting, bool trusts, const struct hit *hits, size_t len)
@@ -152,7 +149,7 @@ static void assert_scans(struct setting *setting, bool trusts, const struct hit 
     enum rc_code code = scan(setting, 0, trusts, true);
 
     if (code != RC_OK)
-        fail_msg("%s: %s", setting->err.context, setting->err.cause);
+        fail_msg("%s: %s", setting->made.err.context, setting->made.err.cause);
     assert_int_equal(setting->hit_count, len);
     for (size_t i = 0; i < len; i++) {
         assert_int_equal(setting->hits[i].row, hits[i].row);
@@ -164,28 +161,29 @@ static void assert_scans(struct setting *setting, bool trusts, const struct hit 
 
 static void open_made(struct setting *setting)
 {
-    struct pq_source source = maker_finish(&setting->maker);
+    struct pq_source source = maker_finish(&setting->made.maker);
 
-    if (pq_file_open(&setting->file, &source, LIMIT, &setting->err))
-        fail_msg("%s: %s", setting->err.context, setting->err.cause);
-    setting->maker.reads = 0;
-    setting->maker.read_bytes = 0;
+    if (pq_file_open(&setting->made.file, &source, LIMIT, &setting->made.err))
+        fail_msg("%s: %s", setting->made.err.context, setting->made.err.cause);
+    setting->made.maker.reads = 0;
+    setting->made.maker.read_bytes = 0;
 }
 
 static void make_column(struct setting *setting, enum pq_type type, int repetition)
 {
-    maker_element(&setting->maker, "schema", MAKER_GROUP, MAKER_REQUIRED, 1);
-    maker_element(&setting->maker, "id", (int)type, repetition, 0);
-    maker_struct(&setting->maker, maker_append(&setting->maker, &setting->maker.root, 7), 1);
+    maker_element(&setting->made.maker, "schema", MAKER_GROUP, MAKER_REQUIRED, 1);
+    maker_element(&setting->made.maker, "id", (int)type, repetition, 0);
+    maker_struct(&setting->made.maker,
+                 maker_append(&setting->made.maker, &setting->made.maker.root, 7), 1);
 }
 
 static void set_bounds(struct setting *setting, struct pq_node *chunk, const void *least,
                        const void *greatest, size_t len)
 {
-    struct pq_node *record = maker_struct(&setting->maker, maker_meta(chunk), 12);
+    struct pq_node *record = maker_struct(&setting->made.maker, maker_meta(chunk), 12);
 
-    maker_text(&setting->maker, record, 5, greatest, len);
-    maker_text(&setting->maker, record, 6, least, len);
+    maker_text(&setting->made.maker, record, 5, greatest, len);
+    maker_text(&setting->made.maker, record, 6, least, len);
 }
 
 /* Two groups, of two pages and of one: 10 20 | 30 40 50, 60 70. */
@@ -195,15 +193,15 @@ static void make_numbers(struct setting *setting)
     RC_BUF_AUTO(pages, LIMIT);
 
     make_column(setting, PQ_INT64, MAKER_REQUIRED);
-    maker_group(&setting->maker, 5);
+    maker_group(&setting->made.maker, 5);
     maker_page(&pages, PQ_PLAIN, 2, numbers, 16);
     maker_page(&pages, PQ_PLAIN, 3, numbers + 2, 24);
-    set_bounds(setting, maker_chunk(&setting->maker, PQ_INT64, 5, &pages, 0), numbers, numbers + 4,
-               8);
+    set_bounds(setting, maker_chunk(&setting->made.maker, PQ_INT64, 5, &pages, 0), numbers,
+               numbers + 4, 8);
     rc_buf_reset(&pages);
-    maker_group(&setting->maker, 2);
+    maker_group(&setting->made.maker, 2);
     maker_page(&pages, PQ_PLAIN, 2, numbers + 5, 16);
-    set_bounds(setting, maker_chunk(&setting->maker, PQ_INT64, 2, &pages, 0), numbers + 5,
+    set_bounds(setting, maker_chunk(&setting->made.maker, PQ_INT64, 2, &pages, 0), numbers + 5,
                numbers + 6, 8);
     open_made(setting);
 }
@@ -220,7 +218,7 @@ static void finds_rows_of_all_groups_and_pages(void **state)
     assert_scans(setting, true, hits, 3);
     assert_int_equal(setting->scanned.groups_read, 2);
     assert_int_equal(setting->scanned.groups_skipped, 0);
-    assert_int_equal(setting->scanned.bytes_read, setting->maker.read_bytes);
+    assert_int_equal(setting->scanned.bytes_read, setting->made.maker.read_bytes);
     assert_true(setting->scanned.bytes_read > 0);
     assert_scans(setting, false, hits, 3);
 }
@@ -254,7 +252,7 @@ static void reads_nothing_where_nothing_can_be(void **state)
     make_numbers(setting);
     want(setting, &id, 8);
     assert_scans(setting, true, NULL, 0);
-    assert_int_equal(setting->maker.reads, 0);
+    assert_int_equal(setting->made.maker.reads, 0);
     assert_int_equal(setting->scanned.bytes_read, 0);
     assert_int_equal(setting->scanned.groups_skipped, 2);
 }
@@ -269,8 +267,8 @@ static void passes_on_what_stops_it(void **state)
     want(setting, &ids[1], 8);
     setting->fail_at = 1;
     assert_int_equal(scan(setting, 0, true, true), RC_CANCELLED);
-    assert_string_equal(setting->err.cause, "enough");
-    assert_non_null(strstr(setting->err.context, "row group 0 of 'made.parquet'"));
+    assert_string_equal(setting->made.err.cause, "enough");
+    assert_non_null(strstr(setting->made.err.context, "row group 0 of 'made.parquet'"));
 }
 
 /* Texts of which two are null and one is empty: "", null, "ab", null, "". */
@@ -281,9 +279,9 @@ static struct pq_node *make_nulls(struct setting *setting)
     RC_BUF_AUTO(pages, LIMIT);
 
     make_column(setting, PQ_BYTE_ARRAY, MAKER_OPTIONAL);
-    maker_group(&setting->maker, 5);
+    maker_group(&setting->made.maker, 5);
     maker_page(&pages, PQ_PLAIN, 5, body, sizeof(body));
-    return maker_chunk(&setting->maker, PQ_BYTE_ARRAY, 5, &pages, 0);
+    return maker_chunk(&setting->made.maker, PQ_BYTE_ARRAY, 5, &pages, 0);
 }
 
 static void null_is_no_hit(void **state)
@@ -307,7 +305,8 @@ static void looks_at_all_if_statistics_are_not_trusted(void **state)
 
     /* They lie. */
     set_bounds(setting, chunk, "x", "y", 1);
-    maker_int(&setting->maker, pq_field(maker_meta(chunk), 12, PQ_KIND_STRUCT), 3, PQ_KIND_I64, 5);
+    maker_int(&setting->made.maker, pq_field(maker_meta(chunk), 12, PQ_KIND_STRUCT), 3, PQ_KIND_I64,
+              5);
     open_made(setting);
     want(setting, "ab", 2);
     assert_scans(setting, true, NULL, 0);
@@ -319,14 +318,14 @@ static void skips_chunks_of_nulls(void **state)
 {
     struct setting *setting = *state;
     struct pq_node *chunk = make_nulls(setting);
-    struct pq_node *record = maker_struct(&setting->maker, maker_meta(chunk), 12);
+    struct pq_node *record = maker_struct(&setting->made.maker, maker_meta(chunk), 12);
 
-    maker_int(&setting->maker, record, 3, PQ_KIND_I64, 5);
+    maker_int(&setting->made.maker, record, 3, PQ_KIND_I64, 5);
     open_made(setting);
     want(setting, "ab", 2);
     assert_int_equal(scan(setting, 0, true, false), RC_OK);
     assert_int_equal(setting->scanned.groups_skipped, 1);
-    assert_int_equal(setting->maker.reads, 0);
+    assert_int_equal(setting->made.maker.reads, 0);
 }
 
 /* ---- dictionaries ---------------------------------------------------------------------------- */
@@ -341,7 +340,7 @@ static void make_dictionary(struct setting *setting, int told, bool is_plain)
     RC_BUF_AUTO(pages, LIMIT);
 
     make_column(setting, PQ_INT64, MAKER_REQUIRED);
-    maker_group(&setting->maker, 5);
+    maker_group(&setting->made.maker, 5);
     maker_dictionary(&pages, 3, entries, sizeof(entries));
     size_t dictionary_len = pages.len;
     maker_page(&pages, PQ_PLAIN_DICTIONARY, 3, indices, sizeof(indices));
@@ -351,17 +350,18 @@ static void make_dictionary(struct setting *setting, int told, bool is_plain)
         maker_page(&pages, PQ_PLAIN_DICTIONARY, 2, damaged, sizeof(damaged));
 
     struct pq_node *meta =
-        maker_meta(maker_chunk(&setting->maker, PQ_INT64, 5, &pages, dictionary_len));
+        maker_meta(maker_chunk(&setting->made.maker, PQ_INT64, 5, &pages, dictionary_len));
     for (int i = 0; told == TOLD_BY_COUNTS && i < 2 + is_plain; i++) {
-        struct pq_node *stat = maker_append(&setting->maker, meta, 13);
+        struct pq_node *stat = maker_append(&setting->made.maker, meta, 13);
 
-        maker_int(&setting->maker, stat, 1, PQ_KIND_I32, i == 0 ? 2 : 0);
-        maker_int(&setting->maker, stat, 2, PQ_KIND_I32, i == 1 ? PQ_PLAIN_DICTIONARY : PQ_PLAIN);
-        maker_int(&setting->maker, stat, 3, PQ_KIND_I32, 1);
+        maker_int(&setting->made.maker, stat, 1, PQ_KIND_I32, i == 0 ? 2 : 0);
+        maker_int(&setting->made.maker, stat, 2, PQ_KIND_I32,
+                  i == 1 ? PQ_PLAIN_DICTIONARY : PQ_PLAIN);
+        maker_int(&setting->made.maker, stat, 3, PQ_KIND_I32, 1);
     }
     for (int i = 0; told == TOLD_BY_LIST && i < 2 + is_plain; i++) {
         static const enum pq_encoding list[] = { PQ_PLAIN_DICTIONARY, PQ_RLE, PQ_PLAIN };
-        struct pq_node *item = maker_append(&setting->maker, meta, 2);
+        struct pq_node *item = maker_append(&setting->made.maker, meta, 2);
 
         *item = (struct pq_node){ .kind = PQ_KIND_I32, .integer = list[i] };
         pq_field(meta, 2, PQ_KIND_LIST)->value_kind = PQ_KIND_I32;
@@ -413,12 +413,12 @@ static void reads_on_if_pages_have_values_of_their_own(void **state)
     RC_BUF_AUTO(pages, LIMIT);
 
     make_column(setting, PQ_INT64, MAKER_REQUIRED);
-    maker_group(&setting->maker, 2);
+    maker_group(&setting->made.maker, 2);
     maker_dictionary(&pages, 1, entries, 8);
     size_t dictionary_len = pages.len;
     maker_page(&pages, PQ_RLE_DICTIONARY, 1, "\x01\x02\x00", 3);
     maker_page(&pages, PQ_PLAIN, 1, &id, 8);
-    maker_chunk(&setting->maker, PQ_INT64, 2, &pages, dictionary_len);
+    maker_chunk(&setting->made.maker, PQ_INT64, 2, &pages, dictionary_len);
     open_made(setting);
     want(setting, &id, 8);
     assert_scans(setting, true, hits, 1);
@@ -432,9 +432,9 @@ static void pages_of_nulls_need_no_dictionary(void **state)
     RC_BUF_AUTO(pages, LIMIT);
 
     make_column(setting, PQ_INT64, MAKER_OPTIONAL);
-    maker_group(&setting->maker, 3);
+    maker_group(&setting->made.maker, 3);
     maker_page(&pages, PQ_RLE_DICTIONARY, 3, body, sizeof(body));
-    maker_chunk(&setting->maker, PQ_INT64, 3, &pages, 0);
+    maker_chunk(&setting->made.maker, PQ_INT64, 3, &pages, 0);
     open_made(setting);
     want(setting, "12345678", 8);
     assert_scans(setting, true, NULL, 0);
@@ -455,45 +455,22 @@ static void refuses_columns_it_cannot_read(void **state)
         RC_BUF_AUTO(pages, LIMIT);
 
         make_column(setting, PQ_INT64, i == IN_LIST ? MAKER_REPEATED : MAKER_REQUIRED);
-        maker_group(&setting->maker, 1);
+        maker_group(&setting->made.maker, 1);
         maker_page(&pages, PQ_PLAIN, 1, &id, 8);
-        struct pq_node *chunk = maker_chunk(&setting->maker, PQ_INT64, 1, &pages, 0);
+        struct pq_node *chunk = maker_chunk(&setting->made.maker, PQ_INT64, 1, &pages, 0);
         if (i == ENCRYPTED)
-            maker_text(&setting->maker, chunk, 9, "x", 1);
+            maker_text(&setting->made.maker, chunk, 9, "x", 1);
         if (i == ELSEWHERE)
-            maker_text(&setting->maker, chunk, 1, "other", 5);
+            maker_text(&setting->made.maker, chunk, 1, "other", 5);
         open_made(setting);
         want(setting, &id, 8);
         assert_int_equal(scan(setting, 0, true, true), RC_UNSUPPORTED);
-        assert_non_null(strstr(setting->err.cause, causes[i]));
+        assert_non_null(strstr(setting->made.err.cause, causes[i]));
         assert_int_equal(tear_down(state), 0);
     }
 }
 
 /* ---- files of other writers ------------------------------------------------------------------ */
-
-static void open_data(struct setting *setting, const char *name)
-{
-    RC_STR_AUTO path = rc_strf("%s/tests/data/parquet/%s", getenv("RUN_CORE_SOURCE"), name);
-    struct pq_source source = maker_finish(&setting->maker);
-    FILE *file = fopen(path, "rb");
-    size_t len;
-
-    assert_non_null(file);
-    rc_buf_reset(&setting->maker.bytes);
-    do {
-        char *room = rc_buf_reserve(&setting->maker.bytes, 65536);
-
-        assert_non_null(room);
-        len = fread(room, 1, 65536, file);
-        rc_buf_added(&setting->maker.bytes, len);
-    } while (len > 0);
-    fclose(file);
-    source.size_bytes = (int64_t)setting->maker.bytes.len;
-    if (pq_file_open(&setting->file, &source, LIMIT, &setting->err))
-        fail_msg("%s: %s: %s", name, setting->err.context, setting->err.cause);
-    setting->maker.reads = 0;
-}
 
 /* 0 1000 2000 3000 again and again, with a filter of 64 bytes: many rows make it worth asking. */
 static void make_bloom(struct setting *setting, int64_t rows, bool is_damaged)
@@ -507,23 +484,23 @@ static void make_bloom(struct setting *setting, int64_t rows, bool is_damaged)
     RC_BUF_AUTO(pages, LIMIT);
 
     make_column(setting, PQ_INT64, MAKER_REQUIRED);
-    maker_group(&setting->maker, rows);
+    maker_group(&setting->made.maker, rows);
     for (int64_t i = 0; i < rows; i++) {
         numbers[i] = i % 4 * 1000;
         pq_bloom_add(&bloom, (struct pq_slice){ (const uint8_t *)&numbers[i], 8 });
     }
     pq_bloom_add(&bloom, (struct pq_slice){ (const uint8_t *)&beyond_bounds, 8 });
     maker_page(&pages, PQ_PLAIN, rows, numbers, 8 * (size_t)rows);
-    struct pq_node *chunk = maker_chunk(&setting->maker, PQ_INT64, rows, &pages, 0);
+    struct pq_node *chunk = maker_chunk(&setting->made.maker, PQ_INT64, rows, &pages, 0);
     set_bounds(setting, chunk, &numbers[0], &numbers[3], 8);
-    maker_int(&setting->maker, maker_meta(chunk), 14, PQ_KIND_I64,
-              (int64_t)setting->maker.bytes.len);
+    maker_int(&setting->made.maker, maker_meta(chunk), 14, PQ_KIND_I64,
+              (int64_t)setting->made.maker.bytes.len);
 
-    maker_int(&setting->maker, &header, 1, PQ_KIND_I32, is_damaged ? 63 : BITS);
+    maker_int(&setting->made.maker, &header, 1, PQ_KIND_I32, is_damaged ? 63 : BITS);
     for (int16_t id = 2; id <= 4; id++)
-        maker_struct(&setting->maker, maker_struct(&setting->maker, &header, id), 1);
-    pq_thrift_write(&setting->maker.bytes, &header);
-    rc_buf_add(&setting->maker.bytes, bits, BITS);
+        maker_struct(&setting->made.maker, maker_struct(&setting->made.maker, &header, id), 1);
+    pq_thrift_write(&setting->made.maker.bytes, &header);
+    rc_buf_add(&setting->made.maker.bytes, bits, BITS);
     open_made(setting);
 }
 
@@ -552,7 +529,7 @@ static void leaves_a_filter_alone_that_is_larger_than_the_chunk(void **state)
     struct setting *setting = *state;
 
     make_bloom(setting, 4, false);
-    assert_true(setting->file.groups[0].chunks[0].len < 64);
+    assert_true(setting->made.file.groups[0].chunks[0].len < 64);
     want(setting, &ids[0], 8);
     assert_scans(setting, true, NULL, 0);
     assert_int_equal(setting->scanned.groups_read, 1);
@@ -586,9 +563,9 @@ static void assert_finds(struct setting *all, size_t column, size_t which, bool 
     if (!is_there && !all->column->width)
         one->wanted[0].len++;
     bool is_other = find(all, one->wanted[0]) >= 0;
-    one->file = all->file;
+    one->made.file = all->made.file;
     if (scan(one, column, true, true))
-        fail_msg("%s: %s", one->err.context, one->err.cause);
+        fail_msg("%s: %s", one->made.err.context, one->made.err.cause);
     size_t at = 0;
     for (size_t i = 0; i < all->hit_count && (is_there || !is_other); i++)
         if (is_there && all->hits[i].which == which)
@@ -605,7 +582,7 @@ static void scan_column(struct setting *setting, const char *name, size_t column
 {
     setting->adds_all = true;
     if (scan(setting, column, false, false))
-        fail_msg("%s: %s: %s", name, setting->err.context, setting->err.cause);
+        fail_msg("%s: %s: %s", name, setting->made.err.context, setting->made.err.cause);
     setting->adds_all = false;
 
     size_t count = setting->wanted_count;
@@ -632,9 +609,9 @@ static void agrees_with_itself_on_files_of_many_writers(void **state)
             assert_int_equal(set_up(state), 0);
             struct setting *setting = *state;
 
-            open_data(setting, entries[i]->d_name);
-            for (size_t j = 0; j < setting->file.column_count; j++)
-                if (setting->file.columns[j].max_repetition == 0)
+            made_open_data(&setting->made, entries[i]->d_name);
+            for (size_t j = 0; j < setting->made.file.column_count; j++)
+                if (setting->made.file.columns[j].max_repetition == 0)
                     scan_column(setting, entries[i]->d_name, j);
             skipped += setting->skipped;
             assert_int_equal(tear_down(state), 0);
