@@ -38,6 +38,17 @@ struct play {
     atomic_bool gone;
 };
 
+/* Of every body; filled before any server runs. */
+static char chunk[CHUNK];
+
+static int fill_chunk(void **state)
+{
+    (void)state;
+    for (size_t i = 0; i < CHUNK; i++)
+        chunk[i] = (char)('a' + i % 16);
+    return 0;
+}
+
 static struct play a_play(int chunks)
 {
     return (struct play){ .chunks = chunks, .breaks_after = -1, .pauses_after = -1, .status = 200 };
@@ -72,10 +83,7 @@ static bool perform(const struct scene *scene, void *context)
                       atomic_load(&play->status))
             : rc_strf("HTTP/1.1 %u Said\r\nContent-Length: %lld\r\n\r\n",
                       atomic_load(&play->status), (long long)atomic_load(&play->chunks) * CHUNK);
-    static char chunk[CHUNK];
 
-    for (size_t i = 0; i < CHUNK; i++)
-        chunk[i] = (char)('a' + i % 16);
     if (!send_all(scene, head, strlen(head)))
         return false;
     for (int i = 0; i < atomic_load(&play->chunks); i++) {
@@ -437,5 +445,5 @@ int main(void)
         cmocka_unit_test(judges_the_head_of_a_stream),
     };
 
-    return cmocka_run_group_tests(tests, NULL, NULL);
+    return cmocka_run_group_tests(tests, fill_chunk, NULL);
 }
