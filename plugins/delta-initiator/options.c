@@ -130,8 +130,10 @@ const struct rc_option delta_options[] = {
 /* clang-format on */
 
 static const char force_create[] =
-    "Creates the job whatever is active. A second initial sync is not made even so, unless the "
-    "first has failed.";
+    "Creates the job whatever is active, and whether or not an initial sync has succeeded.";
+static const char force_initial_sync[] =
+    "Creates the job whatever else is active, and however short ago the last one failed. A second "
+    "one is not made even so, unless the first has failed.";
 
 const struct rc_option delta_create_options[] = {
     ENTRY_PARAM(struct delta_create_params),
@@ -141,7 +143,7 @@ const struct rc_option delta_create_options[] = {
 
 const struct rc_option delta_initial_sync_options[] = {
     ENTRY_PARAM(struct delta_create_params),
-    FORCE_PARAM(struct delta_create_params, force_create),
+    FORCE_PARAM(struct delta_create_params, force_initial_sync),
     { RC_BOOL("at_start", struct delta_create_params, at_start), .def = "false",
       .help = "The run is that of a start: nothing is done for streams without startInitialSync." },
     { 0 },
