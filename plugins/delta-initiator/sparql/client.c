@@ -164,7 +164,7 @@ static enum rc_code send_once(struct exchange *x, struct rc_error *err)
     }
     if (x->answer.status == 0) /* under --dry-run */
         return RC_OK;
-    return sparql_refusal(store, &x->answer, x->update, x->place.data, &x->passing, err);
+    return sparql_refusal(store, &x->answer, x->update, &x->passing, err);
 }
 
 /*

@@ -86,8 +86,8 @@ static enum rc_code forbidden(const char *words, struct rc_error *err)
                    words);
 }
 
-static enum rc_code misplaced(const struct rc_http_answer *answer, bool update, const char *place,
-                              const char *words, struct rc_error *err)
+static enum rc_code misplaced(const struct rc_http_answer *answer, bool update, const char *words,
+                              struct rc_error *err)
 {
     const char *location = rc_http_answer_header(answer, "location");
     const char *option = update ? "update_endpoint (or sparql_endpoint)" : "sparql_endpoint";
@@ -99,7 +99,7 @@ static enum rc_code misplaced(const struct rc_http_answer *answer, bool update, 
                        target.data, answer->status, option);
     }
     return rc_fail(err, RC_INVALID,
-                   "'%s' is no endpoint for SPARQL %s, it says with status %u%s; correct %s", place,
+                   "it is no endpoint for SPARQL %s, it says with status %u%s; correct %s",
                    update ? "updates" : "queries", answer->status, words, option);
 }
 
@@ -123,7 +123,7 @@ static enum rc_code failed_inside(const char *whole, const char *words, bool *pa
 }
 
 static enum rc_code refused(const struct sparql_store *store, const struct rc_http_answer *answer,
-                            bool update, const char *place, bool *passing, struct rc_error *err)
+                            bool update, bool *passing, struct rc_error *err)
 {
     RC_BUF_AUTO(whole, LOOK_BYTES + 16);
     RC_BUF_AUTO(words, WORDS_BYTES + 16);
@@ -153,21 +153,21 @@ static enum rc_code refused(const struct sparql_store *store, const struct rc_ht
     *passing = status == 404 && server && strstr(server, "Virtuoso");
     if (status / 100 == 3 || status == 404 || status == 405 || status == 406 || status == 410 ||
         status == 415)
-        return misplaced(answer, update, place, words.data, err);
+        return misplaced(answer, update, words.data, err);
     return rc_fail(err, RC_FAILED, "the store refuses it with status %u%s", status, words.data);
 }
 
 /* ---- of an answer with a status of 2xx ------------------------------------------------------- */
 
 enum rc_code sparql_refusal(const struct sparql_store *store, const struct rc_http_answer *answer,
-                            bool update, const char *place, bool *passing, struct rc_error *err)
+                            bool update, bool *passing, struct rc_error *err)
 {
     const char *state = rc_http_answer_header(answer, "x-sql-state");
     const char *rows = rc_http_answer_header(answer, "x-sparql-maxrows");
 
     *passing = false;
     if (answer->status / 100 != 2)
-        return refused(store, answer, update, place, passing, err);
+        return refused(store, answer, update, passing, err);
     /* Virtuoso gives what it has when its own limit of time is reached. */
     if (state) {
         *passing = true;

@@ -10,11 +10,11 @@
 
 /*
  * RC_OK: the store did what it was asked. Else the code of client.h, and in *passing whether the
- * same may succeed later. 'place' is the endpoint as messages name it.
+ * same may succeed later.
  */
 RC_MUST_CHECK enum rc_code sparql_refusal(const struct sparql_store *store,
                                           const struct rc_http_answer *answer, bool update,
-                                          const char *place, bool *passing, struct rc_error *err);
+                                          bool *passing, struct rc_error *err);
 
 /* The URL without what may be secret in it: user, password and query. */
 void sparql_place_add(struct rc_buf *out, const char *url);

@@ -213,7 +213,7 @@ static const struct {
     { 403, NULL, "<h1>No</h1> entry", RC_DENIED, false, "GRANT SPARQL_UPDATE" },
     { 400, NULL, "Parse error:\nline 1\n\nSELEKT", RC_INVALID, false,
       "no SPARQL, with status 400: Parse error: line 1" },
-    { 404, NULL, "<html>Not here</html>", RC_INVALID, false, "/" },
+    { 404, NULL, "<html>Not here</html>", RC_INVALID, false, "status 404: Not here; correct " },
     { 404, "Server: Virtuoso/07.20.3229", "", RC_INVALID, true, "_endpoint" },
     { 405, NULL, "", RC_INVALID, false, "is no endpoint for SPARQL" },
     { 406, NULL, "", RC_INVALID, false, "is no endpoint for SPARQL" },
