@@ -374,6 +374,8 @@ enum rc_code sparql_wait(struct rc_job *job, const struct sparql_store *store, i
         if (is_final(&x, err->code, &chances))
             return explain(&x, err);
         left_ms = limit_ms < 0 ? INT64_MAX : end_mono_ms - now_mono_ms();
+        if (limit_ms == 0)
+            return rc_context(err, "reach the store '%s'", x.place.data);
         if (left_ms <= 0)
             return rc_context(err, "wait %s for the store '%s'", rc_format_duration(limit_ms, text),
                               x.place.data);
