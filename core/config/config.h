@@ -179,7 +179,8 @@ const struct core_plugin_settings *core_config_plugin(const struct core_config *
 
 /*
  * The table of a section's own keys: "core", "core.auth", "storage", "sql", "plugins", "jobs",
- * "jobs.for_each", "jobs.retry", "jobs.notify"; NULL: there is no such section. For describing the configuration.
+ * "jobs.for_each", "jobs.retry", "jobs.notify"; NULL: there is no such section. For describing the
+ * configuration.
  */
 const struct core_option_table *core_settings_table(const char *section);
 
@@ -212,8 +213,8 @@ struct core_layers {
  * config_file and config_url of the job, and those of the plugin; 'job' and 'plugin' may be NULL.
  * config_file and config_url given in 'set' come in too, behind it, and are taken out of the layer
  * that 'set' becomes. A file or URL that holds a list in place of a map gives the option 'whole',
- * where that is not NULL. A config_url that is not among 'texts' (may be NULL) becomes a broken layer,
- * which is no mistake.
+ * where that is not NULL. A config_url that is not among 'texts' (may be NULL) becomes a broken
+ * layer, which is no mistake.
  */
 void core_config_layers(struct core_arena *arena, const struct core_node *set,
                         const struct core_job_settings *job,

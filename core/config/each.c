@@ -72,8 +72,11 @@ static struct core_node *resolved(const struct core_reader *reader, struct core_
 
 struct core_node *core_each_plain(struct core_each *each, const struct core_entry *entry)
 {
-    const struct core_reader reader = reader_for(each, &entry->place);
+    struct core_reader reader;
 
+    if (!entry->value->each)
+        return entry->value;
+    reader = reader_for(each, &entry->place);
     return resolved(&reader, entry->value);
 }
 
@@ -109,19 +112,23 @@ static struct core_node *read_file(const struct pattern *pattern, const struct c
     return file->root;
 }
 
-/* Whether it is a list of maps, which the option table says; what else it is was reported. */
+/* Whether it is a list of maps; what else it is, the option table reports. */
 static bool is_list_of_maps(struct core_each *each, struct core_node *list)
 {
     const struct core_place *place = &list->place;
     struct core_entry entry = { .key = list_key, .place = *place, .value = list };
     const struct core_node map = { CORE_NODE_MAP, .entries = &entry, .len = 1 };
     const struct core_node *layer = &map;
-    const size_t before = each->problems->count;
     struct core_job_list bound = { .file = NULL };
 
     core_options_bind(core_settings_table("jobs.for_each"), &layer, 1, place, &bound, each->arena,
                       each->problems);
-    return each->problems->count == before;
+    if (list->kind != CORE_NODE_LIST)
+        return false;
+    for (size_t i = 0; i < list->len; i++)
+        if (list->items[i]->kind != CORE_NODE_MAP)
+            return false;
+    return true;
 }
 
 static bool check_list(const struct pattern *pattern, struct core_node *list)
@@ -132,9 +139,7 @@ static bool check_list(const struct pattern *pattern, struct core_node *list)
         return false;
     if (list->kind == CORE_NODE_NULL) {
         core_problem_add(each->problems, &list->place,
-                         "there is no list, for job '%s'; an empty "
-                         "one is []",
-                         pattern->name);
+                         "there is no list for job '%s'; an empty one is []", pattern->name);
         return false;
     }
     if (!is_list_of_maps(each, list))

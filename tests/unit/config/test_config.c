@@ -323,6 +323,39 @@ static void urls_give_layers_once_they_are_fetched(void **state)
     assert_int_equal(f->problems.count, 0);
 }
 
+static void a_file_or_url_with_a_list_gives_the_one_option(void **state)
+{
+    static const char list[] = "[{\"targetFolder\": \"at the URL\"}]";
+    const struct core_config_text item = { "https://a.example/list", list, strlen(list) };
+    const struct core_config_texts texts = { &item, 1 };
+    struct fixture *f = *state;
+    const struct core_node *windows;
+    struct core_layers layers;
+
+    write_file(f, "a.yaml",
+               "plugins:\n  sample: {config_url: 'https://a.example/list'}\n"
+               "jobs:\n  j: {plugin: sample, config: {note: x}, config_file: list.yaml}\n");
+    write_file(f, "list.yaml", "# of windows\n- targetFolder: in the file\n");
+    load(f, "a.yaml");
+    core_config_layers(&f->arena, NULL, &f->config->jobs[0], &f->config->plugins[0], &texts,
+                       "windows", &layers, &f->problems);
+    assert_int_equal(f->problems.count, 0);
+    assert_int_equal(layers.count, 3);
+    assert_null(core_node_get(layers.nodes[0], "windows"));
+    windows = core_node_get(layers.nodes[1], "windows");
+    assert_string_equal(core_node_get(windows->items[0], "targetFolder")->text, "in the file");
+    assert_int_equal(windows->place.line, 2);
+    assert_int_equal(layers.nodes[1]->entries[0].place.line, 2);
+    windows = core_node_get(layers.nodes[2], "windows");
+    assert_string_equal(core_node_get(windows->items[0], "targetFolder")->text, "at the URL");
+
+    core_config_layers(&f->arena, NULL, &f->config->jobs[0], &f->config->plugins[0], &texts, NULL,
+                       &layers, &f->problems);
+    assert_int_equal(f->problems.count, 2);
+    assert_non_null(strstr(f->problems.first->message, "put the list under the key of the option"));
+    assert_true(layers.nodes[1]->broken && layers.nodes[2]->broken);
+}
+
 static void a_seeds_json_stands_as_it_is(void **state)
 {
     struct fixture *f = *state;
@@ -432,6 +465,7 @@ int main(void)
         TEST(jobs_share_settings_through_anchors),
         TEST(layers_come_in_the_order_of_precedence),
         TEST(urls_give_layers_once_they_are_fetched),
+        TEST(a_file_or_url_with_a_list_gives_the_one_option),
         TEST(a_seeds_json_stands_as_it_is),
         TEST(the_tables_of_all_sections_are_sound),
         cmocka_unit_test(problems_are_sorted_told_once_and_limited),
