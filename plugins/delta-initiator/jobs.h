@@ -3,13 +3,15 @@
  * listed, removed. Replicas may do so at once and share nothing but the store.
  *
  * Creating one goes so:
- *   1. jobs whose time is up are marked as failed, and that is said;
+ *   1. where it matters, one read before all: jobs whose time is up are marked as failed, and that
+ *      is said; an initial sync is not begun where one has failed too lately;
  *   2. one conditional update makes the job and its task, or nothing;
  *   3. one read says which. The job is there and no other that the rules forbid: it is made. It is
  *      there beside such another one, which a store that does not run updates one after the other
  *      may let happen: it is withdrawn, and after a random pause all begins again. Both may
  *      withdraw; never do both stay, since whoever reads later sees the other. It is not there: the
- *      rules, on what was read, say why;
+ *      rules, on what was read, say why. So says the read, too, what an update did whose answer was
+ *      lost;
  *   4. a job that was blocked leaves an error in the store, one for each blocking job and day.
  *
  * A process that dies in between leaves a whole job or none. Under --dry-run nothing is written,

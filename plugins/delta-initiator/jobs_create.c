@@ -91,7 +91,7 @@ static enum rc_code fail_job(struct work *work, struct delta_job *job, int64_t d
                              int64_t now_unix_ms, struct rc_error *err)
 {
     struct rc_job *run = work->session->job;
-    RC_STR_AUTO what = rc_strf("that the time of the job <%s> is up", job->uri);
+    RC_STR_AUTO what = rc_strf("the failure of the job <%s>", job->uri);
     RC_BUF_AUTO(update, DELTA_STATEMENT_BYTES);
     char age[RC_AMOUNT_TEXT];
 
@@ -277,7 +277,7 @@ static enum rc_code look_ahead(struct work *work, int64_t now_unix_ms, struct rc
 /* Whether an update that failed with this may have been done, or may be done yet. */
 static bool is_unknown(enum rc_code code)
 {
-    return code == RC_UNAVAILABLE || code == RC_TIMEOUT || code == RC_CORRUPT;
+    return code == RC_UNAVAILABLE || code == RC_TIMEOUT || code == RC_CORRUPT || code == RC_FAILED;
 }
 
 static enum rc_code insert(struct work *work, int64_t now_unix_ms, struct rc_error *err)
@@ -391,7 +391,7 @@ static enum rc_code run_rounds(struct work *work, struct rc_error *err)
             return err->code;
         if (work->is_settled)
             return RC_OK;
-        if (round == ROUNDS)
+        if (round == ROUNDS || (work->unknown.code && !rc_retryable(work->unknown.code)))
             return give_up(work, err);
         if (pause_at_random(work->session->job, longest_ms, err))
             return err->code;

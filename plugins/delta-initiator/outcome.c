@@ -20,11 +20,12 @@ void delta_outcome_clear(struct delta_outcome *outcome)
 /* " for 2h5m"; finer than a reader wants it is cut. */
 static void add_age(const struct delta_job *job, int64_t now_unix_ms, struct rc_buf *out)
 {
-    int64_t age_ms = now_unix_ms - job->modified_unix_ms;
     char text[RC_AMOUNT_TEXT];
+    int64_t age_ms;
 
     if (job->modified_unix_ms == DELTA_TIME_UNKNOWN)
         return;
+    age_ms = now_unix_ms - job->modified_unix_ms;
     if (age_ms < 0) /* clocks differ */
         age_ms = 0;
     age_ms -= age_ms % (age_ms < HOUR_MS ? SECOND_MS : MINUTE_MS);

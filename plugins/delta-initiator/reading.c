@@ -12,7 +12,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { LIST_LIMIT = 1000000 };
+enum { LIST_LIMIT = 1000000, TURNS = 3 };
 
 /* ---- lists ----------------------------------------------------------------------------------- */
 
@@ -195,12 +195,18 @@ enum rc_code delta_read(struct delta_session *session, const struct delta_entry 
 
     if (rc_buf_check(query, err))
         return rc_context(err, "ask for %s", what);
-    if (sparql_query(session->job, &session->store, what, query->data, &rows, err))
-        return err->code;
-    code = read_rows(entry, rows, out, err);
-    sparql_rows_close(rows);
-    if (code)
-        return rc_context(err, "read %s", what);
+    for (int turn = 1;; turn++) {
+        if (sparql_query(session->job, &session->store, what, query->data, &rows, err))
+            return err->code;
+        code = read_rows(entry, rows, out, err);
+        sparql_rows_close(rows);
+        if (code == RC_OK)
+            break;
+        delta_list_clear(out);
+        /* The client repeats what fails before the first row; what breaks off later is read again. */
+        if (!rc_retryable(code) || turn == TURNS)
+            return code;
+    }
     merge(out);
     return RC_OK;
 }

@@ -9,8 +9,8 @@
 #include <run-core/buf.h>
 
 /*
- * Appends the jobs that a query with the columns 'delta_job_columns' finds, sorted by their IRIs
- * and each once: of several statuses an active one counts, then one other than failed; of several
+ * Reads into the empty list 'out' the jobs that a query with the columns 'delta_job_columns' finds,
+ * sorted by their IRIs and each once: of several statuses an active one counts, then one other than failed; of several
  * times the latest. 'what' names them in messages. RC_CORRUPT: a row without a job or its
  * operation.
  */

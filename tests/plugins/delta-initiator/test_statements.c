@@ -277,6 +277,14 @@ static bool is_telling(int status)
            status == NO_STATUS;
 }
 
+/* Of the same kind only initial syncs tell more together than alone. */
+static bool are_telling(const struct there pair[2])
+{
+    return is_telling(pair[0].status) && is_telling(pair[1].status) &&
+           (pair[0].kind != pair[1].kind ||
+            (pair[0].kind == DELTA_INITIAL_SYNC && pair[0].status != pair[1].status));
+}
+
 static void put_creations(const struct combination *combination)
 {
     enum { ATOMS = DELTA_KIND_COUNT * STATUSES };
@@ -286,9 +294,9 @@ static void put_creations(const struct combination *combination)
     for (int a = 0; a < ATOMS; a++) {
         pair[0] = (struct there){ a % DELTA_KIND_COUNT, a / DELTA_KIND_COUNT };
         put_creation(combination, pair, 1);
-        for (int b = a; b < ATOMS && is_telling(pair[0].status); b++) {
+        for (int b = a + 1; b < ATOMS; b++) {
             pair[1] = (struct there){ b % DELTA_KIND_COUNT, b / DELTA_KIND_COUNT };
-            if (is_telling(pair[1].status) && pair[1].kind != pair[0].kind)
+            if (are_telling(pair))
                 put_creation(combination, pair, 2);
         }
     }
