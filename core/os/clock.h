@@ -6,7 +6,7 @@
  *   2026-03-29T00:00:00Z*600    and goes 600 times as fast
  *   @FILE                       the file's first 8 bytes, a signed integer in the machine's order,
  *                               are milliseconds to add to the real time; they may change at any
- *                               moment
+ *                               moment, in place: the file is never shorter
  * Durations (timeouts, leases, pauses between attempts) are of the monotonic clock and stay real.
  */
 #ifndef CORE_OS_CLOCK_H

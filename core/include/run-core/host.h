@@ -488,7 +488,10 @@ rc_http_open(struct rc_job *job, const struct rc_http_request *request,
     return job->host->http->open(job, request, answer, out, err);
 }
 
-/* *len is 0 only at the end. RC_UNAVAILABLE: the body was cut short; it is not asked for again. */
+/*
+ * *len is 0 only at the end. RC_UNAVAILABLE: the body was cut short, and what came before was read;
+ * it is not asked for again.
+ */
 static inline RC_MUST_CHECK enum rc_code rc_http_read(struct rc_job *job,
                                                       struct rc_http_stream *stream, void *data,
                                                       size_t capacity, size_t *len,
