@@ -84,6 +84,14 @@ static const char *url_of(const struct exchange *x)
     return x->update ? x->store->update_url : x->store->query_url;
 }
 
+/* Says what was attempted. */
+static enum rc_code explain(const struct exchange *x, struct rc_error *err)
+{
+    if (x->update)
+        return rc_context(err, "send %s to '%s'", x->what, x->place.data);
+    return rc_context(err, "ask '%s' for %s", x->place.data, x->what);
+}
+
 static enum rc_code exchange_init(struct exchange *x, struct rc_job *job,
                                   const struct sparql_store *store, const char *what, bool update,
                                   const char *text, struct rc_error *err)
@@ -112,7 +120,7 @@ static enum rc_code exchange_init(struct exchange *x, struct rc_job *job,
     };
     for (size_t i = 0; i < store->header_count; i++)
         x->headers[count++] = store->headers[i];
-    return rc_buf_check(&x->form, err);
+    return rc_buf_check(&x->form, err) ? explain(x, err) : RC_OK;
 }
 
 static void exchange_clear(struct exchange *x)
@@ -123,14 +131,6 @@ static void exchange_clear(struct exchange *x)
     rc_buf_clear(&x->form);
     rc_buf_clear(&x->place);
     free(x->headers);
-}
-
-/* Says what was attempted. */
-static enum rc_code explain(const struct exchange *x, struct rc_error *err)
-{
-    if (x->update)
-        return rc_context(err, "send %s to '%s'", x->what, x->place.data);
-    return rc_context(err, "ask '%s' for %s", x->place.data, x->what);
 }
 
 static enum rc_code send_once(struct exchange *x, struct rc_error *err)

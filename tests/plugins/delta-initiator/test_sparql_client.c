@@ -199,6 +199,22 @@ static void test_a_dry_run_asks_and_changes_nothing(void **state)
     assert_int_equal(rc_fake_host_held_back(host), 1);
 }
 
+static void test_a_request_has_a_limit(void **state)
+{
+    HOST_AUTO host = rc_fake_host_new(NULL);
+    struct sparql_store store = store_of(1);
+    struct rc_error err = RC_ERROR_INIT;
+    RC_BUF_AUTO(text, 4 << 20);
+
+    (void)state;
+    memset(rc_buf_reserve(&text, 2 << 20), '?', 2 << 20);
+    rc_buf_added(&text, 2 << 20);
+    assert_int_equal(sparql_update(rc_fake_host_job(host), &store, "the change", text.data, &err),
+                     RC_TOO_LARGE);
+    assert_non_null(strstr(err.context, "send the change to "));
+    assert_int_equal(rc_fake_host_http_requests(host), 0);
+}
+
 /* ---- what answers mean ----------------------------------------------------------------------- */
 
 static const struct {
@@ -248,39 +264,72 @@ static const struct {
     { 206, NULL, YES, RC_CORRUPT, false, "only a part" },
 };
 
+static void put_refusal(struct rc_fake_host *host, size_t index)
+{
+    if (refusals[index].header)
+        answer_with(host, refusals[index].status, refusals[index].header, refusals[index].body);
+    else
+        answer(host, 1, refusals[index].status, refusals[index].body);
+}
+
 static void check_refusal(size_t index, enum verb verb)
 {
     HOST_AUTO host = rc_fake_host_new(NULL);
-    struct sparql_store store = store_of(2);
+    struct sparql_store store = store_of(1);
     struct rc_error err = RC_ERROR_INIT;
-    bool passing = refusals[index].passing;
     int64_t rows;
 
-    for (int i = 0; i < 3; i++)
-        if (refusals[index].header)
-            answer_with(host, refusals[index].status, refusals[index].header, refusals[index].body);
-        else
-            answer(host, 1, refusals[index].status, refusals[index].body);
+    put_refusal(host, index);
     if (perform(host, verb, &store, &rows, &err) != refusals[index].code ||
         !strstr(err.cause, refusals[index].says))
         fail_msg("%u '%s': %d, %s", refusals[index].status, refusals[index].body, (int)err.code,
                  err.cause);
-    assert_int_equal(rc_fake_host_http_requests(host), passing ? 2 : 1);
+    assert_int_equal(rc_fake_host_http_requests(host), 1);
     assert_int_equal(rc_fake_host_open_handles(host), 0);
     assert_non_null(strstr(err.context, verb == UPDATE
                                             ? "send the change to 'http://db:8890/update'"
                                             : "ask 'http://db:8890/sparql' for the "));
-    assert_int_equal(strstr(err.context, "attempt 2 of 2") != NULL, passing);
-    assert_int_equal(strstr(rc_fake_host_log(host), "trying again in") != NULL, passing);
-    assert_null(strstr(rc_fake_host_log(host), "secret"));
     assert_null(strstr(err.context, "secret"));
 }
 
-static void test_each_refusal_says_what_to_do_and_is_repeated_where_it_may_pass(void **state)
+/* With an attempt left the run is asked whether it goes on, and so stops, before any pause. */
+static void check_repetition(size_t index, enum verb verb)
+{
+    HOST_AUTO host = rc_fake_host_new(NULL);
+    struct sparql_store store = store_of(2);
+    struct rc_error err = RC_ERROR_INIT;
+    int64_t rows;
+
+    put_refusal(host, index);
+    rc_fake_host_cancel_at(host, 2);
+    assert_int_equal(perform(host, verb, &store, &rows, &err),
+                     refusals[index].passing ? RC_CANCELLED : refusals[index].code);
+}
+
+static void test_each_refusal_says_what_to_do_and_whether_it_may_pass(void **state)
 {
     (void)state;
-    for (size_t i = 0; i < RC_ARRAY_LEN(refusals); i++)
-        check_refusal(i, refusals[i].passing ? UPDATE : (enum verb)(i % VERBS));
+    for (size_t i = 0; i < RC_ARRAY_LEN(refusals); i++) {
+        for (enum verb verb = QUERY; verb < VERBS; verb++) {
+            check_refusal(i, verb);
+            check_repetition(i, verb);
+        }
+    }
+}
+
+static void test_after_the_last_attempt_the_count_is_said(void **state)
+{
+    HOST_AUTO host = rc_fake_host_new(NULL);
+    struct sparql_store store = store_of(2);
+    struct rc_error err = RC_ERROR_INIT;
+    int64_t rows;
+
+    (void)state;
+    answer(host, -1, 503, "");
+    assert_int_equal(perform(host, QUERY, &store, &rows, &err), RC_UNAVAILABLE);
+    assert_int_equal(rc_fake_host_http_requests(host), 2);
+    assert_non_null(strstr(err.context, "for the things: attempt 2 of 2"));
+    assert_null(strstr(rc_fake_host_log(host), "secret"));
 }
 
 static void check_file(const char *name, unsigned status, enum rc_code code, const char *says)
@@ -573,7 +622,9 @@ int main(void)
         cmocka_unit_test(test_requests_are_forms),
         cmocka_unit_test(test_the_user_goes_with_each_request),
         cmocka_unit_test(test_a_dry_run_asks_and_changes_nothing),
-        cmocka_unit_test(test_each_refusal_says_what_to_do_and_is_repeated_where_it_may_pass),
+        cmocka_unit_test(test_a_request_has_a_limit),
+        cmocka_unit_test(test_each_refusal_says_what_to_do_and_whether_it_may_pass),
+        cmocka_unit_test(test_after_the_last_attempt_the_count_is_said),
         cmocka_unit_test(test_virtuosos_own_words_are_understood),
         cmocka_unit_test(test_nobody_is_told_to_become_somebody),
         cmocka_unit_test(test_an_answer_that_the_store_cut_is_none),
