@@ -8,6 +8,7 @@
 #include <run-core/str.h>
 
 #include <stdarg.h>
+#include <stdio.h>
 
 /* ---- what is said ---------------------------------------------------------------------------- */
 
@@ -67,13 +68,12 @@ void delta_warn_of_months(struct delta_session *session, const struct delta_entr
 struct tally {
     size_t tried, failed, skipped;
     enum rc_code code; /* of those that failed, if it is the same of all */
+    char failure[RC_ERROR_TEXT], reason[RC_ERROR_TEXT]; /* why the first failed, was skipped */
 };
 
-static const char *text_of(const struct rc_error *err, struct rc_buf *out)
+static void text_of(const struct rc_error *err, struct rc_buf *out)
 {
-    rc_buf_reset(out);
     rc_buf_addf(out, "%s%s%s", err->context, *err->context ? ": " : "", err->cause);
-    return out->data;
 }
 
 /* What ends the run itself, and not the work on one stream. */
@@ -85,26 +85,30 @@ static bool ends_run(enum rc_code code)
 static void note(struct delta_session *session, const struct delta_entry *entry,
                  struct tally *tally, const struct rc_error *err)
 {
-    RC_BUF_AUTO(text, 2 * RC_ERROR_TEXT);
+    RC_BUF_AUTO(text, 2 * RC_ERROR_TEXT + 2);
 
+    text_of(err, &text);
     if (err->code == RC_SKIPPED) {
-        tally->skipped++;
-        delta_say(session, entry, "%s", text_of(err, &text));
+        if (tally->skipped++ == 0)
+            (void)snprintf(tally->reason, RC_ERROR_TEXT, "%s: %s", entry->name, text.data);
+        delta_say(session, entry, "%s", text.data);
         return;
     }
     tally->code = tally->failed && tally->code != err->code ? RC_FAILED : err->code;
-    tally->failed++;
-    rc_error(session->job, "%s: %s", entry->name, text_of(err, &text));
+    if (tally->failed++ == 0)
+        (void)snprintf(tally->failure, RC_ERROR_TEXT, "%s: %s", entry->name, text.data);
+    rc_error(session->job, "%s: %s", entry->name, text.data);
 }
 
 static enum rc_code conclude(const struct tally *tally, const char *nothing, struct rc_error *err)
 {
     if (tally->failed)
         return rc_fail(err, tally->code == RC_INVALID ? RC_FAILED : tally->code,
-                       "%zu of %zu streams failed, each as was said", tally->failed, tally->tried);
+                       "%zu of %zu streams failed%s%s", tally->failed, tally->tried,
+                       tally->failed == 1 ? ": " : ", the first: ", tally->failure);
     if (tally->skipped)
-        return rc_fail(err, RC_SKIPPED, "%zu of %zu streams were skipped, each as was said",
-                       tally->skipped, tally->tried);
+        return rc_fail(err, RC_SKIPPED, "%zu of %zu streams skipped%s%s", tally->skipped,
+                       tally->tried, tally->skipped == 1 ? ": " : ", the first: ", tally->reason);
     if (!tally->tried)
         return rc_fail(err, RC_SKIPPED, "%s", nothing);
     return RC_OK;

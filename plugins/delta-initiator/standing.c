@@ -128,10 +128,14 @@ void delta_standing_state(const struct delta_standing *standing, const struct de
         return;
     }
     age_ms = standing->read_unix_ms - job->modified_unix_ms;
+    duration(age_ms > 0 ? age_ms : 0, text);
+    if (!delta_is_active(job->status)) {
+        rc_buf_addf(out, "%s %s ago", delta_status_name(job->status), text);
+        return;
+    }
+    rc_buf_addf(out, "%s for %s", delta_status_name(job->status), text);
     left_ms = config->job_timeout_min * MINUTE_MS - age_ms;
-    rc_buf_addf(out, "%s for %s", delta_status_name(job->status),
-                duration(age_ms > 0 ? age_ms : 0, text));
-    if (!delta_is_active(job->status) || config->job_timeout_min == 0)
+    if (config->job_timeout_min == 0)
         return;
     if (left_ms > 0)
         rc_buf_addf(out, ", times out in %s", duration(left_ms, text));

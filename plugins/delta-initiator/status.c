@@ -18,10 +18,11 @@ static const char *const columns[COLUMNS] = {
     ">failed", ">other", "newest",   "state",   "another one now",
 };
 
-/* Rows of owned texts, and lines that explain them. */
+/* Rows of owned texts, and the lines that explain them, which come below the table. */
 struct view {
     char **cells;
     size_t row_count, capacity; /* in rows */
+    char **lines;               /* one for each row, or NULL */
 };
 
 static char **add_row(struct view *view)
@@ -29,7 +30,9 @@ static char **add_row(struct view *view)
     if (view->row_count == view->capacity) {
         view->capacity = view->capacity ? 2 * view->capacity : 16;
         view->cells = rc_realloc(view->cells, view->capacity * COLUMNS * sizeof(*view->cells));
+        view->lines = rc_realloc(view->lines, view->capacity * sizeof(*view->lines));
     }
+    view->lines[view->row_count] = NULL;
     return &view->cells[view->row_count++ * COLUMNS];
 }
 
@@ -37,7 +40,10 @@ static void clear_view(struct view *view)
 {
     for (size_t i = 0; i < view->row_count * COLUMNS; i++)
         free(view->cells[i]);
+    for (size_t i = 0; i < view->row_count; i++)
+        free(view->lines[i]);
     free(view->cells);
+    free(view->lines);
 }
 
 static char *number(int64_t count)
@@ -79,18 +85,19 @@ static void add_kind(struct view *view, struct delta_session *session,
                  : NULL;
 }
 
-/* What the last column says in a word. */
-static void explain(struct delta_session *session, const struct delta_entry *entry,
-                    const struct delta_standing *standing, enum delta_kind kind)
+/* What the last column says in a word; NULL where there is nothing to explain. */
+static char *explanation(const struct delta_entry *entry, const struct delta_standing *standing,
+                         enum delta_kind kind)
 {
     const struct delta_outcome *outcome = &standing->now[kind];
     RC_BUF_AUTO(why, DELTA_TEXT_LIMIT);
 
     if (!delta_standing_has(entry, kind) || outcome->verdict == DELTA_FREE ||
         outcome->verdict == DELTA_DONE)
-        return;
+        return NULL;
     delta_outcome_explain(outcome, kind, standing->read_unix_ms, &why);
-    delta_say(session, entry, "no %s now: %s", delta_kind_text(kind), why.data);
+    return rc_strf("%s%sno %s now: %s", entry->name, *entry->name ? ": " : "",
+                   delta_kind_text(kind), why.data);
 }
 
 static enum rc_code look(struct delta_session *session, const struct delta_entry *entry,
@@ -105,7 +112,7 @@ static enum rc_code look(struct delta_session *session, const struct delta_entry
         if (delta_standing_has(entry, (enum delta_kind)kind))
             delta_warn_of_months(session, entry, (enum delta_kind)kind);
         add_kind(view, session, entry, &standing, (enum delta_kind)kind);
-        explain(session, entry, &standing, (enum delta_kind)kind);
+        view->lines[view->row_count - 1] = explanation(entry, &standing, (enum delta_kind)kind);
     }
     delta_standing_clear(&standing);
     return RC_OK;
@@ -129,6 +136,9 @@ static void show(struct rc_job *job, const struct view *view)
     };
     rc_job_show(job, &table);
     free(cells);
+    for (size_t row = 0; row < view->row_count; row++)
+        if (view->lines[row])
+            rc_job_say(job, view->lines[row]);
 }
 
 enum rc_code delta_status(struct rc_job *job, const void *config, struct rc_error *err)

@@ -239,7 +239,7 @@ def test_status_is_the_default_and_shows_the_chronology(delta):
     assert (healing["active"], healing["newest"]) == ("1", busy)
     assert healing["state"].startswith("busy for 2h5m, times out in 1h5")
     assert (dump["active"], dump["succeeded"], dump["failed"]) == ("0", "1", "1")
-    assert dump["state"].startswith("success for 1d1h") and dump["schedule"] == "0 0 0 * * *"
+    assert dump["state"].startswith("success 1d1h ago") and dump["schedule"] == "0 0 0 * * *"
     assert dump["another one now"] == "blocked"
     assert "stream" not in dump
     texts = [one["text"] for one in result.final["results"] if "text" in one]
