@@ -17,7 +17,7 @@ void delta_outcome_clear(struct delta_outcome *outcome)
     *outcome = (struct delta_outcome){ 0 };
 }
 
-/* " for 2h5m"; finer than a reader wants it is cut. */
+/* " for 2h5m", or " 2h5m ago" if nothing goes on; finer than a reader wants it is cut. */
 static void add_age(const struct delta_job *job, int64_t now_unix_ms, struct rc_buf *out)
 {
     char text[RC_AMOUNT_TEXT];
@@ -29,7 +29,8 @@ static void add_age(const struct delta_job *job, int64_t now_unix_ms, struct rc_
     if (age_ms < 0) /* clocks differ */
         age_ms = 0;
     age_ms -= age_ms % (age_ms < HOUR_MS ? SECOND_MS : MINUTE_MS);
-    rc_buf_addf(out, " for %s", rc_format_duration(age_ms, text));
+    rc_format_duration(age_ms, text);
+    rc_buf_addf(out, delta_is_active(job->status) ? " for %s" : " %s ago", text);
 }
 
 static void add_job(const struct delta_job *job, int64_t now_unix_ms, struct rc_buf *out)

@@ -203,7 +203,7 @@ enum rc_code delta_read(struct delta_session *session, const struct delta_entry 
         if (code == RC_OK)
             break;
         delta_list_clear(out);
-        /* The client repeats what fails before the first row; what breaks off later is read again. */
+        /* The client repeats what fails before the first row; what breaks off later is ours. */
         if (!rc_retryable(code) || turn == TURNS)
             return code;
     }

@@ -10,9 +10,9 @@
 
 /*
  * Reads into the empty list 'out' the jobs that a query with the columns 'delta_job_columns' finds,
- * sorted by their IRIs and each once: of several statuses an active one counts, then one other than failed; of several
- * times the latest. 'what' names them in messages. RC_CORRUPT: a row without a job or its
- * operation.
+ * sorted by their IRIs and each once: of several statuses an active one counts, then one other than
+ * failed; of several times the latest. 'what' names them in messages. RC_CORRUPT: a row without a
+ * job or its operation.
  */
 RC_MUST_CHECK enum rc_code delta_read(struct delta_session *session,
                                       const struct delta_entry *entry, const char *what,

@@ -66,8 +66,8 @@ bool delta_rules_names(const struct delta_rules *rules, enum delta_verdict verdi
                        enum delta_kind kind, const struct delta_job *job);
 
 /*
- * 'kind' is that of the job to come, here and above. Of several verdicts the first in this order: DONE,
- * FAILED_FOR_GOOD, FAILED_LATELY, TOO_EARLY, BLOCKED.
+ * 'kind' is that of the job to come, here and above. Of several verdicts the first in this order:
+ * DONE, FAILED_FOR_GOOD, FAILED_LATELY, TOO_EARLY, BLOCKED.
  */
 enum delta_verdict delta_rules_judge(const struct delta_rules *rules, enum delta_kind kind,
                                      const struct delta_job *jobs, size_t count);
