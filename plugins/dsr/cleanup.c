@@ -13,9 +13,9 @@
 struct cleanup {
     struct dsr_run run;
     int32_t *shards;
-    size_t count, width, each; /* shards at once, files of each */
-    bool waits;                /* the second round: for those that were locked */
-    pthread_mutex_t mutex;     /* guards the following */
+    size_t count;
+    bool waits;            /* the second round: for those that were locked */
+    pthread_mutex_t mutex; /* guards the following */
     struct dsr_shard_result *results;
     size_t done;
     struct rc_error first; /* of the shards that failed */
@@ -205,8 +205,9 @@ static enum rc_code clean_one(struct rc_job *job, void *context, size_t index, s
 
     if (cleanup->waits && cleanup->results[index].state != DSR_SHARD_LOCKED)
         return RC_OK;
-    code = dsr_shard_clean(&cleanup->run, job, cleanup->shards[index], cleanup->each,
+    code = dsr_shard_clean(&cleanup->run, job, cleanup->shards[index],
                            cleanup->waits ? cleanup->run.config->lock_wait_ms : 0, &result, err);
+    (void)atomic_fetch_sub(&cleanup->run.shards_left, 1);
     if (code && rc_job_check(job, &ignored))
         return code;
     if (code)
@@ -215,28 +216,43 @@ static enum rc_code clean_one(struct rc_job *job, void *context, size_t index, s
     return RC_OK;
 }
 
-static bool has_locked(const struct cleanup *cleanup)
+static size_t count_locked(const struct cleanup *cleanup)
 {
+    size_t locked = 0;
+
     for (size_t i = 0; i < cleanup->count; i++)
-        if (cleanup->results[i].state == DSR_SHARD_LOCKED)
-            return true;
-    return false;
+        locked += cleanup->results[i].state == DSR_SHARD_LOCKED;
+    return locked;
+}
+
+/* The last shards have the threads of those that are done. */
+size_t dsr_share(struct dsr_run *run)
+{
+    size_t width = dsr_width(run->config), left = atomic_load(&run->shards_left);
+
+    return left == 0 ? width : left < width ? width / left : 1;
+}
+
+/* 'left': of so many of the shards. */
+static enum rc_code clean_round(struct cleanup *cleanup, size_t left, struct rc_error *err)
+{
+    struct dsr_run *run = &cleanup->run;
+
+    atomic_store(&run->shards_left, left);
+    return rc_parallel(run->job, dsr_width(run->config), cleanup->count, clean_one, cleanup, err);
 }
 
 /* The report is written of what was done, whether all of it was or not. */
 static enum rc_code clean_all(struct cleanup *cleanup, struct rc_error *err)
 {
     struct dsr_run *run = &cleanup->run;
-    size_t width = dsr_width(run->config);
     enum rc_code code;
 
-    cleanup->width = cleanup->count < width ? cleanup->count : width;
-    cleanup->each = cleanup->width ? width / cleanup->width : 1;
     cleanup->results = rc_calloc(cleanup->count + 1, sizeof(*cleanup->results));
-    code = rc_parallel(run->job, cleanup->width, cleanup->count, clean_one, cleanup, err);
-    if (!code && has_locked(cleanup)) {
+    code = clean_round(cleanup, cleanup->count, err);
+    if (!code && count_locked(cleanup) > 0) {
         cleanup->waits = true;
-        code = rc_parallel(run->job, cleanup->width, cleanup->count, clean_one, cleanup, err);
+        code = clean_round(cleanup, count_locked(cleanup), err);
     }
     if (!code && dsr_report_write(run->job, run->journal, run->config, &run->places, err))
         code = rc_context(err, "write the report");

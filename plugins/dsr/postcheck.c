@@ -409,9 +409,10 @@ static enum rc_code run_check(struct check *check, struct rc_job *job, size_t wi
 }
 
 static enum rc_code check_table(struct dsr_run *run, struct rc_job *job,
-                                const struct dsr_shard_markers *markers, size_t table, size_t width,
+                                const struct dsr_shard_markers *markers, size_t table,
                                 struct rc_error *err)
 {
+    size_t width = dsr_share(run);
     int64_t share_bytes = run->config->scratch_bytes / 4 / (int64_t)width;
     struct dsr_objects objects;
     struct check check = {
@@ -438,11 +439,10 @@ static enum rc_code check_table(struct dsr_run *run, struct rc_job *job,
 }
 
 enum rc_code dsr_postcheck(struct dsr_run *run, struct rc_job *job,
-                           const struct dsr_shard_markers *markers, size_t width,
-                           struct rc_error *err)
+                           const struct dsr_shard_markers *markers, struct rc_error *err)
 {
     for (size_t i = 0; i < run->places.table_count; i++)
-        if (check_table(run, job, markers, i, width ? width : 1, err))
+        if (check_table(run, job, markers, i, err))
             return rc_context(err, "table '%s'",
                               RC_OBJECT_AT(struct dsr_table, run->config->tables, i)->name);
     return RC_OK;

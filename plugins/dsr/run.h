@@ -16,6 +16,8 @@
 #include "markers.h"
 #include "report.h"
 
+#include <stdatomic.h>
+
 struct dsr_run {
     struct rc_job *job;
     const struct dsr_config *config;
@@ -23,7 +25,11 @@ struct dsr_run {
     struct dsr_journal *journal; /* NULL: only a plan is made */
     struct dsr_scratch *scratch;
     struct dsr_engines *engines; /* NULL likewise */
+    atomic_size_t shards_left;   /* which share the width */
 };
+
+/* cleanup.c: the files that one of the shards that are left may work on at once from now on. */
+size_t dsr_share(struct dsr_run *run);
 
 /* What became of a shard. */
 enum dsr_shard_state { DSR_SHARD_CLEAN, DSR_SHARD_LOCKED, DSR_SHARD_FAILED };
@@ -44,8 +50,8 @@ struct dsr_shard_result {
  * shard's lock. '*out' says what was done either way.
  */
 RC_MUST_CHECK enum rc_code dsr_shard_clean(struct dsr_run *run, struct rc_job *job, int32_t shard,
-                                           size_t width, int64_t lock_wait_ms,
-                                           struct dsr_shard_result *out, struct rc_error *err);
+                                           int64_t lock_wait_ms, struct dsr_shard_result *out,
+                                           struct rc_error *err);
 
 /*
  * replace.c: erases what was found in one object; see README.md, "The journal". RC_CONFLICT: the
@@ -74,7 +80,7 @@ RC_MUST_CHECK enum rc_code dsr_recover_drop_backups(struct dsr_run *run, struct 
 
 /* postcheck.c: RC_FAILED: the engine finds rows of the users in some table; it says where. */
 RC_MUST_CHECK enum rc_code dsr_postcheck(struct dsr_run *run, struct rc_job *job,
-                                         const struct dsr_shard_markers *markers, size_t width,
+                                         const struct dsr_shard_markers *markers,
                                          struct rc_error *err);
 
 /*
@@ -82,7 +88,7 @@ RC_MUST_CHECK enum rc_code dsr_postcheck(struct dsr_run *run, struct rc_job *job
  * seen, that is an error only if they are to be removed.
  */
 RC_MUST_CHECK enum rc_code dsr_versions_clean(struct dsr_run *run, struct rc_job *job,
-                                              const struct dsr_shard_markers *markers, size_t width,
+                                              const struct dsr_shard_markers *markers,
                                               struct dsr_shard_result *out, struct rc_error *err);
 
 /*

@@ -321,7 +321,7 @@ static enum rc_code clean_one(struct rc_job *job, void *context, size_t index, s
 /* ---- S2: the tables ------------------------------------------------------------------------- */
 
 static enum rc_code clean_table(struct dsr_run *run, struct rc_job *job, struct rc_lock *lock,
-                                const struct dsr_shard_markers *markers, size_t table, size_t width,
+                                const struct dsr_shard_markers *markers, size_t table,
                                 struct dsr_shard_result *result, struct rc_error *err)
 {
     struct dsr_objects objects;
@@ -340,7 +340,7 @@ static enum rc_code clean_table(struct dsr_run *run, struct rc_job *job, struct 
     if (dsr_lake_list(job, &run->places, table, markers->shard, markers->first_day,
                       markers->last_day, &objects, err))
         return err->code;
-    code = rc_parallel(job, width, objects.count, clean_one, &cleaning, err);
+    code = rc_parallel(job, dsr_share(run), objects.count, clean_one, &cleaning, err);
     if (!code && cleaning.failed > 0)
         code = rc_fail(err, cleaning.first == RC_UNAVAILABLE ? RC_UNAVAILABLE : RC_FAILED,
                        "%zu file%s could not be cleaned, as told above; the markers stay",
@@ -354,7 +354,7 @@ static enum rc_code clean_table(struct dsr_run *run, struct rc_job *job, struct 
 
 /* A table that fails does not keep the next one from being cleaned; the first error counts. */
 static enum rc_code clean_tables(struct dsr_run *run, struct rc_job *job, struct rc_lock *lock,
-                                 const struct dsr_shard_markers *markers, size_t width,
+                                 const struct dsr_shard_markers *markers,
                                  struct dsr_shard_result *result, struct rc_error *err)
 {
     enum rc_code code = RC_OK;
@@ -362,7 +362,7 @@ static enum rc_code clean_tables(struct dsr_run *run, struct rc_job *job, struct
     for (size_t i = 0; i < run->places.table_count && (!code || !stops(job, lock)); i++) {
         struct rc_error later = RC_ERROR_INIT;
 
-        if (!clean_table(run, job, lock, markers, i, width, result, &later))
+        if (!clean_table(run, job, lock, markers, i, result, &later))
             continue;
         if (!code) {
             *err = later;
@@ -399,31 +399,31 @@ static enum rc_code fulfil(struct dsr_run *run, const struct dsr_shard_markers *
 /* ---- the shard ------------------------------------------------------------------------------ */
 
 static enum rc_code erase(struct dsr_run *run, struct rc_job *job, struct rc_lock *lock,
-                          const struct dsr_shard_markers *markers, size_t width,
-                          struct dsr_shard_result *out, struct rc_error *err)
+                          const struct dsr_shard_markers *markers, struct dsr_shard_result *out,
+                          struct rc_error *err)
 {
     out->markers = (int64_t)markers->count;
     out->users = (int64_t)dsr_users_count(markers->users);
-    if (clean_tables(run, job, lock, markers, width, out, err))
+    if (clean_tables(run, job, lock, markers, out, err))
         return err->code;
-    if (dsr_postcheck(run, job, markers, width, err))
+    if (dsr_postcheck(run, job, markers, err))
         return rc_context(err, "search the whole range again");
-    if (dsr_versions_clean(run, job, markers, width, out, err))
+    if (dsr_versions_clean(run, job, markers, out, err))
         return rc_context(err, "look at older versions");
     return RC_OK;
 }
 
 /* Under the shard's lock. */
 static enum rc_code clean_locked(struct dsr_run *run, struct rc_job *job, struct rc_lock *lock,
-                                 const struct dsr_shard_markers *markers, size_t width,
+                                 const struct dsr_shard_markers *markers,
                                  struct dsr_shard_result *out, struct rc_error *err)
 {
-    if (markers->count > 0 && erase(run, job, lock, markers, width, out, err))
+    if (markers->count > 0 && erase(run, job, lock, markers, out, err))
         return err->code;
     /* A write of a run that died may have reached the store only after it was looked at first. */
     if (dsr_recover_shard(run, job, markers->shard, err) || rc_lock_check(job, lock, err) ||
         fulfil(run, markers, err) ||
-        dsr_markers_archive(job, &run->places, run->journal, markers, width, err) ||
+        dsr_markers_archive(job, &run->places, run->journal, markers, dsr_share(run), err) ||
         dsr_recover_drop_backups(run, job, markers->shard, err))
         return err->code;
     rc_job_count(job, "markers", out->markers);
@@ -432,7 +432,7 @@ static enum rc_code clean_locked(struct dsr_run *run, struct rc_job *job, struct
 }
 
 static enum rc_code load_and_clean(struct dsr_run *run, struct rc_job *job, struct rc_lock *lock,
-                                   int32_t shard, size_t width, struct dsr_shard_result *out,
+                                   int32_t shard, struct dsr_shard_result *out,
                                    struct rc_error *err)
 {
     struct dsr_malformed_log log = { .job = job, .folder = run->places.markers };
@@ -447,12 +447,12 @@ static enum rc_code load_and_clean(struct dsr_run *run, struct rc_job *job, stru
     out->malformed = log.count;
     if (code)
         return rc_context(err, "read the markers");
-    code = clean_locked(run, job, lock, &markers, width, out, err);
+    code = clean_locked(run, job, lock, &markers, out, err);
     dsr_markers_clear(&markers);
     return code;
 }
 
-enum rc_code dsr_shard_clean(struct dsr_run *run, struct rc_job *job, int32_t shard, size_t width,
+enum rc_code dsr_shard_clean(struct dsr_run *run, struct rc_job *job, int32_t shard,
                              int64_t lock_wait_ms, struct dsr_shard_result *out,
                              struct rc_error *err)
 {
@@ -468,7 +468,7 @@ enum rc_code dsr_shard_clean(struct dsr_run *run, struct rc_job *job, int32_t sh
         return RC_OK;
     }
     if (!code) {
-        code = load_and_clean(run, job, lock, shard, width, out, err);
+        code = load_and_clean(run, job, lock, shard, out, err);
         rc_lock_release(job, lock);
     }
     if (code)

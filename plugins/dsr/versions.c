@@ -175,7 +175,7 @@ static bool may_go_on_without(const struct dsr_run *run, enum rc_code code)
 }
 
 static enum rc_code clean_table(struct dsr_run *run, struct rc_job *job,
-                                const struct dsr_shard_markers *markers, size_t table, size_t width,
+                                const struct dsr_shard_markers *markers, size_t table,
                                 struct dsr_shard_result *out, struct rc_error *err)
 {
     struct versions versions = {
@@ -195,7 +195,7 @@ static enum rc_code clean_table(struct dsr_run *run, struct rc_job *job,
         out->hides_versions = true;
         code = RC_OK;
     } else if (!code) {
-        code = rc_parallel(job, width, versions.count, see_to, &versions, err);
+        code = rc_parallel(job, dsr_share(run), versions.count, see_to, &versions, err);
     }
     count_remaining(&versions, out);
     for (size_t i = 0; i < versions.count; i++) {
@@ -207,11 +207,11 @@ static enum rc_code clean_table(struct dsr_run *run, struct rc_job *job,
 }
 
 enum rc_code dsr_versions_clean(struct dsr_run *run, struct rc_job *job,
-                                const struct dsr_shard_markers *markers, size_t width,
+                                const struct dsr_shard_markers *markers,
                                 struct dsr_shard_result *out, struct rc_error *err)
 {
     for (size_t i = 0; i < run->places.table_count; i++)
-        if (clean_table(run, job, markers, i, width, out, err))
+        if (clean_table(run, job, markers, i, out, err))
             return rc_context(err, "table '%s'",
                               RC_OBJECT_AT(struct dsr_table, run->config->tables, i)->name);
     if (out->old_versions > 0)

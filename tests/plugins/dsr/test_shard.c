@@ -9,6 +9,7 @@
 #include <cmocka.h>
 
 #include "crash_world.h"
+#include "run.h"
 
 /* The run's end, where only FILE_A could not be cleaned and lies there as 'what'. */
 static void assert_left(struct rc_fake_host *host, enum rc_code code, const struct rc_error *err,
@@ -152,6 +153,22 @@ static void test_several_files_at_once(void **state)
     assert_record(host);
 }
 
+/* The last shards have the threads of those that are done, and never are there more of them. */
+static void test_the_width_is_shared(void **state)
+{
+    static const struct dsr_config config = { .width = 5 };
+    static const struct {
+        size_t left, share;
+    } cases[] = { { 9, 1 }, { 5, 1 }, { 4, 1 }, { 3, 1 }, { 2, 2 }, { 1, 5 }, { 0, 5 } };
+
+    (void)state;
+    for (size_t i = 0; i < RC_ARRAY_LEN(cases); i++) {
+        struct dsr_run run = { .config = &config, .shards_left = cases[i].left };
+
+        assert_int_equal(dsr_share(&run), cases[i].share);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -160,6 +177,7 @@ int main(void)
         cmocka_unit_test(test_what_is_denied_is_named),
         cmocka_unit_test(test_a_removal_that_is_denied),
         cmocka_unit_test(test_several_files_at_once),
+        cmocka_unit_test(test_the_width_is_shared),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
