@@ -44,6 +44,7 @@ static const struct delta_entry stream = {
 static struct {
     FILE *at[2];
     int count;
+    int asked; /* the first so many, at present */
 } judges;
 
 static FILE *judge(const char *urls)
@@ -71,6 +72,7 @@ static int call_judges(void **state)
 
         judges.at[judges.count++] = judge(urls);
     }
+    judges.asked = judges.count;
     return 0;
 }
 
@@ -103,7 +105,7 @@ static void put(const char *name, const char *given, const struct rc_buf *text,
     add_member(&line, "text", text->data);
     rc_buf_addf(&line, "%s}\n", expected);
     assert_int_equal(rc_buf_check(&line, &err), RC_OK);
-    for (int i = 0; i < judges.count; i++)
+    for (int i = 0; i < judges.asked; i++)
         assert_true(fputs(line.data, judges.at[i]) >= 0);
 }
 
@@ -296,8 +298,10 @@ static void put_creations(const struct combination *combination)
         put_creation(combination, pair, 1);
         for (int b = a + 1; b < ATOMS; b++) {
             pair[1] = (struct there){ b % DELTA_KIND_COUNT, b / DELTA_KIND_COUNT };
+            judges.asked = 1; /* a store takes longer, and no longer surprises here */
             if (are_telling(pair))
                 put_creation(combination, pair, 2);
+            judges.asked = judges.count;
         }
     }
 }
