@@ -225,6 +225,8 @@ static int serve(struct daemon *daemon)
     core_api_close(daemon->api);
     if (daemon->supervisor)
         core_supervisor_close(daemon->supervisor);
+    /* The loop gives its signals back: a reload that came too late is none, and shall not kill. */
+    signal(SIGHUP, SIG_IGN);
     core_loop_free(daemon->loop);
     return status;
 }

@@ -81,3 +81,13 @@ again: {plugin: garbage, retry: {attempts: 4, backoff: 500ms, max_backoff: 500ms
     assert slots == list(range(slots[0], slots[-1] + 1, 1000))
     done = [int(line[3]) for line in witnessed(daemon, "done") if line[2] == "tick"]
     assert sorted(done) == slots
+
+
+def test_a_reload_that_comes_too_late_kills_nobody(make):
+    daemon = make("a: {plugin: noop}")
+    for _ in range(5):
+        daemon.process.send_signal(signal.SIGTERM)
+        while daemon.process.poll() is None:
+            daemon.process.send_signal(signal.SIGHUP)
+        assert daemon.process.returncode == 0
+        daemon.start()
