@@ -168,6 +168,11 @@ static enum rc_code back_up(struct replacing *r, struct rc_error *err)
 
 /* ---- R4 to R6 ------------------------------------------------------------------------------- */
 
+static int compare_hashes(const void *a, const void *b)
+{
+    return strcmp(((const struct dsr_erased *)a)->user, ((const struct dsr_erased *)b)->user);
+}
+
 static enum rc_code intend(struct replacing *r, struct dsr_intent *intent, struct rc_error *err)
 {
     const struct dsr_found *found = r->found;
@@ -179,6 +184,9 @@ static enum rc_code intend(struct replacing *r, struct dsr_intent *intent, struc
                          erased[i].user);
         erased[i].rows = found->users[i].rows;
     }
+    /* In the order of the journal's table, whose pages are then written once. */
+    if (found->user_count > 0)
+        qsort(erased, found->user_count, sizeof(*erased), compare_hashes);
     *intent = (struct dsr_intent){
         .shard = r->shard,
         .table = table_of(r)->name,
