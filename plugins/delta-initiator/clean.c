@@ -11,10 +11,8 @@ static enum rc_code clean(struct delta_session *session, const struct delta_entr
     const struct delta_clean_params *params = context;
     enum delta_kind kind = (enum delta_kind)params->kind;
     struct delta_list removed = { 0 }, kept = { 0 };
-    enum rc_code code = delta_entry_has(entry, kind, err);
+    enum rc_code code = delta_clean(session, entry, kind, params->force, &removed, &kept, err);
 
-    if (!code)
-        code = delta_clean(session, entry, kind, params->force, &removed, &kept, err);
     if (!code) {
         RC_STR_AUTO text = delta_cleaned_text(kind, &removed);
 
@@ -25,7 +23,10 @@ static enum rc_code clean(struct delta_session *session, const struct delta_entr
         for (size_t i = 0; i < kept.count; i++)
             delta_say(session, entry, "kept <%s>, which is %s; --set force=true removes it, too",
                       kept.items[i].uri, delta_status_name(kept.items[i].status));
-        delta_say(session, entry, "%s", removed.count == 0 ? "nothing to remove" : text);
+        if (removed.count == 0)
+            delta_say(session, entry, "nothing to remove");
+        else if (!session->job->dry_run)
+            delta_say(session, entry, "%s", text);
     }
     delta_list_clear(&removed);
     delta_list_clear(&kept);

@@ -45,8 +45,6 @@ static enum rc_code create(struct delta_session *session, const struct delta_ent
         return rc_fail(err, RC_SKIPPED,
                        "no initial sync is begun at the start, as startInitialSync "
                        "(START_INITIAL_SYNC) is false");
-    if (delta_entry_has(entry, creating->kind, err))
-        return err->code;
     delta_warn_of_months(session, entry, creating->kind);
     code = delta_create(session, entry, creating->kind, creating->params->force, &outcome, err);
     if (code)

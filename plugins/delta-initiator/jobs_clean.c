@@ -104,13 +104,11 @@ enum rc_code delta_clean(struct delta_session *session, const struct delta_entry
                          enum delta_kind kind, bool force, struct delta_list *removed,
                          struct delta_list *kept, struct rc_error *err)
 {
-    const char *text = delta_kind_text(kind);
     bool is_done = false;
 
     *removed = *kept = (struct delta_list){ 0 };
-    if (!entry->job_operation[kind])
-        return rc_fail(err, RC_INVALID, "the stream '%s' has no operation for %s jobs", entry->name,
-                       text);
+    if (delta_entry_has(entry, kind, err))
+        return err->code;
     /* Again, since a store may give only so many rows at once. */
     while (!is_done)
         if (clean_once(session, entry, kind, force, removed, kept, &is_done, err)) {

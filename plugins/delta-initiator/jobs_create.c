@@ -402,7 +402,6 @@ enum rc_code delta_create(struct delta_session *session, const struct delta_entr
                           enum delta_kind kind, bool force, struct delta_outcome *out,
                           struct rc_error *err)
 {
-    const char *text = delta_kind_text(kind);
     struct work work = {
         .session = session,
         .entry = entry,
@@ -414,12 +413,10 @@ enum rc_code delta_create(struct delta_session *session, const struct delta_entr
     enum rc_code code;
 
     *out = (struct delta_outcome){ 0 };
-    if (!entry->job_operation[kind])
-        return rc_fail(err, RC_INVALID, "the stream '%s' has no operation for %s jobs", entry->name,
-                       text);
+    if (delta_entry_has(entry, kind, err))
+        return err->code;
     if (entry->disabled[kind])
-        return rc_fail(err, RC_SKIPPED, "%s jobs are disabled in the stream '%s'", text,
-                       entry->name);
+        return rc_fail(err, RC_SKIPPED, "%s jobs are disabled", delta_kind_text(kind));
     code = run_rounds(&work, err);
     clear_names(&work);
     if (code == RC_OK)
