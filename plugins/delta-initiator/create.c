@@ -45,6 +45,12 @@ static enum rc_code create(struct delta_session *session, const struct delta_ent
         return rc_fail(err, RC_SKIPPED,
                        "no initial sync is begun at the start, as startInitialSync "
                        "(START_INITIAL_SYNC) is false");
+    /* A schedule goes on all the same, and no later attempt would find it otherwise. */
+    if (session->job->by_daemon && entry->disabled[creating->kind]) {
+        delta_say(session, entry, "nothing to do: %s jobs are disabled",
+                  delta_kind_text(creating->kind));
+        return RC_OK;
+    }
     delta_warn_of_months(session, entry, creating->kind);
     code = delta_create(session, entry, creating->kind, creating->params->force, &outcome, err);
     if (code)

@@ -112,6 +112,14 @@ def test_the_start_begins_the_initial_sync(deployment):
     assert rows and [one.kind for one in delta.check_whole()] == ["initial-sync", "dump"]
 
 
+def test_what_is_disabled_is_not_tried_again_and_again(deployment):
+    deployment.configure_by_environment(ENABLE_HEALING_JOB_OPERATION="false",
+                                        HEAL_MUST_WAIT_FOR_INITIAL_SYNC="false").start()
+    assert deployment.world.run("trigger", "healing", "--wait").status == 0
+    assert deployment.delta.run("healing").status == 3
+    assert deployment.delta.jobs() == []
+
+
 def test_only_streams_that_want_it_begin_at_the_start(deployment):
     streams = [Stream("besluiten"), Stream("leiding")]
     deployment.configure_by_file(streams, [{"startInitialSync": True}, {}]).start()
