@@ -282,6 +282,17 @@ static void test_the_other_one_stays(void **state)
     world_expect(&world, DELTA_DUMP, false, DELTA_BLOCKED, "create jobs remove create jobs ask");
 }
 
+static void test_a_second_initial_sync_is_withdrawn(void **state)
+{
+    WORLD_AUTO(world);
+
+    (void)state;
+    world.steps[0] = "";
+    world.steps[1] = "initial-sync busy own 0\ninitial-sync busy a 0";
+    world.steps[2] = "initial-sync busy a 0";
+    world_expect(&world, DELTA_INITIAL_SYNC, false, DELTA_DONE, "jobs create jobs remove jobs");
+}
+
 static void test_others_get_in_again_and_again(void **state)
 {
     WORLD_AUTO(world);
@@ -468,6 +479,7 @@ int main(void)
         cmocka_unit_test(test_jobs_within_their_time_block),
         cmocka_unit_test(test_a_job_beside_another_one_is_withdrawn),
         cmocka_unit_test(test_the_other_one_stays),
+        cmocka_unit_test(test_a_second_initial_sync_is_withdrawn),
         cmocka_unit_test(test_others_get_in_again_and_again),
         cmocka_unit_test(test_a_withdrawal_that_fails_is_told),
         cmocka_unit_test(test_nothing_in_the_way_and_yet_no_job),
