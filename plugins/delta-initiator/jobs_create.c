@@ -375,8 +375,9 @@ static enum rc_code give_up(const struct work *work, struct rc_error *err)
         return err->code;
     }
     return rc_fail(err, RC_UNAVAILABLE,
-                   "%d times nothing stood in its way and yet it was not created: either others "
-                   "come and go, or the store drops what this user writes to the graph <%s>",
+                   "%d times nothing stood in its way, and yet it is not to be seen: others come "
+                   "and go, or this user may not read what he writes to the graph <%s>, or the "
+                   "store drops it",
                    (int)ROUNDS, work->entry->jobs_graph);
 }
 

@@ -164,8 +164,9 @@ static void merge(struct delta_list *list)
     list->count = kept;
 }
 
-static enum rc_code read_rows(const struct delta_entry *entry, struct sparql_rows *rows,
-                              struct delta_list *out, struct rc_error *err)
+static enum rc_code read_rows(const struct delta_entry *entry, const char *what,
+                              struct sparql_rows *rows, struct delta_list *out,
+                              struct rc_error *err)
 {
     const struct sparql_term *row;
 
@@ -178,11 +179,11 @@ static enum rc_code read_rows(const struct delta_entry *entry, struct sparql_row
         if (!row)
             return RC_OK;
         if (job_of(entry, row, &job, err))
-            return err->code;
+            return rc_context(err, "read %s", what);
         code = delta_list_add(out, &job, err);
         free(job.uri);
         if (code)
-            return code;
+            return rc_context(err, "read %s", what);
     }
 }
 
@@ -195,16 +196,16 @@ enum rc_code delta_read(struct delta_session *session, const struct delta_entry 
 
     if (rc_buf_check(query, err))
         return rc_context(err, "ask for %s", what);
-    for (int turn = 1;; turn++) {
+    for (unsigned turn = 1;; turn++) {
         if (sparql_query(session->job, &session->store, what, query->data, &rows, err))
             return err->code;
-        code = read_rows(entry, rows, out, err);
+        code = read_rows(entry, what, rows, out, err);
         sparql_rows_close(rows);
         if (code == RC_OK)
             break;
         delta_list_clear(out);
         /* The client repeats what fails before the first row; what breaks off later is ours. */
-        if (!rc_retryable(code) || turn == TURNS)
+        if (!rc_retryable(code) || turn >= TURNS || turn >= session->store.attempts)
             return code;
     }
     merge(out);
