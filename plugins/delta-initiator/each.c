@@ -76,10 +76,12 @@ static void text_of(const struct rc_error *err, struct rc_buf *out)
     rc_buf_addf(out, "%s%s%s", err->context, *err->context ? ": " : "", err->cause);
 }
 
-/* What ends the run itself, and not the work on one stream. */
-static bool ends_run(enum rc_code code)
+/* What ends the run itself, and not the work on one stream: a request may be out of time, too. */
+static bool ends_run(struct rc_job *job, enum rc_code code)
 {
-    return code == RC_CANCELLED || code == RC_TIMEOUT;
+    struct rc_error ignored = RC_ERROR_INIT;
+
+    return code == RC_CANCELLED || (code == RC_TIMEOUT && rc_job_check(job, &ignored));
 }
 
 static void note(struct delta_session *session, const struct delta_entry *entry,
@@ -128,7 +130,7 @@ static enum rc_code do_all(struct delta_session *session, const struct delta_eac
         code = rc_job_check(session->job, err);
         if (!code)
             code = each->work(session, entry, each->context, err);
-        if (ends_run(code))
+        if (ends_run(session->job, code))
             return rc_context(err, "the stream '%s'", entry->name);
         tally.tried++;
         if (code)
