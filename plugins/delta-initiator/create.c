@@ -34,6 +34,24 @@ static enum rc_code tell(struct delta_session *session, const struct delta_entry
     return RC_OK;
 }
 
+/* What the configuration does not want is not put off either: no later attempt would do it. */
+static bool is_asked_for(struct delta_session *session, const struct delta_entry *entry,
+                         const struct creating *creating)
+{
+    if (creating->params->at_start && !entry->start_initial_sync) {
+        delta_say(session, entry,
+                  "nothing to do: no initial sync is begun at the start, as startInitialSync "
+                  "(START_INITIAL_SYNC) is false");
+        return false;
+    }
+    if (entry->disabled[creating->kind]) {
+        delta_say(session, entry, "nothing to do: %ss are disabled",
+                  delta_kind_text(creating->kind));
+        return false;
+    }
+    return true;
+}
+
 static enum rc_code create(struct delta_session *session, const struct delta_entry *entry,
                            void *context, struct rc_error *err)
 {
@@ -41,16 +59,8 @@ static enum rc_code create(struct delta_session *session, const struct delta_ent
     struct delta_outcome outcome = { 0 };
     enum rc_code code;
 
-    if (creating->params->at_start && !entry->start_initial_sync)
-        return rc_fail(err, RC_SKIPPED,
-                       "no initial sync is begun at the start, as startInitialSync "
-                       "(START_INITIAL_SYNC) is false");
-    /* A schedule goes on all the same, and no later attempt would find it otherwise. */
-    if (session->job->by_daemon && entry->disabled[creating->kind]) {
-        delta_say(session, entry, "nothing to do: %s jobs are disabled",
-                  delta_kind_text(creating->kind));
+    if (!is_asked_for(session, entry, creating))
         return RC_OK;
-    }
     delta_warn_of_months(session, entry, creating->kind);
     code = delta_create(session, entry, creating->kind, creating->params->force, &outcome, err);
     if (code)
@@ -60,7 +70,7 @@ static enum rc_code create(struct delta_session *session, const struct delta_ent
     return code;
 }
 
-/* Among several streams, one that never has such jobs is not counted as skipped each time. */
+/* Among several streams, one that never has such jobs is not told of each time. */
 static bool is_wanted(const struct delta_entry *entry, const void *context)
 {
     const struct creating *creating = context;
@@ -76,8 +86,10 @@ static enum rc_code run(struct rc_job *job, const void *config, enum delta_kind 
     const struct delta_each each = {
         .name = creating.params->entry,
         .wanted = is_wanted,
-        .nothing = "no stream has such jobs: each is without an operation for them, or has them "
-                   "disabled",
+        .nothing = creating.params->at_start
+                       ? "no stream begins an initial sync at the start (startInitialSync)"
+                       : "no stream has such jobs: each is without an operation for them, or has "
+                         "them disabled",
         .work = create,
         .context = &creating,
     };

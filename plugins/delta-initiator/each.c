@@ -102,7 +102,7 @@ static void note(struct delta_session *session, const struct delta_entry *entry,
     rc_error(session->job, "%s: %s", entry->name, text.data);
 }
 
-static enum rc_code conclude(const struct tally *tally, const char *nothing, struct rc_error *err)
+static enum rc_code conclude(const struct tally *tally, struct rc_error *err)
 {
     if (tally->failed)
         return rc_fail(err, tally->code == RC_INVALID ? RC_FAILED : tally->code,
@@ -111,8 +111,6 @@ static enum rc_code conclude(const struct tally *tally, const char *nothing, str
     if (tally->skipped)
         return rc_fail(err, RC_SKIPPED, "%zu of %zu streams skipped%s%s", tally->skipped,
                        tally->tried, tally->skipped == 1 ? ": " : ", the first: ", tally->reason);
-    if (!tally->tried)
-        return rc_fail(err, RC_SKIPPED, "%s", nothing);
     return RC_OK;
 }
 
@@ -137,7 +135,12 @@ static enum rc_code do_all(struct delta_session *session, const struct delta_eac
             note(session, entry, &tally, err);
         rc_job_progress(session->job, (int64_t)i + 1, (int64_t)session->entries.count, "streams");
     }
-    return conclude(&tally, each->nothing, err);
+    if (tally.tried == 0) {
+        RC_STR_AUTO text = rc_strf("nothing to do: %s", each->nothing);
+
+        rc_job_say(session->job, text);
+    }
+    return conclude(&tally, err);
 }
 
 static enum rc_code do_streams(struct delta_session *session, const struct delta_each *each,

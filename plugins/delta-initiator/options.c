@@ -116,8 +116,8 @@ const struct rc_option delta_options[] = {
               "healShouldNotWaitForInitialSync." },
     { RC_OBJECTS("entries", struct delta_config, entries, struct delta_stream, stream_options),
       .flags = RC_OPT_WHOLE,
-      .help = "Several streams, each with the options of one. The older system's JSON file is this "
-              "list, and may be given as it is by config_file." },
+      .help = "Several streams, each with the options of one: the list that is the older system's "
+              "JSON file." },
     { 0 },
 };
 

@@ -31,7 +31,7 @@ typedef enum rc_code delta_stream_fn(struct delta_session *session, const struct
  * of them in turn: what fails or is skipped in one keeps no other from its turn. With several, each
  * failure is logged as it happens, each reason why one is skipped is said, and the result is
  * RC_FAILED if one failed, else RC_SKIPPED if one was skipped. 'wanted' (may be NULL) chooses those
- * of several that it concerns; if there are none, the result is RC_SKIPPED, with 'nothing'.
+ * of several that it concerns; if there are none, 'nothing' is said to be why, and that is all.
  */
 struct delta_each {
     const char *name;

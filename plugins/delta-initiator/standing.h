@@ -12,7 +12,7 @@ struct delta_standing {
     int64_t read_unix_ms;
 };
 
-/* Two queries, no update: jobs whose time is up are taken for failed, and not marked so. */
+/* Queries alone: jobs whose time is up are taken for failed, and not marked so. */
 RC_MUST_CHECK enum rc_code delta_standing_read(struct delta_session *session,
                                                const struct delta_entry *entry,
                                                struct delta_standing *out, struct rc_error *err);

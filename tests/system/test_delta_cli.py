@@ -104,7 +104,7 @@ def test_a_failed_initial_sync_is_forced_or_left(delta):
 
 def test_the_start_begins_only_what_is_to_begin_then(delta):
     result = delta.run("initial-sync", at_start=True)
-    assert result.status == 3 and "START_INITIAL_SYNC" in result.stderr
+    assert result.status == 0 and "START_INITIAL_SYNC" in result.stdout
     assert delta.jobs() == []
     delta.use_environment(START_INITIAL_SYNC="true")
     assert delta.run("initial-sync", at_start=True).status == 0
@@ -113,11 +113,12 @@ def test_the_start_begins_only_what_is_to_begin_then(delta):
 
 @pytest.mark.parametrize("kind, variable", [("healing", "ENABLE_HEALING_JOB_OPERATION"),
                                             ("dump", "ENABLE_DUMP_FILE_CREATION")])
-def test_what_is_disabled_is_skipped(delta, kind, variable):
+def test_what_is_disabled_is_nothing_to_do(delta, kind, variable):
     delta.use_environment(**{variable: "false"})
     for force in (False, True):
         result = delta.run(kind, force=force)
-        assert result.status == 3 and "disabled" in result.stderr, result.stderr
+        assert result.status == 0, result.stderr
+        assert lines(result) == [f"nothing to do: {kind}s are disabled"]
     assert delta.jobs() == []
 
 
@@ -191,7 +192,8 @@ def test_streams_that_are_disabled_are_passed_over(two):
     assert two.run("dump").status == 0
     assert two.jobs(two.streams[0]) == [] and len(two.jobs(two.streams[1])) == 1
     two.use_file(two.streams, entries=[{"disableDumpFileCreation": True}] * 2)
-    assert two.run("dump").status == 3
+    result = two.run("dump")
+    assert result.status == 0 and "no stream has such jobs" in result.stdout
 
 
 # ---- removing ------------------------------------------------------------------------------------

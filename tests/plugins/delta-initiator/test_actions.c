@@ -109,29 +109,67 @@ static void test_status_shows_a_row_for_each_kind(void **state)
     assert_int_equal(rc_fake_host_held_back(host), 0);
 }
 
+#define TWO_STREAMS                                                                                \
+    STORE, "entries[0].name=a", "entries[0].healingJobOperation=http://op/heal/a",                 \
+        "entries[1].name=b", "entries[1].healingJobOperation=http://op/heal/b"
+
 /* What one stream comes to does not end the work on the others. */
 static void test_a_failure_in_one_of_several_streams(void **state)
 {
-    static const char *const settings[] = {
-        STORE,
-        "entries[0].name=a",
-        "entries[0].healingJobOperation=http://op/heal/a",
-        "entries[1].name=b",
-        "entries[1].healingJobOperation=http://op/heal/b",
-        NULL,
-    };
-    RC_CLEANUP(rc_fake_host_clear) struct rc_fake_host *host = rc_fake_host_new(NULL);
-    struct rc_error err = RC_ERROR_INIT;
+    /* The last one is the time of a request, and not that of the run. */
+    static const enum rc_code codes[] = { RC_DENIED, RC_UNAVAILABLE, RC_TIMEOUT };
 
     (void)state;
-    prepare(host, (void *)(uintptr_t)nothing);
-    /* Behind the question whether the store is there, and the two reads of its answer. */
-    rc_fake_host_fail_at(host, 4, RC_DENIED);
-    assert_int_equal(rc_fake_host_run(host, rc_plugin_descriptor, "status", settings, &err),
-                     RC_DENIED);
-    assert_non_null(strstr(err.cause, "1 of 2 streams failed: a: "));
-    assert_non_null(strstr(rc_fake_host_log(host), "error: a: "));
-    assert_non_null(strstr(rc_fake_host_shown(host), "b\thealing\t"));
+    for (size_t i = 0; i < RC_ARRAY_LEN(codes); i++) {
+        RC_CLEANUP(rc_fake_host_clear) struct rc_fake_host *host = rc_fake_host_new(NULL);
+        struct rc_error err = RC_ERROR_INIT;
+
+        prepare(host, (void *)(uintptr_t)nothing);
+        /* Behind the question whether the store is there, and the two reads of its answer. */
+        rc_fake_host_fail_at(host, 4, codes[i]);
+        assert_int_equal(
+            rc_fake_host_run(host, rc_plugin_descriptor, "status", SETTINGS(TWO_STREAMS), &err),
+            codes[i]);
+        assert_non_null(strstr(err.cause, "1 of 2 streams failed: a: "));
+        assert_non_null(strstr(rc_fake_host_log(host), "error: a: "));
+        assert_non_null(strstr(rc_fake_host_shown(host), "b\thealing\t"));
+    }
+}
+
+/* The configuration says so, so it is no failure, and nothing that a later attempt would change. */
+static void test_what_is_not_wanted_is_nothing_to_do(void **state)
+{
+    const struct {
+        const char *action, *said;
+        const char *const *settings;
+    } cases[] = {
+        { "healing", "nothing to do: healings are disabled\n",
+          SETTINGS(ONE_STREAM, "enableHealingJobOperation=false") },
+        { "dump", "nothing to do: dumps are disabled\n",
+          SETTINGS(ONE_STREAM, "enableDumpFileCreation=false", "force=true") },
+        { "initial-sync", "nothing to do: no initial sync is begun at the start, as ",
+          SETTINGS(ONE_STREAM, "at_start=true") },
+        { "healing", "b: nothing to do: healings are disabled\n",
+          SETTINGS(TWO_STREAMS, "entries[1].disableHealingJobOperation=true", "entry=b") },
+        { "dump", "nothing to do: no stream has such jobs: ", SETTINGS(TWO_STREAMS) },
+        { "initial-sync", "nothing to do: no stream begins an initial sync at the start",
+          SETTINGS(TWO_STREAMS, "at_start=true") },
+        { "clean", "nothing to do: no stream has an operation for such jobs\n",
+          SETTINGS(TWO_STREAMS, "kind=dump") },
+    };
+
+    (void)state;
+    for (size_t i = 0; i < RC_ARRAY_LEN(cases); i++) {
+        RC_CLEANUP(rc_fake_host_clear) struct rc_fake_host *host = rc_fake_host_new(NULL);
+        struct rc_error err = RC_ERROR_INIT;
+
+        prepare(host, (void *)(uintptr_t)nothing);
+        assert_int_equal(
+            rc_fake_host_run(host, rc_plugin_descriptor, cases[i].action, cases[i].settings, &err),
+            RC_OK);
+        assert_ptr_equal(strstr(rc_fake_host_said(host), cases[i].said), rc_fake_host_said(host));
+        assert_int_equal(rc_fake_host_http_requests(host), 1); /* whether the store is there */
+    }
 }
 
 /* ---- endpoints ------------------------------------------------------------------------------- */
@@ -217,6 +255,7 @@ int main(void)
         cmocka_unit_test(test_clean_at_every_failure),
         cmocka_unit_test(test_status_shows_a_row_for_each_kind),
         cmocka_unit_test(test_a_failure_in_one_of_several_streams),
+        cmocka_unit_test(test_what_is_not_wanted_is_nothing_to_do),
         cmocka_unit_test(test_endpoints_at_every_failure),
         cmocka_unit_test(test_what_is_no_stream_is_told_without_the_store),
         cmocka_unit_test(test_the_greeting_needs_no_store),
