@@ -36,13 +36,14 @@ class Deployment:
         (folder / "delta-initiator.yaml").write_text(text)
         return self
 
-    def hurry(self):
+    def hurry(self, attempts=30):
         """Pauses before further attempts are of real time, whatever the clock shows."""
         file = self.world.root / "conf.d" / "delta-initiator.yaml"
         text = file.read_text()
-        assert text.count("backoff: 2m, max_backoff: 15m") == 2
-        file.write_text(text.replace("backoff: 2m, max_backoff: 15m",
-                                     "backoff: 200ms, max_backoff: 400ms"))
+        usual = "attempts: 30, backoff: 2m, max_backoff: 15m"
+        assert text.count(usual) == 2
+        file.write_text(text.replace(
+            usual, f"attempts: {attempts}, backoff: 200ms, max_backoff: 400ms"))
 
     def start(self, clock=None):
         environment = {"RUN_CORE_CLOCK": clock} if clock else None
