@@ -6,10 +6,10 @@
 #include <config/interpolate.h>
 
 #include <run-core/attr.h>
+#include <run-core/str.h>
 
 #include <stdint.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <unistd.h>
@@ -39,7 +39,7 @@ static void visit(const struct core_node *node)
 
 static void visit_references(const uint8_t *data, size_t size)
 {
-    char *text = strndup((const char *)data, size);
+    RC_STR_AUTO text = rc_strndup((const char *)data, size);
     struct core_references walk = { text, 0 };
     struct core_reference one;
 
@@ -48,7 +48,6 @@ static void visit_references(const uint8_t *data, size_t size)
         RC_ASSERT(one.name >= text + 2 && one.name + one.name_len <= text + strlen(text));
         RC_ASSERT(!one.has_default || strncmp(one.name + one.name_len, ":-", 2) == 0);
     }
-    free(text);
 }
 
 static void load(const char *path,
