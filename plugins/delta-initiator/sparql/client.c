@@ -53,13 +53,14 @@ static enum rc_code pause_for(struct rc_job *job, int64_t pause_ms, struct rc_er
 static int64_t pause_ms_behind(unsigned attempt)
 {
     int64_t pause_ms = FIRST_PAUSE_MS;
-    uint16_t chance = 0;
+    uint16_t chance;
 
     while (--attempt > 0 && pause_ms < LONGEST_PAUSE_MS)
         pause_ms *= 2;
     if (pause_ms > LONGEST_PAUSE_MS)
         pause_ms = LONGEST_PAUSE_MS;
-    (void)getrandom(&chance, sizeof(chance), GRND_NONBLOCK);
+    if (getrandom(&chance, sizeof(chance), GRND_NONBLOCK) != (ssize_t)sizeof(chance))
+        chance = UINT16_MAX / 2; /* no entropy yet: the pause as it is */
     return pause_ms * 3 / 4 + pause_ms / 2 * chance / UINT16_MAX;
 }
 
