@@ -44,8 +44,29 @@ static struct core_reader reader_for(struct core_each *each, const struct core_p
     };
 }
 
+/*
+ * A few lines can ask for any amount of text: a long default, or an alias of a long value, once for
+ * each item. Beyond the most there is one mistake, and nothing more is made.
+ */
+static void interpolate(struct core_each *each, const struct core_reader *reader,
+                        struct core_node *node)
+{
+    if (each->bytes > CORE_EACH_MAX_BYTES) {
+        node->broken = true;
+        return;
+    }
+    core_interpolate(reader, node);
+    each->bytes += strlen(node->text);
+    if (each->bytes > CORE_EACH_MAX_BYTES)
+        core_problem_add(each->problems, &node->place,
+                         "the list makes the configuration too large: the values with "
+                         "${each:...} may have %d MiB in all",
+                         CORE_EACH_MAX_BYTES / 1024 / 1024);
+}
+
 /* 'node' with its ${each:...} resolved; what has none is not copied. */
-static struct core_node *resolved(const struct core_reader *reader, struct core_node *node)
+static struct core_node *resolved(struct core_each *each, const struct core_reader *reader,
+                                  struct core_node *node)
 {
     struct core_node *copy;
 
@@ -55,16 +76,16 @@ static struct core_node *resolved(const struct core_reader *reader, struct core_
     *copy = *node;
     copy->each = false;
     if (node->kind == CORE_NODE_SCALAR) {
-        core_interpolate(reader, copy);
+        interpolate(each, reader, copy);
     } else if (node->kind == CORE_NODE_LIST) {
         copy->items = core_arena_alloc(reader->arena, node->len * sizeof(*copy->items));
         for (size_t i = 0; i < node->len; i++)
-            copy->items[i] = resolved(reader, node->items[i]);
+            copy->items[i] = resolved(each, reader, node->items[i]);
     } else {
         copy->entries = core_arena_alloc(reader->arena, node->len * sizeof(*copy->entries));
         for (size_t i = 0; i < node->len; i++) {
             copy->entries[i] = node->entries[i];
-            copy->entries[i].value = resolved(reader, node->entries[i].value);
+            copy->entries[i].value = resolved(each, reader, node->entries[i].value);
         }
     }
     return copy;
@@ -77,7 +98,7 @@ struct core_node *core_each_plain(struct core_each *each, const struct core_entr
     if (!entry->value->each)
         return entry->value;
     reader = reader_for(each, &entry->place);
-    return resolved(&reader, entry->value);
+    return resolved(each, &reader, entry->value);
 }
 
 static size_t count_values(const struct core_node *node)
@@ -170,7 +191,7 @@ static struct core_node *given(const struct pattern *pattern, const char *key)
     if (!node || (node->kind == CORE_NODE_NULL && !node->broken) ||
         (node->kind == CORE_NODE_SCALAR && !*node->text))
         return NULL;
-    return resolved(&pattern->reader, node);
+    return resolved(pattern->each, &pattern->reader, node);
 }
 
 /* The list in the file that 'named' names; NULL: there is none to be had, which was reported. */
@@ -230,7 +251,7 @@ static struct core_node *make_job(struct pattern *pattern, const struct core_nod
 
         if (strcmp(entry.key, list_key) == 0 || strcmp(entry.key, file_key) == 0)
             continue;
-        entry.value = resolved(&pattern->reader, entry.value);
+        entry.value = resolved(pattern->each, &pattern->reader, entry.value);
         job->entries[job->len++] = entry;
     }
     return job;

@@ -8,7 +8,7 @@
 
 #include <config/reader.h>
 
-enum { CORE_EACH_MAX_ITEMS = 10000 };
+enum { CORE_EACH_MAX_ITEMS = 10000, CORE_EACH_MAX_BYTES = 64 * 1024 * 1024 };
 
 /* A list that was read from a file. */
 struct core_each_file;
@@ -17,7 +17,7 @@ struct core_each {
     struct core_arena *arena; /* of the jobs; outlives their entries */
     enum core_yaml_machine machine;
     struct core_problems *problems;
-    size_t values;                /* in all jobs of lists, so far */
+    size_t values, bytes;         /* in all jobs of lists, so far; the latter of what was put in */
     struct core_each_file *files; /* each is read once, so that all jobs of it see the same */
     struct core_children empty;   /* patterns that no job came of, as their lists are empty */
 };

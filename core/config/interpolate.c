@@ -355,9 +355,15 @@ static bool resolve(struct resolving *r, const char *text)
     const char *begin = text;
 
     while (*text) {
+        size_t plain = strcspn(text, "$");
         RC_STR_AUTO body = NULL;
         const char *end;
 
+        if (plain > 0) {
+            rc_buf_add(r->out, text, plain);
+            text += plain;
+            continue;
+        }
         if (rc_str_starts(text, "$${")) {
             rc_buf_adds(r->out, "${");
             text += 3;

@@ -340,6 +340,37 @@ static void references_are_found_as_they_stand(void **state)
     }
 }
 
+/* Whether the text of each of the jobs comes from the pattern or from the list. */
+static void little_does_not_become_very_much(void **state)
+{
+    enum { LONG = 1 << 20, ITEMS = 200 };
+
+    struct fixture *f = *state;
+    RC_BUF_AUTO(pattern, 2 * LONG);
+    RC_BUF_AUTO(list, 2 * LONG);
+    RC_STR_AUTO text = rc_calloc(1, LONG + 1);
+
+    memset(text, 'x', LONG);
+    rc_buf_addf(&pattern,
+                "jobs:\n  j: {plugin: noop, for_each_file: ../l, config: {a: "
+                "'${each:t:-%s}'}}\n",
+                text);
+    rc_buf_addf(&list, "- {name: n, t: &t %s}\n", text);
+    for (int i = 0; i < ITEMS; i++)
+        rc_buf_addf(&list, "- {t: *t}\n");
+    write_file(f, "conf/a.yaml", pattern.data);
+    write_file(f, "l", list.data);
+    load_with(f, core_config_load, 1);
+    assert_non_null(strstr(f->problems.first->message, "may have 64 MiB in all"));
+
+    rc_buf_reset(&list);
+    for (int i = 0; i < ITEMS; i++)
+        rc_buf_addf(&list, "- {n: %d}\n", i);
+    write_file(f, "l", list.data);
+    load_with(f, core_config_load, 1);
+    assert_non_null(strstr(f->problems.first->message, "may have 64 MiB in all"));
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -348,6 +379,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(without_a_list_there_is_one_job, set_up, tear_down),
         cmocka_unit_test_setup_teardown(secrets_of_items_are_secret, set_up, tear_down),
         cmocka_unit_test_setup_teardown(a_bad_list_gives_no_job, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(little_does_not_become_very_much, set_up, tear_down),
         cmocka_unit_test_setup_teardown(elsewhere_only_defaults_count, set_up, tear_down),
         cmocka_unit_test_setup_teardown(defaults_hold_further_references, set_up, tear_down),
         cmocka_unit_test_setup_teardown(defaults_are_nested_only_so_deeply, set_up, tear_down),
