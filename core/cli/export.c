@@ -367,11 +367,13 @@ const struct core_command core_command_export = {
     .name = "export",
     .operands = "kubernetes|systemd [JOB...]",
     .summary = "Writes the jobs as CronJobs of Kubernetes, or as timers of systemd.",
-    .details = "Without JOB, all that have a schedule. What the other system cannot say is a "
-               "warning on stderr, or, where it would run at other times, a mistake with status 2, "
-               "and nothing is written. Values of ${env:...} and ${file:...} are never read: for "
-               "Kubernetes they become references to the Secrets run-core-env and run-core-files. "
-               "'--as daemon' writes a Deployment of the daemon instead, which says everything.",
+    .details =
+        "Without JOB, all that have a schedule; for Kubernetes, those with @startup are left "
+        "out with a warning. What the other system cannot say is a "
+        "warning on stderr, or, where it would run at other times, a mistake with status 2, "
+        "and nothing is written. Values of ${env:...} and ${file:...} are never read: for "
+        "Kubernetes they become references to the Secrets run-core-env and run-core-files. "
+        "'--as daemon' writes a Deployment of the daemon instead, which says everything.",
     .flags =
         CORE_FLAG_CONFIG | CORE_FLAG_AS | CORE_FLAG_OUTPUT | CORE_FLAG_IMAGE | CORE_FLAG_NAMESPACE,
     .min_words = 1,

@@ -51,6 +51,9 @@ struct core_export {
 
     const struct core_job_settings **jobs;
     size_t job_count;
+    /* Others, for which the form has no words. */
+    const struct core_job_settings **left_out;
+    size_t left_out_count;
     bool named;     /* the jobs were named one by one */
     bool is_daemon; /* the daemon is meant, which reads its tokens_file too */
 

@@ -115,12 +115,27 @@ static void emit_secrets_comment(struct core_export *export, struct core_emitter
                                                    CORE_POD_FILES, suffix, files.data));
 }
 
+/* What whoever has the objects alone would miss. */
+static void emit_left_out_comment(struct core_export *export, struct core_emitter *emitter)
+{
+    for (size_t i = 0; i < export->left_out_count; i++)
+        core_emit_comment(
+            emitter,
+            core_arena_strf(&export->arena,
+                            "The job '%s' is not in here: it runs at @startup, which a CronJob "
+                            "does not know. Give it another schedule, run it once yourself "
+                            "('run-core run %s'), or leave all jobs to the daemon ('run-core "
+                            "export kubernetes --as daemon').",
+                            export->left_out[i]->name, export->left_out[i]->name));
+}
+
 static void add_config(struct core_export *export)
 {
     RC_BUF_AUTO(text, CORE_EXPORT_TEXT_BYTES);
     struct core_emitter emitter = { .out = &text };
     size_t bytes = 0;
 
+    emit_left_out_comment(export, &emitter);
     emit_secrets_comment(export, &emitter);
     begin_object(export, &emitter, "v1", "ConfigMap", CORE_POD_CONFIG, &shared);
     core_emit_end(&emitter);
@@ -398,10 +413,55 @@ static void add_cron_job(struct core_export *export, const struct core_job_setti
     core_export_add(export, core_arena_strf(&export->arena, "%s.cronjob.yaml", name), &text);
 }
 
+/* A schedule that is a mistake is reported when its times are read. */
+static bool is_startup(const struct core_job_settings *job)
+{
+    const struct core_schedule_options options = { .name = job->name };
+    struct rc_error ignored = RC_ERROR_INIT;
+    struct core_schedule *schedule = NULL;
+    bool is;
+
+    is = core_schedule_parse(job->schedule, &options, &schedule, &ignored) == RC_OK &&
+         core_schedule_kind(schedule) == CORE_SCHEDULE_STARTUP;
+    core_schedule_free(schedule);
+    return is;
+}
+
+/*
+ * Who means all jobs shall get those that can be CronJobs. It is a mistake as any where somebody
+ * asked for that very job, or where nothing else would be left.
+ */
+static void leave_out_startups(struct core_export *export)
+{
+    const struct core_job_settings **kept =
+        core_arena_alloc(&export->arena, (export->job_count + 1) * sizeof(void *));
+    const struct core_job_settings **left_out =
+        core_arena_alloc(&export->arena, (export->job_count + 1) * sizeof(void *));
+    size_t kept_count = 0, left_out_count = 0;
+
+    for (size_t i = 0; i < export->job_count; i++)
+        if (is_startup(export->jobs[i]))
+            left_out[left_out_count++] = export->jobs[i];
+        else
+            kept[kept_count++] = export->jobs[i];
+    if (export->named || kept_count == 0)
+        return;
+    export->jobs = kept;
+    export->job_count = kept_count;
+    export->left_out = left_out;
+    export->left_out_count = left_out_count;
+    for (size_t i = 0; i < left_out_count; i++)
+        core_export_note(export, NULL, left_out[i],
+                         "a CronJob has no @startup, so it is left out; give it another schedule, "
+                         "or leave all jobs to the daemon ('--as daemon')");
+}
+
 void core_export_kubernetes_jobs(struct core_export *export)
 {
-    const struct core_pod_state state = add_shared(export);
+    struct core_pod_state state;
 
+    leave_out_startups(export);
+    state = add_shared(export);
     if (!state.on_server)
         core_export_note(export, NULL, NULL,
                          "the jobs keep their state in SQLite, on a volume of one node; for more "

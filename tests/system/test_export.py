@@ -121,9 +121,7 @@ def test_every_object_is_one_of_kubernetes(world, schema):
 
 def test_the_samples_are_exported(world, schema):
     environment = {"RUN_CORE_CONFIG": str(SOURCE / "conf.d")}
-    timed = [job["name"] for job in world.run("list", "--json", env=environment).final["jobs"]
-             if (job["schedule"] or "@startup") != "@startup"]  # which no CronJob knows
-    for words in (timed, ["--as", "daemon"]):
+    for words in ([], ["--as", "daemon"]):
         documents = export(world, *words, env=environment)
         for document in documents.values():
             judge(schema, document)
@@ -418,6 +416,30 @@ def test_what_would_run_at_other_times_is_refused(world, schedule):
     assert result.stdout == ""
     assert f"{path}:2:3: job 'job': Kubernetes cannot keep the schedule" in result.stderr
     assert "daemon" in result.stderr
+
+
+def test_a_job_that_no_cron_job_can_be_is_left_out_unless_it_is_named(world):
+    path = world.config(yaml.safe_dump({"jobs": {
+        "nightly": {"plugin": "aggregator", "schedule": "@daily"},
+        "prepare": {"plugin": "aggregator", "for_each": [{"name": "a"}, {"name": "b"}],
+                    "schedule": "@startup"},
+    }}))
+    result = world.run("export", "kubernetes")
+    assert result.status == 0
+    for name in ("prepare-a", "prepare-b"):
+        assert f"{path}:5:3: warning: job '{name}': a CronJob has no @startup" in result.stderr
+        assert re.search(f"^# The job '{name}' is not in here: .*'run-core run {name}'",
+                         result.stdout, re.M)
+    assert [d["metadata"]["name"] for d in yaml.safe_load_all(result.stdout)
+            if d["kind"] == "CronJob"] == ["nightly"]
+    for words in (["nightly"], ["--as", "daemon"]):
+        result = world.run("export", "kubernetes", *words)
+        assert result.status == 0 and "startup" not in result.stderr
+        assert "is not in here" not in result.stdout
+    result = world.run("export", "kubernetes", "nightly", "prepare-b")
+    assert (result.status, result.stdout) == (2, "")
+    assert "job 'prepare-b': Kubernetes cannot keep the schedule '@startup'" in result.stderr
+    assert "run-core-prepare-a.timer" in world.run("export", "systemd").stdout
 
 
 @pytest.mark.parametrize("keys, said", [
