@@ -179,7 +179,7 @@ static void record_reasons(struct work *work)
     const char *operation = work->entry->job_operation[work->kind];
     size_t recorded = 0;
 
-    if (work->out->verdict == DELTA_TOO_EARLY) {
+    if (work->out->verdict == DELTA_TOO_EARLY && work->out->reasons.count == 0) {
         RC_STR_AUTO message = rc_strf(
             "No %s job (%s) was created, since no initial sync has succeeded yet", kind, operation);
 

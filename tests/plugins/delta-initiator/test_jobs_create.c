@@ -125,6 +125,7 @@ static void test_an_error_that_cannot_be_stored_changes_nothing(void **state)
 static void test_healing_waits_for_an_initial_sync(void **state)
 {
     WORLD_AUTO(world);
+    struct rc_fake_http_request sent;
 
     (void)state;
     world.steps[0] = "initial-sync busy a 2\ninitial-sync failed b 3";
@@ -133,6 +134,22 @@ static void test_healing_waits_for_an_initial_sync(void **state)
     expect_why(&world, DELTA_HEALING,
                "a healing waits for an initial sync, and none has succeeded yet: "
                "the initial sync job <http://example.org/a>, busy for 2h");
+    sent = rc_fake_host_http_request(world.host, 3);
+    assert_non_null(strstr(sent.body, "dct%3Areferences%20%3Chttp%3A%2F%2Fexample.org%2Fa%3E"));
+}
+
+static void test_an_error_may_name_no_job(void **state)
+{
+    WORLD_AUTO(world);
+    struct rc_fake_http_request sent;
+
+    (void)state;
+    world.steps[0] = "initial-sync failed b 3";
+    world.steps[1] = "false";
+    world_expect(&world, DELTA_HEALING, false, DELTA_TOO_EARLY, "create jobs ask error");
+    sent = rc_fake_host_http_request(world.host, 3);
+    assert_non_null(strstr(sent.body, "no%20initial%20sync%20has%20succeeded"));
+    assert_null(strstr(sent.body, "references"));
 }
 
 static void test_force_lets_a_job_be_made_beside_others(void **state)
@@ -471,6 +488,7 @@ int main(void)
         cmocka_unit_test(test_many_reasons_leave_few_errors),
         cmocka_unit_test(test_an_error_that_cannot_be_stored_changes_nothing),
         cmocka_unit_test(test_healing_waits_for_an_initial_sync),
+        cmocka_unit_test(test_an_error_may_name_no_job),
         cmocka_unit_test(test_force_lets_a_job_be_made_beside_others),
         cmocka_unit_test(test_an_initial_sync_is_made_once),
         cmocka_unit_test(test_why_there_is_no_initial_sync),
