@@ -26,6 +26,7 @@
 struct delta_list {
     struct delta_job *items;
     size_t count, capacity;
+    size_t row_count; /* of the answer that it was read from; a job may have several */
 };
 
 void delta_list_clear(struct delta_list *list);

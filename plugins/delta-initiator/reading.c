@@ -208,6 +208,7 @@ enum rc_code delta_read(struct delta_session *session, const struct delta_entry 
         if (!rc_retryable(code) || turn >= TURNS || turn >= session->store.attempts)
             return code;
     }
+    out->row_count = out->count;
     merge(out);
     return RC_OK;
 }

@@ -239,12 +239,15 @@ void delta_add_jobs(struct rc_buf *out, const struct delta_entry *entry, const c
     rc_buf_adds(out, "?status IN " ACTIVE ")\n} }\n");
 }
 
-void delta_add_jobs_of(struct rc_buf *out, const struct delta_entry *entry, enum delta_kind kind)
+void delta_add_jobs_of(struct rc_buf *out, const struct delta_entry *entry, enum delta_kind kind,
+                       const char *behind)
 {
     add_select(out, entry);
     add(out, "  FILTER(?operation = $i)\n", entry->job_operation[kind]);
+    if (behind)
+        add(out, "  FILTER(STR(?job) > $s)\n", behind);
     rc_buf_adds(out, optional_columns);
-    rc_buf_adds(out, "} }\n");
+    rc_buf_addf(out, "} }\nORDER BY STR(?job)\nLIMIT %d\n", (int)DELTA_PAGE_ROWS);
 }
 
 void delta_add_newest(struct rc_buf *out, const struct delta_entry *entry, enum delta_kind kind)

@@ -74,8 +74,13 @@ extern const char *const delta_job_columns[DELTA_COLUMNS];
  */
 void delta_add_jobs(struct rc_buf *out, const struct delta_entry *entry, const char *own_uri);
 
-/* Every job of a kind. */
-void delta_add_jobs_of(struct rc_buf *out, const struct delta_entry *entry, enum delta_kind kind);
+/*
+ * The jobs of a kind in the order of their IRIs, of which those behind 'behind' (NULL: all); at
+ * most so many rows, as stores have limits of their own. Blank nodes come before all IRIs.
+ */
+enum { DELTA_PAGE_ROWS = 500 };
+void delta_add_jobs_of(struct rc_buf *out, const struct delta_entry *entry, enum delta_kind kind,
+                       const char *behind);
 
 /* The one of a kind that was created last, among those that say when. */
 void delta_add_newest(struct rc_buf *out, const struct delta_entry *entry, enum delta_kind kind);

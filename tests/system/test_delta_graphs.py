@@ -267,6 +267,27 @@ def test_clean_takes_jobs_with_their_tasks(delta_on_each):
     assert len(delta.graph()) == 0
 
 
+def test_clean_finds_more_jobs_than_a_page_has(delta_on_each):
+    delta = delta_on_each
+    delta.use_environment()
+    graph = rdflib.Graph()
+    for number in range(1201):
+        job = rdflib.URIRef(f"http://example.org/{uuid.uuid4()}")
+        graph.add((job, RDF.type, COGS.Job))
+        graph.add((job, TASK.operation, rdflib.URIRef(delta.stream.operations["dump"])))
+        graph.add((job, ADMS.status, rdflib.URIRef(STATUS + ("success" if number else "busy"))))
+    jobs = sorted(set(graph.subjects()))
+    for first in range(0, len(jobs), 200):  # a store takes only so much at once
+        part = rdflib.Graph()
+        for job in jobs[first:first + 200]:
+            part += graph.triples((job, None, None))
+        delta.store.insert(delta.stream.graph, part)
+    said = delta.run("clean", "--dry-run", kind="dump").stdout.splitlines()
+    named_jobs = sorted(re.search("<(.*?)>", line)[1] for line in said)
+    assert named_jobs == [str(job) for job in jobs]
+    assert sum(line.startswith("kept <") for line in said) == 1
+
+
 def test_other_graphs_are_left_alone(delta):
     delta.use_environment()
     elsewhere = Stream(operations=delta.stream.operations)

@@ -10,6 +10,7 @@
 #include <cmocka.h>
 
 #include "jobs_world.h"
+#include "statements.h"
 #include "vocabulary.h"
 
 #include <stdio.h>
@@ -75,6 +76,47 @@ static void test_jobs_that_change_while_they_are_removed(void **state)
     assert_int_equal(kept.count, 1);
     assert_string_equal(kept.items[0].uri, "http://example.org/b");
     delta_list_clear(&removed);
+    delta_list_clear(&kept);
+}
+
+/* Each page is that behind the last job of the one before. */
+static void test_more_jobs_than_a_store_gives_at_once(void **state)
+{
+    struct delta_list removed, kept;
+    WORLD_AUTO(world);
+    RC_BUF_AUTO(page, TEXT_LIMIT);
+    const char *behind = "%3E%20%22http%3A%2F%2Fexample.org%2Fj1499%22";
+
+    (void)state;
+    for (int i = 0; i < DELTA_PAGE_ROWS; i++)
+        rc_buf_addf(&page, "%sdump %s j%d 1", i ? "\n" : "", i == 7 ? "busy" : "failed", 1000 + i);
+    world.session.job->dry_run = true;
+    world.steps[0] = page.data;
+    world.steps[1] = "dump failed k 1";
+    assert_int_equal(clean(&world, false, &removed, &kept), RC_OK);
+    world_expect_trace(&world, "jobs jobs");
+    assert_null(strstr(rc_fake_host_http_request(world.host, 0).body, "%3E%20%22"));
+    assert_non_null(strstr(rc_fake_host_http_request(world.host, 1).body, behind));
+    assert_int_equal(removed.count, DELTA_PAGE_ROWS);
+    assert_int_equal(kept.count, 1);
+    delta_list_clear(&removed);
+    delta_list_clear(&kept);
+}
+
+/* It would give the same page again and again. */
+static void test_a_store_that_knows_no_pages(void **state)
+{
+    struct delta_list removed, kept;
+    WORLD_AUTO(world);
+    RC_BUF_AUTO(page, TEXT_LIMIT);
+
+    (void)state;
+    for (int i = 0; i < DELTA_PAGE_ROWS; i++)
+        rc_buf_addf(&page, "%sdump busy j%d 1", i ? "\n" : "", 1000 + i);
+    world.steps[0] = page.data;
+    assert_int_equal(clean(&world, false, &removed, &kept), RC_OK);
+    world_expect_trace(&world, "jobs jobs");
+    assert_int_equal(removed.count, 0);
     delta_list_clear(&kept);
 }
 
@@ -230,6 +272,8 @@ int main(void)
         cmocka_unit_test(test_jobs_are_removed_but_for_active_ones),
         cmocka_unit_test(test_force_removes_active_jobs_too),
         cmocka_unit_test(test_jobs_that_change_while_they_are_removed),
+        cmocka_unit_test(test_more_jobs_than_a_store_gives_at_once),
+        cmocka_unit_test(test_a_store_that_knows_no_pages),
         cmocka_unit_test(test_jobs_that_stay),
         cmocka_unit_test(test_a_dry_run_removes_nothing),
         cmocka_unit_test(test_every_call_may_fail),

@@ -508,8 +508,17 @@ static void test_queries_find_what_they_name(void **state)
         add_row(&kind_rows, DELTA_HEALING, status);
     rc_buf_addc(&kind_rows, ']');
     rc_buf_reset(&text);
-    delta_add_jobs_of(&text, &stream, DELTA_HEALING);
+    delta_add_jobs_of(&text, &stream, DELTA_HEALING, /* behind = */ NULL);
     put_query("the jobs of a kind", graph.data, &text, kind_rows.data);
+
+    rc_buf_reset(&kind_rows);
+    rc_buf_addc(&kind_rows, '[');
+    for (int status = DELTA_SUCCESS + 1; status < STATUSES; status++)
+        add_row(&kind_rows, DELTA_HEALING, status);
+    rc_buf_addc(&kind_rows, ']');
+    rc_buf_reset(&text);
+    delta_add_jobs_of(&text, &stream, DELTA_HEALING, "http://example.org/j/12");
+    put_query("those behind one of them", graph.data, &text, kind_rows.data);
 
     rc_buf_addc(&newest, '[');
     add_row(&newest, DELTA_HEALING, NO_STATUS);
