@@ -5,6 +5,7 @@
 
 #include <base/url.h>
 #include <config/secrets.h>
+#include <os/digest.h>
 #include <runtime/output.h>
 
 #include <run-core/str.h>
@@ -69,6 +70,22 @@ static enum rc_code say_instead(struct core_job *job, const struct rc_http_reque
     return core_host_would(job, err, "send %s (%s %s)", name, method_of(request), url);
 }
 
+/* The password, and what it looks like where it goes in the clear: servers may quote a header. */
+static void hide_proof(const struct rc_http_request *request)
+{
+    RC_STR_AUTO both = NULL;
+    size_t len;
+
+    core_secret_add(request->password);
+    if (!request->user || !request->password || !*request->password)
+        return;
+    both = rc_strf("%s:%s", request->user, request->password);
+    len = strlen(both);
+    RC_BUF_AUTO(proof, 4 * len);
+    core_add_base64(&proof, both, len);
+    core_secret_add(proof.data);
+}
+
 static void make_clear(struct made *made)
 {
     free(made->headers);
@@ -97,7 +114,7 @@ static enum rc_code make(struct rc_job *job, const struct rc_http_request *given
     if (job->dry_run && !only_reads(request))
         return say_instead(core, request, err);
 
-    core_secret_add(request->password);
+    hide_proof(request);
     made->headers = rc_calloc(request->header_count + 1, sizeof(*made->headers));
     for (size_t i = 0; i < request->header_count; i++)
         made->headers[i] =

@@ -36,6 +36,8 @@ class Handler(BaseHTTPRequestHandler):
         if name == "/who":
             kind, _, proof = (self.headers["Authorization"] or "nobody ").partition(" ")
             return self.reply(200, kind.encode() + b" " + base64.b64decode(proof))
+        if name == "/headers":
+            return self.reply(400, str(self.headers).encode())
         if name == "/moved":
             return self.reply(302, b"", {"Location": "/"})
         if name == "/none":
@@ -168,6 +170,9 @@ def test_a_user(world, server):
                  "debug", **who, auth="basic")
     assert "body=Basic somebody:********" in result.stdout
     assert "hunter" not in result.stdout + result.stderr
+    told = web(world, "call", server.url("/headers"), **who, auth="basic").stdout
+    assert "Authorization: Basic ********" in told
+    assert base64.b64encode(b"somebody:hunter5").decode() not in told
     assert "body=nobody" in web(world, "call", server.url("/who"), **who).stdout  # nobody asked
     server.requests.clear()
     assert web(world, "call", server.url("/who"), "--dry-run", body="x", **who).status == 0
