@@ -234,3 +234,9 @@ def test_a_request_without_its_size_is_the_plugins_mistake(world, server):
     result = web(world, "careless", server.url("/"))
     assert result.status != 0
     assert "did not set 'struct_bytes'" in result.text
+
+
+def test_a_request_of_an_older_plugin_has_no_user(world, server):
+    result = web(world, "older", server.url("/who"), body="x", auth="basic", user="a", password="b")
+    assert "status=200 attempts=1 " in result.stdout and "body=nobody" in result.stdout
+    assert server.requests[-1][0] == "POST" and server.requests[-1][3] == b"x"

@@ -149,10 +149,27 @@ static enum rc_code careless(struct rc_job *job, const void *config, struct rc_e
     return rc_http_call(job, &request, &answer, err);
 }
 
+/* As built with ABI 1.4, to which the request ended here: what lies behind it is no user. */
+static enum rc_code older(struct rc_job *job, const void *config, struct rc_error *err)
+{
+    const struct config *cfg = config;
+    struct rc_http_header headers[HEADERS];
+    struct rc_http_request request = request_of(cfg, headers);
+    RC_HTTP_ANSWER_AUTO(answer, (size_t)cfg->limit_bytes);
+
+    request.struct_bytes = offsetof(struct rc_http_request, user);
+    memset((char *)&request + request.struct_bytes, 0xa5, sizeof(request) - request.struct_bytes);
+    if (rc_http_call(job, &request, &answer, err))
+        return rc_context(err, "ask");
+    say(job, &answer);
+    return RC_OK;
+}
+
 static const struct rc_action actions[] = {
     { .name = "call", .summary = "Asks, and says the answer.", .run = call },
     { .name = "stream", .summary = "The same, reading piece by piece.", .run = stream },
     { .name = "leak", .summary = "Forgets to close the stream.", .run = leak },
+    { .name = "older", .summary = "Asks with an older request.", .run = older },
     { .name = "careless", .summary = "Forgets the size of its request.", .run = careless },
     { 0 },
 };
