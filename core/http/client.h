@@ -63,6 +63,15 @@ struct core_http_client *core_http_client_new(const struct core_http_client_sett
 /* All its requests have ended. */
 void core_http_client_free(struct core_http_client *client);
 
+/*
+ * The pause before something is gone on with that is more than one request, such as an upload whose
+ * connection broke: 'backoff_ms', doubled so many times, and by chance up to half as long again; at
+ * most 'max_backoff_ms', but never shorter than 'at_least_ms'. Ends when it is cancelled.
+ */
+RC_MUST_CHECK enum rc_code core_http_back_off(struct core_http_client *client, unsigned doublings,
+                                              int64_t at_least_ms, const struct core_cancel *cancel,
+                                              struct rc_error *err);
+
 /* ---- a request ------------------------------------------------------------------------------- */
 
 /* How the user of a request proves who he is, see enum rc_http_auth. */

@@ -54,6 +54,22 @@ static int64_t next_pause_ms(struct request *request, bool slower)
     return request->pause_ms;
 }
 
+enum rc_code core_http_back_off(struct core_http_client *client, unsigned doublings,
+                                int64_t at_least_ms, const struct core_cancel *cancel,
+                                struct rc_error *err)
+{
+    const struct core_http_client_settings *settings = &client->settings;
+    int64_t pause_ms = settings->backoff_ms;
+
+    for (; doublings > 0 && pause_ms < settings->max_backoff_ms; doublings--)
+        pause_ms *= 2;
+    /* Many that failed at once part ways. */
+    pause_ms = between(client, pause_ms, pause_ms + pause_ms / 2);
+    if (pause_ms > settings->max_backoff_ms)
+        pause_ms = settings->max_backoff_ms;
+    return core_http_pause(cancel, pause_ms > at_least_ms ? pause_ms : at_least_ms, err);
+}
+
 /* ---- the host -------------------------------------------------------------------------------- */
 
 static bool spend(struct request *request, struct host *host, int cost)

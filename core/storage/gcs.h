@@ -153,8 +153,9 @@ enum rc_code core_gcs_fail(const struct core_gcs_request *request,
 /* Without a slash at its end. Freed by the caller. */
 char *core_gcs_endpoint(const struct core_store_settings *settings);
 
-/* Sleeps for about 'ms', unless it is cancelled meanwhile. */
-RC_MUST_CHECK enum rc_code core_gcs_pause(const struct core_cancel *cancel, int64_t ms,
+/* core_http_back_off() as the settings of the place's store say. */
+RC_MUST_CHECK enum rc_code core_gcs_pause(const struct core_place_in_store *place,
+                                          unsigned doublings, int64_t at_least_ms,
                                           struct rc_error *err);
 
 /* ---- operations ------------------------------------------------------------------------------ */

@@ -16,7 +16,6 @@
 enum {
     ERROR_BYTES = 256 * 1024,
     RETRIES = 5, /* one after the other without a byte in between */
-    PAUSE_MS = 100,
 };
 
 struct gcs_reader {
@@ -121,7 +120,7 @@ static enum rc_code go_on(struct gcs_reader *reader, struct rc_error *err)
     enum rc_code code;
     bool behind;
 
-    if (core_gcs_pause(reader->place.cancel, PAUSE_MS << reader->failures, err))
+    if (core_gcs_pause(&reader->place, reader->failures, 0, err))
         return err->code;
     core_http_answer_init(&answer, ERROR_BYTES);
     code = open_stream(reader, reader->base.stat.etag, &behind, &answer, &found, err);

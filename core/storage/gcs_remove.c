@@ -14,7 +14,6 @@
 enum {
     BATCH_BYTES = 1024 * 1024, /* of a request; a URL is at most a few KiB */
     ROUNDS = 6,                /* of what is refused for now */
-    PAUSE_MS = 200,
 };
 
 /* The removal of one place: what is left to do, and what became of it. */
@@ -248,11 +247,10 @@ static enum rc_code remove_batch(struct job *job, struct rc_error *err)
     size_t left = job->count;
 
     for (unsigned round = 0; left > 0; round++) {
-        const struct core_cancel *cancel = job->removals[0].place->cancel;
         size_t before = left;
 
         *err = (struct rc_error)RC_ERROR_INIT;
-        if (round > 0 && core_gcs_pause(cancel, (int64_t)PAUSE_MS << round, err))
+        if (round > 0 && core_gcs_pause(job->removals[0].place, round + 1, 0, err))
             return err->code;
         if (make_round(job, &left, err))
             return job->report ? give_up(job, err) : err->code;

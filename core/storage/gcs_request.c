@@ -5,7 +5,6 @@
 #include <storage/gcs.h>
 
 #include <base/utf8.h>
-#include <os/clock.h>
 #include <os/digest.h>
 
 #include <run-core/str.h>
@@ -18,7 +17,6 @@
 enum {
     NAME_BYTES = 1024, /* of an object */
     KEY_BYTES = 32,    /* of a customer's own encryption key */
-    PAUSE_STEP_MS = 100,
 };
 
 /* ---- where and who --------------------------------------------------------------------------- */
@@ -326,14 +324,9 @@ enum rc_code core_gcs_call(struct core_gcs_request *request, unsigned also,
     return core_gcs_fail(request, answer, err);
 }
 
-enum rc_code core_gcs_pause(const struct core_cancel *cancel, int64_t ms, struct rc_error *err)
+enum rc_code core_gcs_pause(const struct core_place_in_store *place, unsigned doublings,
+                            int64_t at_least_ms, struct rc_error *err)
 {
-    int64_t until_mono_ms = core_clock_mono_ms() + ms;
-
-    for (int64_t left; (left = until_mono_ms - core_clock_mono_ms()) > 0;) {
-        if (core_cancel_check(cancel, err))
-            return err->code;
-        core_clock_sleep_ms(left < PAUSE_STEP_MS ? left : PAUSE_STEP_MS);
-    }
-    return core_cancel_check(cancel, err);
+    return core_http_back_off(core_remote_http(place->remote, place->settings), doublings,
+                              at_least_ms, place->cancel, err);
 }

@@ -18,8 +18,7 @@ enum {
     METADATA_BYTES = 64 * 1024,
     RETRIES = 6, /* one after the other without progress */
     RESTARTS = 2,
-    PAUSE_MS = 150,
-    MAX_PAUSE_MS = 20 * 1000,
+    MAX_ASKED_MS = 20 * 1000, /* waited because the server asks for it */
     ABORT_MS = 5 * 1000,
 };
 
@@ -455,15 +454,13 @@ static enum rc_code take_answer(struct core_gcs_session *session, struct chunk *
     return RC_OK;
 }
 
-static int64_t pause_ms(const struct chunk *chunk, const struct core_http_answer *answer)
+static enum rc_code pause_behind(const struct core_gcs_session *session, const struct chunk *chunk,
+                                 const struct core_http_answer *answer, struct rc_error *err)
 {
     int64_t asked_ms = core_http_answer_retry_ms(answer, core_clock_real_unix_ms());
-    int64_t ms = (int64_t)PAUSE_MS << chunk->failures;
 
-    ms += core_clock_mono_ms() % PAUSE_MS; /* so that many that failed at once part ways */
-    if (asked_ms > ms)
-        ms = asked_ms;
-    return ms < MAX_PAUSE_MS ? ms : MAX_PAUSE_MS;
+    return core_gcs_pause(session->upload.place, chunk->failures,
+                          asked_ms < MAX_ASKED_MS ? asked_ms : MAX_ASKED_MS, err);
 }
 
 /* One question or one sending. A failure that may pass is none, but leaves its words in 'err'. */
@@ -493,7 +490,7 @@ static enum rc_code step(struct core_gcs_session *session, struct chunk *chunk,
                    : rc_fail(err, RC_UNAVAILABLE, "%s: the server takes no more of it",
                              session->name);
     if (!code && chunk->failures > failures)
-        return core_gcs_pause(cancel, pause_ms(chunk, answer), err);
+        return pause_behind(session, chunk, answer, err);
     return code;
 }
 

@@ -5,7 +5,6 @@
 #include <storage/s3.h>
 
 #include <cloud/xml.h>
-#include <os/clock.h>
 
 #include <run-core/str.h>
 
@@ -14,8 +13,6 @@
 
 enum {
     RESUMES = 6,           /* in a row, with less than PROGRESS between */
-    PAUSE_MS = 100,        /* before the second; doubles */
-    PAUSE_STEP_MS = 50,    /* between two looks at the cancellation */
     PROGRESS = 256 * 1024, /* bytes that count as such */
 };
 
@@ -299,16 +296,15 @@ static enum rc_code at_end(struct s3_reader *reader, struct rc_error *err)
     return check_md5(reader, err);
 }
 
+/* The first time at once. */
 static enum rc_code pause_before_resume(const struct s3_reader *reader, struct rc_error *err)
 {
-    int64_t left_ms = reader->resumes > 1 ? (int64_t)PAUSE_MS << (reader->resumes - 2) : 0;
+    const struct core_place_in_store *at = &reader->place.at;
 
-    for (; left_ms > 0; left_ms -= PAUSE_STEP_MS) {
-        if (core_cancel_check(reader->place.at.cancel, err))
-            return err->code;
-        core_clock_sleep_ms(left_ms < PAUSE_STEP_MS ? left_ms : PAUSE_STEP_MS);
-    }
-    return RC_OK;
+    if (reader->resumes == 1)
+        return RC_OK;
+    return core_http_back_off(core_remote_http(at->remote, at->settings),
+                              (unsigned)reader->resumes - 2, 0, at->cancel, err);
 }
 
 /* After a cut. 'err' has what happened, and keeps it where nothing can be done. */

@@ -611,6 +611,39 @@ static void stops_in_the_middle_of_a_pause(void **state)
     end(&weather);
 }
 
+static int64_t backed_off_ms(struct core_http_client *client, unsigned doublings,
+                             int64_t at_least_ms, const struct core_cancel *cancel,
+                             enum rc_code expected)
+{
+    int64_t began_mono_ms = core_clock_mono_ms();
+    struct rc_error err = RC_ERROR_INIT;
+
+    assert_int_equal(core_http_back_off(client, doublings, at_least_ms, cancel, &err), expected);
+    return core_clock_mono_ms() - began_mono_ms;
+}
+
+static void backs_off_as_the_settings_say(void **state)
+{
+    const struct core_http_client_settings short_ones = { .backoff_ms = 20, .max_backoff_ms = 90 };
+    const struct core_http_client_settings long_ones = { .backoff_ms = LONG_MS,
+                                                         .max_backoff_ms = 2 * LONG_MS };
+    struct core_http_client *client = quick_client(&short_ones);
+    struct core_cancel cancel = CORE_CANCEL_INIT;
+
+    (void)state;
+    assert_in_range(backed_off_ms(client, 0, 0, &cancel, RC_OK), 20, LONG_MS);
+    assert_in_range(backed_off_ms(client, 2, 0, &cancel, RC_OK), 80, LONG_MS);
+    /* However often: no longer than the longest, unless the server asks for it. */
+    assert_in_range(backed_off_ms(client, 1000, 0, &cancel, RC_OK), 90, LONG_MS);
+    assert_in_range(backed_off_ms(client, 0, 150, &cancel, RC_OK), 150, LONG_MS);
+    core_http_client_free(client);
+
+    client = quick_client(&long_ones);
+    core_cancel_request(&cancel, RC_CANCELLED);
+    assert_in_range(backed_off_ms(client, 1, 0, &cancel, RC_CANCELLED), 0, LONG_MS);
+    core_http_client_free(client);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -629,6 +662,7 @@ int main(void)
         cmocka_unit_test(takes_an_answer_that_comes_before_the_body_is_sent),
         cmocka_unit_test(repeats_what_nobody_has_seen),
         cmocka_unit_test(stops_in_the_middle_of_a_pause),
+        cmocka_unit_test(backs_off_as_the_settings_say),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
