@@ -129,11 +129,24 @@ static enum rc_code attempt(struct request *request, struct transfer *transfer, 
     return core_http_transfer_drive(transfer, request->streaming ? has_head : NULL, err);
 }
 
+/* The log is of the request that was sent, so it comes before that is another. */
+static enum rc_code follow(struct request *request, const struct transfer *transfer,
+                           struct rc_error *err)
+{
+    char *url = NULL;
+    enum rc_code code = core_http_redirect_target(request, &url, err);
+
+    core_http_log(request, transfer, code ? err->cause : NULL, code ? -1 : 0);
+    if (code == RC_OK)
+        core_http_follow(request, url);
+    return code;
+}
+
 enum rc_code core_http_request_run(struct request *request, struct transfer *transfer,
                                    struct place *place, struct rc_error *err)
 {
     for (;;) {
-        bool began, moves, streams;
+        bool began, streams;
         enum rc_code code = core_cancel_check(request->call->cancel, err);
         int64_t next_ms;
 
@@ -142,13 +155,14 @@ enum rc_code core_http_request_run(struct request *request, struct transfer *tra
         code = attempt(request, transfer, place, &began, err);
         if (!began)
             return code;
-        moves = code == RC_OK && core_http_is_redirect(request);
-        if (moves && core_http_follow(request, err))
-            return err->code;
+        if (code == RC_OK && core_http_is_redirect(request)) {
+            if (follow(request, transfer, err))
+                return err->code;
+            leave(transfer, place);
+            continue;
+        }
         streams = request->streaming && (code ? has_begun(transfer) : has_head(transfer));
-        next_ms =
-            moves ? 0
-                  : core_http_next_in_ms(request, transfer, place->host, streams ? RC_OK : code);
+        next_ms = core_http_next_in_ms(request, transfer, place->host, streams ? RC_OK : code);
         if (next_ms < 0 && streams)
             return code; /* its log comes at its end */
         core_http_log(request, transfer, code ? err->cause : request->gave_up, next_ms);

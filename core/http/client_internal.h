@@ -226,8 +226,11 @@ void core_http_request_clear(struct request *request);
 /* ---- client_redirect.c ----------------------------------------------------------------------- */
 
 bool core_http_is_redirect(const struct request *request);
-/* Turns the request to where its answer leads. */
-RC_MUST_CHECK enum rc_code core_http_follow(struct request *request, struct rc_error *err);
+/* Where its answer leads, if it may go there. Freed with free(). */
+RC_MUST_CHECK enum rc_code core_http_redirect_target(const struct request *request, char **out,
+                                                     struct rc_error *err);
+/* Turns the request to that place, and takes the URL over. */
+void core_http_follow(struct request *request, char *url);
 /* Whether a header of the call may go along, and its user. */
 bool core_http_may_send(const struct request *request, const char *name);
 bool core_http_has_user(const struct request *request);

@@ -76,10 +76,9 @@ static enum rc_code check_target(const struct request *request, const char *url,
     return RC_OK;
 }
 
-enum rc_code core_http_follow(struct request *request, struct rc_error *err)
+enum rc_code core_http_redirect_target(const struct request *request, char **out,
+                                       struct rc_error *err)
 {
-    unsigned status = request->answer->status;
-    RC_STR_AUTO url = NULL;
     const struct core_curl *curl;
 
     if (request->redirects == request->call->redirects)
@@ -87,12 +86,22 @@ enum rc_code core_http_follow(struct request *request, struct rc_error *err)
                        request->redirects);
     if (core_curl_load(&curl, err))
         return err->code;
-    url = resolve(curl, request->asked_url, core_http_answer_header(request->answer, "location"));
+    RC_STR_AUTO url =
+        resolve(curl, request->asked_url, core_http_answer_header(request->answer, "location"));
     if (!url)
         return rc_fail(err, RC_INVALID, "%s: the server redirects to what is no URL",
                        request->name);
     if (check_target(request, url, err))
         return err->code;
+    *out = url;
+    url = NULL;
+    return RC_OK;
+}
+
+void core_http_follow(struct request *request, char *url)
+{
+    unsigned status = request->answer->status;
+
     if ((status == 303 && strcmp(request->method, "HEAD") != 0) ||
         (status < 303 && strcmp(request->method, "POST") == 0)) {
         request->method = "GET";
@@ -109,6 +118,5 @@ enum rc_code core_http_follow(struct request *request, struct rc_error *err)
     free(request->moved);
     request->moved = url;
     request->url = url;
-    url = NULL;
-    return RC_OK;
+    request->asked_url = NULL; /* until it is asked; it may have been in what is freed */
 }

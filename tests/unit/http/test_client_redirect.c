@@ -245,12 +245,59 @@ static void logs_each_attempt_without_secrets(void **state)
     core_http_client_free(client);
 }
 
+/* Of each attempt what was sent, not what it led to. */
+static void logs_the_way(void **state)
+{
+    RC_BUF_AUTO(log, 10000);
+    struct core_http_client_settings settings = { .record = note, .record_context = &log };
+    struct core_http_call call = { .name = "", .redirects = 2, .body = "x", .body_len = 1 };
+    static const struct {
+        const char *method, *rest;
+    } ways[] = {
+        { "POST", "/307/303/end: 307 after " },
+        { "POST", "/303/end: 303 after " },
+        { "GET", "/end: 200 after " },
+    };
+    struct outcome got;
+    struct stage stage;
+
+    (void)state;
+    call.client = quick_client(&settings);
+    stage_start(&stage, lead, NULL);
+    RC_STR_AUTO url = rc_strf("%s/307/303/end", stage.listener.url);
+    RC_STR_AUTO bad = rc_strf("%s/307/307/307/end", stage.listener.url);
+    call.url = url;
+    for (int i = 0; i < 2; i++) {
+        call.user = i == 0 ? NULL : "who";
+        rc_buf_reset(&log);
+        ask(call, &got);
+        assert_int_equal(got.code, RC_OK);
+        for (size_t w = 0; w < RC_ARRAY_LEN(ways); w++) {
+            RC_STR_AUTO line = rc_strf("%s %s%s", ways[w].method, stage.listener.url, ways[w].rest);
+
+            assert_non_null(strstr(log.data, line));
+        }
+        core_http_answer_clear(&got.answer);
+    }
+    /* The last one, too, which leads too far. */
+    call.url = bad;
+    rc_buf_reset(&log);
+    ask(call, &got);
+    assert_int_equal(got.code, RC_FAILED);
+    assert_non_null(strstr(log.data, "/307/end: 307 after "));
+    assert_non_null(strstr(log.data, "more than 2 redirections\n"));
+    core_http_answer_clear(&got.answer);
+    core_http_client_free(call.client);
+    stage_stop(&stage);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(changes_the_method_by_rule),
         cmocka_unit_test(tells_another_server_no_secrets),
         cmocka_unit_test(goes_no_further_than_it_may),
+        cmocka_unit_test(logs_the_way),
         cmocka_unit_test(logs_each_attempt_without_secrets),
     };
 
