@@ -3,7 +3,6 @@
  * rules' to say (rules.c), in which words it is asked is statements.c's.
  */
 #include "reading.h"
-#include "sparql/term.h"
 #include "statements.h"
 #include "vocabulary.h"
 
@@ -67,16 +66,6 @@ static enum rc_code pause_at_random(struct rc_job *job, int64_t longest_ms, stru
     return RC_OK;
 }
 
-static enum rc_code read_jobs(struct work *work, const char *own_uri, struct delta_list *out,
-                              struct rc_error *err)
-{
-    RC_STR_AUTO what = rc_strf("the jobs of the graph <%s>", work->entry->jobs_graph);
-    RC_BUF_AUTO(query, DELTA_STATEMENT_BYTES);
-
-    delta_add_jobs(&query, work->entry, own_uri);
-    return delta_read(work->session, work->entry, what, &query, out, err);
-}
-
 static enum rc_code send(struct work *work, const char *what, const struct rc_buf *update,
                          struct rc_error *err)
 {
@@ -87,15 +76,16 @@ static enum rc_code send(struct work *work, const char *what, const struct rc_bu
 
 /* ---- jobs whose time is up ------------------------------------------------------------------- */
 
-static enum rc_code fail_job(struct work *work, struct delta_job *job, int64_t deadline_unix_ms,
-                             int64_t now_unix_ms, struct rc_error *err)
+static enum rc_code fail_job(struct work *work, struct delta_job *job, int64_t now_unix_ms,
+                             struct rc_error *err)
 {
     struct rc_job *run = work->session->job;
     RC_STR_AUTO what = rc_strf("the failure of the job <%s>", job->uri);
     RC_BUF_AUTO(update, DELTA_STATEMENT_BYTES);
     char age[RC_AMOUNT_TEXT];
 
-    delta_add_fail(&update, work->entry, job->uri, deadline_unix_ms, now_unix_ms);
+    delta_add_fail(&update, work->entry, job->uri,
+                   delta_deadline_unix_ms(work->session->config, now_unix_ms), now_unix_ms);
     if (send(work, what, &update, err))
         return err->code;
     rc_warn(run, "the %s job <%s> has been %s for %s, so its time is up: %s as failed",
@@ -113,10 +103,9 @@ static enum rc_code fail_job(struct work *work, struct delta_job *job, int64_t d
 static enum rc_code fail_overdue(struct work *work, struct delta_list *jobs, int64_t now_unix_ms,
                                  struct rc_error *err)
 {
-    int64_t timeout_min = work->session->config->job_timeout_min;
-    int64_t deadline_unix_ms = now_unix_ms - timeout_min * 60000;
+    const struct delta_config *config = work->session->config;
 
-    for (size_t i = 0; i < jobs->count && timeout_min > 0; i++) {
+    for (size_t i = 0; i < jobs->count && config->job_timeout_min > 0; i++) {
         struct delta_job *job = &jobs->items[i];
 
         if (!delta_is_active(job->status))
@@ -127,8 +116,8 @@ static enum rc_code fail_overdue(struct work *work, struct delta_list *jobs, int
                     "nobody works on it",
                     delta_kind_text(job->kind), job->uri, delta_status_name(job->status),
                     delta_job_is_named(job) ? "dct:modified that can be read" : "IRI");
-        else if (job->modified_unix_ms <= deadline_unix_ms &&
-                 fail_job(work, job, deadline_unix_ms, now_unix_ms, err))
+        else if (delta_is_overdue(job, config, now_unix_ms) &&
+                 fail_job(work, job, now_unix_ms, err))
             return err->code;
     }
     return RC_OK;
@@ -262,7 +251,7 @@ static enum rc_code look_ahead(struct work *work, int64_t now_unix_ms, struct rc
     if (work->session->config->job_timeout_min == 0 && !work->rules.once &&
         !work->session->job->dry_run)
         return RC_OK;
-    code = read_jobs(work, NULL, &jobs, err);
+    code = delta_read_jobs(work->session, work->entry, /* own_uri = */ NULL, &jobs, err);
     if (code == RC_OK)
         code = fail_overdue(work, &jobs, now_unix_ms, err);
     if (code == RC_OK) {
@@ -320,7 +309,7 @@ static enum rc_code look_back(struct work *work, struct rc_error *err)
     enum delta_verdict verdict;
     enum delta_status status = DELTA_OTHER_STATUS;
     bool is_there;
-    enum rc_code code = read_jobs(work, work->job_uri, &jobs, err);
+    enum rc_code code = delta_read_jobs(work->session, work->entry, work->job_uri, &jobs, err);
 
     if (code)
         goto out;

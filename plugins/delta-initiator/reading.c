@@ -212,3 +212,13 @@ enum rc_code delta_read(struct delta_session *session, const struct delta_entry 
     merge(out);
     return RC_OK;
 }
+
+enum rc_code delta_read_jobs(struct delta_session *session, const struct delta_entry *entry,
+                             const char *own_uri, struct delta_list *out, struct rc_error *err)
+{
+    RC_STR_AUTO what = rc_strf("the jobs of the graph <%s>", entry->jobs_graph);
+    RC_BUF_AUTO(query, DELTA_STATEMENT_BYTES);
+
+    delta_add_jobs(&query, entry, own_uri);
+    return delta_read(session, entry, what, &query, out, err);
+}

@@ -19,6 +19,11 @@ RC_MUST_CHECK enum rc_code delta_read(struct delta_session *session,
                                       const struct rc_buf *query, struct delta_list *out,
                                       struct rc_error *err);
 
+/* The same of the jobs that rules look at, and of one's own; see delta_add_jobs(). */
+RC_MUST_CHECK enum rc_code delta_read_jobs(struct delta_session *session,
+                                           const struct delta_entry *entry, const char *own_uri,
+                                           struct delta_list *out, struct rc_error *err);
+
 /* Copies 'job' to the end. RC_TOO_LARGE: there are a million. */
 RC_MUST_CHECK enum rc_code delta_list_add(struct delta_list *list, const struct delta_job *job,
                                           struct rc_error *err);

@@ -3,9 +3,24 @@
  */
 #include "rules.h"
 
+enum { MINUTE_MS = 60000 };
+
 bool delta_is_active(enum delta_status status)
 {
     return status == DELTA_SCHEDULED || status == DELTA_BUSY;
+}
+
+int64_t delta_deadline_unix_ms(const struct delta_config *config, int64_t now_unix_ms)
+{
+    return now_unix_ms - config->job_timeout_min * MINUTE_MS;
+}
+
+bool delta_is_overdue(const struct delta_job *job, const struct delta_config *config,
+                      int64_t now_unix_ms)
+{
+    return config->job_timeout_min > 0 && delta_is_active(job->status) &&
+           job->modified_unix_ms != DELTA_TIME_UNKNOWN &&
+           job->modified_unix_ms <= delta_deadline_unix_ms(config, now_unix_ms);
 }
 
 const char *delta_status_name(enum delta_status status)

@@ -73,6 +73,13 @@ enum delta_verdict delta_rules_judge(const struct delta_rules *rules, enum delta
                                      const struct delta_job *jobs, size_t count);
 
 bool delta_is_active(enum delta_status status);
+
+/* Active jobs that were modified then or before have timed out, where the configuration says so. */
+int64_t delta_deadline_unix_ms(const struct delta_config *config, int64_t now_unix_ms);
+/* Never one that does not say when it was modified. */
+bool delta_is_overdue(const struct delta_job *job, const struct delta_config *config,
+                      int64_t now_unix_ms);
+
 /* "busy"; "other". */
 const char *delta_status_name(enum delta_status status);
 

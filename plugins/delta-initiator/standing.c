@@ -4,7 +4,6 @@
  */
 #include "standing.h"
 #include "reading.h"
-#include "statements.h"
 
 #include <run-core/buf.h>
 #include <run-core/str.h>
@@ -39,27 +38,14 @@ const char *delta_verdict_name(enum delta_verdict verdict)
 static void take_overdue_for_failed(struct delta_list *jobs, const struct delta_config *config,
                                     int64_t now_unix_ms)
 {
-    int64_t deadline_unix_ms = now_unix_ms - config->job_timeout_min * MINUTE_MS;
-
-    for (size_t i = 0; i < jobs->count && config->job_timeout_min > 0; i++) {
+    for (size_t i = 0; i < jobs->count; i++) {
         struct delta_job *job = &jobs->items[i];
 
-        if (!delta_is_active(job->status) || job->modified_unix_ms == DELTA_TIME_UNKNOWN ||
-            job->modified_unix_ms > deadline_unix_ms || !delta_job_is_named(job))
+        if (!delta_is_overdue(job, config, now_unix_ms) || !delta_job_is_named(job))
             continue;
         job->status = DELTA_FAILED;
         job->modified_unix_ms = now_unix_ms;
     }
-}
-
-static enum rc_code read_jobs(struct delta_session *session, const struct delta_entry *entry,
-                              struct delta_list *out, struct rc_error *err)
-{
-    RC_STR_AUTO what = rc_strf("the jobs of the graph <%s>", entry->jobs_graph);
-    RC_BUF_AUTO(query, DELTA_STATEMENT_BYTES);
-
-    delta_add_jobs(&query, entry, /* own_uri = */ NULL);
-    return delta_read(session, entry, what, &query, out, err);
 }
 
 static enum rc_code judge(struct delta_session *session, const struct delta_entry *entry,
@@ -87,7 +73,7 @@ enum rc_code delta_standing_read(struct delta_session *session, const struct del
     *out = (struct delta_standing){ .read_unix_ms = delta_session_now_unix_ms(session) };
     if (delta_summarise(session, entry, out->summaries, err))
         return err->code;
-    code = read_jobs(session, entry, &jobs, err);
+    code = delta_read_jobs(session, entry, /* own_uri = */ NULL, &jobs, err);
     take_overdue_for_failed(&jobs, session->config, out->read_unix_ms);
     for (size_t kind = 0; kind < DELTA_KIND_COUNT && !code; kind++)
         code = judge(session, entry, (enum delta_kind)kind, &jobs, out, err);
