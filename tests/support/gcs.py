@@ -1,5 +1,7 @@
 #!/usr/bin/python3
-"""A stand-in for Google Cloud Storage's JSON API, with the ways to a token before it.
+"""A stand-in for Google Cloud Storage's JSON API, with the ways to a token before it, and, at the same
+endpoint, for Storage Transfer Service (google_transfer.py) and Pub/Sub (google_pubsub.py). All of them
+live by one clock, which tests can set (google_clock.py).
 
     gcs.py --port 0 [--bucket NAME]... [--no-auth] [--credentials FILE]      prints its endpoint
 
@@ -16,8 +18,11 @@ import secrets
 
 from gcs_store import Conditions, GcsError, Store, invalid
 from gcs_uploads import Uploads
+from google_clock import Clock
 from google_discovery import Discovery, select_fields
+from google_pubsub import PubSub
 from google_tokens import Tokens
+from google_transfer import Transfers
 from multipart import multipart
 from stand_in import Reply, Request, StandIn, json_reply, serve_until_stopped
 
@@ -35,13 +40,16 @@ def error_reply(error):
 
 class Gcs(StandIn):
     settings = ("check_auth", "token_lifetime_s", "expire_tokens", "rewrite_bytes_per_call",
-                "page_limit", "empty_pages", "chunk_keeps_bytes", "lost_sessions")
+                "page_limit", "empty_pages", "chunk_keeps_bytes", "lost_sessions", "clock_time",
+                "transfer_plan", "check_access", "denied_projects")
 
     def __init__(self, **options):
         super().__init__(**options)
         self.discovery = Discovery()
-        self.store = Store()
+        self.clock = Clock()
+        self.store = Store(self.clock)
         self.tokens = Tokens(self)
+        self.pubsub, self.transfers = PubSub(self), Transfers(self)
         self.uploads = Uploads(self)
         self.rewrites = {}
         self.check_auth = True
@@ -64,10 +72,29 @@ class Gcs(StandIn):
                                                                    value))
     lost_sessions = property(None, lambda self, value: setattr(self.uploads, "lost_sessions", value))
 
+    clock_time = property(None, lambda self, text: self.clock.set(text) if text
+                          else self.clock.follow())
+    transfer_plan = property(None, lambda self, fields: self.transfers.change(**fields))
+    check_access = property(None, lambda self, value: setattr(self.transfers, "check_access", value))
+
+    @property
+    def denied_projects(self):
+        return self.transfers.denied_projects | self.pubsub.denied_projects
+
+    @denied_projects.setter
+    def denied_projects(self, names):
+        self.transfers.denied_projects = set(names)
+        self.pubsub.denied_projects = set(names)
+
+    def stop(self):
+        self.transfers.stop()
+        super().stop()
+
     def handle(self, request):
-        reply = self.tokens.answer(request)
-        if reply:
-            return reply
+        for service in (self.tokens, self.transfers, self.pubsub):
+            reply = service.answer(request)
+            if reply:
+                return reply
         try:
             if request.raw_path == "/batch/storage/v1" and request.method == "POST":
                 return self.batch(request)

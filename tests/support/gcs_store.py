@@ -6,9 +6,9 @@ import hashlib
 import re
 import threading
 import time
-from datetime import datetime, timezone
 
 from crc32c import crc32c
+from google_clock import Clock
 
 EDITABLE = ("cacheControl", "contentDisposition", "contentEncoding", "contentLanguage",
             "contentType", "customTime", "metadata", "storageClass", "eventBasedHold",
@@ -31,10 +31,6 @@ def invalid(message, reason="invalid"):
 def not_met(status=412):
     return GcsError(status, "conditionNotMet", "At least one of the pre-conditions you specified "
                     "did not hold.", locationType="header", location="If-Match")
-
-
-def now():
-    return datetime.now(timezone.utc).strftime("%Y-%m-%dT%H:%M:%S.%f")[:-3] + "Z"
 
 
 def successor(text):
@@ -67,14 +63,17 @@ class Conditions:
 
 
 class Version:
-    """One content of an object."""
+    """One content of an object; 'like' is another with the same content."""
 
-    def __init__(self, bucket, name, data, fields, generation):
+    def __init__(self, bucket, name, data, fields, generation, like=None):
         self.bucket, self.name, self.data = bucket, name, data
         self.generation, self.metageneration = generation, 1
-        self.created = self.updated = now()
+        self.created = self.updated = bucket.clock.text()
         self.deleted = None
         self.fields = {"storageClass": bucket.fields["storageClass"], **fields}
+        if like:
+            self.md5, self.crc32c = like.md5, like.crc32c
+            return
         self.md5 = base64.b64encode(hashlib.md5(data).digest()).decode()
         self.crc32c = base64.b64encode(crc32c(data).to_bytes(4, "big")).decode()
 
@@ -108,7 +107,7 @@ class Version:
             if value is None or value == {}:
                 del self.fields[name]
         self.metageneration += 1
-        self.updated = now()
+        self.updated = self.bucket.clock.text()
 
 
 def merged(old, changes):
@@ -139,8 +138,9 @@ def check_bucket(fields):
 class Bucket:
     generation = 0  # it has none
 
-    def __init__(self, name, fields, project=None):
-        self.name, self.metageneration, self.created = name, 1, now()
+    def __init__(self, name, fields, project=None, clock=None):
+        self.clock = clock or Clock()
+        self.name, self.metageneration, self.created = name, 1, self.clock.text()
         self.project = project  # None: anybody's
         self.bindings, self.default_acl = [], []  # who may do what with it, and with new objects
         self.fields = {"storageClass": "STANDARD", "location": "US", "locationType": "multi-region",
@@ -185,14 +185,14 @@ class Bucket:
             bisect.insort(self.names, version.name)
             versions = self.versions[version.name] = []
         if versions and not versions[-1].deleted:
-            versions[-1].deleted = now()
+            versions[-1].deleted = self.clock.text()
         if not self.keeps_versions:
             versions[:] = [one for one in versions if one.deleted is None]
         versions.append(version)
 
     def remove(self, version, for_ever):
         if self.keeps_versions and not for_ever:
-            version.deleted = now()
+            version.deleted = self.clock.text()
             return
         versions = self.versions[version.name]
         versions.remove(version)
@@ -246,8 +246,9 @@ class Bucket:
 class Store:
     """All buckets. One lock for everything: what is done under it is short, but for checksums."""
 
-    def __init__(self):
+    def __init__(self, clock=None):
         self.lock = threading.RLock()
+        self.clock = clock or Clock()
         self.buckets = {}
         self.last_generation = 0
 
@@ -266,7 +267,7 @@ class Store:
                 raise GcsError(409, "conflict", "The requested bucket name is not available. The "
                                "bucket namespace is shared by all users of the system. Please select "
                                "a different name and try again.")
-            self.buckets[name] = Bucket(name, fields, project)
+            self.buckets[name] = Bucket(name, fields, project, self.clock)
             return self.buckets[name]
 
     def next_generation(self):
@@ -291,6 +292,13 @@ class Store:
                 raise invalid(f"Provided {what} hash \"{wanted[key]}\" doesn't match calculated "
                               f"{what} hash \"{own}\".")
         return version
+
+    def copy(self, version, bucket_name, name, fields):
+        """Writes an object that has another's content, whatever is there."""
+        with self.lock:
+            bucket = self.bucket(bucket_name)
+            bucket.add(Version(bucket, name, version.data, fields, self.next_generation(),
+                               like=version))
 
     def put(self, bucket_name, name, data, fields, conditions=None):
         """Writes an object, if the conditions hold at that moment."""

@@ -1,5 +1,7 @@
 """Holds requests and replies against the document in which Google describes an API: its paths, the
 parameters of each method, and the types of what is sent in JSON."""
+import base64
+import binascii
 import gzip
 import json
 import re
@@ -9,34 +11,51 @@ from urllib.parse import unquote
 DATA = Path(__file__).resolve().parents[1] / "data" / "google"
 # Of each upload, but in no method's list.
 UPLOAD_PARAMETERS = {"uploadType", "upload_id", "upload_protocol"}
+TIME = r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d{1,9})?(Z|[+-]\d\d:\d\d)"
+FORMS = {
+    "date-time": ("time", TIME),
+    "google-datetime": ("time", TIME),
+    "google-duration": ("duration", r"-?\d+(\.\d{1,9})?s"),
+    "google-fieldmask": ("list of fields", r"[A-Za-z_.]+(,[A-Za-z_.]+)*"),
+}
 
 
 class Method:
     def __init__(self, name, described, prefix):
         self.name, self.described = name, described
         self.verb = described["httpMethod"]
-        parts = re.split(r"\{\+?(\w+)\}", prefix + described["path"])
-        # A name is one segment of the path: a slash in it has to be encoded.
-        self.pattern = re.compile("".join(
-            f"(?P<{part}>[^/]+)" if index % 2 else re.escape(part)
-            for index, part in enumerate(parts)))
         self.parameters = described.get("parameters", {})
+        parts = re.split(r"\{\+?(\w+)\}", prefix + described["path"])
+        self.pattern = re.compile("".join(
+            f"(?P<{part}>{self.pattern_of(part)})" if index % 2 else re.escape(part)
+            for index, part in enumerate(parts)))
+
+    def pattern_of(self, part):
+        """A name is one segment of the path, in which a slash has to be encoded, if nothing else is
+        said."""
+        said = self.parameters[part].get("pattern", "[^/]+")
+        return said.removeprefix("^").removesuffix("$")
 
 
 class Discovery:
     def __init__(self, file="storage-v1-api.json.gz"):
         self.document = json.loads(gzip.decompress((DATA / file).read_bytes()))
         self.schemas = self.document["schemas"]
-        self.general = self.document["parameters"]
+        self.general = dict(self.document["parameters"])
+        if "$.xgafv" in self.general:  # the newer services take this under two names
+            self.general["$alt"] = {"type": "string", "location": "query"}
         self.methods, self.uploads = [], []
-        prefix = "/" + self.document["servicePath"]
-        for resource, described in self.document["resources"].items():
+        self.add_methods(self.document["resources"], "", "/" + self.document["servicePath"])
+
+    def add_methods(self, resources, above, prefix):
+        for resource, described in resources.items():
             for name, method in described.get("methods", {}).items():
-                name = f"{resource}.{name}"
+                name = f"{above}{resource}.{name}"
                 self.methods.append(Method(name, method, prefix))
                 for protocol in method.get("mediaUpload", {}).get("protocols", {}).values():
                     at_path = dict(method, path=protocol["path"])
                     self.uploads.append(Method(name, at_path, ""))
+            self.add_methods(described.get("resources", {}), f"{above}{resource}.", prefix)
 
     def find(self, verb, raw_path):
         """(method, whether it is an upload, the parts of its path), or Nones."""
@@ -67,6 +86,22 @@ class Discovery:
         for name, described in method.parameters.items():
             if described.get("required") and described["location"] == "query" and name not in seen:
                 yield f"{method.name} needs the parameter '{name}'"
+
+    def with_names(self, schema, value):
+        """The same JSON with the names of what may be written as a number, too: one of a few words.
+        The numbers are those of their order, which holds for all that clients send."""
+        if "$ref" in schema:
+            schema = self.schemas[schema["$ref"]]
+        if isinstance(value, dict):
+            properties = schema.get("properties", {})
+            return {name: self.with_names(properties.get(name, {}), inner)
+                    for name, inner in value.items()}
+        if isinstance(value, list):
+            return [self.with_names(schema.get("items", {}), inner) for inner in value]
+        words = schema.get("enum", [])
+        if type(value) is int and 0 <= value < len(words):
+            return words[value]
+        return value
 
     def check_body(self, schema, value, where=""):
         """What is wrong with JSON that should be of a schema."""
@@ -102,6 +137,14 @@ class Discovery:
             yield from (f"'{where[:-1]}': {what}" for what in check_text(schema, value))
 
 
+def is_base64(value):
+    try:
+        base64.b64decode(value, validate=True)
+    except binascii.Error:
+        return False
+    return True
+
+
 def check_text(described, value):
     kind, form = described.get("type"), described.get("format")
     if kind == "integer" or form in ("int64", "uint64"):
@@ -115,9 +158,10 @@ def check_text(described, value):
         yield f"'{value}' is neither true nor false"
     elif "enum" in described and value not in described["enum"]:
         yield f"'{value}' is none of {', '.join(described['enum'])}"
-    elif form == "date-time" and not re.fullmatch(
-            r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?(Z|[+-]\d\d:\d\d)", value):
-        yield f"'{value}' is no time"
+    elif form in FORMS and not re.fullmatch(FORMS[form][1], value):
+        yield f"'{value}' is no {FORMS[form][0]}"
+    elif form == "byte" and not is_base64(value):
+        yield f"'{value[:40]}' is not in base64"
 
 
 def select_fields(value, fields):
