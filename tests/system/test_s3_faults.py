@@ -2,8 +2,10 @@
 a wrong object, and no upload is left behind."""
 import hashlib
 import os
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
+import s3_server
 from conftest import BUILD
 from faults import slow_down, truncated_listing
 from storage_probe import Failed, StorageProbe
@@ -13,11 +15,15 @@ ERROR = ("<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n<Error><Code>{}</Code><Mes
          "<RequestId>R1</RequestId></Error>")
 
 
+def probe_of(ceph, bucket, proxy):
+    return StorageProbe(BUILD, bucket=bucket, endpoint=proxy.endpoint, region=ceph.region,
+                        access_key_id=ceph.access_key, secret_access_key=ceph.secret_key,
+                        part_bytes=5 * MIB)
+
+
 @pytest.fixture
 def probe(ceph, bucket, proxy):
-    with StorageProbe(BUILD, bucket=bucket, endpoint=proxy.endpoint, region=ceph.region,
-                      access_key_id=ceph.access_key, secret_access_key=ceph.secret_key,
-                      part_bytes=5 * MIB) as made:
+    with probe_of(ceph, bucket, proxy) as made:
         yield made
     assert "Uploads" not in ceph.s3().list_multipart_uploads(Bucket=bucket)
 
@@ -182,18 +188,33 @@ def test_a_copy_of_what_is_replaced_meanwhile_is_a_conflict(ceph, bucket, proxy,
 # ---- listing and removing --------------------------------------------------------------------
 
 
-@pytest.fixture
-def thousands(ceph, bucket):
-    from concurrent.futures import ThreadPoolExecutor
-    s3 = ceph.s3()
-    names = [f"{number:05}" for number in range(1100)]
+THOUSANDS = [f"{number:05}" for number in range(1100)]
+
+
+def put_all(s3, bucket, names):
     with ThreadPoolExecutor(8) as pool:
         list(pool.map(lambda name: s3.put_object(Bucket=bucket, Key=name, Body=b"x"), names))
-    return names
 
 
-def test_listings_that_lie(bucket, proxy, probe, thousands):
-    where = f"s3://{bucket}/"
+@pytest.fixture(scope="module")
+def long_bucket(ceph):
+    """A bucket with THOUSANDS, more than a page of a listing. Leave it as it is."""
+    s3, name = ceph.s3(), f"bucket-{os.urandom(6).hex()}"
+    s3.create_bucket(Bucket=name)
+    put_all(s3, name, THOUSANDS)
+    yield name
+    s3_server.empty(s3, name)
+    s3.delete_bucket(Bucket=name)
+
+
+@pytest.fixture
+def lister(ceph, long_bucket, proxy):
+    with probe_of(ceph, long_bucket, proxy) as made:
+        yield made
+
+
+def test_listings_that_lie(long_bucket, proxy, lister):
+    where = f"s3://{long_bucket}/"
     replacements = [
         [["<NextContinuationToken>[^<]*</NextContinuationToken>", ""]],
         [["<IsTruncated>true</IsTruncated>", ""]],
@@ -208,40 +229,42 @@ def test_listings_that_lie(bucket, proxy, probe, thousands):
         proxy.rules.clear()
         proxy.rules.add(method="GET", target="list-type=2", replace=replace, times=None)
         with pytest.raises(Failed) as failed:
-            probe.names(where)
+            lister.names(where)
         assert failed.value.code in ("corrupt", "unsupported"), failed.value
         assert "list '" in failed.value.message
     proxy.rules.clear()
     proxy.rules.add(truncated_listing(well_formed=False, times=None))
-    fails("corrupt", probe.names, where)
+    fails("corrupt", lister.names, where)
     # The second page is the first one again.
     proxy.rules.clear()
     proxy.rules.add(method="GET", target="list-type=2", times=None,
                     replace=[["<IsTruncated>false</IsTruncated>", "<IsTruncated>true</IsTruncated>"]])
-    fails("corrupt", probe.names, where)
+    fails("corrupt", lister.names, where)
 
 
-def test_listings_that_are_cut_or_refused(bucket, proxy, probe, thousands):
-    where = f"s3://{bucket}/"
+def test_listings_that_are_cut_or_refused(long_bucket, proxy, lister):
+    where = f"s3://{long_bucket}/"
     proxy.rules.add(method="GET", cut_reply_body_bytes=100, times=2)
-    assert probe.names(where) == thousands
+    assert lister.names(where) == THOUSANDS
     proxy.rules.add(slow_down(times=3))
-    assert probe.names(where) == thousands
+    assert lister.names(where) == THOUSANDS
     proxy.rules.add(method="GET", target="list-type=2", status=200, body="", times=1)
-    assert probe.names(where) == thousands
+    assert lister.names(where) == THOUSANDS
     proxy.rules.add(method="GET", target="continuation-token", times=None, status=503)
-    fails("unavailable", probe.names, where)
+    fails("unavailable", lister.names, where)
 
 
-def test_an_old_server_that_lists_by_markers(bucket, proxy, probe, thousands):
+def test_an_old_server_that_lists_by_markers(long_bucket, proxy, lister):
     proxy.rules.add(method="GET", target="list-type=2", times=None, replace=[
         ["<NextContinuationToken>[^<]*</NextContinuationToken>", ""],
         ["<KeyCount>[0-9]*</KeyCount>", "<Marker></Marker>"]])
-    assert probe.names(f"s3://{bucket}/") == thousands
+    assert lister.names(f"s3://{long_bucket}/") == THOUSANDS
 
 
-def test_removals(ceph, bucket, proxy, probe, thousands):
-    uris = [f"s3://{bucket}/{name}" for name in thousands]
+def test_removals(ceph, bucket, proxy, probe):
+    names = THOUSANDS[:70]
+    put_all(ceph.s3(), bucket, names)
+    uris = [f"s3://{bucket}/{name}" for name in names]
     told = ("<DeleteResult><Error><Key>00001</Key><Code>{0}</Code><Message>no</Message></Error>"
             "<Error><Key>00003</Key><Code>{0}</Code><Message/></Error></DeleteResult>")
     proxy.rules.add(method="POST", target="delete", status=200, body=told.format("InternalError"))
