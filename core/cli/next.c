@@ -180,7 +180,15 @@ static enum rc_code take_expression(const struct core_arguments *arguments,
     struct core_schedule_options options = { .name = arguments->job, .zone = question->zone };
 
     question->text = arguments->words[0];
-    return core_schedule_parse(question->text, &options, &question->schedule, err);
+    if (!core_schedule_parse(question->text, &options, &question->schedule, err))
+        return RC_OK;
+    /* A word alone is rather the name of a job. */
+    if (question->text[0] && !strpbrk(question->text, " \t@"))
+        return rc_fail(err, RC_INVALID,
+                       "'%s' is no schedule such as '30 2 * * *' in quotes; of a job, give its "
+                       "name as --job %s",
+                       question->text, question->text);
+    return err->code;
 }
 
 static enum rc_code ask(const struct core_arguments *arguments, struct question *question,

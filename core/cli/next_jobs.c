@@ -16,7 +16,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { DEFAULT_COUNT = 10, TIME_WIDTH = 25 };
+enum { DEFAULT_COUNT = 10, MOST_UNCOUNTED = 100, TIME_WIDTH = 25 };
 
 /* A job with when it is due. */
 struct timed_job {
@@ -25,6 +25,7 @@ struct timed_job {
     const struct core_time_zone *zone;
     int64_t slot_unix_ms; /* the next one */
     bool is_due;          /* there is one */
+    bool is_told;         /* one is in the answer */
 };
 
 struct chronology {
@@ -33,6 +34,7 @@ struct chronology {
     struct timed_job *jobs; /* as many as the configuration has, in its order */
     size_t name_width;      /* of the longest */
     int64_t from_unix_ms, count;
+    bool is_counted; /* by --count: so many and no more */
 };
 
 /* ---- times ----------------------------------------------------------------------------------- */
@@ -76,17 +78,35 @@ static void clear(struct chronology *chronology)
 }
 
 /* The job that is due first; of several, the one that the configuration has first. NULL: none. */
-static struct timed_job *first(const struct chronology *chronology)
+static struct timed_job *first(const struct chronology *chronology, bool only_untold)
 {
     struct timed_job *found = NULL;
 
     for (size_t i = 0; i < chronology->config->job_count; i++) {
         struct timed_job *timed = &chronology->jobs[i];
 
-        if (timed->is_due && (!found || timed->slot_unix_ms < found->slot_unix_ms))
+        if (timed->is_due && !(only_untold && timed->is_told) &&
+            (!found || timed->slot_unix_ms < found->slot_unix_ms))
             found = timed;
     }
     return found;
+}
+
+/*
+ * What is told behind so many others. One that is due each hour would hide what the night brings,
+ * so each job is told of once at least, unless there are very many.
+ */
+static struct timed_job *following(const struct chronology *chronology, int64_t told)
+{
+    struct timed_job *timed = NULL;
+
+    if (told < chronology->count)
+        timed = first(chronology, /* only_untold = */ false);
+    else if (!chronology->is_counted && told < MOST_UNCOUNTED)
+        timed = first(chronology, /* only_untold = */ true);
+    if (timed)
+        timed->is_told = true;
+    return timed;
 }
 
 static bool is_startup(const struct timed_job *timed)
@@ -123,7 +143,7 @@ static void add_text(const struct chronology *chronology, struct rc_buf *out)
 {
     struct timed_job *timed;
 
-    for (int64_t i = 0; i < chronology->count && (timed = first(chronology)); i++) {
+    for (int64_t i = 0; (timed = following(chronology, i)); i++) {
         RC_BUF_AUTO(when, 64);
 
         core_next_add_local(&when, timed->slot_unix_ms, timed->job->time_zone, timed->zone);
@@ -175,7 +195,7 @@ static void add_json(const struct chronology *chronology, struct rc_buf *out)
     struct timed_job *timed;
 
     rc_buf_addf(out, "{\"from\":\"%s\",\"next\":[", rc_format_time(chronology->from_unix_ms, time));
-    for (int64_t i = 0; i < chronology->count && (timed = first(chronology)); i++) {
+    for (int64_t i = 0; (timed = following(chronology, i)); i++) {
         rc_buf_adds(out, i ? "," : "");
         add_job_json(chronology, timed, out);
         rc_buf_addf(out,
@@ -206,6 +226,7 @@ static enum rc_code read_arguments(const struct core_arguments *arguments,
     chronology->count = DEFAULT_COUNT;
     if (arguments->from && core_next_read_from(arguments->from, &chronology->from_unix_ms, err))
         return err->code;
+    chronology->is_counted = arguments->count != NULL;
     if (arguments->count && core_next_read_count(arguments->count, &chronology->count, err))
         return err->code;
     return RC_OK;

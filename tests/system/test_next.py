@@ -181,6 +181,7 @@ def test_job_gives_h_its_name(world):
 @pytest.mark.parametrize("words, message", [
     (["61 * * * *"], "run-core: schedule '61 * * * *': minute '61' at character 1"),
     (["@daily", "--count", "0"], "'0' is no count"),
+    (["nightly"], "of a job, give its name as --job nightly"),
     (["@daily", "--count", "10001"], "from 1 to 10000"),
     (["@daily", "--from", "soon"], "'soon' is no time to start from"),
     (["@daily", "--time-zone", "Mars/Olympus"], "no time zone 'Mars/Olympus'"),
@@ -316,6 +317,23 @@ def test_all_jobs_in_the_order_of_time(world):
     assert said["startup"] == [{"job": "begin", "plugin": "noop", "action": "noop"}]
     assert said["on_demand"] == [{"job": "import", "plugin": "noop", "action": "noop"}]
     assert len(world.run("next", "--json").final["next"]) == 10
+
+
+def test_every_job_is_told_of_once_at_least(world):
+    world.config("""jobs:
+  often: {plugin: noop, schedule: "@every 1h"}
+  night: {plugin: noop, schedule: "0 0 * * *"}
+  month: {plugin: noop, schedule: "0 0 1 * *"}
+""")
+    words = ["next", "--from", "2026-03-28T01:30:00Z"]
+    told = world.run(*words).stdout.splitlines()
+    assert [line.split()[1] for line in told] == 10 * ["often"] + ["night", "month"]
+    assert [n["time"] for n in world.run(*words, "--json").final["next"]][9:] == [
+        "2026-03-28T11:00:00Z", "2026-03-29T00:00:00Z", "2026-04-01T00:00:00Z"]
+    assert len(world.run(*words, "--count", "10").stdout.splitlines()) == 10
+    world.config(json.dumps({"jobs": {f"j{i}": {"plugin": "noop", "schedule": "@daily"}
+                                      for i in range(200)}}))
+    assert len(world.run("next").stdout.splitlines()) == 100
 
 
 def test_all_jobs_of_every_kind_of_configuration(world):
