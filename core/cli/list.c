@@ -14,6 +14,8 @@
 
 #include <string.h>
 
+enum { NAME_WIDTH = 20 }; /* of names at least */
+
 /* A plugin of the listing with what its file says. */
 struct seen {
     struct core_image image; /* without a plugin when the file could not be read */
@@ -108,6 +110,8 @@ static void add_json(const struct core_config *config, const struct core_plugin_
 static void add_text(const struct core_config *config, const struct core_plugin_list *plugins,
                      struct core_time_zones *zones, struct rc_buf *out)
 {
+    size_t width = NAME_WIDTH;
+
     rc_buf_adds(out, plugins->count ? "Plugins:\n" : "No plugins.\n");
     for (size_t i = 0; i < plugins->count; i++) {
         const struct core_listed_plugin *plugin = &plugins->items[i];
@@ -115,19 +119,23 @@ static void add_text(const struct core_config *config, const struct core_plugin_
 
         see(plugin, &seen);
         if (seen.image.plugin)
-            rc_buf_addf(out, "  %-20s %-10s %s (%s)\n", plugin->name, seen.image.plugin->version,
-                        seen.image.plugin->summary, plugin->file);
+            rc_buf_addf(out, "  %-*s %-10s %s (%s)\n", NAME_WIDTH, plugin->name,
+                        seen.image.plugin->version, seen.image.plugin->summary, plugin->file);
         else
-            rc_buf_addf(out, "  %-20s %-10s %s\n", plugin->name, "unusable", seen.err.cause);
+            rc_buf_addf(out, "  %-*s %-10s %s\n", NAME_WIDTH, plugin->name, "unusable",
+                        seen.err.cause);
         core_image_close(&seen.image);
     }
     rc_buf_adds(out, config->job_count ? "\nJobs:\n" : "\nNo jobs.\n");
+    for (size_t i = 0; i < config->job_count; i++)
+        if (strlen(config->jobs[i].name) > width)
+            width = strlen(config->jobs[i].name);
     for (size_t i = 0; i < config->job_count; i++) {
         const struct core_job_settings *job = &config->jobs[i];
         RC_STR_AUTO action = core_cli_action_of(config, job);
         char next[RC_TIME_TEXT];
 
-        rc_buf_addf(out, "  %-20s %s %s", job->name, job->plugin ? job->plugin : "?",
+        rc_buf_addf(out, "  %-*s %s %s", (int)width, job->name, job->plugin ? job->plugin : "?",
                     action ? action : "?");
         if (!job->schedule)
             rc_buf_adds(out, ", on demand");
