@@ -76,7 +76,11 @@ enum rc_code core_supervisor_trigger(struct core_supervisor *supervisor,
     if (triggering.claimed != CORE_CLAIM_SKIPPED)
         return RC_OK;
     core_job_counts_of(triggering.job)->ended[CORE_RUN_SKIPPED]++;
-    return rc_fail(err, RC_SKIPPED, "another run of the job '%s' goes on", trigger->job);
+    return rc_fail(err, RC_SKIPPED,
+                   "another run of the job '%s' goes on, or is to be tried again; 'run-core runs "
+                   "--job %s' shows it, 'run-core cancel RUN' ends it, and with --force this one "
+                   "runs all the same",
+                   trigger->job, trigger->job);
 }
 
 /* ---- cancel ------------------------------------------------------------------------------- */
