@@ -31,6 +31,14 @@ static struct core_place place_of(const struct core_binding_source *source)
     return (struct core_place){ .file = "command line" };
 }
 
+/* What a plugin does not like may as well come from a variable: its options are judged together. */
+static struct core_place place_of_check(const struct core_binding_source *source)
+{
+    if (source->job || source->plugin)
+        return place_of(source);
+    return (struct core_place){ .file = "command line or environment" };
+}
+
 /* The action that a key would have been a parameter of, had it been chosen; or NULL. */
 static const char *other_action_with(const struct core_plugin *plugin,
                                      const struct core_action *action, const char *key)
@@ -122,8 +130,10 @@ bool core_binding_make(const struct core_plugin *plugin, const struct core_actio
     out->params = action->params_size ? params : NULL;
 
     if (problems->count == problems_before && complete && plugin->check &&
-        plugin->check(out->config, &err) != RC_OK)
+        plugin->check(out->config, &err) != RC_OK) {
+        place = place_of_check(source);
         core_problem_add(problems, &place, "plugin '%s': %s%s%s", plugin->name, err.context,
                          err.context[0] ? ": " : "", err.cause);
+    }
     return problems->count == problems_before;
 }

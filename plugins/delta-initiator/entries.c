@@ -35,6 +35,13 @@ static const char *const job_options[DELTA_KIND_COUNT] = {
     "dumpFileCreationJobOperation",
 };
 
+/* And in the environment, for the only stream. */
+static const char *const job_variables[DELTA_KIND_COUNT] = {
+    "INITIAL_PUBLICATION_GRAPH_SYNC_JOB_OPERATION",
+    "HEALING_JOB_OPERATION",
+    "DUMP_FILE_CREATION_JOB_OPERATION",
+};
+
 /* ---- filling in ------------------------------------------------------------------------------ */
 
 static bool given(const char *text)
@@ -337,10 +344,15 @@ enum rc_code delta_entry_has(const struct delta_entry *entry, enum delta_kind ki
 {
     if (entry->job_operation[kind])
         return RC_OK;
+    if (*entry->name)
+        return rc_fail(err, RC_INVALID,
+                       "there is no operation for jobs of the kind '%s' of the stream '%s'; it is "
+                       "given as '%s'",
+                       delta_kind_name(kind), entry->name, job_options[kind]);
     return rc_fail(err, RC_INVALID,
-                   "there is no operation for jobs of the kind '%s'%s%s%s; it is given as '%s'",
-                   delta_kind_name(kind), *entry->name ? " of the stream '" : "", entry->name,
-                   *entry->name ? "'" : "", job_options[kind]);
+                   "there is no operation for jobs of the kind '%s'; it is given as '%s', or by "
+                   "the variable %s",
+                   delta_kind_name(kind), job_options[kind], job_variables[kind]);
 }
 
 /* ---- schedules ------------------------------------------------------------------------------- */

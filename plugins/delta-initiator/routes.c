@@ -149,6 +149,15 @@ static enum rc_code answer_failure(struct request *request, struct rc_error *err
     return code;
 }
 
+/* What a request has changed is in the log, too; whoever asked may not have waited for it. */
+static void note(struct request *request, const char *text)
+{
+    const char *name = request->entry->name;
+
+    if (!request->job->dry_run)
+        rc_info(request->job, "%s%s%s", name, *name ? ": " : "", text);
+}
+
 /* ---- POST: a job is created ------------------------------------------------------------------ */
 
 static enum rc_code answer_outcome(struct request *request, enum delta_kind kind,
@@ -162,6 +171,7 @@ static enum rc_code answer_outcome(struct request *request, enum delta_kind kind
         return reply_conflict(request, why, &outcome->reasons, err);
     }
     RC_STR_AUTO text = delta_created_text(kind, outcome->job_uri);
+    note(request, text);
     rc_buf_adds(&body, "{\"msg\":");
     add_text(&body, text);
     rc_buf_adds(&body, ",\"job\":");
@@ -203,6 +213,12 @@ static enum rc_code answer_removed(struct request *request, enum delta_kind kind
     RC_BUF_AUTO(body, ANSWER_LIMIT);
     RC_STR_AUTO text = delta_cleaned_text(kind, removed);
 
+    for (size_t i = 0; i < removed->count; i++) {
+        RC_STR_AUTO line = rc_strf("removed <%s>, which was %s", removed->items[i].uri,
+                                   delta_status_name(removed->items[i].status));
+
+        note(request, line);
+    }
     rc_buf_adds(&body, "{\"msg\":");
     add_text(&body, text);
     rc_buf_adds(&body, ",\"removed\":");

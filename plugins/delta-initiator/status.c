@@ -100,6 +100,19 @@ static char *explanation(const struct delta_entry *entry, const struct delta_sta
                    delta_kind_text(kind), why.data);
 }
 
+/* Such as of variables that are misspelt, which nobody else tells of. */
+static void warn_of_nothing(struct delta_session *session, const struct delta_entry *entry)
+{
+    for (size_t kind = 0; kind < DELTA_KIND_COUNT; kind++)
+        if (entry->job_operation[kind])
+            return;
+    rc_warn(session->job,
+            "%s%sthere is no operation for any kind of jobs, so none is ever created: give "
+            "healingJobOperation%s and the like",
+            entry->name, *entry->name ? ": " : "",
+            *entry->name ? "" : " (or HEALING_JOB_OPERATION)");
+}
+
 static enum rc_code look(struct delta_session *session, const struct delta_entry *entry,
                          void *context, struct rc_error *err)
 {
@@ -108,6 +121,7 @@ static enum rc_code look(struct delta_session *session, const struct delta_entry
 
     if (delta_standing_read(session, entry, &standing, err))
         return err->code;
+    warn_of_nothing(session, entry);
     for (size_t kind = 0; kind < DELTA_KIND_COUNT; kind++) {
         if (delta_standing_has(entry, (enum delta_kind)kind))
             delta_warn_of_months(session, entry, (enum delta_kind)kind);

@@ -1,6 +1,9 @@
 """The actions of delta-initiator on the command line: what they say, how they end, what they are
 told. The graphs that they leave are compared in test_delta_graphs.py."""
 
+import signal
+import socket
+
 import pytest
 from delta_world import KINDS, Stream, delta_world, until
 
@@ -158,6 +161,17 @@ def test_a_kind_without_an_operation(world, virtuoso):
         result = delta.run("dump")
         assert result.status == 2
         assert "dumpFileCreationJobOperation" in result.stderr, result.stderr
+        assert "DUMP_FILE_CREATION_JOB_OPERATION" in result.stderr, result.stderr
+        assert "no operation" not in delta.run("status").stderr
+
+
+def test_a_stream_without_any_operation_is_warned_of(world, virtuoso):
+    stream = Stream()
+    stream.operations.clear()
+    with delta_world(world, virtuoso, stream=stream) as delta:
+        delta.use_environment()
+        result = delta.run("status")
+        assert result.status == 0 and "HEALING_JOB_OPERATION" in result.stderr, result.stderr
 
 
 # ---- several streams -----------------------------------------------------------------------------
@@ -297,6 +311,14 @@ def test_a_mistake_in_the_environment(delta, variable, value, words):
     assert delta.jobs() == []
 
 
+def test_a_mistake_without_a_file_may_be_of_a_variable(world):
+    world.environment["JOBS_GRAPH"] = "graph"
+    result = world.run("delta-initiator")
+    assert result.status == 2
+    assert "command line or environment: plugin 'delta-initiator': option 'jobsGraph'" \
+        in result.stderr, result.stderr
+
+
 def test_an_empty_variable_is_none(delta):
     delta.use_environment(ERROR_CREATOR_URI="", DELTA_STREAM="", CRON_PATTERN_DUMP_JOB="",
                           DUMP_FILE_CREATION_TASK_OPERATION="", START_INITIAL_SYNC="",
@@ -358,3 +380,14 @@ def test_a_store_that_stays_away_is_given_up(world, sparql_proxy):
         result = delta.run("dump", store_timeout="2s")
         assert result.status == 1 and "database" not in result.stdout
         assert sparql_proxy.query_url in result.stderr, result.stderr
+
+
+def test_a_store_that_keeps_silent_is_told_of_while_it_is_waited_for(delta):
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        delta.world.environment["MU_SPARQL_ENDPOINT"] = \
+            f"http://127.0.0.1:{silent.getsockname()[1]}/sparql"
+        process = delta.start("dump")
+        until(lambda: "waiting for the store" in said(process, delta.world))
+        assert process.poll() is None
+        process.terminate()
+        assert process.wait(timeout=30) == 128 + signal.SIGTERM

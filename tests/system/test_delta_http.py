@@ -87,6 +87,7 @@ def test_a_job_is_created_and_named(delta, served, kind):
     assert status == 200
     assert body == {"msg": CREATED[kind].format(job.uri), "job": job.uri, "task": task}
     assert (job.kind, job.status) == (kind, "busy")
+    assert CREATED[kind].format(job.uri) in served.end()
 
 
 def test_a_conflict_names_who_is_in_the_way_unless_forced(delta, served):
@@ -141,6 +142,8 @@ def test_jobs_are_removed_but_those_that_run(delta, served, kind):
     assert (status, body["removed"], body["kept"]) == (200, [busy], [])
     assert [job.uri for job in delta.check_whole()] == [other]
     assert served.ask("DELETE", f"/{PATHS[kind]}")[1]["removed"] == []
+    log = served.end()
+    assert f"removed <{done}>, which was failed" in log and f"<{busy}>, which was busy" in log
 
 
 def test_status_for_programs(delta, served):

@@ -22,6 +22,7 @@ enum {
     SLICE_MS = 100,            /* between two looks whether the run is to stop */
     FIRST_PAUSE_MS = 500,
     LONGEST_PAUSE_MS = 15 * 1000,
+    FIRST_LOOK_MS = 3 * 1000, /* then whoever waits is told for what */
 };
 
 /* ---- time ------------------------------------------------------------------------------------ */
@@ -329,7 +330,7 @@ enum rc_code sparql_update(struct rc_job *job, const struct sparql_store *store,
 /* ---- waiting --------------------------------------------------------------------------------- */
 
 /* Asks once, and for no longer than is left of the waiting. */
-static enum rc_code ping(struct exchange *x, int64_t left_ms, struct rc_error *err)
+static enum rc_code ping(struct exchange *x, int64_t left_ms, bool first, struct rc_error *err)
 {
     static const char *const columns[] = { "s" };
     struct sparql_rows rows = { .results = NULL };
@@ -337,6 +338,8 @@ static enum rc_code ping(struct exchange *x, int64_t left_ms, struct rc_error *e
     enum rc_code code;
 
     x->total_ms = x->store->request_ms;
+    if (first && left_ms != 0 && x->total_ms > FIRST_LOOK_MS)
+        x->total_ms = FIRST_LOOK_MS;
     if (left_ms > 0 && left_ms < x->total_ms)
         x->total_ms = left_ms;
     code = attempt(x, take_rows, &rows, err);
@@ -369,7 +372,7 @@ enum rc_code sparql_wait(struct rc_job *job, const struct sparql_store *store, i
     if (exchange_init(&x, job, store, "any triple", /* update = */ false,
                       "SELECT ?s WHERE { GRAPH ?g { ?s ?p ?o } } LIMIT 1", err))
         return err->code;
-    while (ping(&x, left_ms, err)) {
+    while (ping(&x, left_ms, /* first = */ !said, err)) {
         struct rc_error why = RC_ERROR_INIT;
 
         if (is_final(&x, err->code, &chances))

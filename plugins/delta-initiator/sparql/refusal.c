@@ -77,8 +77,16 @@ static enum rc_code denied(const struct sparql_store *store, unsigned status, co
                    words);
 }
 
-static enum rc_code forbidden(const char *words, struct rc_error *err)
+/* To Virtuoso whoever does not log in is the user SPARQL, and its /sparql asks nobody who he is. */
+static enum rc_code forbidden(const struct sparql_store *store, const char *words,
+                              struct rc_error *err)
 {
+    if (store->user && store->user[0])
+        return rc_fail(err, RC_DENIED,
+                       "the store does not permit it%s; permit it to the user '%s' there (in "
+                       "Virtuoso: GRANT SPARQL_UPDATE TO \"%s\" at /sparql-auth, else to "
+                       "\"SPARQL\", and the graph's permissions)",
+                       words, store->user, store->user);
     return rc_fail(err, RC_DENIED,
                    "the store does not permit it%s; permit it to the user there (in Virtuoso: "
                    "GRANT SPARQL_UPDATE TO \"SPARQL\", and the graph's permissions), or give one "
@@ -138,7 +146,7 @@ static enum rc_code refused(const struct sparql_store *store, const struct rc_ht
     if (status == 401 || status == 407)
         return denied(store, status, words.data, err);
     if (status == 403 || ((status == 400 || status == 500) && is_permission(whole.data)))
-        return forbidden(words.data, err);
+        return forbidden(store, words.data, err);
     if (status == 400)
         return rc_fail(err, RC_INVALID, "the store takes it for no SPARQL, with status 400%s",
                        words.data);

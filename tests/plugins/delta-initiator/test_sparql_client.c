@@ -226,7 +226,7 @@ static const struct {
 } refusals[] = {
     { 401, NULL, "", RC_DENIED, false, "does not let the user 'dba' in" },
     { 407, NULL, "", RC_DENIED, false, "status 407" },
-    { 403, NULL, "<h1>No</h1> entry", RC_DENIED, false, "GRANT SPARQL_UPDATE" },
+    { 403, NULL, "<h1>No</h1> entry", RC_DENIED, false, "GRANT SPARQL_UPDATE TO \"dba\"" },
     { 400, NULL, "Parse error:\nline 1\n\nSELEKT", RC_INVALID, false,
       "no SPARQL, with status 400: Parse error: line 1" },
     { 404, NULL, "<html>Not here</html>", RC_INVALID, false, "status 404: Not here; correct " },
@@ -354,7 +354,7 @@ static void test_virtuosos_own_words_are_understood(void **state)
     (void)state;
     check_file("virtuoso/insert.json", 200, RC_OK, "");
     check_file("virtuoso/syntax.txt", 400, RC_INVALID, "syntax error at 'SELEKT'");
-    check_file("virtuoso/no_grant.txt", 500, RC_DENIED, "GRANT SPARQL_UPDATE TO \"SPARQL\"");
+    check_file("virtuoso/no_grant.txt", 500, RC_DENIED, "GRANT SPARQL_UPDATE TO \"dba\"");
     check_file("virtuoso/read_only.txt", 500, RC_DENIED, "no write permission on graph http://e/g");
     check_file("virtuoso/not_found.html", 404, RC_INVALID, "URI = '/sparqlx'");
 }
@@ -371,6 +371,9 @@ static void test_nobody_is_told_to_become_somebody(void **state)
     answer(host, 1, 401, "");
     assert_int_equal(perform(host, QUERY, &store, &rows, &err), RC_DENIED);
     assert_non_null(strstr(err.cause, "set username and password"));
+    answer(host, 1, 403, "");
+    assert_int_equal(perform(host, QUERY, &store, &rows, &err), RC_DENIED);
+    assert_non_null(strstr(err.cause, "GRANT SPARQL_UPDATE TO \"SPARQL\""));
 }
 
 static void test_an_answer_that_the_store_cut_is_none(void **state)
