@@ -33,6 +33,8 @@ static bool is_missed(const struct core_ended_run *ended)
 {
     static const char *const reasons[] = { "misfire", "overlap", "locked", "removed" };
 
+    if (ended->gave_up)
+        return true;
     for (size_t i = 0; ended->status == CORE_RUN_SKIPPED && i < RC_ARRAY_LEN(reasons); i++)
         if (rc_str_eq(ended->reason, reasons[i]))
             return true;

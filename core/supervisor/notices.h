@@ -5,7 +5,8 @@
  *
  * "failure": a run failed, timed out or was lost, after its last attempt. "success": it succeeded.
  * "recovery": it succeeded, and the one before it had failed. "missed": a slot was due and nothing
- * ran, because no daemon was there in time, or another run of the job held it up.
+ * ran, because no daemon was there in time, or another run of the job held it up, or because the
+ * action skipped it at the last of several attempts.
  */
 #ifndef CORE_SUPERVISOR_NOTICES_H
 #define CORE_SUPERVISOR_NOTICES_H
@@ -21,6 +22,7 @@ struct core_ended_run {
     enum core_run_status status;
     const char *reason, *message;
     int64_t attempt;
+    bool gave_up; /* it was skipped at the last of several attempts */
     bool has_slot;
     int64_t slot_unix_ms, started_unix_ms, finished_unix_ms;
     int64_t slots; /* how many were missed, of which this is the latest; 0 as 1 */

@@ -307,6 +307,7 @@ static enum rc_code tell(struct core_supervisor *supervisor, struct core_plan *p
         .reason = end->reason,
         .message = end->message,
         .attempt = active->attempt,
+        .gave_up = active->attempt > 1 && end->status == CORE_RUN_SKIPPED,
         .has_slot = active->has_slot,
         .slot_unix_ms = active->slot_unix_ms,
         .started_unix_ms = end->started_unix_ms,

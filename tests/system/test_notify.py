@@ -207,6 +207,24 @@ jobs:
     assert [r["status"] for r in runs].count("skipped") == body["slots"]
 
 
+def test_what_was_skipped_to_the_last_is_missed(world, receiver):
+    """Not what was skipped for good at once, as nobody waits for that."""
+    notify = f'notify: [{{on: [missed, failure], url: "{receiver.url}/"}}]'
+    world.config(f"""
+jobs:
+  patient: {{plugin: skip, schedule: "@startup", {notify},
+            retry: {{attempts: 2, backoff: 100ms, skipped: true}}}}
+  plain: {{plugin: skip, schedule: "@startup", {notify}, retry: {{attempts: 2, backoff: 100ms}}}}
+""")
+    daemon = world.start("daemon")
+    (_, _, body), = receiver.wait_for(1)
+    time.sleep(1)
+    stop(daemon)
+    assert len(receiver.got) == 1
+    assert [body[key] for key in ("event", "job", "status", "reason", "attempt")] == [
+        "missed", "patient", "skipped", "precondition", 2]
+
+
 def clock_of(world):
     """The real time, until the test moves it."""
     clock = Clock(world.root / "clock", time.time_ns() // 1_000_000)
