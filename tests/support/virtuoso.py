@@ -164,6 +164,7 @@ class Virtuoso(SparqlStore):
     def pause(self):
         """Connections are taken and requests are not answered, until it is resumed."""
         self.process.send_signal(signal.SIGSTOP)
+        os.waitid(os.P_PID, self.process.pid, os.WSTOPPED)  # all of its threads
 
     def resume(self):
         self.process.send_signal(signal.SIGCONT)
