@@ -12,6 +12,9 @@ served: Gcs.transfers, at the same endpoint. How tests work it:
     gcs.transfers.operations[-1].resource()   what became of the last run
     gcs.rules.add(refusal("RESOURCE_EXHAUSTED", method="POST", times=2))       google_api.py
 
+With which words a job is refused whose buckets are missing, not to be read or not to be written, or that
+is told to run while it does or is not enabled, Google does not say; users of the service do.
+
 Tests in other processes do the same through /_control, with the settings "clock_time" (null for the
 real one), "transfer_plan" (an object), "check_access" and "denied_projects" (a list)."""
 import json
@@ -30,6 +33,10 @@ from google_transfer_run import Operation, Plan, access_missing
 
 CHANGEABLE = ("description", "transferSpec", "notificationConfig", "loggingConfig", "status")
 LISTING_LIMIT = 256
+LISTS = {  # what a filter names several of, and the words that may be in it
+    "jobNames": None, "operationNames": None, "jobStatuses": ("ENABLED", "DISABLED", "DELETED"),
+    "transferStatuses": ("IN_PROGRESS", "PAUSED", "SUCCESS", "FAILED", "ABORTED"),
+}
 
 
 class Job:
@@ -64,10 +71,10 @@ def read_filter(request, known):
     except (ValueError, AttributeError) as error:
         raise invalid(f"filter is no JSON object: {text}") from error
     for name, value in wanted.items():
-        kind = list if name in ("jobNames", "jobStatuses", "operationNames",
-                                "transferStatuses") else str
-        if name not in known or not isinstance(value, kind):
+        if name not in known or not isinstance(value, list if name in LISTS else str):
             raise invalid(f"filter: '{name}' is not known or of the wrong type")
+        if LISTS.get(name) and not {word.upper() for word in value} <= set(LISTS[name]):
+            raise invalid(f"filter: '{name}' has another word than {', '.join(LISTS[name])}")
     return wanted
 
 

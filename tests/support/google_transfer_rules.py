@@ -4,7 +4,8 @@ description of the API; where that leaves something open it is said here.
 Schedules, all in UTC. The runs of a job are at its start and each 24 hours, or 'repeatInterval', after;
 none that was due before the job was created, and none after its end. Two things are special. Without
 'startTimeOfDay' it also runs at once, or as soon as its start date begins, and then at midnights. And a
-job for one day only whose time is over runs the day after it was created."""
+job for one day only whose time or day is over runs all the same: at once or, with 'startTimeOfDay', the
+day after it was created."""
 import re
 from datetime import datetime, timedelta, timezone
 
@@ -156,7 +157,8 @@ def first_due(schedule, created):
         return None
     start = start_of(schedule)
     if "startTimeOfDay" not in schedule:
-        return max(start, created)
+        at_once = max(start, created)
+        return at_once if is_for_one_day(schedule) else until_end(schedule, at_once)
     if is_for_one_day(schedule) and start < created:
         return datetime.combine(created.date() + DAY, start.timetz())
     return until_end(schedule, on_grid(schedule, created))

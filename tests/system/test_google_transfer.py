@@ -215,7 +215,10 @@ def test_other_refusals(gcs, call):
     assert call.refused("GET", job) == "INVALID_ARGUMENT"
     assert call.refused("GET", jobs) == "INVALID_ARGUMENT"
     assert call.refused("GET", f"{jobs}?filter=x") == "INVALID_ARGUMENT"
-    assert call.refused("GET", jobs + "?filter=%7B%7D") == "INVALID_ARGUMENT"
+    for wrong in ({}, {"projectId": PROJECT, "jobStatuses": ["ON"]}, {"projectId": PROJECT, "a": "b"},
+                  {"projectId": PROJECT, "jobNames": "transferJobs/job"}):
+        wrong = quote(json.dumps(wrong))
+        assert call.refused("GET", f"{jobs}?filter={wrong}") == "INVALID_ARGUMENT"
     assert call.refused("GET", "/v1/transferOperations/none") == "NOT_FOUND"
     create(call)
     change = {"projectId": PROJECT, "transferJob": {"schedule": {"scheduleStartDate": TODAY}},
@@ -242,6 +245,10 @@ def test_a_project_is_denied(gcs, call):
     job = {**a_job(), "projectId": "project-2"}
     assert call.refused("POST", "/v1/transferJobs", job) == "PERMISSION_DENIED"
     assert call.refused("GET", "/v1/googleServiceAccounts/project-2") == "PERMISSION_DENIED"
+    create(call)
+    name = run(call)
+    gcs.transfers.denied_projects.add(PROJECT)
+    assert call.refused("GET", f"/v1/{name}") == "PERMISSION_DENIED"
 
 
 def test_the_services_own_account_needs_rights(gcs, call):
@@ -358,6 +365,8 @@ SCHEDULES = [  # what runs in the four days after 2019-03-10T05:30
     ({**AT, "scheduleEndDate": TODAY}, ["10T06:00"]),
     ({**PAST, "scheduleEndDate": TODAY}, ["11T05:00"]),
     ({**AT, "scheduleStartDate": TOMORROW, "scheduleEndDate": TOMORROW}, ["11T06:00"]),
+    ({"scheduleStartDate": {**TODAY, "day": 1}, "scheduleEndDate": {**TODAY, "day": 9}}, []),
+    ({**PAST, "scheduleStartDate": YESTERDAY, "scheduleEndDate": YESTERDAY}, ["11T05:00"]),
     ({"scheduleStartDate": TOMORROW}, ["11T00:00", "12T00:00", "13T00:00", "14T00:00"]),
     ({**AT, "scheduleStartDate": {**TODAY, "year": 2015}},
      ["10T06:00", "11T06:00", "12T06:00", "13T06:00"]),
@@ -409,6 +418,19 @@ def test_a_daily_job(gcs, call, buckets):
     assert call.refused("POST", "/v1/transferJobs/job:run", {"projectId": PROJECT}) \
         == "FAILED_PRECONDITION"
     assert call.refused("POST", "/v1/transferJobs", a_job()) == "ALREADY_EXISTS"
+
+
+def test_a_job_that_goes_on_when_it_is_due_again(gcs, call, buckets):
+    gcs.transfers.plan = Plan(hold_after=1)
+    create(call, schedule={"scheduleStartDate": TODAY, **AT})
+    gcs.clock.advance(days=1)
+    until(lambda: buckets[1].names)
+    gcs.clock.advance(days=1)
+    assert len(listing(call)) == 1
+    gcs.transfers.plan = Plan()
+    gcs.transfers.settle()
+    gcs.clock.advance(days=1)
+    assert len(listing(call)) == 2
 
 
 def test_jobs_run_by_the_real_time(gcs, call, buckets):
@@ -540,10 +562,10 @@ def test_notifications(gcs, call):
     create(call, "failures", notificationConfig={
         **about_all, "payloadFormat": "NONE", "eventTypes": ["TRANSFER_OPERATION_FAILED"]})
     names = []
-    for job, plan in (("job", Plan(lost_notifications=1)), ("job", Plan()), ("failures", Plan()),
-                      ("failures", Plan(fail_copies=""))):
+    gcs.transfers.plan = Plan(lost_notifications=1)
+    for job, fail in (("job", None), ("job", None), ("failures", None), ("failures", "")):
         gcs.store.put("data", "another", str(len(names)).encode(), {})
-        gcs.transfers.plan = plan
+        gcs.transfers.change(fail_copies=fail)
         names.append(run(call, job))
         gcs.transfers.settle()
     first, second = gcs.pubsub.published(TOPIC)
