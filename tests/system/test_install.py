@@ -57,10 +57,15 @@ def built_plugin(tree, tmp_path_factory):
 
 
 def test_tree_is_complete(tree):
-    for name in ("bin/run-core", "lib/run-core/plugins/aggregator.so", "lib/librc_base.a",
+    for name in ("bin/run-core", "share/man/man1/run-core.1", "lib/librc_base.a",
                  "include/run-core/plugin.h", "include/run-core/fake_host.h",
                  "lib/librc_fake_host.a", "lib/pkgconfig/run-core.pc"):
         assert (tree / name).exists(), name
+    plugins = os.listdir(os.path.join(SOURCE, "plugins"))
+    assert {f"{name}.so" for name in plugins} <= set(os.listdir(tree / "lib/run-core/plugins"))
+    samples = {name for name in os.listdir(os.path.join(SOURCE, "conf.d")) if name.endswith(".yaml")}
+    assert {f"{name}.yaml" for name in plugins} == samples
+    assert set(os.listdir(tree / "share/run-core/conf.d")) == samples
     public = set(os.listdir(os.path.join(SOURCE, "core/include/run-core")))
     assert set(os.listdir(tree / "include/run-core")) == public | {"fake_host.h"}
 
