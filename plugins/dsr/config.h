@@ -64,7 +64,7 @@ struct dsr_report_params {
 };
 extern const struct rc_option dsr_report_params[];
 
-/* Files to work on at once: as configured, or half as many again as there are processors. */
+/* Files to work on at once: as configured, or as many as there are processors. */
 size_t dsr_width(const struct dsr_config *config);
 
 enum rc_code dsr_check_config(const void *config, struct rc_error *err);

@@ -14,19 +14,7 @@
 
 enum { STATEMENT_LIMIT = 4 << 20, SUMMARY_TEXT = 80 };
 
-/*
- * What a row is reduced to: a hash of values, and the kind of its file, which is a constant to the
- * engine. A kind is a hash of the names and types of all columns, if no type is as of is_nested();
- * in the text of a type they stand behind 'STRUCT('.
- */
 #define ALL_VALUES "*COLUMNS(*)"
-#define ALL_TYPES "substr(typeof(struct_pack(" ALL_VALUES ")), 8)"
-#define OF_NO_KIND ") AS h, '' AS k"
-#define OF_A_KIND                                                                                  \
-    ") AS h, CASE WHEN regexp_matches(" ALL_TYPES ", '\\[|STRUCT|MAP|UNION|VARIANT') THEN '' "     \
-    "ELSE md5(" ALL_TYPES ") END AS k"
-#define HASH_ALL "hash(" ALL_VALUES OF_NO_KIND
-#define HASH_ALL_OF_A_KIND "hash(" ALL_VALUES OF_A_KIND
 
 static enum rc_code prepare(struct dsr_engine *engine, int64_t memory_bytes, struct rc_error *err)
 {
@@ -339,53 +327,44 @@ static enum rc_code match_rows(struct dsr_engine *engine, const char *path,
 
 /* ---- comparing ------------------------------------------------------------------------------ */
 
-/* What a query comes to. */
+/* What a query comes to: how many rows, and a sum of hashes of each with its position. */
 struct summary {
     int64_t rows;
-    char sum[SUMMARY_TEXT];  /* of the hashes of each row with its position */
-    char kind[SUMMARY_TEXT]; /* of the file; empty: of none, or it was not asked for */
+    char sum[SUMMARY_TEXT];
 };
 
 /*
- * A row is reduced before anything else is done with it. Its number and what it is reduced to are
+ * A row is reduced to its hash before anything else is done with it. Its number and its hash are
  * the only names here: those of the file's columns may be any.
  */
-static void add_summary(struct rc_buf *out, const char *path, const char *reduced, bool leaves_out)
+static void add_summary(struct rc_buf *out, const char *path, const char *values, bool leaves_out)
 {
-    rc_buf_adds(out, "SELECT count(*) AS file_rows, CAST(sum(hash(p, h)) AS VARCHAR), first(k) "
-                     "FROM (");
+    rc_buf_adds(out, "SELECT count(*) AS file_rows, CAST(sum(hash(p, h)) AS VARCHAR) FROM (");
     if (leaves_out)
-        rc_buf_adds(out, "SELECT row_number() OVER () AS p, h, k FROM (");
-    rc_buf_addf(out, "SELECT row_number() OVER () AS p, %s FROM read_parquet(", reduced);
+        rc_buf_adds(out, "SELECT row_number() OVER () AS p, h FROM (");
+    rc_buf_addf(out, "SELECT row_number() OVER () AS p, hash(%s) AS h FROM read_parquet(", values);
     rc_buf_add_literal(out, path);
     rc_buf_adds(out, leaves_out ? ")) AS f ANTI JOIN gone ON f.p = gone.n)" : "))");
-}
-
-/* What has no text, as a sum over no rows, or a longer one than there is, is nothing. */
-static void copy_text(const struct rc_value *value, char *out, size_t size)
-{
-    out[0] = '\0';
-    if (value->type == RC_VALUE_TEXT && value->len < size)
-        memcpy(out, value->text, value->len + 1);
 }
 
 static enum rc_code read_summary(const struct rc_value *row, struct summary *out,
                                  struct rc_error *err)
 {
-    copy_text(&row[1], out->sum, sizeof(out->sum));
-    copy_text(&row[2], out->kind, sizeof(out->kind));
+    out->sum[0] = '\0';
+    if (row[1].type == RC_VALUE_TEXT && row[1].len < sizeof(out->sum))
+        memcpy(out->sum, row[1].text, row[1].len + 1);
     return number(&row[0], &out->rows, err);
 }
 
 /* Of the old file alone. */
-static enum rc_code summarise_old(struct dsr_engine *engine, const char *path, const char *reduced,
+static enum rc_code summarise_old(struct dsr_engine *engine, const char *path, const char *values,
                                   struct summary *out, struct rc_error *err)
 {
     RC_BUF_AUTO(statement, STATEMENT_LIMIT);
     const struct rc_value *row;
     RC_ROWS_AUTO(answer);
 
-    add_summary(&statement, path, reduced, /* leaves_out = */ true);
+    add_summary(&statement, path, values, /* leaves_out = */ true);
     if (query_row(engine, &statement, &answer, &row, err))
         return err->code;
     return read_summary(row, out, err);
@@ -393,16 +372,16 @@ static enum rc_code summarise_old(struct dsr_engine *engine, const char *path, c
 
 /* Of both files, in one statement: of small ones, most of the time is that of statements. */
 static enum rc_code summarise(struct dsr_engine *engine, const char *old_path, const char *new_path,
-                              const char *reduced, struct summary *before, struct summary *after,
+                              const char *values, struct summary *before, struct summary *after,
                               struct rc_error *err)
 {
     RC_BUF_AUTO(statement, STATEMENT_LIMIT);
     const struct rc_value *row;
     RC_ROWS_AUTO(answer);
 
-    add_summary(&statement, old_path, reduced, /* leaves_out = */ true);
+    add_summary(&statement, old_path, values, /* leaves_out = */ true);
     rc_buf_adds(&statement, " UNION ALL ");
-    add_summary(&statement, new_path, reduced, /* leaves_out = */ false);
+    add_summary(&statement, new_path, values, /* leaves_out = */ false);
     if (query_row(engine, &statement, &answer, &row, err) || read_summary(row, before, err) ||
         rc_rows_next(answer, &row, err))
         return err->code;
@@ -462,15 +441,13 @@ static bool is_nested(const char *type)
 
 /*
  * What is hashed of a row: every column; and the text of the nested ones, since the engine's hash
- * of them is that of the values in them one after the other, wherever lists begin and end. Returns
- * whether there are any.
+ * of them is that of the values in them one after the other, wherever lists begin and end.
  */
-static bool add_hash(struct rc_buf *out, const struct rc_buf *described)
+static void add_values(struct rc_buf *out, const struct rc_buf *described)
 {
     const char *at = described->data, *end = at + described->len;
-    bool has_nested = false;
 
-    rc_buf_adds(out, "hash(" ALL_VALUES);
+    rc_buf_adds(out, ALL_VALUES);
     while (at < end) {
         const char *type = at + strlen(at) + 1;
 
@@ -478,12 +455,9 @@ static bool add_hash(struct rc_buf *out, const struct rc_buf *described)
             rc_buf_adds(out, ", CAST(");
             rc_buf_add_ident(out, at);
             rc_buf_adds(out, " AS VARCHAR)");
-            has_nested = true;
         }
         at = type + strlen(type) + 1;
     }
-    rc_buf_adds(out, OF_NO_KIND);
-    return has_nested;
 }
 
 /* The first column that differs, for people; NULL: none does by itself. */
@@ -497,11 +471,10 @@ static char *find_difference(struct dsr_engine *engine, const char *old_path, co
         struct rc_error ignored = RC_ERROR_INIT;
         struct summary before, after;
 
-        rc_buf_adds(&value, "hash(");
         rc_buf_add_ident(&value, at);
         rc_buf_adds(&value, ", CAST(");
         rc_buf_add_ident(&value, at);
-        rc_buf_adds(&value, " AS VARCHAR)" OF_NO_KIND);
+        rc_buf_adds(&value, " AS VARCHAR)");
         if (rc_buf_check(&value, &ignored) ||
             summarise(engine, old_path, new_path, value.data, &before, &after, &ignored))
             return NULL;
@@ -514,72 +487,46 @@ static char *find_difference(struct dsr_engine *engine, const char *old_path, co
 }
 
 /* What keeps the engine from reading both files: the old one, or the new one alone. */
-static enum rc_code cannot_read(struct dsr_engine *engine, const char *old_path,
-                                const char *reduced, struct rc_error *err)
+static enum rc_code cannot_read(struct dsr_engine *engine, const char *old_path, const char *values,
+                                struct rc_error *err)
 {
     struct rc_error old = RC_ERROR_INIT;
     struct summary ignored;
 
-    if (!summarise_old(engine, old_path, reduced, &ignored, &old))
+    if (!summarise_old(engine, old_path, values, &ignored, &old))
         return dsr_engine_cannot(engine->job, RC_FAILED, "it cannot read the new file", err);
     *err = old;
     return dsr_engine_cannot(engine->job, RC_UNSUPPORTED, "it cannot read the file as it was", err);
 }
 
-/*
- * In one statement, as most files can be: both say by themselves that they are of the same columns,
- * none of which is nested. Anything but an agreement is not relied upon.
- */
-static bool agree(struct dsr_engine *engine, const char *old_path, const char *new_path)
-{
-    struct rc_error ignored = RC_ERROR_INIT;
-    struct summary before, after;
-
-    return !summarise(engine, old_path, new_path, HASH_ALL_OF_A_KIND, &before, &after, &ignored) &&
-           before.kind[0] && strcmp(before.kind, after.kind) == 0 && is_same(&before, &after);
-}
-
-/* With all the steps that tell what differs, or which of the files cannot be read. */
-static enum rc_code compare_closely(struct dsr_engine *engine, const char *old_path,
-                                    const char *new_path, struct rc_error *err)
-{
-    RC_BUF_AUTO(described, STATEMENT_LIMIT);
-    RC_BUF_AUTO(described_new, STATEMENT_LIMIT);
-    RC_BUF_AUTO(reduced, STATEMENT_LIMIT);
-    RC_STR_AUTO column = NULL;
-    struct summary before, after;
-    bool has_nested;
-
-    if (describe(engine, (const char *const[]){ old_path, new_path },
-                 (struct rc_buf *const[]){ &described, &described_new }, err))
-        return cannot_read(engine, old_path, HASH_ALL, err);
-    if (described.len != described_new.len ||
-        memcmp(described.data, described_new.data, described.len) != 0)
-        return rc_fail(err, RC_FAILED, "the new file has other columns");
-    has_nested = add_hash(&reduced, &described);
-    if (rc_buf_check(&reduced, err))
-        return err->code;
-    if (summarise(engine, old_path, new_path, reduced.data, &before, &after, err))
-        return cannot_read(engine, old_path, reduced.data, err);
-    if (before.rows != after.rows)
-        return rc_fail(err, RC_FAILED, "the new file has %lld rows, %lld were to stay",
-                       (long long)after.rows, (long long)before.rows);
-    if (is_same(&before, &after)) {
-        engine->has_nested = has_nested;
-        return RC_OK;
-    }
-    column = find_difference(engine, old_path, new_path, &described);
-    return column ? rc_fail(err, RC_FAILED, "the new file has other values in column '%s'", column)
-                  : rc_fail(err, RC_FAILED, "the new file has other values");
-}
-
 static enum rc_code compare(struct dsr_engine *engine, const char *old_path, const char *new_path,
                             struct rc_error *err)
 {
-    /* After a file with nested columns the next one is likely to have them, too. */
-    if (!engine->has_nested && agree(engine, old_path, new_path))
+    RC_BUF_AUTO(described, STATEMENT_LIMIT);
+    RC_BUF_AUTO(described_new, STATEMENT_LIMIT);
+    RC_BUF_AUTO(values, STATEMENT_LIMIT);
+    RC_STR_AUTO column = NULL;
+    struct summary before, after;
+
+    if (describe(engine, (const char *const[]){ old_path, new_path },
+                 (struct rc_buf *const[]){ &described, &described_new }, err))
+        return cannot_read(engine, old_path, ALL_VALUES, err);
+    if (described.len != described_new.len ||
+        memcmp(described.data, described_new.data, described.len) != 0)
+        return rc_fail(err, RC_FAILED, "the new file has other columns");
+    add_values(&values, &described);
+    if (rc_buf_check(&values, err))
+        return err->code;
+    if (summarise(engine, old_path, new_path, values.data, &before, &after, err))
+        return cannot_read(engine, old_path, values.data, err);
+    if (before.rows != after.rows)
+        return rc_fail(err, RC_FAILED, "the new file has %lld rows, %lld were to stay",
+                       (long long)after.rows, (long long)before.rows);
+    if (is_same(&before, &after))
         return RC_OK;
-    return compare_closely(engine, old_path, new_path, err);
+    column = find_difference(engine, old_path, new_path, &described);
+    return column ? rc_fail(err, RC_FAILED, "the new file has other values in column '%s'", column)
+                  : rc_fail(err, RC_FAILED, "the new file has other values");
 }
 
 const struct dsr_engine_ops dsr_engine_duckdb = {

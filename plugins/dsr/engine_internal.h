@@ -31,7 +31,6 @@ struct dsr_engine {
     const struct dsr_scratch *scratch;
     uint64_t users; /* which it knows, by their number; 0: none */
     bool is_lent;
-    bool has_nested; /* the last file that was compared, as far as is known */
 };
 
 extern const struct dsr_engine_ops dsr_engine_duckdb;

@@ -76,8 +76,7 @@ const struct rc_option dsr_options[] = {
       .max = 1125899906842624,
       .help = "Disk space for copies of files that are being rewritten, all together." },
     { RC_INT("width", struct dsr_config, width), .def = "0", .min = 0, .max = 256,
-      .help = "Files that are worked on at once; 0: half as many again as there are processors, as "
-              "some wait for the disk." },
+      .help = "Files that are worked on at once; 0: as many as there are processors." },
     { RC_INT("attempts", struct dsr_config, attempts), .def = "5", .min = 1, .max = 100,
       .help = "How often a file is begun anew because somebody else replaced it meanwhile." },
     { RC_MS("lock_wait", struct dsr_config, lock_wait_ms), .def = "0", .min = 0, .max = 604800000,
@@ -154,13 +153,12 @@ bool dsr_shards_have(const struct rc_strs *shards, int32_t shard)
 size_t dsr_width(const struct dsr_config *config)
 {
     cpu_set_t processors;
-    size_t count = 1;
 
     if (config->width > 0)
         return (size_t)config->width;
     if (sched_getaffinity(0, sizeof(processors), &processors) == 0)
-        count = (size_t)CPU_COUNT(&processors);
-    return count + (count + 1) / 2;
+        return (size_t)CPU_COUNT(&processors);
+    return 1;
 }
 
 /* Deep enough that no path climbs out of it by mistake into one that is configured. */
