@@ -199,20 +199,6 @@ void core_api_resume(struct core_api_call *call)
 
 /* ---- reload ---------------------------------------------------------------------------------- */
 
-/* The tokens are part of what is read anew; their mistakes leave all as it was, too. */
-static enum rc_code reload(struct core_api_call *call, struct core_problems *problems,
-                           struct rc_error *err)
-{
-    struct core_supervisor *supervisor = call->api->supervisor;
-    const char *path = core_supervisor_config(supervisor)->settings.tokens_file;
-    struct core_tokens *tokens = path ? core_tokens_read(path, problems) : NULL;
-
-    core_tokens_free(tokens);
-    if (problems->count)
-        return rc_fail(err, RC_INVALID, "the tokens have mistakes");
-    return core_supervisor_reload(supervisor, call->by, problems, err);
-}
-
 void core_api_reload(struct core_api_call *call)
 {
     struct core_supervisor *supervisor = call->api->supervisor;
@@ -221,7 +207,8 @@ void core_api_reload(struct core_api_call *call)
     struct rc_error err = RC_ERROR_INIT;
     CORE_PROBLEMS_AUTO(problems);
 
-    if (reload(call, &problems, &err)) {
+    /* With the tokens, which core_api_check() judges. */
+    if (core_supervisor_reload(supervisor, call->by, &problems, &err)) {
         if (problems.count)
             core_api_fail_problems(
                 call, 422, "the configuration has mistakes, so it stays as it was", &problems);

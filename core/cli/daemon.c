@@ -164,6 +164,7 @@ static enum rc_code open_daemon(struct daemon *daemon, struct rc_error *err)
         .config = daemon->config,
         .has_log_level = daemon->log_level.given,
         .log_level = daemon->log_level.level,
+        .check = core_api_check,
         .forget = forget,
         .context = daemon,
     };

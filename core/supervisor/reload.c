@@ -160,6 +160,8 @@ static enum rc_code read_configuration(struct core_supervisor *supervisor,
     *config = core_config_load(supervisor->options.config_path, problems);
     if (core_config_check_apart(*config, check_limit_ms(supervisor), problems, err))
         return err->code;
+    if (supervisor->options.check)
+        supervisor->options.check(*config, problems);
     if (problems->count > 0)
         return rc_fail(err, RC_INVALID, "the configuration has %zu mistake%s", problems->count,
                        problems->count == 1 ? "" : "s");

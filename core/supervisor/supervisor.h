@@ -21,6 +21,11 @@ struct core_supervisor_options {
     struct core_config *config; /* as loaded and checked; taken over */
     bool has_log_level;         /* of the command line, which is stronger than the configuration */
     int log_level;              /* enum rc_log_level */
+    /*
+     * What layers above would refuse of a configuration at the start, and so at a reload; without
+     * 'context'. NULL: nothing.
+     */
+    void (*check)(const struct core_config *config, struct core_problems *problems);
     /* Called in each forked child, to close what is not the supervisor's, such as sockets. */
     void (*forget)(void *context);
     void *context;

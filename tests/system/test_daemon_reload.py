@@ -91,3 +91,18 @@ def test_a_reload_that_comes_too_late_kills_nobody(make):
             daemon.process.send_signal(signal.SIGHUP)
         assert daemon.process.returncode == 0
         daemon.start()
+
+
+def test_what_a_start_would_refuse_a_reload_refuses(make):
+    """Otherwise the daemon would not come back from its next restart."""
+    job = "a: {plugin: noop}"
+    daemon = make(job)
+    daemon.world.config(f"core: {{state: {daemon.world.state}, listen: '0.0.0.0:1'}}\n"
+                        f"jobs:\n  {job}\n")
+    status, reply = daemon.ask("POST", "/api/v1/reload")
+    assert status == 422 and b"tokens are needed" in reply, (status, reply)
+    daemon.world.config(f"core: {{state: {daemon.world.state}, auth: {{tokens_file: nowhere}}}}\n"
+                        f"jobs:\n  {job}\n")
+    status, reply = daemon.ask("POST", "/api/v1/reload")
+    assert status == 422 and b"nowhere" in reply, (status, reply)
+    reload(daemon, job)
