@@ -40,7 +40,8 @@ class Ran:
 
 
 def run(arguments, environment):
-    """Runs a program to its end; stops all if it fails. The peak is of this program alone."""
+    """Runs a program to its end; stops all if it fails. The peak is of that program alone, but never
+    below the memory that this one has when it starts it, which the kernel counts too."""
     began = time.perf_counter()
     with subprocess.Popen(arguments, env=environment, stdout=subprocess.PIPE,
                           stderr=subprocess.PIPE) as process:
