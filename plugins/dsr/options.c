@@ -6,6 +6,7 @@
 #include "places.h"
 
 #include <run-core/str.h>
+#include <run-core/uri.h>
 
 #include <sched.h>
 #include <stdlib.h>
@@ -166,14 +167,20 @@ size_t dsr_width(const struct dsr_config *config)
 
 /*
  * What no store takes for the name of a bucket is found by 'check', and not by the run that needs
- * it first. Colons are in the names of tenants and of access points, slashes begin a folder.
+ * it first. Colons are in the names of tenants and of access points. Behind a slash a folder
+ * begins, whose name may be any.
  */
 static enum rc_code check_bucket(const char *option, const char *bucket, struct rc_error *err)
 {
     static const char allowed[] =
-        "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789.-_:/";
+        "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789.-_:";
+    const char *name = bucket;
 
-    if (!bucket || rc_str_starts(bucket, "file://") || bucket[strspn(bucket, allowed)] == '\0')
+    if (!bucket || rc_str_starts(bucket, "file://"))
+        return RC_OK;
+    if (rc_uri_has_scheme(bucket))
+        name = strstr(bucket, "://") + 3;
+    if (strspn(name, allowed) == strcspn(name, "/"))
         return RC_OK;
     return rc_fail(err, RC_INVALID,
                    "'%s' is '%s', which is no name of a bucket: write one of letters, digits, "
