@@ -50,6 +50,13 @@ static enum rc_code check_table(struct rc_job *job, const struct dsr_config *con
     if (code != RC_NOT_FOUND)
         return code;
     if (knows_folder(job, config, places, journal, table, &knows, &other)) {
+        /* A plan has no need of the state database: that the folder is mistaken is likelier. */
+        if (!journal && other.code != RC_CANCELLED) {
+            rc_warn(job,
+                    "the table '%s': whether it was emptied by earlier runs, nobody knows: %s: %s",
+                    name, other.context, other.cause);
+            return code;
+        }
         *err = other;
         return err->code;
     }

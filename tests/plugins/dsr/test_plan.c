@@ -152,6 +152,29 @@ static void test_what_cannot_be_searched_is_told(void **state)
     assert_int_equal(rc_fake_host_counter(host, "rows_to_delete"), 5);
 }
 
+/* A folder that is mistaken is told even by who has no way to the state database. */
+static void test_a_table_without_data(void **state)
+{
+    (void)state;
+    static const char *const services[] = { "none", "db.open", "db.query" };
+
+    for (size_t i = 0; i < RC_ARRAY_LEN(services); i++) {
+        RC_CLEANUP(rc_fake_host_clear) struct rc_fake_host *host = rc_fake_host_new(NULL);
+        const char *log;
+        struct rc_error err = RC_ERROR_INIT;
+
+        prepare(host, NULL);
+        rc_fake_host_remove(host, "s3://lake/cohorts/shard=9/day=2021-06-03/1");
+        rc_fake_host_remove(host, "s3://lake/cohorts/shard=7/day=2021-06-03/1");
+        rc_fake_host_fail_on(host, services[i], NULL, -1, RC_UNAVAILABLE);
+        assert_int_equal(rc_fake_host_run(host, &plugin, "plan", settings, &err), RC_NOT_FOUND);
+        assert_non_null(strstr(err.cause, "the table 'cohorts' has no data"));
+        log = rc_fake_host_log(host);
+        assert_true(!strstr(log, "whether it was emptied") == (i == 0));
+        assert_int_equal(rc_fake_host_open_handles(host), 0);
+    }
+}
+
 /* ---- somebody else replaces a file again and again ---- */
 
 struct replacing {
@@ -308,6 +331,7 @@ int main(void)
         cmocka_unit_test(test_a_plan),
         cmocka_unit_test(test_some_shards),
         cmocka_unit_test(test_what_cannot_be_searched_is_told),
+        cmocka_unit_test(test_a_table_without_data),
         cmocka_unit_test(test_a_file_that_is_replaced_is_searched_anew),
         cmocka_unit_test(test_a_cancellation_ends_it),
         cmocka_unit_test(test_each_call_may_fail),
