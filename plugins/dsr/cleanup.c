@@ -270,7 +270,7 @@ static enum rc_code clean_all(struct cleanup *cleanup, struct rc_error *err)
 
 struct sum {
     size_t clean, locked, failed;
-    int64_t users, rows, rewritten, removed, bytes, malformed, old_versions;
+    int64_t users, rows, rewritten, removed, bytes, malformed;
 };
 
 static struct sum sum_up(const struct cleanup *cleanup)
