@@ -89,6 +89,7 @@ def test_a_reload_that_comes_too_late_kills_nobody(make):
         daemon.process.send_signal(signal.SIGTERM)
         while daemon.process.poll() is None:
             daemon.process.send_signal(signal.SIGHUP)
+            time.sleep(0.005)  # nobody reads what it logs of each
         assert daemon.process.returncode == 0
         daemon.start()
 
