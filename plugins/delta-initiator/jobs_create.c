@@ -3,18 +3,17 @@
  * rules' to say (rules.c), in which words it is asked is statements.c's.
  */
 #include "reading.h"
+#include "sparql/clock.h"
 #include "statements.h"
 #include "vocabulary.h"
 
 #include <run-core/str.h>
 
-#include <poll.h>
 #include <stdlib.h>
 
 enum {
     ROUNDS = 4,
     PAUSE_MS = 250,   /* the longest one before the second round; it doubles with each */
-    SLICE_MS = 100,   /* between two looks whether the run is to stop */
     MOST_ERRORS = 10, /* that one blocked job leaves */
 };
 
@@ -53,17 +52,11 @@ static enum rc_code choose_names(struct work *work, struct rc_error *err)
 static enum rc_code pause_at_random(struct rc_job *job, int64_t longest_ms, struct rc_error *err)
 {
     char uuid[DELTA_UUID_TEXT];
-    int64_t left_ms;
 
     if (delta_uuid(uuid, err))
         return err->code;
-    left_ms = 1 + (int64_t)(strtoul(uuid + 24, NULL, 16) % (unsigned long)longest_ms);
-    for (; left_ms > 0; left_ms -= SLICE_MS) {
-        if (rc_job_check(job, err))
-            return err->code;
-        (void)poll(NULL, 0, (int)(left_ms < SLICE_MS ? left_ms : SLICE_MS));
-    }
-    return RC_OK;
+    return sparql_pause(
+        job, 1 + (int64_t)(strtoul(uuid + 24, NULL, 16) % (unsigned long)longest_ms), err);
 }
 
 static enum rc_code send(struct work *work, const char *what, const struct rc_buf *update,

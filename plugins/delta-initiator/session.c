@@ -2,22 +2,14 @@
  * What an action works with: the streams, the store and how long it is waited for.
  */
 #include "jobs.h"
+#include "sparql/clock.h"
 
 #include <run-core/str.h>
 
 #include <stdlib.h>
 #include <strings.h>
-#include <time.h>
 
 static const char sudo_header[] = "mu-auth-sudo";
-
-static int64_t mono_ms(void)
-{
-    struct timespec now;
-
-    (void)clock_gettime(CLOCK_MONOTONIC, &now);
-    return (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000;
-}
 
 /* A variable of the environment that is empty says nothing. */
 static const char *said(const char *text)
@@ -70,7 +62,8 @@ static int64_t longest_wait_ms(const struct rc_job *job, const struct delta_conf
 enum rc_code delta_session_open(struct rc_job *job, const struct delta_config *config,
                                 struct delta_session *out, struct rc_error *err)
 {
-    *out = (struct delta_session){ .job = job, .config = config, .opened_mono_ms = mono_ms() };
+    *out =
+        (struct delta_session){ .job = job, .config = config, .opened_mono_ms = sparql_mono_ms() };
     if (delta_entries_make(config, &out->entries, err))
         return err->code;
     make_store(out, config);
@@ -91,5 +84,5 @@ void delta_session_close(struct delta_session *session)
 
 int64_t delta_session_now_unix_ms(const struct delta_session *session)
 {
-    return session->job->now_unix_ms + mono_ms() - session->opened_mono_ms;
+    return session->job->now_unix_ms + sparql_mono_ms() - session->opened_mono_ms;
 }

@@ -7,48 +7,21 @@
  */
 #include "client.h"
 
+#include "clock.h"
 #include "refusal.h"
 
 #include <run-core/str.h>
 
-#include <poll.h>
 #include <stdlib.h>
 #include <sys/random.h>
-#include <time.h>
 
 enum {
     FORM_BYTES = 4 << 20,
     REFUSAL_BYTES = 16 * 1024, /* kept of the body of a refusal */
-    SLICE_MS = 100,            /* between two looks whether the run is to stop */
     FIRST_PAUSE_MS = 500,
     LONGEST_PAUSE_MS = 15 * 1000,
     FIRST_LOOK_MS = 3 * 1000, /* then whoever waits is told for what */
 };
-
-/* ---- time ------------------------------------------------------------------------------------ */
-
-static int64_t now_mono_ms(void)
-{
-    struct timespec now;
-
-    (void)clock_gettime(CLOCK_MONOTONIC, &now);
-    return (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000;
-}
-
-/* Unless the run is to stop. */
-static enum rc_code pause_for(struct rc_job *job, int64_t pause_ms, struct rc_error *err)
-{
-    int64_t until_mono_ms = now_mono_ms() + pause_ms, left_ms;
-
-    do {
-        if (rc_job_check(job, err))
-            return err->code;
-        left_ms = until_mono_ms - now_mono_ms();
-        if (left_ms > 0)
-            (void)poll(NULL, 0, (int)(left_ms < SLICE_MS ? left_ms : SLICE_MS));
-    } while (left_ms > 0);
-    return RC_OK;
-}
 
 /* Doubles with each attempt that failed; by chance a quarter less or more, as others wait, too. */
 static int64_t pause_ms_behind(unsigned attempt)
@@ -214,7 +187,7 @@ static enum rc_code send_all(struct exchange *x, take_fn *take, void *context, s
         (void)explain(x, err);
         rc_warn(x->job, "%s: %s; trying again in %s", err->context, err->cause,
                 rc_format_duration(pause_ms, text));
-        if (pause_for(x->job, pause_ms, &why))
+        if (sparql_pause(x->job, pause_ms, &why))
             return stop(x, &why, err);
     }
     return RC_OK;
@@ -363,7 +336,7 @@ enum rc_code sparql_wait(struct rc_job *job, const struct sparql_store *store, i
                          int64_t limit_ms, struct rc_error *err)
 {
     RC_CLEANUP(exchange_clear) struct exchange x;
-    int64_t end_mono_ms = now_mono_ms() + limit_ms, left_ms = limit_ms;
+    int64_t end_mono_ms = sparql_mono_ms() + limit_ms, left_ms = limit_ms;
     unsigned chances = store->attempts;
     char text[RC_AMOUNT_TEXT];
     bool said = false;
@@ -377,7 +350,7 @@ enum rc_code sparql_wait(struct rc_job *job, const struct sparql_store *store, i
 
         if (is_final(&x, err->code, &chances))
             return explain(&x, err);
-        left_ms = limit_ms < 0 ? INT64_MAX : end_mono_ms - now_mono_ms();
+        left_ms = limit_ms < 0 ? INT64_MAX : end_mono_ms - sparql_mono_ms();
         if (limit_ms == 0)
             return rc_context(err, "reach the store '%s'", x.place.data);
         if (left_ms <= 0)
@@ -388,7 +361,7 @@ enum rc_code sparql_wait(struct rc_job *job, const struct sparql_store *store, i
         if (!said)
             rc_warn(job, "waiting for the store '%s': %s", x.place.data, err->cause);
         said = true;
-        if (pause_for(job, left_ms < interval_ms ? left_ms : interval_ms, &why))
+        if (sparql_pause(job, left_ms < interval_ms ? left_ms : interval_ms, &why))
             return stop(&x, &why, err);
     }
     if (said)
