@@ -91,7 +91,7 @@ def until(look, seconds=DEADLINE_S):
         if found:
             return found
         assert time.monotonic() < end, "it never came to be"
-        time.sleep(0.05)
+        time.sleep(0.02)
 
 
 class Daemon:

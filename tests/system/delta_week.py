@@ -17,8 +17,8 @@ import threading
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 
-from delta_world import (ACTIVE, ADMS, OSLC, STATUS, TASK, Consumer, status_names, time_of, unix_s,
-                         until)
+from api_world import until
+from delta_world import ACTIVE, ADMS, OSLC, STATUS, TASK, Consumer, status_names, time_of, unix_s
 from rdflib import DCTERMS, RDF
 
 HOUR_S, DAY_S = 3600, 86400

@@ -60,17 +60,6 @@ def unix_s(text):
     return datetime.datetime.fromisoformat(text.replace("Z", "+00:00")).timestamp()
 
 
-def until(look, seconds=30):
-    """What 'look' gives, once it gives something."""
-    end = time.monotonic() + seconds
-    while True:
-        found = look()
-        if found:
-            return found
-        assert time.monotonic() < end, "it never came to be"
-        time.sleep(0.02)
-
-
 @dataclass
 class Stream:
     """A delta stream. Another one that is made has another graph and other operations."""

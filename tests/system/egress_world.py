@@ -5,7 +5,6 @@ import hashlib
 import json
 import os
 import subprocess
-import time
 
 import postgres as postgres_server
 from botocore.exceptions import ClientError
@@ -13,17 +12,6 @@ from botocore.exceptions import ClientError
 DAY = "2026-11-20"
 NOW = f"{DAY}T02:00:00Z"
 DEADLINE_S = 30
-
-
-def until(look, seconds=DEADLINE_S):
-    """What 'look' gives, once it gives something."""
-    end = time.monotonic() + seconds
-    while True:
-        found = look()
-        if found:
-            return found
-        assert time.monotonic() < end, "it never came to be"
-        time.sleep(0.02)
 
 
 class Egress:

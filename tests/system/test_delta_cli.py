@@ -5,7 +5,8 @@ import signal
 import socket
 
 import pytest
-from delta_world import KINDS, Stream, delta_world, until
+from api_world import until
+from delta_world import KINDS, Stream, delta_world
 
 WORDS = {
     "initial-sync": "Sync job started {}",

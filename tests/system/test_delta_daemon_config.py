@@ -6,7 +6,8 @@ import shutil
 import pytest
 from conftest import SOURCE
 from daemon import Clock, Daemon
-from delta_world import Consumer, Stream, delta_world, until
+from api_world import until
+from delta_world import Consumer, Stream, delta_world
 
 MINUTE_MS, HOUR_MS = 60_000, 3_600_000
 EVENING = 1767222000000  # 2025-12-31T23:00:00Z

@@ -10,7 +10,8 @@ import pytest
 import virtuoso as virtuoso_server
 from daemon import Daemon
 from delta_replicas import Replica
-from delta_world import DeltaWorld, delta_world, until
+from api_world import until
+from delta_world import DeltaWorld, delta_world
 from stand_in import Cut, Reply, StandIn
 
 FULL = bool(os.environ.get("RUN_CORE_FULL"))

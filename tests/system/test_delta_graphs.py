@@ -9,9 +9,10 @@ import uuid
 import pytest
 import rdflib
 from conftest import World
+from api_world import until
 from delta_world import (ADMS, COGS, CREATOR, DATA, KINDS, MU, OPERATION_KEYS,
                          OPERATION_VARIABLES, OSLC, STATUS, TASK, TIME, UUID, Consumer, DeltaWorld,
-                         Stream, assert_same, iso, template, unix_s, until)
+                         Stream, assert_same, iso, template, unix_s)
 from rdflib import DCTERMS, RDF
 from sparql_faults import SparqlFaults
 

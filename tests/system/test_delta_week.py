@@ -7,7 +7,8 @@ from datetime import datetime, timedelta, timezone
 import pytest
 from daemon import Clock, Daemon
 from delta_week import DAY_S, Account, Night, Week
-from delta_world import DeltaWorld, Stream, unix_s, until
+from api_world import until
+from delta_world import DeltaWorld, Stream, unix_s
 from test_delta_daemon_config import Deployment
 
 START = "2026-03-02T20:30:00Z"  # a Monday

@@ -8,7 +8,8 @@ from pathlib import Path
 
 import postgres as postgres_server
 import pytest
-from egress_world import DAY, NOW, Egress, until
+from api_world import until
+from egress_world import DAY, NOW, Egress
 
 
 @pytest.fixture

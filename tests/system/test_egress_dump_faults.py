@@ -5,7 +5,8 @@ import subprocess
 import time
 
 import pytest
-from egress_world import Egress, until
+from api_world import until
+from egress_world import Egress
 from test_egress_dump import fill
 
 

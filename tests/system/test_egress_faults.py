@@ -15,7 +15,8 @@ import pytest
 from daemon import Daemon
 from egress_faults import (DUMP, SYNC, TABLES, Bench, Data, Dumped, Wire, benches_of, children,
                            kill)
-from egress_world import DAY, NOW, Egress, until
+from api_world import until
+from egress_world import DAY, NOW, Egress
 from fault_proxy import FaultProxy
 from stand_in import Reply
 from storage_faults import Fault, cases_of, run_cases

@@ -8,7 +8,8 @@ import time
 
 import pytest
 from conftest import SOURCE
-from egress_world import DAY, Egress, until
+from api_world import until
+from egress_world import DAY, Egress
 
 pytestmark = pytest.mark.skipif(not os.environ.get("RUN_CORE_DUCKDB"),
                                 reason="DuckDB's library is not there")

@@ -8,7 +8,7 @@ import threading
 import egress_types as types
 import pytest
 from egress_judge import Judge
-from egress_world import until
+from api_world import until
 from postgres import PASSWORD
 
 

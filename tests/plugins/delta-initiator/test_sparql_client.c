@@ -2,6 +2,8 @@
  * The client, on the fake host: what is sent, what each answer means, what is repeated and what
  * not, and that nothing is left open wherever it fails.
  */
+#include "recorded.h"
+
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -62,19 +64,6 @@ static void answer_with(struct rc_fake_host *host, unsigned status, const char *
     rc_fake_host_answer_http(
         host, NULL, 1,
         &(struct rc_fake_http_answer){ .status = status, .headers = lines, .body = body });
-}
-
-static void load(const char *name, struct rc_buf *out)
-{
-    RC_STR_AUTO path = rc_strf("%s/tests/data/sparql/%s", getenv("RUN_CORE_SOURCE"), name);
-    FILE *file = fopen(path, "rb");
-    char piece[4096];
-    size_t len;
-
-    assert_non_null(file);
-    while ((len = fread(piece, 1, sizeof(piece), file)) > 0)
-        rc_buf_add(out, piece, len);
-    (void)fclose(file);
 }
 
 /* ---- the three requests ---------------------------------------------------------------------- */
@@ -340,7 +329,7 @@ static void check_file(const char *name, unsigned status, enum rc_code code, con
     RC_BUF_AUTO(body, 1 << 16);
     int64_t rows;
 
-    load(name, &body);
+    recorded_load(name, &body);
     answer(host, 1, status, body.data);
     assert_int_equal(perform(host, UPDATE, &store, &rows, &err), code);
     if (code && !strstr(err.cause, says))

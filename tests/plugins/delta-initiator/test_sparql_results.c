@@ -2,6 +2,8 @@
  * Results in JSON: what the W3C and Virtuoso write is read, row by row and in any pieces; nothing
  * else is, and no part of it is ever taken for the whole.
  */
+#include "recorded.h"
+
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -118,19 +120,6 @@ static enum rc_code read_boolean(struct source *source, bool *out, struct rc_err
     return sparql_results_boolean(results, out, err);
 }
 
-static void load(const char *name, struct rc_buf *out)
-{
-    RC_STR_AUTO path = rc_strf("%s/tests/data/sparql/%s", getenv("RUN_CORE_SOURCE"), name);
-    FILE *file = fopen(path, "rb");
-    char piece[4096];
-    size_t len;
-
-    assert_non_null(file);
-    while ((len = fread(piece, 1, sizeof(piece), file)) > 0)
-        rc_buf_add(out, piece, len);
-    (void)fclose(file);
-}
-
 /* ---- what is read ---------------------------------------------------------------------------- */
 
 static const struct {
@@ -193,7 +182,7 @@ static void test_what_stores_write_is_read_in_any_pieces(void **state)
     for (size_t i = 0; i < RC_ARRAY_LEN(files); i++) {
         RC_BUF_AUTO(text, 1 << 20);
 
-        load(files[i].name, &text);
+        recorded_load(files[i].name, &text);
         for (size_t j = 0; j < RC_ARRAY_LEN(pieces); j++)
             check_file(i,
                        (struct source){ .text = text.data, .len = text.len, .piece = pieces[j] });
@@ -208,7 +197,7 @@ static void test_an_update_of_virtuoso_answers_with_a_row(void **state)
     RC_BUF_AUTO(rows, 1 << 16);
 
     (void)state;
-    load("virtuoso/insert.json", &text);
+    recorded_load("virtuoso/insert.json", &text);
     struct source source = { .text = text.data, .len = text.len };
     assert_int_equal(read_rows(&source, columns, 1, &rows, &err), RC_OK);
     assert_true(
@@ -244,7 +233,7 @@ static void test_a_part_is_never_taken_for_the_whole(void **state)
     for (size_t i = 0; i < RC_ARRAY_LEN(files); i++) {
         RC_BUF_AUTO(text, 1 << 20);
 
-        load(files[i].name, &text);
+        recorded_load(files[i].name, &text);
         for (size_t len = 0; len < whole_len(&text); len++) {
             /* Of the exact size, so that a byte read too much is seen. */
             char *part = rc_malloc(len + 1);

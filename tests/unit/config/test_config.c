@@ -2,6 +2,7 @@
  * Loading a configuration: every key of every section, merging, paths, layers, and the order of
  * problems.
  */
+#include "folder.h"
 #include "sample.h"
 
 #include <os/file.h>
@@ -21,7 +22,7 @@
 #include <cmocka.h>
 
 struct fixture {
-    char folder[64];
+    char folder[FOLDER_PATH];
     struct core_arena arena;
     struct core_problems problems;
     struct core_config *config;
@@ -31,8 +32,7 @@ static int set_up(void **state)
 {
     struct fixture *f = calloc(1, sizeof(*f));
 
-    strncpy(f->folder, "/tmp/run-core-test-XXXXXX", sizeof(f->folder) - 1);
-    if (!mkdtemp(f->folder))
+    if (!folder_make(f->folder))
         return -1;
     core_problems_init(&f->problems);
     *state = f;
@@ -42,25 +42,13 @@ static int set_up(void **state)
 static int tear_down(void **state)
 {
     struct fixture *f = *state;
-    struct rc_error err = RC_ERROR_INIT;
 
     core_config_free(f->config);
     core_arena_clear(&f->arena);
     core_problems_clear(&f->problems);
-    assert_int_equal(core_tree_remove(f->folder, &err), RC_OK);
+    folder_remove(f->folder);
     free(f);
     return 0;
-}
-
-static void write_file(struct fixture *f, const char *name, const char *text)
-{
-    RC_STR_AUTO path = rc_strf("%s/%s", f->folder, name);
-    RC_STR_AUTO folder = rc_strdup(path);
-    struct rc_error err = RC_ERROR_INIT;
-
-    *strrchr(folder, '/') = '\0';
-    assert_int_equal(core_dir_make(folder, 0755, &err), RC_OK);
-    assert_int_equal(core_file_write(path, text, strlen(text), 0644, &err), RC_OK);
 }
 
 static void load(struct fixture *f, const char *name)
@@ -86,8 +74,8 @@ static void every_key_of_every_section_is_understood(void **state)
     const struct core_job_settings *job;
     const struct core_notify_settings *notify;
 
-    write_file(
-        f, "all.yaml",
+    folder_write(
+        f->folder, "all.yaml",
         "core:\n  state: sqlite:///var/lib/run-core/state.db\n  listen: '[::1]:8081'\n"
         "  socket: run/core.sock\n  plugin_path: [/usr/lib/run-core/plugins, ./plugins]\n"
         "  auth: {tokens_file: tokens}\n  log_level: debug\n"
@@ -173,7 +161,7 @@ static void what_a_store_cannot_be_is_a_mistake(void **state)
         RC_STR_AUTO text = rc_strf("storage:\n  lake: {%s}\n", cases[i].keys);
         struct core_problems problems = { 0 };
 
-        write_file(f, "store.yaml", text);
+        folder_write(f->folder, "store.yaml", text);
         core_config_free(core_config_load(path, &problems));
         assert_int_equal(problems.count, cases[i].says ? 1 : 0);
         if (cases[i].says) {
@@ -191,12 +179,12 @@ static void the_files_of_a_folder_are_merged_in_order(void **state)
 {
     struct fixture *f = *state;
 
-    write_file(f, "20-b.json",
-               "{\"jobs\": {\"b\": {\"plugin\": \"y\"}}, \"core\": {\"state\": \"s\"}}");
-    write_file(f, "10-a.yml", "core: {log_level: warn}\njobs:\n  a: {plugin: x}\n");
-    write_file(f, "30-c.yaml", "");
-    write_file(f, "notes.txt", "not: [yaml");
-    write_file(f, ".hidden.yaml", "not: [yaml");
+    folder_write(f->folder, "20-b.json",
+                 "{\"jobs\": {\"b\": {\"plugin\": \"y\"}}, \"core\": {\"state\": \"s\"}}");
+    folder_write(f->folder, "10-a.yml", "core: {log_level: warn}\njobs:\n  a: {plugin: x}\n");
+    folder_write(f->folder, "30-c.yaml", "");
+    folder_write(f->folder, "notes.txt", "not: [yaml");
+    folder_write(f->folder, ".hidden.yaml", "not: [yaml");
     load(f, "");
     assert_int_equal(f->config->file_count, 3);
     check_path(f, f->config->files[0], "10-a.yml");
@@ -239,9 +227,9 @@ static void jobs_share_settings_through_anchors(void **state)
 {
     struct fixture *f = *state;
 
-    write_file(f, "a.yaml",
-               "x-base: &base {plugin: egress, timeout: 1h}\njobs:\n"
-               "  a: {<<: *base, action: dump}\n  b: {<<: *base, timeout: 2h}\n");
+    folder_write(f->folder, "a.yaml",
+                 "x-base: &base {plugin: egress, timeout: 1h}\njobs:\n"
+                 "  a: {<<: *base, action: dump}\n  b: {<<: *base, timeout: 2h}\n");
     load(f, "a.yaml");
     assert_int_equal(f->config->jobs[0].timeout_ms, 3600000);
     assert_string_equal(f->config->jobs[0].action, "dump");
@@ -259,13 +247,13 @@ static void layers_come_in_the_order_of_precedence(void **state)
     static const char *const notes[] = { "set",      "set-file", "job",
                                          "job-file", "plugin",   "plugin-file" };
 
-    write_file(f, "set.yaml", "note: set-file\n");
-    write_file(f, "sub/a.yaml",
-               "plugins:\n  sample: {config: {note: plugin}, config_file: values/p.json}\n"
-               "jobs:\n  j: {plugin: sample, config: {note: job}, config_file: "
-               "../j.yaml}\n");
-    write_file(f, "sub/values/p.json", "{\"note\": \"plugin-file\"}");
-    write_file(f, "j.yaml", "note: job-file\n");
+    folder_write(f->folder, "set.yaml", "note: set-file\n");
+    folder_write(f->folder, "sub/a.yaml",
+                 "plugins:\n  sample: {config: {note: plugin}, config_file: values/p.json}\n"
+                 "jobs:\n  j: {plugin: sample, config: {note: job}, config_file: "
+                 "../j.yaml}\n");
+    folder_write(f->folder, "sub/values/p.json", "{\"note\": \"plugin-file\"}");
+    folder_write(f->folder, "j.yaml", "note: job-file\n");
     load(f, "sub");
     set = core_config_parse_set(&f->arena, set_words, 2, &f->problems);
     core_config_layers(&f->arena, set, &f->config->jobs[0], &f->config->plugins[0], NULL, NULL,
@@ -297,10 +285,10 @@ static void urls_give_layers_once_they_are_fetched(void **state)
     const struct core_node *set;
     struct core_layers layers;
 
-    write_file(f, "a.yaml",
-               "plugins:\n  sample: {config: {note: plugin}, config_url: "
-               "'https://a.example/plugin'}\n"
-               "jobs:\n  j: {plugin: sample, config_url: 'http://u:word@a.example/job?key=1'}\n");
+    folder_write(f->folder, "a.yaml",
+                 "plugins:\n  sample: {config: {note: plugin}, config_url: "
+                 "'https://a.example/plugin'}\n"
+                 "jobs:\n  j: {plugin: sample, config_url: 'http://u:word@a.example/job?key=1'}\n");
     load(f, "a.yaml");
     set = core_config_parse_set(&f->arena, words, 1, &f->problems);
     assert_int_equal(core_config_urls(set, &f->config->jobs[0], &f->config->plugins[0], urls), 3);
@@ -332,10 +320,10 @@ static void a_file_or_url_with_a_list_gives_the_one_option(void **state)
     const struct core_node *windows;
     struct core_layers layers;
 
-    write_file(f, "a.yaml",
-               "plugins:\n  sample: {config_url: 'https://a.example/list'}\n"
-               "jobs:\n  j: {plugin: sample, config: {note: x}, config_file: list.yaml}\n");
-    write_file(f, "list.yaml", "# of windows\n- targetFolder: in the file\n");
+    folder_write(f->folder, "a.yaml",
+                 "plugins:\n  sample: {config_url: 'https://a.example/list'}\n"
+                 "jobs:\n  j: {plugin: sample, config: {note: x}, config_file: list.yaml}\n");
+    folder_write(f->folder, "list.yaml", "# of windows\n- targetFolder: in the file\n");
     load(f, "a.yaml");
     core_config_layers(&f->arena, NULL, &f->config->jobs[0], &f->config->plugins[0], &texts,
                        "windows", &layers, &f->problems);
@@ -361,9 +349,9 @@ static void a_seeds_json_stands_as_it_is(void **state)
     struct fixture *f = *state;
     struct sample sample;
 
-    write_file(f, "a.yaml", "jobs:\n  j: {plugin: sample, config_file: seed.json}\n");
-    write_file(
-        f, "seed.json",
+    folder_write(f->folder, "a.yaml", "jobs:\n  j: {plugin: sample, config_file: seed.json}\n");
+    folder_write(
+        f->folder, "seed.json",
         "\xEF\xBB\xBF{\r\n\t\"table\": \"caf\\u00e9\",\r\n\t\"exportToCsv\": true,\r\n"
         "\t\"historyStartDay\": \"2021-06-01\",\r\n\t\"engine\": null,\r\n\t\"windows\": [\r\n"
         "\t\t{\"targetFolder\": \"\\/7d\\/\", \"aggregationWindowDays\": \"7\"}\r\n\t]\r\n}\r\n");

@@ -2,6 +2,8 @@
  * Jobs that come from a list, and the references ${...} in their values. What is a mistake there is
  * in tests/system/config/malformed/each-*.
  */
+#include "folder.h"
+
 #include <config/config.h>
 #include <config/interpolate.h>
 
@@ -20,7 +22,7 @@
 #include <cmocka.h>
 
 struct fixture {
-    char folder[64];
+    char folder[FOLDER_PATH];
     struct core_problems problems;
     struct core_config *config;
 };
@@ -29,8 +31,7 @@ static int set_up(void **state)
 {
     struct fixture *f = calloc(1, sizeof(*f));
 
-    strncpy(f->folder, "/tmp/run-core-test-XXXXXX", sizeof(f->folder) - 1);
-    if (!mkdtemp(f->folder))
+    if (!folder_make(f->folder))
         return -1;
     core_problems_init(&f->problems);
     unsetenv("RUN_CORE_TEST_A");
@@ -42,24 +43,12 @@ static int set_up(void **state)
 static int tear_down(void **state)
 {
     struct fixture *f = *state;
-    struct rc_error err = RC_ERROR_INIT;
 
     core_config_free(f->config);
     core_problems_clear(&f->problems);
-    assert_int_equal(core_tree_remove(f->folder, &err), RC_OK);
+    folder_remove(f->folder);
     free(f);
     return 0;
-}
-
-static void write_file(struct fixture *f, const char *name, const char *text)
-{
-    RC_STR_AUTO path = rc_strf("%s/%s", f->folder, name);
-    RC_STR_AUTO folder = rc_strdup(path);
-    struct rc_error err = RC_ERROR_INIT;
-
-    *strrchr(folder, '/') = '\0';
-    assert_int_equal(core_dir_make(folder, 0755, &err), RC_OK);
-    assert_int_equal(core_file_write(path, text, strlen(text), 0644, &err), RC_OK);
 }
 
 typedef struct core_config *load_function(const char *path, struct core_problems *problems);
@@ -110,12 +99,12 @@ static void every_item_makes_a_job(void **state)
 {
     struct fixture *f = *state;
 
-    write_file(f, "conf/a.yaml",
-               "x-base: &base {plugin: noop, config: {a: '${each:a}', b: [x, '${each:b:-y}']}}\n"
-               "jobs:\n  first: {plugin: noop}\n"
-               "  many:\n    <<: *base\n    for_each:\n"
-               "      - {name: one, a: 1.50, b: yes}\n      - {a: true}\n"
-               "  last: {<<: *base, for_each: [{a: 'x: [y'}]}\n  none: {for_each: []}\n");
+    folder_write(f->folder, "conf/a.yaml",
+                 "x-base: &base {plugin: noop, config: {a: '${each:a}', b: [x, '${each:b:-y}']}}\n"
+                 "jobs:\n  first: {plugin: noop}\n"
+                 "  many:\n    <<: *base\n    for_each:\n"
+                 "      - {name: one, a: 1.50, b: yes}\n      - {a: true}\n"
+                 "  last: {<<: *base, for_each: [{a: 'x: [y'}]}\n  none: {for_each: []}\n");
     load(f);
     assert_int_equal(f->config->job_count, 4);
     assert_string_equal(f->config->jobs[0].name, "first");
@@ -137,14 +126,15 @@ static void values_have_the_place_of_the_item(void **state)
     struct fixture *f = *state;
     const struct core_job_settings *j;
 
-    write_file(f, "conf/a.yaml",
-               "jobs:\n  j:\n    plugin: noop\n    for_each_file: ../lists/l.json\n"
-               "    schedule: '${each:cron:-${each:often:-@daily}}'\n"
-               "    config_file: '${each:values:-v.yaml}'\n"
-               "    config: {a: '${each:a}', b: '<${each:a}>', c: '${each:none:-${each:a}}'}\n");
-    write_file(f, "lists/l.json",
-               "[{\"name\": \"x\", \"a\": \"A\", \"cron\": \"@hourly\", \"values\": \"w.yaml\"},\n"
-               " {\"name\": \"y\", \"a\": \"B\", \"often\": \"@weekly\"}]\n");
+    folder_write(f->folder, "conf/a.yaml",
+                 "jobs:\n  j:\n    plugin: noop\n    for_each_file: ../lists/l.json\n"
+                 "    schedule: '${each:cron:-${each:often:-@daily}}'\n"
+                 "    config_file: '${each:values:-v.yaml}'\n"
+                 "    config: {a: '${each:a}', b: '<${each:a}>', c: '${each:none:-${each:a}}'}\n");
+    folder_write(
+        f->folder, "lists/l.json",
+        "[{\"name\": \"x\", \"a\": \"A\", \"cron\": \"@hourly\", \"values\": \"w.yaml\"},\n"
+        " {\"name\": \"y\", \"a\": \"B\", \"often\": \"@weekly\"}]\n");
     load(f);
     j = job(f, "j-x");
     assert_true(rc_str_ends(j->schedule_place.file, "/conf/../lists/l.json"));
@@ -172,7 +162,7 @@ static void without_a_list_there_is_one_job(void **state)
                                    "    config: {a: '${each:a:-}', b: '${each:b:-x}'}\n",
                                    nothing[i]);
 
-        write_file(f, "conf/a.yaml", text);
+        folder_write(f->folder, "conf/a.yaml", text);
         load(f);
         assert_int_equal(f->config->job_count, 1);
         check_value(f, "j", "a", "");
@@ -184,12 +174,12 @@ static void secrets_of_items_are_secret(void **state)
 {
     struct fixture *f = *state;
 
-    write_file(f, "conf/a.yaml",
-               "jobs:\n  j:\n    for_each_file: ../lists/l.yaml\n    plugin: noop\n"
-               "    config: {a: '<${each:a}>', b: '${each:b}', c: '${each:c:-${file:key}}'}\n");
-    write_file(f, "conf/key", "of the pattern\n");
-    write_file(f, "lists/key", "of the item\n");
-    write_file(f, "lists/l.yaml", "- {a: '${file:key}', b: plain}\n");
+    folder_write(f->folder, "conf/a.yaml",
+                 "jobs:\n  j:\n    for_each_file: ../lists/l.yaml\n    plugin: noop\n"
+                 "    config: {a: '<${each:a}>', b: '${each:b}', c: '${each:c:-${file:key}}'}\n");
+    folder_write(f->folder, "conf/key", "of the pattern\n");
+    folder_write(f->folder, "lists/key", "of the item\n");
+    folder_write(f->folder, "lists/l.yaml", "- {a: '${file:key}', b: plain}\n");
     load(f);
     check_value(f, "j", "a", "<of the item>");
     assert_true(value(f, "j", "a")->secret);
@@ -208,14 +198,14 @@ static void a_bad_list_gives_no_job(void **state)
     for (int i = 0; i < CORE_PROBLEMS_MAX + 10; i++)
         rc_buf_addf(&text, "  j%d: {plugin: noop, for_each_file: ../l, a%d: b}\n", i, i);
     rc_buf_addf(&text, "  x: {plugin: noop, for_each: {a: b}}\n  y: {plugin: noop, for_each: [a]}");
-    write_file(f, "conf/a.yaml", text.data);
-    write_file(f, "l", "{a: b}\n");
+    folder_write(f->folder, "conf/a.yaml", text.data);
+    folder_write(f->folder, "l", "{a: b}\n");
     load_with(f, core_config_load, 3); /* one of the file, however many name it */
     assert_int_equal(f->config->job_count, 0);
-    write_file(f, "l", "[{name: a}, b]\n");
+    folder_write(f->folder, "l", "[{name: a}, b]\n");
     load_with(f, core_config_load, 3);
     assert_int_equal(f->config->job_count, 0);
-    write_file(f, "l", "[{name: a}]\n");
+    folder_write(f->folder, "l", "[{name: a}]\n");
     load_with(f, core_config_load, CORE_PROBLEMS_MAX + 1);
     assert_int_equal(f->config->job_count, CORE_PROBLEMS_MAX + 10);
 }
@@ -225,15 +215,15 @@ static void elsewhere_only_defaults_count(void **state)
     struct fixture *f = *state;
 
     setenv("RUN_CORE_TEST_A", "here", 1);
-    write_file(f, "conf/a.yaml",
-               "jobs:\n  j:\n    plugin: noop\n    for_each_file: ../l\n"
-               "    schedule: '${each:cron}'\n"
-               "    time_zone: '${each:zone:-${env:RUN_CORE_TEST_A:-Asia/Tokyo}}'\n"
-               "    action: '${each:none:-${env:RUN_CORE_TEST_A}}'\n");
-    write_file(f, "l",
-               "- {name: a, cron: '${env:RUN_CORE_TEST_A}'}\n"
-               "- {name: b, cron: '${env:RUN_CORE_TEST_A:-@daily}', zone: UTC}\n"
-               "- {name: c, cron: '${file:/no/such/file}'}\n");
+    folder_write(f->folder, "conf/a.yaml",
+                 "jobs:\n  j:\n    plugin: noop\n    for_each_file: ../l\n"
+                 "    schedule: '${each:cron}'\n"
+                 "    time_zone: '${each:zone:-${env:RUN_CORE_TEST_A:-Asia/Tokyo}}'\n"
+                 "    action: '${each:none:-${env:RUN_CORE_TEST_A}}'\n");
+    folder_write(f->folder, "l",
+                 "- {name: a, cron: '${env:RUN_CORE_TEST_A}'}\n"
+                 "- {name: b, cron: '${env:RUN_CORE_TEST_A:-@daily}', zone: UTC}\n"
+                 "- {name: c, cron: '${file:/no/such/file}'}\n");
     load_with(f, core_config_load_elsewhere, 0);
     assert_int_equal(f->config->job_count, 3);
     assert_null(job(f, "j-a")->schedule);
@@ -245,11 +235,12 @@ static void elsewhere_only_defaults_count(void **state)
     assert_string_equal(job(f, "j-b")->time_zone, "UTC");
     assert_true(job(f, "j-c")->schedule_unknown);
 
-    write_file(f, "l", "- {name: '${env:RUN_CORE_TEST_A}'}\n- {name: b, cron: '@daily'}\n");
+    folder_write(f->folder, "l",
+                 "- {name: '${env:RUN_CORE_TEST_A}'}\n- {name: b, cron: '@daily'}\n");
     load_with(f, core_config_load_elsewhere, 1);
     assert_int_equal(f->config->job_count, 1);
-    write_file(f, "conf/a.yaml",
-               "jobs:\n  j: {plugin: noop, for_each_file: '${env:RUN_CORE_TEST_A}'}\n");
+    folder_write(f->folder, "conf/a.yaml",
+                 "jobs:\n  j: {plugin: noop, for_each_file: '${env:RUN_CORE_TEST_A}'}\n");
     load_with(f, core_config_load_elsewhere, 1);
     assert_int_equal(f->config->job_count, 0);
     unsetenv("RUN_CORE_TEST_A");
@@ -284,7 +275,7 @@ static void defaults_hold_further_references(void **state)
             setenv("RUN_CORE_TEST_A", rows[i].a, 1);
         if (rows[i].b)
             setenv("RUN_CORE_TEST_B", rows[i].b, 1);
-        write_file(f, "conf/a.yaml", text);
+        folder_write(f->folder, "conf/a.yaml", text);
         load(f);
         check_value(f, "j", "a", rows[i].expected);
     }
@@ -304,7 +295,7 @@ static void defaults_are_nested_only_so_deeply(void **state)
         for (int i = 0; i < depth; i++)
             rc_buf_adds(&text, "}");
         rc_buf_adds(&text, "'}}\n");
-        write_file(f, "conf/a.yaml", text.data);
+        folder_write(f->folder, "conf/a.yaml", text.data);
         load_with(f, core_config_load, depth == 8 ? 0 : 1);
     }
     assert_non_null(strstr(f->problems.first->message, "nested too deeply"));
@@ -358,15 +349,15 @@ static void little_does_not_become_very_much(void **state)
     rc_buf_addf(&list, "- {name: n, t: &t %s}\n", text);
     for (int i = 0; i < ITEMS; i++)
         rc_buf_addf(&list, "- {t: *t}\n");
-    write_file(f, "conf/a.yaml", pattern.data);
-    write_file(f, "l", list.data);
+    folder_write(f->folder, "conf/a.yaml", pattern.data);
+    folder_write(f->folder, "l", list.data);
     load_with(f, core_config_load, 1);
     assert_non_null(strstr(f->problems.first->message, "may have 64 MiB in all"));
 
     rc_buf_reset(&list);
     for (int i = 0; i < ITEMS; i++)
         rc_buf_addf(&list, "- {n: %d}\n", i);
-    write_file(f, "l", list.data);
+    folder_write(f->folder, "l", list.data);
     load_with(f, core_config_load, 1);
     assert_non_null(strstr(f->problems.first->message, "may have 64 MiB in all"));
 }
