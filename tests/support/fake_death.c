@@ -60,15 +60,17 @@ enum rc_code fake_death(struct fake_job *job, const char *service, int call, str
 enum rc_code fake_end(struct fake_job *job, enum rc_code code, struct rc_error *err)
 {
     struct rc_fake_host *fake = job->fake;
-    enum fake_end end = job->end;
+    enum fake_end end;
 
+    /* Workers that begin meanwhile copy the job of their pool. */
+    pthread_mutex_lock(&fake->mutex);
+    end = job->end;
     job->end = FAKE_GOES_ON;
-    if (end == FAKE_DIES) {
-        pthread_mutex_lock(&fake->mutex);
+    if (end == FAKE_DIES)
         fake->is_dead = true;
-        pthread_mutex_unlock(&fake->mutex);
+    pthread_mutex_unlock(&fake->mutex);
+    if (end == FAKE_DIES)
         return fail_dead(err);
-    }
     return end == FAKE_IS_LOST && !code ? fail_lost(fake->lose_code, err) : code;
 }
 

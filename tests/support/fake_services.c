@@ -168,6 +168,7 @@ static struct fake_job *worker_job(struct pool *pool, struct rc_job *base)
     *job = *pool->job;
     pthread_mutex_unlock(&fake->mutex);
     job->base = base;
+    job->end = FAKE_GOES_ON;
     job->stop = &pool->stop;
     return job;
 }
