@@ -28,12 +28,15 @@ static enum rc_code knows_folder(struct rc_job *job, const struct dsr_config *co
                                  const struct dsr_places *places, struct dsr_journal *journal,
                                  size_t table, bool *knows, struct rc_error *err)
 {
-    struct dsr_journal *opened = NULL;
+    struct dsr_journal *opened;
     enum rc_code code;
 
-    if (!journal && dsr_journal_open(job, config, places, &opened, err))
-        return err->code;
-    code = dsr_journal_knows_folder(journal ? journal : opened, places->tables[table], knows, err);
+    if (journal)
+        return dsr_journal_knows_folder(journal, places->tables[table], knows, err);
+    code = dsr_journal_open(job, config, places, &opened, err);
+    if (code)
+        return code;
+    code = dsr_journal_knows_folder(opened, places->tables[table], knows, err);
     dsr_journal_close(opened);
     return code;
 }
