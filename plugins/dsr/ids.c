@@ -66,6 +66,7 @@ static enum rc_code columns_of(const struct pq_file *file, const struct dsr_tabl
 {
     size_t *places;
 
+    *items = NULL;
     if (dsr_find_columns(file, table, &places, err))
         return err->code;
     *items = rc_calloc(table->id_columns.len, sizeof(**items));

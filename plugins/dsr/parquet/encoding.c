@@ -84,6 +84,7 @@ enum rc_code pq_values_reserve(struct pq_values *values, size_t len, struct rc_e
 static enum rc_code find_coding(enum pq_encoding encoding, enum pq_type type,
                                 const struct coding **out, struct rc_error *err)
 {
+    *out = NULL;
     for (size_t i = 0; i < RC_ARRAY_LEN(codings); i++)
         if (codings[i].encoding == encoding && codings[i].types & OF(type)) {
             *out = &codings[i];
