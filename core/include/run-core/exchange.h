@@ -16,6 +16,7 @@
 
 #include <run-core/error.h>
 
+#include <stdbool.h>
 #include <stddef.h>
 
 struct rc_exchange;
@@ -31,6 +32,9 @@ struct rc_exchange_api {
     void (*add_header)(struct rc_exchange *exchange, const char *name, const char *value);
     void (*reply)(struct rc_exchange *exchange, unsigned status, const char *content_type,
                   const void *data, size_t len_bytes);
+
+    /* Since 1.6. */
+    bool (*is_local)(const struct rc_exchange *exchange);
 };
 
 #endif

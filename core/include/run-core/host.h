@@ -107,6 +107,20 @@ static inline RC_MUST_CHECK enum rc_code rc_job_day_start(struct rc_job *job, in
     return job->host->job->day_start(job, day, unix_ms, err);
 }
 
+/*
+ * Begins another run, of an action of the same plugin with the same configuration, and does not
+ * wait for it: its id is as that of every run, and 'run-core runs' shows it. It outlives the
+ * caller. What is to be done has to be recorded before, as a run may be killed at any time.
+ * RC_INVALID: the plugin has no such action, or the action no such parameter. Under --dry-run
+ * nothing is begun, and the id is empty. Since 1.6.
+ */
+static inline RC_MUST_CHECK enum rc_code
+rc_job_submit(struct rc_job *job, const char *action, const struct rc_pair *params,
+              size_t param_count, char run_id[RC_RUN_ID_TEXT], struct rc_error *err)
+{
+    return job->host->job->submit(job, action, params, param_count, run_id, err);
+}
+
 /* ---- storage ------------------------------------------------------------------------------ */
 
 /*
@@ -723,6 +737,15 @@ static inline const char *rc_exchange_body(struct rc_job *job, const struct rc_e
                                            size_t *len_bytes)
 {
     return job->host->exchange->body(exchange, len_bytes);
+}
+
+/*
+ * Whether the client is on this machine, or the daemon has let it in. What answers nobody else
+ * needs no further proof of who asks. Since 1.6.
+ */
+static inline bool rc_exchange_is_local(struct rc_job *job, const struct rc_exchange *exchange)
+{
+    return job->host->exchange->is_local(exchange);
 }
 
 /* Adds a header to the reply to come. A name or value that is none in HTTP is left out. */

@@ -33,6 +33,7 @@ enum rc_http_auth {
     RC_HTTP_AUTH_ANY,    /* as the server asks for: by digest, or else in the clear */
     RC_HTTP_AUTH_BASIC,  /* in the clear with the first request, unasked */
     RC_HTTP_AUTH_DIGEST, /* never in the clear */
+    RC_HTTP_AUTH_GOOGLE, /* by a token of Google's, of the request's 'credentials'. Since 1.6 */
 };
 
 /* What is 0 or NULL gets the default that is named with it. */
@@ -52,6 +53,13 @@ struct rc_http_request {
     int64_t total_ms;            /* of one attempt; no limit */
     const char *user, *password; /* none; in no log, and for the server of 'url' alone. Since 1.5 */
     int auth;                    /* enum rc_http_auth; since 1.5 */
+    /*
+     * Since 1.6. With RC_HTTP_AUTH_GOOGLE a gs:// URI: the token is that by which the host reaches
+     * this bucket, with the scope cloud-platform. It is renewed where the server refuses it once,
+     * and goes over https or to this machine alone (RC_INVALID otherwise). RC_DENIED: no
+     * credentials are to be found.
+     */
+    const char *credentials;
 };
 
 /* To be made by RC_HTTP_ANSWER_AUTO or _INIT, with the most that its body may have. */

@@ -14,6 +14,7 @@
 #include <stdint.h>
 
 struct rc_host;
+struct rc_pair;
 
 /* Filled by the host, read-only to the plugin. Grows only at its end. */
 struct rc_job {
@@ -42,6 +43,8 @@ struct rc_table {
     size_t row_count;
 };
 
+enum { RC_RUN_ID_TEXT = 64 };
+
 struct rc_job_api {
     enum rc_code (*check)(struct rc_job *job, struct rc_error *err);
     int64_t (*remaining_ms)(struct rc_job *job);
@@ -53,6 +56,10 @@ struct rc_job_api {
     enum rc_code (*day_of)(struct rc_job *job, int64_t unix_ms, int32_t *day, struct rc_error *err);
     enum rc_code (*day_start)(struct rc_job *job, int32_t day, int64_t *unix_ms,
                               struct rc_error *err);
+
+    /* Since 1.6. */
+    enum rc_code (*submit)(struct rc_job *job, const char *action, const struct rc_pair *params,
+                           size_t param_count, char run_id[RC_RUN_ID_TEXT], struct rc_error *err);
 };
 
 #endif

@@ -1,0 +1,28 @@
+/*
+ * Public RSA keys, of a JWKS document or a PEM file.
+ */
+#ifndef SDRS_JWKS_H
+#define SDRS_JWKS_H
+
+#include <run-core/error.h>
+
+#include <stdbool.h>
+#include <stddef.h>
+
+struct sdrs_jwks;
+
+/* RC_INVALID: no JWKS, or none of its keys is an RSA key for RS256 of 2048 bits at least. */
+RC_MUST_CHECK enum rc_code sdrs_jwks_parse(const char *json, size_t len, struct sdrs_jwks **out,
+                                           struct rc_error *err);
+/* Of one key or certificate, which then is for every "kid". */
+RC_MUST_CHECK enum rc_code sdrs_jwks_from_pem(const char *pem, size_t len, struct sdrs_jwks **out,
+                                              struct rc_error *err);
+void sdrs_jwks_free(struct sdrs_jwks *keys);
+
+/* Whether there is a key of that name ("": the token names none, and there is exactly one). */
+bool sdrs_jwks_has(const struct sdrs_jwks *keys, const char *kid);
+/* Whether the key signed the data, by RS256. From any thread. */
+bool sdrs_jwks_verifies(const struct sdrs_jwks *keys, const char *kid, const void *data, size_t len,
+                        const unsigned char *signature, size_t signature_len);
+
+#endif

@@ -1,0 +1,79 @@
+/*
+ * What every request to the REST API has: its UUIDs, its user, and the seed's words for what goes
+ * wrong.
+ */
+#ifndef SDRS_REQUEST_H
+#define SDRS_REQUEST_H
+
+#include "../auth/jwt.h"
+#include "../run.h"
+
+#include <jansson.h>
+
+enum { SDRS_CORRELATION_TEXT = 129 };
+
+struct sdrs_request {
+    struct rc_job *job;
+    const struct sdrs_config *config;
+    struct rc_exchange *exchange;
+    char uuid[SDRS_UUID_TEXT];
+    char correlation[SDRS_CORRELATION_TEXT]; /* of the header, or made; echoed */
+    struct sdrs_claims user;
+    struct sdrs_state state; /* open */
+};
+
+/*
+ * A handler: answers by sdrs_reply(), or returns what is wrong: RC_INVALID, RC_CONFLICT 400,
+ * RC_DENIED 403, RC_NOT_FOUND 404, RC_UNAVAILABLE 503, any other 500 "Internal server error", with
+ * {"requestUuid":…,"message":…}.
+ */
+typedef enum rc_code sdrs_request_fn(struct sdrs_request *request, struct rc_error *err);
+
+/* Does all around it: UUIDs, token, state, errors; each line that is logged has the batch's UUID.
+ */
+enum rc_code sdrs_handle(struct rc_job *job, const void *config, struct rc_exchange *exchange,
+                         sdrs_request_fn *work, struct rc_error *err);
+
+/* 200 with the members of 'body' (taken over) and requestUuid. */
+enum rc_code sdrs_reply(struct sdrs_request *request, json_t *body, struct rc_error *err);
+/* The same of a list, which gets no requestUuid of its own. */
+enum rc_code sdrs_reply_list(struct sdrs_request *request, json_t *list, struct rc_error *err);
+
+/* "Invalid input: a, b" of messages that are separated by ", "; RC_OK where there are none. */
+RC_MUST_CHECK enum rc_code sdrs_refuse(const struct rc_buf *mistakes, struct rc_error *err);
+
+/* ---- bodies -----------------------------------------------------------------------------------
+ */
+
+enum sdrs_property_type { SDRS_TEXT, SDRS_INTEGER, SDRS_CHOICE };
+
+/* A property of a JSON body, into a member of a struct. */
+struct sdrs_property {
+    const char *name;
+    enum sdrs_property_type type;
+    size_t offset;              /* const char * (NULL: not given), or int64_t */
+    size_t given_offset;        /* of SDRS_INTEGER: bool, whether it was */
+    const char *const *choices; /* of SDRS_CHOICE, ends with NULL */
+};
+
+/*
+ * Reads the body, an object of these properties (ends with a name of NULL), into 'out'; *held owns
+ * the text until json_decref(). RC_INVALID in the seed's words: "Unable to read JSON input", "'x'
+ * is not an expected object property", "Expected 'v' to be one of [A, B]".
+ */
+RC_MUST_CHECK enum rc_code sdrs_read_body(struct sdrs_request *request,
+                                          const struct sdrs_property *properties, void *out,
+                                          json_t **held, struct rc_error *err);
+/* The same of an object that is already parsed, as of a list. */
+RC_MUST_CHECK enum rc_code sdrs_read_object(json_t *object, const struct sdrs_property *properties,
+                                            void *out, struct rc_error *err);
+
+/* Handlers; see routes.c for their paths. */
+sdrs_request_fn sdrs_rules_post, sdrs_rules_get, sdrs_rules_put, sdrs_rules_remove,
+    sdrs_rules_versions;
+sdrs_request_fn sdrs_events_execute, sdrs_events_show, sdrs_events_validate, sdrs_events_notify;
+sdrs_request_fn sdrs_pool_post, sdrs_pool_get, sdrs_pool_remove;
+
+extern const struct rc_route sdrs_routes[];
+
+#endif

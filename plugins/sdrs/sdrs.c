@@ -1,0 +1,20 @@
+/*
+ * The plugin: its descriptor. What an action does is in the file of its name.
+ */
+#include "rest/request.h"
+#include "run.h"
+
+static const struct rc_action actions[] = {
+    { 0 },
+};
+
+static const struct rc_plugin sdrs = {
+    RC_PLUGIN_HEAD,
+    .name = "sdrs",
+    .version = "1.0",
+    .summary = "Moves data whose retention is over to a shadow bucket, by the time in its path.",
+    .options = sdrs_options,
+    .config_size = sizeof(struct sdrs_config),
+    .actions = actions,
+};
+RC_PLUGIN_EXPORT(sdrs)

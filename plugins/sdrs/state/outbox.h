@@ -1,0 +1,45 @@
+/*
+ * Notifications on their way: kept from the moment that what they tell is recorded, until they are
+ * delivered.
+ */
+#ifndef SDRS_STATE_OUTBOX_H
+#define SDRS_STATE_OUTBOX_H
+
+#include "state.h"
+
+enum sdrs_event_kind { SDRS_EVENT_INACTIVE, SDRS_EVENT_DELETED };
+
+/* Borrowed. */
+struct sdrs_event {
+    enum sdrs_event_kind kind;
+    const char *batch, *project, *bucket, *directory, *trigger;
+    int64_t at_unix_ms;
+    /* One event of a key is made ever, as "once per prefix, when it is scheduled"; NULL: always. */
+    const char *once;
+};
+
+/* Adds it, in the transaction that is open or by itself: its JSON is made here, and its UUID. */
+RC_MUST_CHECK enum rc_code sdrs_outbox_add(struct sdrs_state *state, const struct sdrs_event *event,
+                                           struct rc_error *err);
+
+/* Text is owned. */
+struct sdrs_message {
+    int64_t id;
+    char *uuid, *json;
+    int64_t attempts;
+};
+void sdrs_message_clear(struct sdrs_message *message);
+
+/* The oldest that is due and nobody else delivers now; none: id 0. It is the caller's for a minute.
+ */
+RC_MUST_CHECK enum rc_code sdrs_outbox_take(struct sdrs_state *state, struct sdrs_message *out,
+                                            struct rc_error *err);
+RC_MUST_CHECK enum rc_code sdrs_outbox_delivered(struct sdrs_state *state, int64_t id,
+                                                 struct rc_error *err);
+/* It is due again after a pause that grows up to an hour. */
+RC_MUST_CHECK enum rc_code sdrs_outbox_failed(struct sdrs_state *state, int64_t id,
+                                              const char *message, struct rc_error *err);
+RC_MUST_CHECK enum rc_code sdrs_outbox_waiting(struct sdrs_state *state, int64_t *count,
+                                               struct rc_error *err);
+
+#endif
