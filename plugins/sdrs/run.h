@@ -26,23 +26,37 @@ enum rc_code sdrs_import_rules(struct rc_job *job, const void *config, struct rc
 RC_MUST_CHECK enum rc_code sdrs_open(struct rc_job *job, const struct sdrs_config *config,
                                      struct sdrs_state *out, struct rc_error *err);
 
-/*
- * The rules of one bucket that an execution is of, and what of them is to be moved.
+/* The lock that whoever moves something out of a bucket or back holds. RC_CONFLICT: see
+   rc_lock_acquire(). */
+RC_MUST_CHECK enum rc_code sdrs_bucket_lock(struct rc_job *job, const char *bucket, int64_t wait_ms,
+                                            struct rc_lock **out, struct rc_error *err);
+
+/* ---- what is to be done: work.c ---------------------------------------------------------------
  */
+
+/* The rules of one bucket that an execution is of. */
 struct sdrs_bucket_work {
-    char *bucket, *shadow;
-    char *project;
-    struct sdrs_rules datasets; /* chosen by the scope */
-    struct sdrs_rule *fallback; /* the DEFAULT or GLOBAL rule that holds for the rest; or NULL */
-    struct sdrs_prefixes all_datasets; /* prefixes of every active dataset rule of the bucket */
-    struct sdrs_prefixes holds;        /* legal holds in it */
+    char *bucket, *shadow; /* as of sdrs_bucket_uri() */
+    char *project;         /* that the bucket is in: of the first rule that names it */
+    char
+        *mistake; /* why its name cannot be one, as of a root that is configured no more; or NULL */
+    struct sdrs_rules rules;           /* chosen by the scope: datasets, then DEFAULT or GLOBAL */
+    struct sdrs_prefixes all_datasets; /* of every active dataset rule of the bucket; merged */
+    struct sdrs_prefixes
+        holds; /* what no rule moves: legal holds, and what is the host's; merged */
 };
 
 struct sdrs_work {
-    struct sdrs_bucket_work *buckets;
+    struct sdrs_bucket_work *buckets; /* in the order of their URIs */
     size_t count;
 };
-/* RC_NOT_FOUND: the scope names a rule, project or name that no active rule has. */
+/*
+ * Each active rule that the scope names, by its bucket. A project names GLOBAL, too, for the
+ * buckets that its rules name; GLOBAL is for no bucket with a DEFAULT rule. Under --dry-run the
+ * rules of the configuration count as they would become.
+ *
+ * RC_NOT_FOUND: the scope names a rule, project or name that no active rule has.
+ */
 RC_MUST_CHECK enum rc_code sdrs_work_choose(struct sdrs_state *state,
                                             const struct sdrs_config *config,
                                             const struct sdrs_scope_params *scope,
@@ -50,14 +64,30 @@ RC_MUST_CHECK enum rc_code sdrs_work_choose(struct sdrs_state *state,
 void sdrs_work_clear(struct sdrs_work *work);
 
 /*
- * What one rule of a bucket moves at a time: fills includes, excludes, limit, template, datasets of
- * 'move' from the rule; 'kept' owns them. Lists the store only for the oldest year and for
- * versions.
+ * What nothing moves of a bucket, merged: the legal holds in it, by the text that keys begin with,
+ * and the folder that the host keeps for itself.
  */
+RC_MUST_CHECK enum rc_code sdrs_holds_of(const struct sdrs_config *config, const char *bucket,
+                                         struct sdrs_prefixes *out, struct rc_error *err);
+
+/* ---- what a rule moves: rule_move.c -----------------------------------------------------------
+ */
+
+/* What a move borrows. */
 struct sdrs_rule_move {
     struct sdrs_template template;
     struct sdrs_prefixes includes, excludes, datasets;
+    char *scope;  /* the prefix that the rule is for; "" is the whole bucket */
+    bool is_held; /* nothing is included only because of a hold or another rule */
+    struct sdrs_record record;
 };
+/*
+ * What one rule of a bucket moves at a time: fills 'move' but for its state, with a record of
+ * 'kept' that is not in the state yet. Nothing included: there is nothing to move. Lists the store
+ * only for the oldest year and for versions.
+ *
+ * RC_INVALID: the rule makes no sense.
+ */
 RC_MUST_CHECK enum rc_code sdrs_rule_move_make(struct rc_job *job, const struct sdrs_config *config,
                                                const struct sdrs_bucket_work *bucket,
                                                const struct sdrs_rule *rule, int64_t now_unix_ms,
@@ -65,9 +95,43 @@ RC_MUST_CHECK enum rc_code sdrs_rule_move_make(struct rc_job *job, const struct 
                                                struct rc_error *err);
 void sdrs_rule_move_clear(struct sdrs_rule_move *kept);
 
-/* The lock that whoever moves something out of a bucket or back holds. */
-RC_MUST_CHECK enum rc_code sdrs_bucket_lock(struct rc_job *job, const char *bucket, int64_t wait_ms,
-                                            struct rc_lock **out, struct rc_error *err);
+/* How much a move is of what is there. Times are those of the paths where they tell, else of the
+   last change; 0: nothing is to be moved. */
+struct sdrs_weight {
+    int64_t objects, bytes; /* to be moved */
+    int64_t all_objects;    /* below the scope */
+    int64_t oldest_unix_ms, newest_unix_ms;
+};
+/* Lists what is below 'scope', a prefix in the bucket ("": all), once. */
+RC_MUST_CHECK enum rc_code sdrs_weigh(struct rc_job *job, const struct sdrs_move *move,
+                                      const char *scope, struct sdrs_weight *out,
+                                      struct rc_error *err);
+/*
+ * Whether it is more than 'max_delete_objects' or 'max_delete_share' allow: RC_FAILED says which,
+ * and how to confirm.
+ */
+RC_MUST_CHECK enum rc_code sdrs_weight_check(const struct sdrs_config *config,
+                                             const struct sdrs_weight *weight,
+                                             struct rc_error *err);
+
+/* ---- what follows: settle.c, deliver.c --------------------------------------------------------
+ */
+
+/*
+ * Keeps a record whose status is final, or pending, with all that follows from it in one
+ * transaction: its delete markers are settled, what was moved is told, an execution that it is of
+ * fails with it. The same again changes nothing.
+ */
+RC_MUST_CHECK enum rc_code sdrs_settle(struct sdrs_state *state, const struct sdrs_config *config,
+                                       const struct sdrs_record *record, struct rc_error *err);
+
+/*
+ * Settles what a process that died has left of a bucket as running. The caller has the bucket's
+ * lock.
+ */
+RC_MUST_CHECK enum rc_code sdrs_settle_bucket(struct rc_job *job, const struct sdrs_config *config,
+                                              struct sdrs_state *state, const char *bucket,
+                                              struct rc_error *err);
 
 /* Delivers what is due of the outbox. A failure is a warning: the message stays. */
 void sdrs_deliver(struct rc_job *job, const struct sdrs_config *config, struct sdrs_state *state);
