@@ -38,7 +38,8 @@ static bool is_good_name(const char *name)
 {
     size_t len = strlen(name);
 
-    if (len == 0 || len > LONGEST_NAME || !isalpha((unsigned char)name[0]))
+    if (len == 0 || len > LONGEST_NAME || !isalpha((unsigned char)name[0]) ||
+        name[len - 1] == '.' || strstr(name, ".."))
         return false;
     for (size_t i = 0; i < len; i++)
         if (!((unsigned char)name[i] < 0x80 &&
@@ -89,6 +90,11 @@ static void check_names(const struct check *check, const struct rc_option *optio
             rc_str_eq(other.also, option->name) ||
             (option->also && rc_str_eq(option->also, other.also))) {
             complain(check, option, "has a name that an earlier one has too");
+            return;
+        } else if (core_options_entangled(option, &other)) {
+            complain(check, option,
+                     "and an earlier one cannot be told apart in maps: the name of one is what the "
+                     "other's has before a dot");
             return;
         }
 }

@@ -63,6 +63,15 @@ struct binding {
 
 static void bind_table(const struct binding *binding, void *out);
 
+/* Its mistakes are those of the keys, which core_options_check_keys() reports. */
+static const struct core_node *spread(const struct core_option_table *table,
+                                      const struct core_node *map, struct core_arena *scratch)
+{
+    CORE_PROBLEMS_AUTO(reported_elsewhere);
+
+    return core_options_spread(map, table, 1, scratch, &reported_elsewhere);
+}
+
 /* A text from outside a file. */
 static struct core_node loose_node(const struct core_place *place, const char *text)
 {
@@ -147,9 +156,10 @@ static bool bind_object(const struct binding *outer, const struct core_option_si
     const struct core_option_table table = { site->option->items, outer->table->stride };
     const char *key = core_arena_strf(site->scratch, "%s[%zu]", site->key, index);
     const size_t before = site->problems->count;
+    const struct core_node *layer = spread(&table, item, site->scratch);
     const struct binding binding = {
         .table = &table,
-        .layers = &item,
+        .layers = &layer,
         .layer_count = 1,
         .place = &item->place,
         .prefix = core_arena_strf(site->scratch, "%s.", key),
@@ -303,9 +313,10 @@ void core_options_bind(const struct core_option_table *table, const struct core_
                        struct core_arena *arena, struct core_problems *problems)
 {
     struct core_arena scratch = CORE_ARENA_INIT;
+    const struct core_node **flat = core_arena_alloc(&scratch, layer_count * sizeof(*flat));
     const struct binding binding = {
         .table = table,
-        .layers = layers,
+        .layers = flat,
         .layer_count = layer_count,
         .place = place,
         .prefix = "",
@@ -314,6 +325,8 @@ void core_options_bind(const struct core_option_table *table, const struct core_
         .problems = problems,
     };
 
+    for (size_t i = 0; i < layer_count; i++)
+        flat[i] = spread(table, layers[i], &scratch);
     bind_table(&binding, out);
     core_arena_clear(&scratch);
 }
@@ -414,6 +427,8 @@ static void check_keys(const struct key_check *check, const struct core_node *ma
 {
     if (!map || map->kind != CORE_NODE_MAP)
         return;
+    map =
+        core_options_spread(map, check->tables, check->table_count, check->arena, check->problems);
     for (size_t i = 0; i < map->len; i++)
         check_key(check, &map->entries[i]);
 }

@@ -25,8 +25,25 @@ struct core_option_table {
 /* Entry 'index', brought to the present struct (missing members zero); false behind the last. */
 bool core_option_at(const struct core_option_table *table, size_t index, struct rc_option *out);
 
+/*
+ * Whether the name of one is the beginning of the other's, up to a dot: a map by that name could
+ * then be meant for either.
+ */
+bool core_options_entangled(const struct rc_option *a, const struct rc_option *b);
+
 /* The name of the option with RC_OPT_WHOLE in the first of the tables that has one; or NULL. */
 const char *core_options_whole(const struct core_option_table *tables, size_t table_count);
+
+/*
+ * 'map' with the options of the tables at its top: "sts: {timeout: 5s}" becomes "sts.timeout: 5s"
+ * where that is the name of an option. One that is given both ways, and a value where such a map
+ * should stand, is reported. Borrows from 'map', which is the result if it has no such depth. What
+ * is below does this by itself.
+ */
+const struct core_node *core_options_spread(const struct core_node *map,
+                                            const struct core_option_table *tables,
+                                            size_t table_count, struct core_arena *arena,
+                                            struct core_problems *problems);
 
 /*
  * Fills 'out' (zeroed) from the maps in 'layers', the first that has a key wins; then from

@@ -65,6 +65,19 @@ static bool has_key(const struct core_option_table *table, const char *key)
     return false;
 }
 
+/* Also what would be a parameter of another action stands at the top then. */
+static const struct core_node *spread(const struct core_plugin *plugin, const struct core_node *map,
+                                      struct core_arena *arena, struct core_problems *problems)
+{
+    size_t count = plugin->action_count + 1;
+    struct core_option_table *tables = core_arena_alloc(arena, count * sizeof(*tables));
+
+    tables[0] = plugin->options;
+    for (size_t i = 0; i < plugin->action_count; i++)
+        tables[i + 1] = plugin->actions[i].params;
+    return core_options_spread(map, tables, count, arena, problems);
+}
+
 /*
  * Reports the keys that nobody knows. A parameter of another action gets a message of its own: the
  * nearest valid name would mislead. What is left of the map goes to the general check.
@@ -79,10 +92,12 @@ static void check_keys(const struct core_plugin *plugin, const struct core_actio
         CORE_OPTION_TABLE(layer_options),
     };
     size_t table_count = RC_ARRAY_LEN(tables) - (from_command_line ? 0 : 1);
-    struct core_node rest = *map;
+    struct core_node rest;
 
     if (map->kind != CORE_NODE_MAP)
         return;
+    map = spread(plugin, map, arena, problems);
+    rest = *map;
     rest.entries = core_arena_alloc(arena, map->len * sizeof(*map->entries));
     rest.len = 0;
     for (size_t i = 0; i < map->len; i++) {

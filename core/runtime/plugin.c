@@ -309,6 +309,11 @@ static enum rc_code check_distinct(const char *path, const struct core_plugin *p
                                    "plugin '%s' ('%s'): '%s' is both an option and a parameter "
                                    "of the action '%s'",
                                    plugin->name, path, param.name, action->name);
+                if (core_options_entangled(&param, &option))
+                    return rc_fail(err, RC_INVALID,
+                                   "plugin '%s' ('%s'): the parameter '%s' of the action '%s' and "
+                                   "the option '%s' cannot be told apart in maps",
+                                   plugin->name, path, param.name, action->name, option.name);
             }
         }
     }

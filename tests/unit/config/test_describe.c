@@ -184,6 +184,7 @@ static void sound_tables_pass(void **state)
 static void names_are_judged(void **state)
 {
     const struct rc_option twins[] = { { NAME("a"), HELP }, { NAME("a"), HELP }, { 0 } };
+    const struct rc_option entangled[] = { { NAME("a.b"), HELP }, { NAME("a.b.c"), HELP }, { 0 } };
     const struct rc_option crossed[] = { { NAME("a"), HELP, .also = "b" },
                                          { NAME("b"), HELP },
                                          { 0 } };
@@ -194,6 +195,8 @@ static void names_are_judged(void **state)
         "plugin 'x': option 'a b' has a name that is not letters, digits, '-', '_' and '.', "
         "a letter first and at most 63 of them");
     check_wrong(twins, "plugin 'x': option 'a' has a name that an earlier one has too");
+    check_wrong(entangled, "plugin 'x': option 'a.b.c' and an earlier one cannot be told apart in "
+                           "maps: the name of one is what the other's has before a dot");
     check_wrong(crossed, "plugin 'x': option 'b' has a name that an earlier one has too");
     check_wrong(ONE(NAME("a"), HELP, .also = "a"),
                 "plugin 'x': option 'a' has its own name as the second one");
