@@ -103,6 +103,18 @@ const struct core_http_peer *core_http_peer(const struct core_http_exchange *exc
     return &exchange->connection->peer;
 }
 
+bool core_http_is_local(const struct core_http_exchange *exchange)
+{
+    const char *name, *value;
+
+    if (!exchange->connection->peer.is_loopback)
+        return false;
+    for (size_t i = 0; core_http_header_at(exchange, i, &name, &value); i++)
+        if (!core_http_uri_asks_locally(name, value))
+            return false;
+    return true;
+}
+
 const char *core_http_foreign(const struct core_http_exchange *exchange)
 {
     const char *host = exchange->uri.host ? exchange->uri.host : core_http_header(exchange, "Host");

@@ -54,6 +54,12 @@ struct core_http_peer {
 const struct core_http_peer *core_http_peer(const struct core_http_exchange *exchange);
 
 /*
+ * Whether the client is a process of this machine. A proxy here is one, but not those for whom it
+ * asks, as the usual headers say; one that says nothing speaks for itself.
+ */
+bool core_http_is_local(const struct core_http_exchange *exchange);
+
+/*
  * Defence against pages of other sites in a browser on this machine: NULL, or why the request
  * should be refused with 403. A request over a Unix socket passes. Else an Origin has to be that of
  * the Host; and on a loopback address the Host has to be a name of this machine (localhost, a

@@ -255,3 +255,35 @@ const char *core_http_uri_foreign(const char *host, const char *origin, bool on_
         return "the request comes from a page of another site";
     return NULL;
 }
+
+/* ---- for whom a proxy asks -------------------------------------------------------------------- */
+
+/* One of "192.0.2.7, ::1, unix", without the blanks around it. */
+static bool is_local_client(const char *client, size_t len)
+{
+    return is_name(client, len, "unix") || is_name(client, len, "::1") ||
+           is_this_machine(client, len);
+}
+
+bool core_http_uri_asks_locally(const char *header, const char *value)
+{
+    static const char blanks[] = " \t";
+
+    if (strcasecmp(header, "Forwarded") == 0) /* in a grammar that hides more than it tells */
+        return false;
+    if (strcasecmp(header, "X-Forwarded-For") != 0 && strcasecmp(header, "X-Real-IP") != 0)
+        return true;
+    for (;;) {
+        const char *end = value + strcspn(value, ","), *stop = end;
+
+        while (value < stop && strchr(blanks, *value))
+            value++;
+        while (stop > value && strchr(blanks, stop[-1]))
+            stop--;
+        if (!is_local_client(value, (size_t)(stop - value)))
+            return false;
+        if (*end == '\0')
+            return true;
+        value = end + 1;
+    }
+}

@@ -34,4 +34,10 @@ void core_http_uri_clear(struct core_http_uri *uri);
 const char *core_http_uri_foreign(const char *host, const char *origin, bool on_loopback,
                                   const char *const *hosts);
 
+/*
+ * Whether all for whom proxies have asked are processes of this machine, as a header of that name
+ * says; true of every header that is not about that.
+ */
+bool core_http_uri_asks_locally(const char *header, const char *value);
+
 #endif

@@ -82,6 +82,12 @@ static void exchange_reply(struct rc_exchange *exchange, unsigned status, const 
     rc_buf_clear(&body);
 }
 
+static bool exchange_is_local(const struct rc_exchange *exchange)
+{
+    return (exchange->admitted && core_http_peer(exchange->http)->is_unix) ||
+           core_http_is_local(exchange->http);
+}
+
 const struct rc_exchange_api core_host_exchange = {
     .method = exchange_method,
     .path = exchange_path,
@@ -91,4 +97,5 @@ const struct rc_exchange_api core_host_exchange = {
     .body = exchange_body,
     .add_header = exchange_add_header,
     .reply = exchange_reply,
+    .is_local = exchange_is_local,
 };

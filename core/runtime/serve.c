@@ -192,7 +192,11 @@ static void call_route(struct server *server, const struct rc_route *route,
         .storage = core_run_storage(&server->run, &cancel),
     };
     struct rc_exchange exchange = {
-        .http = http, .job = &job, .arena = CORE_ARENA_INIT, .values = *values
+        .http = http,
+        .job = &job,
+        .arena = CORE_ARENA_INIT,
+        .values = *values,
+        .admitted = server->request->admitted,
     };
     struct rc_error err = RC_ERROR_INIT;
     enum rc_code code;

@@ -13,6 +13,8 @@ struct core_serve_request {
     const struct core_node *set; /* map of --set, or NULL */
     const char *listen;          /* an address as in http/address.h */
     bool dry_run;
+    /* Who comes over the Unix socket has been let in: the daemon has asked for a token. */
+    bool admitted;
     int log_level;
     int ready_fd; /* gets a byte, and is closed, once it listens; 0: none */
 };

@@ -13,7 +13,7 @@ static bool has_effect(const char *service)
         "storage.put",         "storage.commit", "storage.copy",  "storage.copy_with",
         "storage.move",        "storage.remove", "storage.sweep", "storage.sweep_object",
         "storage.remove_with", "sql.write",      "db.open",       "db.exec",
-        "db.commit",           "rows.next",      "transfer.run"
+        "db.commit",           "rows.next",      "transfer.run",  "job.submit",
     };
 
     for (size_t i = 0; i < RC_ARRAY_LEN(services); i++)

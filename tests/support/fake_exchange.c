@@ -117,6 +117,11 @@ static void exchange_reply(struct rc_exchange *exchange, unsigned status, const 
     rc_buf_add(&host->reply_body, data, len_bytes);
 }
 
+static bool exchange_is_local(const struct rc_exchange *exchange)
+{
+    return !exchange->request->from_elsewhere;
+}
+
 const struct rc_exchange_api fake_exchange_api = {
     .method = exchange_method,
     .path = exchange_path,
@@ -126,6 +131,7 @@ const struct rc_exchange_api fake_exchange_api = {
     .body = exchange_body,
     .add_header = exchange_add_header,
     .reply = exchange_reply,
+    .is_local = exchange_is_local,
 };
 
 static const struct rc_route *find_route(const struct rc_plugin *plugin, const char *method,
@@ -169,6 +175,7 @@ enum rc_code rc_fake_host_request(struct rc_fake_host *host, const struct rc_plu
     if (rc_fake_host_bind(host, plugin->options ? plugin->options : no_options, config,
                           request->settings ? request->settings : none, err))
         return err->code;
+    host->plugin = plugin;
     job->plugin = plugin->name;
     job->action = "serve";
     return route->handle(job, config, &exchange, err);

@@ -329,6 +329,7 @@ static const struct rc_job_api job_api = {
     .temp_dir = job_temp_dir,
     .day_of = job_day_of,
     .day_start = job_day_start,
+    .submit = fake_submit,
 };
 
 void rc_fake_host_set_remaining_ms(struct rc_fake_host *host, int64_t remaining_ms)
@@ -424,6 +425,7 @@ void rc_fake_host_free(struct rc_fake_host *host)
     fake_bucket_clear(host);
     fake_sql_clear(host);
     fake_http_clear(host);
+    fake_submit_clear(host);
     fake_db_clear(host);
     fake_lock_clear(host);
     fake_versions_clear(host);

@@ -49,6 +49,9 @@ static void record(struct rc_fake_host *fake, const struct rc_http_request *requ
     kept->user = rc_strdup(request->user);
     kept->password = rc_strdup(request->password);
     kept->auth = request->auth;
+    /* A plugin of an older version has a shorter struct. */
+    if (request->struct_bytes > offsetof(struct rc_http_request, credentials))
+        kept->credentials = rc_strdup(request->credentials);
 }
 
 /* The oldest that fits and has not been used up. */
@@ -260,6 +263,7 @@ struct rc_fake_http_request rc_fake_host_http_request(const struct rc_fake_host 
         .user = kept->user,
         .password = kept->password,
         .auth = kept->auth,
+        .credentials = kept->credentials,
     };
 }
 
@@ -278,6 +282,7 @@ void fake_http_clear(struct rc_fake_host *fake)
         free(fake->http_requests[i].body);
         free(fake->http_requests[i].user);
         free(fake->http_requests[i].password);
+        free(fake->http_requests[i].credentials);
     }
     free(fake->http_answers);
     free(fake->http_requests);

@@ -73,7 +73,7 @@ struct fake_http_answer {
 };
 
 struct fake_http_request {
-    char *name, *method, *url, *headers, *body, *user, *password;
+    char *name, *method, *url, *headers, *body, *user, *password, *credentials;
     size_t body_len;
     unsigned flags;
     int auth;
@@ -175,6 +175,10 @@ struct rc_fake_host {
     struct fake_http_request *http_requests;
     size_t http_request_count;
 
+    const struct rc_plugin *plugin; /* the one that runs; NULL: not known */
+    struct rc_fake_submitted *submits;
+    size_t submit_count;
+
     sqlite3 *db;
 
     struct fake_lock_name *locks;
@@ -235,11 +239,16 @@ extern const struct rc_http_api fake_http_api;
 extern const struct rc_transfer_api fake_transfer_api;
 extern const struct rc_bucket_api fake_bucket_api;
 
+RC_MUST_CHECK enum rc_code fake_submit(struct rc_job *job, const char *action,
+                                       const struct rc_pair *params, size_t param_count,
+                                       char run_id[RC_RUN_ID_TEXT], struct rc_error *err);
+
 void fake_storage_clear(struct rc_fake_host *fake);
 void fake_store_clear(struct rc_fake_host *fake);
 void fake_bucket_clear(struct rc_fake_host *fake);
 void fake_sql_clear(struct rc_fake_host *fake);
 void fake_http_clear(struct rc_fake_host *fake);
+void fake_submit_clear(struct rc_fake_host *fake);
 void fake_db_clear(struct rc_fake_host *fake);
 void fake_lock_clear(struct rc_fake_host *fake);
 void fake_versions_clear(struct rc_fake_host *fake);

@@ -29,12 +29,17 @@ static const struct rc_action *find_action(const struct rc_plugin *plugin, const
     return NULL;
 }
 
-/* Whether a setting names an option of the table, at whatever depth. */
+/* Whether a setting is of an option of that name, or of something below it. */
+static bool is_of(const char *setting, const char *name)
+{
+    size_t len = strlen(name);
+    return strncmp(setting, name, len) == 0 && setting[len] && strchr("=.[", setting[len]);
+}
+
 static bool belongs_to(const struct rc_option *options, const char *setting)
 {
-    size_t len = strcspn(setting, "=.[");
     for (const struct rc_option *option = options; option->name; option++)
-        if (strncmp(setting, option->name, len) == 0 && option->name[len] == '\0')
+        if (is_of(setting, option->name) || (option->also && is_of(setting, option->also)))
             return true;
     return false;
 }
@@ -77,6 +82,7 @@ enum rc_code rc_fake_host_run(struct rc_fake_host *host, const struct rc_plugin 
         return code;
 
     struct rc_job *job = rc_fake_host_job(host);
+    host->plugin = plugin;
     job->plugin = plugin->name;
     job->action = action->name;
     job->params = action->params ? params_struct : NULL;

@@ -496,6 +496,103 @@ static void test_base(void **state)
     assert_int_equal(rc_fake_host_open_handles(outer), 0);
 }
 
+static enum rc_code submit_run(struct rc_job *job, const void *config, struct rc_error *err)
+{
+    const struct rc_pair params[] = { { "name", "a" }, { "lock.id", "b" } };
+    const struct rc_pair unknown = { "nam", "a" };
+    char run_id[RC_RUN_ID_TEXT];
+
+    (void)config;
+    if (job->params && ((const char *const *)job->params)[0])
+        return RC_OK; /* the run that was begun */
+    assert_int_equal(rc_job_submit(job, "other", NULL, 0, run_id, err), RC_INVALID);
+    assert_int_equal(rc_job_submit(job, "submit", &unknown, 1, run_id, err), RC_INVALID);
+    assert_string_equal(run_id, "");
+    return rc_job_submit(job, "submit", params, 2, run_id, err);
+}
+
+struct submit_params {
+    const char *name, *lock;
+};
+
+static const struct rc_option submit_params[] = {
+    { RC_STR("name", struct submit_params, name), .help = "A name." },
+    { RC_STR("lock.id", struct submit_params, lock), .help = "A lock." },
+    { 0 },
+};
+
+static const struct rc_action submit_actions[] = {
+    { .name = "submit",
+      .summary = "Begins itself.",
+      .params = submit_params,
+      .params_size = sizeof(struct submit_params),
+      .run = submit_run },
+    { 0 },
+};
+
+static const struct rc_plugin submitter = {
+    RC_PLUGIN_HEAD,
+    .name = "submitter",
+    .version = "1.0",
+    .summary = "Begins runs.",
+    .actions = submit_actions,
+};
+
+static void test_submit(void **state)
+{
+    RC_CLEANUP(rc_fake_host_clear) struct rc_fake_host *host = rc_fake_host_new(NULL);
+    const char *const settings[] = { "name=a", "lock.id=b", NULL };
+    struct rc_fake_submitted submitted;
+    char run_id[RC_RUN_ID_TEXT];
+    struct rc_error err;
+
+    (void)state;
+    assert_int_equal(rc_fake_host_run(host, &submitter, NULL, NULL, &err), RC_OK);
+    assert_int_equal(rc_fake_host_submits(host), 1);
+    submitted = rc_fake_host_submitted(host, 0);
+    assert_string_equal(submitted.run_id, "20260115t120000-00000001");
+    assert_string_equal(submitted.action, "submit");
+    assert_int_equal(submitted.param_count, 2);
+    assert_string_equal(submitted.params[1].key, "lock.id");
+    assert_string_equal(submitted.params[1].value, "b");
+    assert_int_equal(rc_fake_host_run(host, &submitter, "submit", settings, &err), RC_OK);
+    assert_int_equal(rc_fake_host_submits(host), 1);
+
+    rc_fake_host_fail_on(host, "job.submit", "submit", 1, RC_UNAVAILABLE);
+    assert_int_equal(rc_job_submit(rc_fake_host_job(host), "submit", NULL, 0, run_id, &err),
+                     RC_UNAVAILABLE);
+    rc_fake_host_revive(host);
+    rc_fake_host_job(host)->dry_run = true;
+    assert_int_equal(rc_fake_host_run(host, &submitter, NULL, NULL, &err), RC_OK);
+    assert_int_equal(rc_fake_host_held_back(host), 1);
+    assert_int_equal(rc_fake_host_submits(host), 1);
+}
+
+static enum rc_code who_handle(struct rc_job *job, const void *config, struct rc_exchange *exchange,
+                               struct rc_error *err)
+{
+    (void)config;
+    return rc_exchange_is_local(job, exchange) ? RC_OK : rc_fail(err, RC_DENIED, "not from here");
+}
+
+static void test_local_clients(void **state)
+{
+    static const struct rc_route routes[] = {
+        { .method = "GET", .path = "/who", .summary = "Who asks.", .handle = who_handle },
+        { 0 },
+    };
+    struct rc_plugin plugin = submitter;
+    RC_CLEANUP(rc_fake_host_clear) struct rc_fake_host *host = rc_fake_host_new(NULL);
+    struct rc_fake_request request = { .method = "GET", .path = "/who" };
+    struct rc_error err;
+
+    (void)state;
+    plugin.routes = routes;
+    assert_int_equal(rc_fake_host_request(host, &plugin, &request, &err), RC_OK);
+    request.from_elsewhere = true;
+    assert_int_equal(rc_fake_host_request(host, &plugin, &request, &err), RC_DENIED);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -515,6 +612,8 @@ int main(void)
         cmocka_unit_test(test_locks),
         cmocka_unit_test(test_pool),
         cmocka_unit_test(test_base),
+        cmocka_unit_test(test_submit),
+        cmocka_unit_test(test_local_clients),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -59,6 +59,7 @@ static void test_answers(void **state)
     request.user = "dba";
     request.password = "secret";
     request.auth = RC_HTTP_AUTH_DIGEST;
+    request.credentials = "gs://b";
     assert_int_equal(rc_http_call(job, &request, &answer, &err), RC_OK);
     assert_int_equal(answer.status, 200);
     assert_string_equal(answer.body.data, "fine");
@@ -77,6 +78,7 @@ static void test_answers(void **state)
     assert_string_equal(made.user, "dba");
     assert_string_equal(made.password, "secret");
     assert_int_equal(made.auth, RC_HTTP_AUTH_DIGEST);
+    assert_string_equal(made.credentials, "gs://b");
 }
 
 static void test_answers_that_fail(void **state)

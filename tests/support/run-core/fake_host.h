@@ -246,6 +246,7 @@ struct rc_fake_http_request {
     unsigned flags;
     const char *user, *password;
     int auth;
+    const char *credentials;
 };
 size_t rc_fake_host_http_requests(const struct rc_fake_host *host);
 struct rc_fake_http_request rc_fake_host_http_request(const struct rc_fake_host *host,
@@ -260,6 +261,7 @@ struct rc_fake_request {
     const char *body;
     size_t body_len;
     const char *const *settings; /* of the plugin's options, as for rc_fake_host_run() */
+    bool from_elsewhere;         /* rc_exchange_is_local() says no */
 };
 
 /*
@@ -274,6 +276,23 @@ RC_MUST_CHECK enum rc_code rc_fake_host_request(struct rc_fake_host *host,
 unsigned rc_fake_host_reply_status(const struct rc_fake_host *host);
 const char *rc_fake_host_reply(const struct rc_fake_host *host, size_t *len);
 const char *rc_fake_host_reply_headers(const struct rc_fake_host *host);
+
+/* ---- runs that the plugin begins ------------------------------------------------------------ */
+
+/*
+ * A run that rc_job_submit() was asked for; "job.submit" among the calls, with the action as its
+ * subject. It does not take place: a test that wants it calls rc_fake_host_run(). Where the host
+ * knows the plugin, from rc_fake_host_run() or rc_fake_host_request(), an action or a parameter
+ * that it does not have is RC_INVALID. These stay when the host is revived.
+ */
+struct rc_fake_submitted {
+    const char *run_id; /* "20260115t120000-00000001" is the first one's */
+    const char *action;
+    const struct rc_pair *params;
+    size_t param_count;
+};
+size_t rc_fake_host_submits(const struct rc_fake_host *host);
+struct rc_fake_submitted rc_fake_host_submitted(const struct rc_fake_host *host, size_t index);
 
 /* ---- locks ---------------------------------------------------------------------------------- */
 

@@ -136,6 +136,34 @@ static void knows_pages_of_other_sites(void **state)
     }
 }
 
+static void knows_for_whom_a_proxy_asks(void **state)
+{
+    static const struct {
+        const char *header, *value;
+        bool locally;
+    } cases[] = {
+        { "X-Forwarded-For", "127.0.0.1", true },
+        { "x-forwarded-for", " ::1 ,unix,\t127.9.9.9", true },
+        { "X-Forwarded-For", "192.0.2.7", false },
+        { "X-Forwarded-For", "192.0.2.7, 127.0.0.1", false },
+        { "X-Forwarded-For", "127.0.0.1, 192.0.2.7", false },
+        { "X-Forwarded-For", "", false },
+        { "X-Forwarded-For", "127.0.0.1,", false },
+        { "X-Forwarded-For", "unknown", false },
+        { "X-Forwarded-For", "127.0.0.1.example.org", false },
+        { "X-Real-IP", "::1", true },
+        { "X-Real-IP", "2001:db8::1", false },
+        { "Forwarded", "for=127.0.0.1", false },
+        { "X-Forwarded-Host", "example.org", true },
+        { "Accept", "*/*", true },
+    };
+
+    (void)state;
+    for (size_t i = 0; i < RC_ARRAY_LEN(cases); i++)
+        if (core_http_uri_asks_locally(cases[i].header, cases[i].value) != cases[i].locally)
+            fail_msg("%s: %s", cases[i].header, cases[i].value);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -143,6 +171,7 @@ int main(void)
         cmocka_unit_test(refuses_what_means_two_things),
         cmocka_unit_test(takes_parameters_apart),
         cmocka_unit_test(knows_pages_of_other_sites),
+        cmocka_unit_test(knows_for_whom_a_proxy_asks),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
