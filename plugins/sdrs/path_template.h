@@ -19,11 +19,13 @@ struct sdrs_template {
     enum sdrs_level finest;    /* the last that it has */
     size_t begin[SDRS_LEVELS]; /* of "{...}" in the text */
     size_t end[SDRS_LEVELS]; /* of the prefix of that level: behind the literal that follows, up to
-                                  its first slash */
+                                its last slash; of the finest behind all */
 };
 
-/* RC_INVALID: a level that is missing, twice, or before a coarser one; an unknown {name}; a leading
-   slash. */
+/*
+ * RC_INVALID: a level that is missing, twice, or before a coarser one; an unknown {name}; a leading
+ * slash; a folder before the year, since that is part of the dataset; a control character.
+ */
 RC_MUST_CHECK enum rc_code sdrs_template_parse(const char *text, struct sdrs_template *out,
                                                struct rc_error *err);
 
@@ -31,8 +33,11 @@ struct sdrs_hour {
     int year, month, day, hour; /* 1-9999, 1-12, 1-31, 0-23 */
 };
 
+/* Cut to the hour; before year 1 and after 9999 the first and the last hour of all. */
 struct sdrs_hour sdrs_hour_of(int64_t unix_ms);
 int64_t sdrs_hour_unix_ms(const struct sdrs_hour *hour);
+/* Its number of that level, to be read or changed. */
+int *sdrs_hour_part(struct sdrs_hour *hour, enum sdrs_level level);
 
 /*
  * Adds the prefix of the year, month, day or hour: "2019/02/" for SDRS_MON. The finest ends in '/'.

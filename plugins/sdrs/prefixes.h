@@ -12,7 +12,7 @@
 
 enum { SDRS_PREFIX_BYTES = 1024 };
 
-/* Prefixes of keys in one bucket, owned. */
+/* Prefixes of keys in one bucket, owned. What makes some adds them to what is there. */
 struct sdrs_prefixes {
     char **items;
     size_t count;
@@ -24,8 +24,8 @@ void sdrs_prefixes_clear(struct sdrs_prefixes *prefixes);
 /*
  * All hours of a dataset that have wholly passed at 'limit_unix_ms' (cut to the hour), as the
  * fewest prefixes: backwards the hours of its day, the days of its month, the months of its year,
- * the years before, back to the one of 'oldest_unix_ms'. A template that ends with the day, month
- * or year gives only those that have wholly passed.
+ * the years before, until 'oldest_unix_ms' is reached: what is older may go with its day, month or
+ * year. A template that ends with the day, month or year gives only those that have wholly passed.
  *
  *     limit 2019-02-08T05:30Z, dataset "d/" ->
  *     d/2019/02/08/04/ ... d/2019/02/08/00/, d/2019/02/07/ ... d/2019/02/01/, d/2019/01/, d/2018/
@@ -35,7 +35,8 @@ void sdrs_time_prefixes(const struct sdrs_template *template, const char *datase
 
 /*
  * Of the directories right below a dataset ("v1/", "2019-03-10/"; without the dataset's prefix) all
- * but the newest 'keep'. Newer is what compares greater, runs of digits by their number.
+ * but the newest 'keep', the oldest first. Newer is what compares greater, runs of digits by their
+ * number.
  */
 void sdrs_version_prefixes(const char *dataset_prefix, const struct sdrs_prefixes *directories,
                            int64_t keep, struct sdrs_prefixes *out);
@@ -48,7 +49,8 @@ bool sdrs_prefixes_cover(const struct sdrs_prefixes *prefixes, const char *key);
 
 /*
  * Of merged prefixes the part of 'held' that lies within one of them; and 'prefixes' without those
- * that lie within one of 'held': what is to be excluded, and what remains to be included.
+ * that lie within one of 'held', which is merged, too: what is to be excluded, and what remains to
+ * be included.
  */
 void sdrs_prefixes_hold(struct sdrs_prefixes *prefixes, const struct sdrs_prefixes *held,
                         struct sdrs_prefixes *excluded);

@@ -15,7 +15,7 @@ enum sdrs_unit { SDRS_DAY, SDRS_MONTH, SDRS_VERSION, SDRS_UNITS };
 
 enum { SDRS_MAX_DAYS = 1095, SDRS_MAX_MONTHS = 84, SDRS_MAX_VERSIONS = 30, SDRS_MONTH_DAYS = 30 };
 
-/* "DATASET", ... and "DAY", ...; the parse ignores case and is false for no such word. */
+/* "DATASET", ... and "DAY", ...; the parse takes any case and is false for another word. */
 const char *sdrs_rule_type_name(enum sdrs_rule_type type);
 bool sdrs_rule_type_parse(const char *text, enum sdrs_rule_type *out);
 const char *sdrs_unit_name(enum sdrs_unit unit);
@@ -25,7 +25,7 @@ bool sdrs_unit_parse(const char *text, enum sdrs_unit *out);
 struct sdrs_rule {
     int64_t id, version;
     enum sdrs_rule_type type;
-    char *project, *storage, *dataset; /* the last is a label, by default the path */
+    char *project, *storage, *dataset; /* the last is a label: by default the path, or the bucket */
     int64_t period;
     enum sdrs_unit unit;
     bool is_active;
@@ -65,13 +65,14 @@ void sdrs_period_mistakes(const struct sdrs_rule_request *request, enum sdrs_uni
 
 /*
  * The rule that a request without mistakes means: GLOBAL under the configured project and name,
- * DEFAULT cut to its bucket, the dataset's label made of the path, the unit DAY.
+ * DEFAULT cut to its bucket, the dataset's label made of the path, the unit DAY. It is active;
+ * ids, version, user and times are the state's. RC_INVALID: "Invalid input: ...".
  */
 RC_MUST_CHECK enum rc_code sdrs_rule_make(const struct sdrs_rule_request *request,
                                           const struct sdrs_config *config, struct sdrs_rule *out,
                                           struct rc_error *err);
 
-/* The retention of a rule by days or months. */
+/* The retention of a rule by days or months, not by versions. */
 int64_t sdrs_retention_ms(const struct sdrs_rule *rule);
 
 #endif
