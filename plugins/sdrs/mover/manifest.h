@@ -1,10 +1,11 @@
 /*
  * Manifests: which objects a job of the mover 'direct' has moved, so that 'restore' can bring back
- * exactly those.
+ * exactly those, and 'purge' knows since when they lie in the shadow.
  *
  * A manifest is written before what it lists is moved: objects ".run-core/sdrs/BATCH/JOB/NNNNNN" in
- * the shadow bucket, one JSON object {"key":…,"size":…,"etag":…} a line. So after a kill it may
- * list objects that were not moved; those that were are all in it.
+ * the shadow bucket, one JSON object {"key":…,"size":…,"etag":…} a line, in the order of the keys.
+ * So after a kill it may list objects that were not moved; those that were are all in it. A key
+ * that is not UTF-8 stands as "key_url", percent-encoded; BATCH is percent-encoded, too.
  */
 #ifndef SDRS_MANIFEST_H
 #define SDRS_MANIFEST_H
@@ -24,10 +25,26 @@ RC_MUST_CHECK enum rc_code sdrs_manifest_write(struct sdrs_manifest *manifest,
                                                struct rc_error *err);
 void sdrs_manifest_free(struct sdrs_manifest *manifest);
 
-/* Calls 'found' with each object of a job of a batch (0: of all its jobs), as it was moved. */
-RC_MUST_CHECK enum rc_code sdrs_manifest_read(
-    struct rc_job *job, const char *shadow, const char *batch, int64_t record,
-    enum rc_code (*found)(void *context, const char *key, int64_t size_bytes, struct rc_error *err),
-    void *context, struct rc_error *err);
+/* Which manifests are read. What is NULL or 0 narrows nothing. */
+struct sdrs_manifest_query {
+    const char *batch;
+    int64_t record;               /* with 'batch' */
+    int64_t written_from_unix_ms; /* only parts that were written then or later */
+};
+
+struct sdrs_manifest_reader;
+
+/* 'shadow' is borrowed. */
+RC_MUST_CHECK enum rc_code sdrs_manifest_open(struct rc_job *job, const char *shadow,
+                                              const struct sdrs_manifest_query *query,
+                                              struct sdrs_manifest_reader **out,
+                                              struct rc_error *err);
+/*
+ * The next object as it was moved, valid until the following call; '*key' is NULL behind the last.
+ * RC_CORRUPT names the manifest and its line.
+ */
+RC_MUST_CHECK enum rc_code sdrs_manifest_next(struct sdrs_manifest_reader *reader, const char **key,
+                                              int64_t *size_bytes, struct rc_error *err);
+void sdrs_manifest_close(struct sdrs_manifest_reader *reader);
 
 #endif
