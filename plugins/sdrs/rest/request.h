@@ -24,8 +24,9 @@ struct sdrs_request {
 
 /*
  * A handler: answers by sdrs_reply(), or returns what is wrong: RC_INVALID, RC_CONFLICT 400,
- * RC_DENIED 403, RC_NOT_FOUND 404, RC_UNAVAILABLE 503, any other 500 "Internal server error", with
- * {"requestUuid":…,"message":…}.
+ * RC_DENIED 403, RC_NOT_FOUND 404, RC_TOO_LARGE 413, RC_UNSUPPORTED 415, all with the error's text
+ * as {"requestUuid":…,"message":…}. Whatever a client cannot help is logged, and told in constant
+ * words: RC_UNAVAILABLE, RC_TIMEOUT, RC_CANCELLED 503, any other 500 "Internal server error".
  */
 typedef enum rc_code sdrs_request_fn(struct sdrs_request *request, struct rc_error *err);
 
@@ -33,10 +34,26 @@ typedef enum rc_code sdrs_request_fn(struct sdrs_request *request, struct rc_err
  */
 enum rc_code sdrs_handle(struct rc_job *job, const void *config, struct rc_exchange *exchange,
                          sdrs_request_fn *work, struct rc_error *err);
+/* The same without the state, which stays closed. */
+enum rc_code sdrs_handle_stateless(struct rc_job *job, const void *config,
+                                   struct rc_exchange *exchange, sdrs_request_fn *work,
+                                   struct rc_error *err);
+/* The same for whoever asks. */
+enum rc_code sdrs_handle_open(struct rc_job *job, const void *config, struct rc_exchange *exchange,
+                              sdrs_request_fn *work, struct rc_error *err);
+
+/* Logs a line that has the request's UUIDs and user. The arguments are evaluated if it is on. */
+#define sdrs_log(request, level, ...)                                                              \
+    do {                                                                                           \
+        if ((request)->job->log_level >= (int)(level))                                             \
+            sdrs_log_write((request), (level), __VA_ARGS__);                                       \
+    } while (0)
+void sdrs_log_write(const struct sdrs_request *request, enum rc_log_level level, const char *format,
+                    ...) RC_PRINTF(3, 4);
 
 /* 200 with the members of 'body' (taken over) and requestUuid. */
 enum rc_code sdrs_reply(struct sdrs_request *request, json_t *body, struct rc_error *err);
-/* The same of a list, which gets no requestUuid of its own. */
+/* The same of a list of objects, each of which gets it. */
 enum rc_code sdrs_reply_list(struct sdrs_request *request, json_t *list, struct rc_error *err);
 
 /* "Invalid input: a, b" of messages that are separated by ", "; RC_OK where there are none. */
@@ -47,19 +64,30 @@ RC_MUST_CHECK enum rc_code sdrs_refuse(const struct rc_buf *mistakes, struct rc_
 
 enum sdrs_property_type { SDRS_TEXT, SDRS_INTEGER, SDRS_CHOICE };
 
-/* A property of a JSON body, into a member of a struct. */
+/* A property of a JSON body, into a member of a struct: SDRS_TEXT_OF("x", struct s, x). */
 struct sdrs_property {
     const char *name;
     enum sdrs_property_type type;
     size_t offset;              /* const char * (NULL: not given), or int64_t */
     size_t given_offset;        /* of SDRS_INTEGER: bool, whether it was */
     const char *const *choices; /* of SDRS_CHOICE, ends with NULL */
+    bool is_required;           /* for people: whether it is there is up to the handler */
+    const char *help;           /* a whole sentence */
 };
+
+#define SDRS_TEXT_OF(key, S, m)                                                                    \
+    .name = key, .type = SDRS_TEXT, .offset = RC_FIELD(S, m, const char *)
+#define SDRS_INTEGER_OF(key, S, m, given)                                                          \
+    .name = key, .type = SDRS_INTEGER, .offset = RC_FIELD(S, m, int64_t),                          \
+    .given_offset = RC_FIELD(S, given, bool)
+#define SDRS_CHOICE_OF(key, S, m, names)                                                           \
+    .name = key, .type = SDRS_CHOICE, .offset = RC_FIELD(S, m, const char *), .choices = names
 
 /*
  * Reads the body, an object of these properties (ends with a name of NULL), into 'out'; *held owns
- * the text until json_decref(). RC_INVALID in the seed's words: "Unable to read JSON input", "'x'
- * is not an expected object property", "Expected 'v' to be one of [A, B]".
+ * the text until json_decref(). null is the same as nothing; a number may be given as text.
+ * RC_INVALID in the seed's words: "Unable to read JSON input", "'x' is not an expected object
+ * property", "Expected 'v' to be one of [A, B]", "'v' doesn't match expected type".
  */
 RC_MUST_CHECK enum rc_code sdrs_read_body(struct sdrs_request *request,
                                           const struct sdrs_property *properties, void *out,
@@ -67,12 +95,20 @@ RC_MUST_CHECK enum rc_code sdrs_read_body(struct sdrs_request *request,
 /* The same of an object that is already parsed, as of a list. */
 RC_MUST_CHECK enum rc_code sdrs_read_object(json_t *object, const struct sdrs_property *properties,
                                             void *out, struct rc_error *err);
+/* The body as JSON of that type. */
+RC_MUST_CHECK enum rc_code sdrs_read_json(struct sdrs_request *request, json_type type,
+                                          json_t **out, struct rc_error *err);
+
+/* What bodies have; also for openapi.c. */
+extern const struct sdrs_property sdrs_rule_properties[], sdrs_update_properties[],
+    sdrs_pool_properties[], sdrs_execution_properties[], sdrs_notification_properties[];
 
 /* Handlers; see routes.c for their paths. */
 sdrs_request_fn sdrs_rules_post, sdrs_rules_get, sdrs_rules_put, sdrs_rules_remove,
     sdrs_rules_versions;
 sdrs_request_fn sdrs_events_execute, sdrs_events_show, sdrs_events_validate, sdrs_events_notify;
 sdrs_request_fn sdrs_pool_post, sdrs_pool_get, sdrs_pool_remove;
+sdrs_request_fn sdrs_status_get, sdrs_openapi_get;
 
 extern const struct rc_route sdrs_routes[];
 
