@@ -12,6 +12,16 @@
 
 enum { SDRS_TEXT_LIMIT = 1 << 20 };
 
+/* The type of jobs and executions that are of delete markers. */
+#define SDRS_USER "USER"
+
+/* A line of the log that names the batch that it is of. */
+#define sdrs_log(job, level, batch_id, ...)                                                        \
+    do {                                                                                           \
+        const struct rc_log_field sdrs_log_field = { "batch", batch_id };                          \
+        rc_log_with(job, level, &sdrs_log_field, 1, __VA_ARGS__);                                  \
+    } while (0)
+
 /* Actions; see rc_action.run. */
 enum rc_code sdrs_execute(struct rc_job *job, const void *config, struct rc_error *err);
 enum rc_code sdrs_validate(struct rc_job *job, const void *config, struct rc_error *err);
@@ -125,6 +135,11 @@ RC_MUST_CHECK enum rc_code sdrs_weight_check(const struct sdrs_config *config,
 RC_MUST_CHECK enum rc_code sdrs_settle(struct sdrs_state *state, const struct sdrs_config *config,
                                        const struct sdrs_record *record, struct rc_error *err);
 
+/* Asks the mover what became of a job that is pending or running, and settles it. */
+RC_MUST_CHECK enum rc_code sdrs_settle_job(struct rc_job *job, const struct sdrs_config *config,
+                                           struct sdrs_state *state, struct sdrs_record *record,
+                                           struct rc_error *err);
+
 /*
  * Settles what a process that died has left of a bucket as running. The caller has the bucket's
  * lock.
@@ -132,6 +147,9 @@ RC_MUST_CHECK enum rc_code sdrs_settle(struct sdrs_state *state, const struct sd
 RC_MUST_CHECK enum rc_code sdrs_settle_bucket(struct rc_job *job, const struct sdrs_config *config,
                                               struct sdrs_state *state, const char *bucket,
                                               struct rc_error *err);
+
+/* "events" of "gs://events/"; the caller frees it. */
+char *sdrs_bucket_name(const char *bucket);
 
 /* Delivers what is due of the outbox. A failure is a warning: the message stays. */
 void sdrs_deliver(struct rc_job *job, const struct sdrs_config *config, struct sdrs_state *state);
