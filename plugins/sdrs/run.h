@@ -135,6 +135,10 @@ RC_MUST_CHECK enum rc_code sdrs_weight_check(const struct sdrs_config *config,
 RC_MUST_CHECK enum rc_code sdrs_settle(struct sdrs_state *state, const struct sdrs_config *config,
                                        const struct sdrs_record *record, struct rc_error *err);
 
+/* Moves by the record's mover, and settles the record; see sdrs_move_direct(). */
+RC_MUST_CHECK enum rc_code sdrs_move(struct rc_job *job, const struct sdrs_move *move,
+                                     struct rc_error *err);
+
 /* Asks the mover what became of a job that is pending or running, and settles it. */
 RC_MUST_CHECK enum rc_code sdrs_settle_job(struct rc_job *job, const struct sdrs_config *config,
                                            struct sdrs_state *state, struct sdrs_record *record,
