@@ -35,13 +35,24 @@ RC_MUST_CHECK enum rc_code sdrs_executions_add(struct sdrs_state *state,
 /* RC_NOT_FOUND. */
 RC_MUST_CHECK enum rc_code sdrs_executions_find(struct sdrs_state *state, const char *id,
                                                 struct sdrs_execution *out, struct rc_error *err);
-/* 'run' and 'message' may be NULL: as they were. */
+/* 'run' and 'message' may be NULL: as they were. RC_NOT_FOUND. */
 RC_MUST_CHECK enum rc_code sdrs_executions_set(struct sdrs_state *state, const char *id,
                                                enum sdrs_execution_status status, const char *run,
                                                const char *message, struct rc_error *err);
-/* The ids of those that were received and never begun: their run was lost. Oldest first. */
+/*
+ * From received to running, by this run: '*ours' is false where another run was first, or it is no
+ * longer waiting.
+ */
+RC_MUST_CHECK enum rc_code sdrs_executions_begin(struct sdrs_state *state, const char *id,
+                                                 const char *run, bool *ours, struct rc_error *err);
+/* The ids of those that were received and never begun: their run was lost. Oldest first; the
+ * caller frees them. */
 RC_MUST_CHECK enum rc_code sdrs_executions_lost(struct sdrs_state *state,
                                                 int64_t received_before_unix_ms, char ***ids,
                                                 size_t *count, struct rc_error *err);
+/* Those that ended before: away. Says how many. */
+RC_MUST_CHECK enum rc_code sdrs_executions_forget(struct sdrs_state *state,
+                                                  int64_t ended_before_unix_ms, int64_t *forgotten,
+                                                  struct rc_error *err);
 
 #endif

@@ -40,10 +40,10 @@ struct sdrs_records {
 };
 void sdrs_records_clear(struct sdrs_records *records);
 
-/* Fills id and times. */
+/* Atomic. Fills id and times. */
 RC_MUST_CHECK enum rc_code sdrs_jobs_add(struct sdrs_state *state, struct sdrs_record *record,
                                          struct rc_error *err);
-/* Keeps status, transfers, counts and message. */
+/* Keeps status, transfers, counts and message. RC_NOT_FOUND: it was forgotten. */
 RC_MUST_CHECK enum rc_code sdrs_jobs_keep(struct sdrs_state *state,
                                           const struct sdrs_record *record, struct rc_error *err);
 
@@ -51,14 +51,14 @@ RC_MUST_CHECK enum rc_code sdrs_jobs_keep(struct sdrs_state *state,
 struct sdrs_jobs_query {
     const char *execution, *batch, *bucket;
     int64_t rule;
-    const char *statuses; /* "running,pending" */
+    const char *statuses; /* "running,pending"; a name that is none fits no job */
     int64_t after;        /* ids above this */
     size_t limit;
 };
 RC_MUST_CHECK enum rc_code sdrs_jobs_list(struct sdrs_state *state,
                                           const struct sdrs_jobs_query *query,
                                           struct sdrs_records *out, struct rc_error *err);
-/* Those that ended before: away. Returns how many. */
+/* Those that ended before: away. Says how many. */
 RC_MUST_CHECK enum rc_code sdrs_jobs_forget(struct sdrs_state *state, int64_t ended_before_unix_ms,
                                             int64_t *forgotten, struct rc_error *err);
 

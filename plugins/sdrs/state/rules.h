@@ -8,6 +8,8 @@
 #include "state.h"
 
 /*
+ * A dataset nests with another one of any project; there is one GLOBAL rule, whatever its name.
+ *
  * Atomic. Makes the rule, or revives the deleted one of its type, project and name under its old id
  * with the next version; fills id, version and times. RC_CONFLICT in the seed's words: there is an
  * active one, or a dataset that nests.
@@ -30,6 +32,7 @@ RC_MUST_CHECK enum rc_code sdrs_rules_delete(struct sdrs_state *state, enum sdrs
 RC_MUST_CHECK enum rc_code sdrs_rules_find(struct sdrs_state *state, enum sdrs_rule_type type,
                                            const char *project, const char *storage,
                                            struct sdrs_rule *out, struct rc_error *err);
+/* RC_NOT_FOUND: "No rule exists with ID: 7", also for one that is deleted. */
 RC_MUST_CHECK enum rc_code sdrs_rules_by_id(struct sdrs_state *state, int64_t id,
                                             struct sdrs_rule *out, struct rc_error *err);
 
@@ -43,9 +46,12 @@ RC_MUST_CHECK enum rc_code sdrs_rules_history(struct sdrs_state *state, int64_t 
 
 /*
  * Atomic. Makes the rules of the configuration so: creates, changes those that differ, deletes
- * those that came from the configuration and are no longer in it. Does nothing where all are so,
- * and one query alone when nothing changed since the last time. RC_INVALID names the entry and the
- * mistake.
+ * those that came from the configuration and are no longer in it; a rule that is there already as
+ * the configuration has it is the configuration's from then on. One query alone when nothing in the
+ * configuration changed since the last time: so what the API makes of such a rule stays until then.
+ * In a dry run the functions above tell of the rules as they would be, from then on.
+ *
+ * RC_INVALID, RC_CONFLICT: the context names the entry, the cause its mistake.
  */
 RC_MUST_CHECK enum rc_code sdrs_rules_configure(struct sdrs_state *state,
                                                 const struct sdrs_config *config,
