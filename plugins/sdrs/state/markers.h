@@ -38,17 +38,23 @@ void sdrs_markers_clear(struct sdrs_markers *markers);
 /* Pure: retries + min(4, hours waited / 6). */
 int64_t sdrs_marker_priority(const struct sdrs_marker *marker, int64_t now_unix_ms);
 
-/* RC_CONFLICT: the same target of that project is pending, scheduled or to be retried. */
+/* Atomic. RC_CONFLICT: the same target of that project is pending, scheduled or to be retried. */
 RC_MUST_CHECK enum rc_code sdrs_markers_add(struct sdrs_state *state, struct sdrs_marker *marker,
                                             struct rc_error *err);
 /* Pending ones and those to be retried: by priority, then retries, the oldest first. */
 RC_MUST_CHECK enum rc_code sdrs_markers_due(struct sdrs_state *state, int64_t now_unix_ms,
                                             struct sdrs_markers *out, struct rc_error *err);
-/* All that a job has; or of an execution (NULL: not asked). */
+/* All that a job has or had; with 'execution' (not NULL) those of that instead. */
 RC_MUST_CHECK enum rc_code sdrs_markers_of(struct sdrs_state *state, int64_t job,
                                            const char *execution, struct sdrs_markers *out,
                                            struct rc_error *err);
-/* Gives them to a job: scheduled; one that was to be retried has one retry more. */
+/* All that are scheduled, whichever job has them. */
+RC_MUST_CHECK enum rc_code sdrs_markers_scheduled(struct sdrs_state *state,
+                                                  struct sdrs_markers *out, struct rc_error *err);
+/*
+ * Atomic. Gives them to a job: scheduled; one that was to be retried has one retry more.
+ * RC_CONFLICT: one of them waits no longer.
+ */
 RC_MUST_CHECK enum rc_code sdrs_markers_schedule(struct sdrs_state *state,
                                                  const struct sdrs_markers *markers, int64_t job,
                                                  struct rc_error *err);
