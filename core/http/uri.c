@@ -256,7 +256,7 @@ const char *core_http_uri_foreign(const char *host, const char *origin, bool on_
     return NULL;
 }
 
-/* ---- for whom a proxy asks -------------------------------------------------------------------- */
+/* ---- for whom a proxy asks ------------------------------------------------------------------- */
 
 /* One of "192.0.2.7, ::1, unix", without the blanks around it. */
 static bool is_local_client(const char *client, size_t len)
