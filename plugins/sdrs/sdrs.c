@@ -5,6 +5,12 @@
 #include "run.h"
 
 static const struct rc_action actions[] = {
+    { .name = "plan",
+      .summary = "Shows what an execution would move: of each rule the objects, their bytes, the "
+                 "oldest and the newest.",
+      .params = sdrs_plan_params,
+      .params_size = sizeof(struct sdrs_scope_params),
+      .run = sdrs_plan },
     { 0 },
 };
 
@@ -16,5 +22,6 @@ static const struct rc_plugin sdrs = {
     .options = sdrs_options,
     .config_size = sizeof(struct sdrs_config),
     .actions = actions,
+    .check = sdrs_check_config,
 };
 RC_PLUGIN_EXPORT(sdrs)
