@@ -27,7 +27,7 @@ struct sdrs_record {
     int64_t modified_before_unix_ms; /* of DEFAULT and GLOBAL; 0 otherwise */
     int mover;                       /* enum sdrs_mover_choice */
     enum sdrs_job_status status;
-    char *transfers; /* of sts: "NAME OPERATION-BEFORE\n" each; see mover/sts.h */
+    char *transfers; /* of sts: its transfer jobs, a line each; see mover/sts.h */
     int64_t objects, bytes, failed;
     char *message;
     int64_t created_unix_ms, changed_unix_ms;
