@@ -16,10 +16,10 @@ enum { SDRS_TEXT_LIMIT = 1 << 20 };
 #define SDRS_USER "USER"
 
 /* A line of the log that names the batch that it is of. */
-#define sdrs_log(job, level, batch_id, ...)                                                        \
+#define sdrs_batch_log(job, level, batch_id, ...)                                                  \
     do {                                                                                           \
-        const struct rc_log_field sdrs_log_field = { "batch", batch_id };                          \
-        rc_log_with(job, level, &sdrs_log_field, 1, __VA_ARGS__);                                  \
+        const struct rc_log_field sdrs_batch_field = { "batch", batch_id };                        \
+        rc_log_with(job, level, &sdrs_batch_field, 1, __VA_ARGS__);                                \
     } while (0)
 
 /* Actions; see rc_action.run. */
