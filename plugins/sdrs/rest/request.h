@@ -23,10 +23,11 @@ struct sdrs_request {
 };
 
 /*
- * A handler: answers by sdrs_reply(), or returns what is wrong: RC_INVALID, RC_CONFLICT 400,
- * RC_DENIED 403, RC_NOT_FOUND 404, RC_TOO_LARGE 413, RC_UNSUPPORTED 415, all with the error's text
- * as {"requestUuid":…,"message":…}. Whatever a client cannot help is logged, and told in constant
- * words: RC_UNAVAILABLE, RC_TIMEOUT, RC_CANCELLED 503, any other 500 "Internal server error".
+ * A handler: answers by sdrs_reply(), or returns what is wrong with the request, as an error without
+ * a context: RC_INVALID, RC_CONFLICT 400, RC_DENIED 403, RC_NOT_FOUND 404, RC_TOO_LARGE 413,
+ * RC_UNSUPPORTED 415, with its cause as {"requestUuid":…,"message":…}. An error that has a context,
+ * or another code, is none of the client's: it is logged and told in constant words, as 503 if it
+ * may pass, else as 500 "Internal server error".
  */
 typedef enum rc_code sdrs_request_fn(struct sdrs_request *request, struct rc_error *err);
 
@@ -43,13 +44,13 @@ enum rc_code sdrs_handle_open(struct rc_job *job, const void *config, struct rc_
                               sdrs_request_fn *work, struct rc_error *err);
 
 /* Logs a line that has the request's UUIDs and user. The arguments are evaluated if it is on. */
-#define sdrs_log(request, level, ...)                                                              \
+#define sdrs_request_log(request, level, ...)                                                      \
     do {                                                                                           \
         if ((request)->job->log_level >= (int)(level))                                             \
-            sdrs_log_write((request), (level), __VA_ARGS__);                                       \
+            sdrs_request_write((request), (level), __VA_ARGS__);                                   \
     } while (0)
-void sdrs_log_write(const struct sdrs_request *request, enum rc_log_level level, const char *format,
-                    ...) RC_PRINTF(3, 4);
+void sdrs_request_write(const struct sdrs_request *request, enum rc_log_level level,
+                        const char *format, ...) RC_PRINTF(3, 4);
 
 /* 200 with the members of 'body' (taken over) and requestUuid. */
 enum rc_code sdrs_reply(struct sdrs_request *request, json_t *body, struct rc_error *err);
