@@ -17,12 +17,6 @@ enum {
     LOGGED = 20,         /* failures; the others are counted */
 };
 
-/* An object that the transfer passed over, or did not find. */
-struct left {
-    char *key;
-    int64_t size_bytes;
-};
-
 struct carrying {
     const struct sdrs_carry *carry;
     char *source, *target; /* of the present item */
@@ -31,7 +25,7 @@ struct carrying {
 
     pthread_mutex_t mutex; /* of all below */
     struct sdrs_carried done;
-    struct left *left;
+    char **left; /* keys of objects that the transfer passed over, or did not find */
     size_t left_count, left_capacity;
     int64_t in_a_row;
 };
@@ -58,17 +52,17 @@ static void count_failure(struct carrying *c, const char *key, const struct rc_e
 static void count_moved(struct carrying *c, int64_t size_bytes)
 {
     c->done.objects++;
-    c->done.bytes += size_bytes > 0 ? size_bytes : 0;
+    c->done.bytes += size_bytes;
     c->in_a_row = 0;
 }
 
-static void leave(struct carrying *c, const char *key, int64_t size_bytes)
+static void leave(struct carrying *c, const char *key)
 {
     if (c->left_count == c->left_capacity) {
         c->left_capacity = c->left_capacity ? 2 * c->left_capacity : 64;
         c->left = rc_realloc(c->left, c->left_capacity * sizeof(*c->left));
     }
-    c->left[c->left_count++] = (struct left){ rc_strdup(key), size_bytes };
+    c->left[c->left_count++] = rc_strdup(key);
 }
 
 static bool is_of_the_store(enum rc_code code)
@@ -84,12 +78,13 @@ static void told(void *context, const struct rc_transfer_report *report)
 
     (void)pthread_mutex_lock(&c->mutex);
     if (report->act == RC_TRANSFER_SKIP || (report->err && report->err->code == RC_NOT_FOUND)) {
-        leave(c, key, report->item.size_bytes);
+        leave(c, key);
     } else if (report->err) {
         c->in_a_row = is_of_the_store(report->err->code) ? c->in_a_row + 1 : 0;
         count_failure(c, key, report->err);
     } else {
-        count_moved(c, report->item.size_bytes);
+        count_moved(c, report->item.size_bytes >= 0 ? report->item.size_bytes
+                                                    : report->written.size_bytes);
     }
     moved = c->done.objects;
     (void)pthread_mutex_unlock(&c->mutex);
@@ -204,17 +199,17 @@ static enum rc_code decide(struct rc_job *job, struct pair *pair, enum fate *fat
     return rc_storage_remove_with(job, pair->source, &options, err);
 }
 
-static void free_left(struct left *left, size_t count)
+static void free_left(char **left, size_t count)
 {
     for (size_t i = 0; i < count; i++)
-        free(left[i].key);
+        free(left[i]);
     free(left);
 }
 
 /* What was left until now; the transfer may go on meanwhile and leave more. */
 struct batch {
     struct carrying *c;
-    struct left *left;
+    char **left;
     size_t count;
 };
 
@@ -224,9 +219,9 @@ static enum rc_code settle_one(struct rc_job *job, void *context, size_t index,
 {
     const struct batch *batch = context;
     struct carrying *c = batch->c;
-    const struct left *left = &batch->left[index];
-    RC_STR_AUTO source = rc_strf("%s%s", c->carry->from, left->key);
-    RC_STR_AUTO target = rc_strf("%s%s", c->carry->to, left->key);
+    const char *key = batch->left[index];
+    RC_STR_AUTO source = rc_strf("%s%s", c->carry->from, key);
+    RC_STR_AUTO target = rc_strf("%s%s", c->carry->to, key);
     struct pair pair = { .source = source, .target = target };
     struct rc_error failure = RC_ERROR_INIT;
     enum fate fate = MISSING;
@@ -237,7 +232,7 @@ static enum rc_code settle_one(struct rc_job *job, void *context, size_t index,
     (void)pthread_mutex_lock(&c->mutex);
     if (code) {
         c->done.kept += fate == KEPT;
-        count_failure(c, left->key, &failure);
+        count_failure(c, key, &failure);
     } else if (fate == MOVED) {
         count_moved(c, pair.at_source.size_bytes);
     } else {
@@ -352,6 +347,18 @@ static enum rc_code transfer(struct carrying *c, struct rc_error *err)
     if (!code || (c->is_fed && sum.found == sum.objects + sum.skipped + sum.failed))
         return RC_OK;
     return rc_context(err, "move objects of '%s'", carry->from);
+}
+
+enum rc_code sdrs_bucket_check(struct rc_job *job, const char *bucket, const char *otherwise,
+                               struct rc_error *err)
+{
+    struct rc_bucket found;
+
+    if (rc_bucket_look(job, bucket, &found, err))
+        return rc_context(err, "look for the bucket '%s'", bucket);
+    if (found.exists == RC_ANSWER_NO)
+        return rc_fail(err, RC_NOT_FOUND, "the bucket '%s' does not exist: %s", bucket, otherwise);
+    return RC_OK;
 }
 
 enum rc_code sdrs_carry_run(const struct sdrs_carry *carry, struct sdrs_carried *out,

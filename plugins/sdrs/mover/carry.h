@@ -39,6 +39,10 @@ struct sdrs_carried {
     struct rc_error first;  /* failure */
 };
 
+/* RC_NOT_FOUND: there is no such bucket; 'otherwise' says what to do about it. */
+RC_MUST_CHECK enum rc_code sdrs_bucket_check(struct rc_job *job, const char *bucket,
+                                             const char *otherwise, struct rc_error *err);
+
 /*
  * RC_OK: the list came to its end, with what 'out' says. An error is of the list, a cancellation,
  * or that the target takes nothing any more; 'out' says what was carried until then.

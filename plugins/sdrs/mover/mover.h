@@ -48,8 +48,8 @@ RC_MUST_CHECK enum rc_code sdrs_move_sts(struct rc_job *job, const struct sdrs_m
                                          struct rc_error *err);
 
 /*
- * Settles a record that is pending or running: what became of it, in its status, counts and
- * message.
+ * Looks what became of a record that is pending or running, and fills in status, counts and
+ * message; the caller settles it.
  */
 RC_MUST_CHECK enum rc_code sdrs_validate_direct(struct rc_job *job,
                                                 const struct sdrs_config *config,
@@ -58,6 +58,9 @@ RC_MUST_CHECK enum rc_code sdrs_validate_direct(struct rc_job *job,
 RC_MUST_CHECK enum rc_code sdrs_validate_sts(struct rc_job *job, const struct sdrs_config *config,
                                              struct sdrs_state *state, struct sdrs_record *record,
                                              struct rc_error *err);
+
+/* The type of records that 'restore' makes, by the mover 'direct'. */
+#define SDRS_TYPE_RESTORE "RESTORE"
 
 /* Which one a bucket gets by the configuration: "gs://" the service, all else 'direct'. */
 int sdrs_mover_of(const struct sdrs_config *config, const char *bucket);
