@@ -88,18 +88,27 @@ static enum rc_code insert(struct sdrs_state *state, const struct adding *adding
                            values, RC_ARRAY_LEN(values), NULL, err);
 }
 
+/* A pool has parts for each type, which come one after the other: that for 'user' on demand. */
+static bool share_a_type(const struct sdrs_pool *a, const struct sdrs_pool *b)
+{
+    for (size_t i = 0; i < a->count; i++)
+        for (size_t k = 0; k < b->count; k++)
+            if (strcasecmp(a->items[i].type, b->items[k].type) == 0)
+                return true;
+    return false;
+}
+
 static enum rc_code add(struct sdrs_state *state, void *context, struct rc_error *err)
 {
     const struct adding *adding = context;
-    const struct rc_value source[] = { rc_value_text(adding->bucket),
-                                       rc_value_text(adding->project) };
-    int64_t count;
+    struct sdrs_pool there;
+    bool is_there;
 
-    if (sdrs_state_count(
-            state, "SELECT count(*) FROM pool WHERE source_bucket = $1 AND source_project = $2",
-            source, RC_ARRAY_LEN(source), &count, err))
+    if (sdrs_pool_find(state, adding->bucket, adding->project, NULL, &there, err))
         return err->code;
-    if (count > 0)
+    is_there = share_a_type(&there, adding->pool);
+    sdrs_pool_clear(&there);
+    if (is_there)
         return refuse(state, err);
     /* Each looks at those before it as well, so that a list with a name twice is refused. */
     for (size_t i = 0; i < adding->pool->count; i++)
