@@ -63,7 +63,6 @@ const struct rc_option sdrs_options[] = {
           "Directories whose folders are buckets: with /srv/lake, file:///srv/lake/events/clicks "
           "is the dataset clicks in the bucket events." },
     { RC_STR("sts.shadowBucketExtension", struct sdrs_config, shadow_extension), .def = "shadow",
-      .flags = RC_OPT_REQUIRED,
       .help = "What the name of the shadow bucket has more than that of the bucket." },
     { RC_BOOL("sts.shadowBucketExtensionPrefix", struct sdrs_config, shadow_prefix), .def = "false",
       .help = "Whether it stands before the name, not behind it." },
@@ -112,7 +111,6 @@ const struct rc_option sdrs_options[] = {
       .def = "5", .min = 0, .max = 1000,
       .help = "How often a failed delete marker is tried again." },
     { RC_STR("lock.dm.id", struct sdrs_config, marker_lock), .def = "dm-batch",
-      .flags = RC_OPT_REQUIRED,
       .help = "Name of the lock under which delete markers are processed." },
     { RC_INT("lock.dm.timeout", struct sdrs_config, marker_lock_wait_ms), .def = "60000", .min = 0,
       .max = 86400000, .unit = "milliseconds",
