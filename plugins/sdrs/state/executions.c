@@ -156,17 +156,19 @@ static void take_id(void *context, const struct rc_value *row)
     ids->items[ids->count++] = sdrs_owned(&row[0]);
 }
 
-enum rc_code sdrs_executions_lost(struct sdrs_state *state, int64_t received_before_unix_ms,
-                                  char ***out, size_t *count, struct rc_error *err)
+enum rc_code sdrs_executions_lost(struct sdrs_state *state, int64_t before_unix_ms, char ***out,
+                                  size_t *count, struct rc_error *err)
 {
-    const struct rc_value value = rc_value_int(received_before_unix_ms);
+    const struct rc_value value = rc_value_int(before_unix_ms);
     struct ids ids = { 0 };
 
     *out = NULL;
     *count = 0;
     if (sdrs_state_rows(state,
-                        "SELECT id FROM executions WHERE status = 'received'"
-                        " AND created_unix_ms < $1 ORDER BY created_unix_ms, id",
+                        "SELECT id FROM executions WHERE type = 'POLICY'"
+                        " AND (status = 'received' AND created_unix_ms < $1"
+                        " OR status = 'running' AND changed_unix_ms < $1)"
+                        " ORDER BY created_unix_ms, id",
                         &value, 1, take_id, &ids, err)) {
         for (size_t i = 0; i < ids.count; i++)
             free(ids.items[i]);

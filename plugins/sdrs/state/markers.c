@@ -278,6 +278,21 @@ enum rc_code sdrs_markers_settle(struct sdrs_state *state, int64_t job, bool suc
     return RC_OK;
 }
 
+enum rc_code sdrs_markers_give_up(struct sdrs_state *state, int64_t id, struct rc_error *err)
+{
+    const struct rc_value values[] = {
+        rc_value_int(id),
+        rc_value_int(sdrs_now_unix_ms(state->job)),
+    };
+
+    if (sdrs_state_exec(state,
+                        "UPDATE markers SET status = 'fail', changed_unix_ms = $2"
+                        " WHERE id = $1 AND status = 'retry'",
+                        values, RC_ARRAY_LEN(values), NULL, err))
+        return rc_context(err, "give up a delete marker");
+    return RC_OK;
+}
+
 enum rc_code sdrs_markers_forget(struct sdrs_state *state, int64_t changed_before_unix_ms,
                                  int64_t *forgotten, struct rc_error *err)
 {

@@ -64,6 +64,9 @@ RC_MUST_CHECK enum rc_code sdrs_markers_schedule(struct sdrs_state *state,
 RC_MUST_CHECK enum rc_code sdrs_markers_settle(struct sdrs_state *state, int64_t job, bool success,
                                                int64_t max_retries, const char *message,
                                                struct rc_error *err);
+/* Fails one that was to be retried; its message stays. */
+RC_MUST_CHECK enum rc_code sdrs_markers_give_up(struct sdrs_state *state, int64_t id,
+                                                struct rc_error *err);
 /* Settled ones that have not changed since: away. */
 RC_MUST_CHECK enum rc_code sdrs_markers_forget(struct sdrs_state *state,
                                                int64_t changed_before_unix_ms, int64_t *forgotten,
