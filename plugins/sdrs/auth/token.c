@@ -9,7 +9,6 @@
 #include <run-core/str.h>
 
 #include <jansson.h>
-#include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -121,7 +120,7 @@ static bool read_time(const json_t *claim, int64_t *out_unix_ms)
 
     if (!json_is_number(claim) || !(value >= 0) || value > latest_s)
         return false;
-    *out_unix_ms = (int64_t)floor(value * MS);
+    *out_unix_ms = (int64_t)(value * MS);
     return true;
 }
 
