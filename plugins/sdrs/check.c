@@ -90,7 +90,7 @@ static enum rc_code check_excludes(const struct sdrs_config *config, struct rc_e
 
 /* ---- rules ----------------------------------------------------------------------------------- */
 
-/* A rule of the configuration. No two may have the same key, or one that begins with another's. */
+/* A rule of the configuration. Its key, "DATASET gs://b/d/", begins with that of one around it. */
 struct entry {
     size_t index;
     struct sdrs_rule rule;
@@ -130,12 +130,7 @@ static enum rc_code read_entry(const struct sdrs_config *config, size_t index, s
     *out = (struct entry){ .index = index };
     if (sdrs_rule_make(&request, config, rule, err))
         return rc_context(err, "rules[%zu]", index);
-    if (rule->type == SDRS_DATASET)
-        out->key = rc_strf("DATASET %s/", rule->storage);
-    else if (rule->type == SDRS_DEFAULT)
-        out->key = rc_strf("DEFAULT %s\n%s\n", rule->storage, rule->project);
-    else
-        out->key = rc_strdup("GLOBAL");
+    out->key = rc_strf("%s %s/", sdrs_rule_type_name(rule->type), rule->storage);
     return RC_OK;
 }
 
@@ -144,7 +139,17 @@ static int compare_entries(const void *a, const void *b)
     const struct entry *first = a, *second = b;
     int order = strcmp(first->key, second->key);
 
+    if (order == 0)
+        order = strcmp(first->rule.project, second->rule.project);
     return order != 0 ? order : first->index < second->index ? -1 : 1;
+}
+
+/* Of the same name there may be one for each project. */
+static bool is_in_way(const struct entry *outer, const struct entry *inner)
+{
+    return rc_str_starts(inner->key, outer->key) &&
+           (!rc_str_eq(inner->key, outer->key) ||
+            rc_str_eq(inner->rule.project, outer->rule.project));
 }
 
 static enum rc_code fail_pair(const struct entry *outer, const struct entry *inner,
@@ -156,7 +161,7 @@ static enum rc_code fail_pair(const struct entry *outer, const struct entry *inn
                        inner->index);
     return rc_fail(err, RC_INVALID,
                    "rules[%zu] is for '%s' and rules[%zu] for '%s': no two of type %s may be for "
-                   "the same data",
+                   "the same, or one within the other",
                    outer->index, outer->rule.storage, inner->index, inner->rule.storage,
                    sdrs_rule_type_name(inner->rule.type));
 }
@@ -174,7 +179,7 @@ static enum rc_code check_rules(const struct sdrs_config *config, struct rc_erro
             return err->code;
     qsort(entries.items, entries.count, sizeof(*entries.items), compare_entries);
     for (size_t i = 1; i < entries.count; i++) {
-        if (rc_str_starts(entries.items[i].key, entries.items[outer].key))
+        if (is_in_way(&entries.items[outer], &entries.items[i]))
             return fail_pair(&entries.items[outer], &entries.items[i], err);
         outer = i;
     }

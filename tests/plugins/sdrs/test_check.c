@@ -170,7 +170,7 @@ static void test_rules(void **state)
             { "DATASET", "gs://b/data-2", "p", "DAY", NULL, 3 },
             { "DATASET", "gs://b/data", "q", "DAY", NULL, 3 } },
           "rules[2] is for 'gs://b/data' and rules[0] for 'gs://b/data/x': no two of type DATASET "
-          "may be for the same data",
+          "may be for the same, or one within the other",
           SDRS_MOVER_AUTO },
         { { { "DATASET", "gs://b", "p", "DAY", NULL, 3 },
             { "DATASET", "gs://b/d", "p", "DAY", NULL, 3 } },
