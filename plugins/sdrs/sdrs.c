@@ -11,6 +11,18 @@ static const struct rc_action actions[] = {
       .params = sdrs_plan_params,
       .params_size = sizeof(struct sdrs_scope_params),
       .run = sdrs_plan },
+    { .name = "restore",
+      .summary =
+          "Brings back from shadow buckets what a rule, an execution or a prefix has lost to "
+          "them.",
+      .params = sdrs_restore_options,
+      .params_size = sizeof(struct sdrs_restore_params),
+      .run = sdrs_restore },
+    { .name = "purge",
+      .summary = "Removes for ever what has been in shadow buckets for longer than some days.",
+      .params = sdrs_purge_params,
+      .params_size = sizeof(struct sdrs_purge_params),
+      .run = sdrs_purge },
     { 0 },
 };
 

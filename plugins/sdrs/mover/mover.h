@@ -23,7 +23,7 @@ struct sdrs_move {
     const struct sdrs_prefixes *includes, *excludes; /* merged */
     const struct sdrs_prefixes *datasets;            /* their prefixes, merged, for the template */
     struct sdrs_record *record; /* bucket, shadow, modified_before_unix_ms, batch, id: is filled in
-                                   status, transfers, counts and message, and kept */
+                                   status, transfers, counts and message */
 };
 
 /* Whether an object is to be moved; for listings. 'key' is in the bucket. */
