@@ -8,6 +8,7 @@
 #include "mover/mover.h"
 #include "rule.h"
 #include "state/executions.h"
+#include "state/markers.h"
 #include "state/rules.h"
 
 enum { SDRS_TEXT_LIMIT = 1 << 20 };
@@ -39,6 +40,13 @@ RC_MUST_CHECK enum rc_code sdrs_open(struct rc_job *job, const struct sdrs_confi
 /* The lock that whoever moves something out of a bucket or back holds. RC_CONFLICT: see
    rc_lock_acquire(). */
 RC_MUST_CHECK enum rc_code sdrs_bucket_lock(struct rc_job *job, const char *bucket, int64_t wait_ms,
+                                            struct rc_lock **out, struct rc_error *err);
+
+/*
+ * The lock of those who change the queue of delete markers, for which they wait as long as is
+ * configured; none in a dry run. RC_SKIPPED: another run has it.
+ */
+RC_MUST_CHECK enum rc_code sdrs_marker_lock(struct rc_job *job, const struct sdrs_config *config,
                                             struct rc_lock **out, struct rc_error *err);
 
 /* ---- what is to be done: work.c ---------------------------------------------------------------
@@ -134,6 +142,15 @@ RC_MUST_CHECK enum rc_code sdrs_weight_check(const struct sdrs_config *config,
  */
 RC_MUST_CHECK enum rc_code sdrs_settle(struct sdrs_state *state, const struct sdrs_config *config,
                                        const struct sdrs_record *record, struct rc_error *err);
+
+/* The same of delete markers whose job is not known any more: it has failed them. */
+RC_MUST_CHECK enum rc_code sdrs_settle_gone(struct sdrs_state *state,
+                                            const struct sdrs_config *config, int64_t id,
+                                            struct rc_error *err);
+/* Sets the execution that a delete marker is of, as the marker stands; 'run' may be NULL. */
+RC_MUST_CHECK enum rc_code sdrs_marker_conclude(struct sdrs_state *state,
+                                                const struct sdrs_marker *marker, const char *run,
+                                                struct rc_error *err);
 
 /* Moves by the record's mover, and settles the record; see sdrs_move_direct(). */
 RC_MUST_CHECK enum rc_code sdrs_move(struct rc_job *job, const struct sdrs_move *move,

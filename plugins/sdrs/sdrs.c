@@ -5,6 +5,12 @@
 #include "run.h"
 
 static const struct rc_action actions[] = {
+    { .name = "execute",
+      .summary = "Moves what rules keep no longer to the shadow buckets.",
+      .params = sdrs_execute_params,
+      .params_size = sizeof(struct sdrs_scope_params),
+      .run = sdrs_execute },
+    { .name = "dm-batch", .summary = "Moves what delete markers ask for.", .run = sdrs_dm_batch },
     { .name = "plan",
       .summary = "Shows what an execution would move: of each rule the objects, their bytes, the "
                  "oldest and the newest.",
