@@ -1,0 +1,215 @@
+/*
+ * How an execution stands, over HTTP: itself, the jobs that it became, and its delete markers.
+ */
+#include "request.h"
+
+#include "../prefixes.h"
+#include "../state/markers.h"
+
+#include <string.h>
+
+/* ---- members --------------------------------------------------------------------------------- */
+
+/* Keys and what is said of them are bytes, JSON is UTF-8: what is none of it is replaced. */
+static json_t *text_json(const char *text)
+{
+    json_t *json = json_string(text);
+    RC_BUF_AUTO(quoted, SDRS_TEXT_LIMIT);
+
+    if (json)
+        return json;
+    rc_buf_add_json(&quoted, text, strlen(text));
+    return json_loadb(quoted.data, quoted.len, JSON_DECODE_ANY, NULL);
+}
+
+static void set_text(json_t *json, const char *name, const char *text)
+{
+    (void)json_object_set_new(json, name, text ? text_json(text) : json_null());
+}
+
+static void set_number(json_t *json, const char *name, int64_t number)
+{
+    (void)json_object_set_new(json, name, json_integer(number));
+}
+
+/* An id; 0 is none. */
+static void set_id(json_t *json, const char *name, int64_t id)
+{
+    (void)json_object_set_new(json, name, id ? json_integer(id) : json_null());
+}
+
+static void set_time(json_t *json, const char *name, int64_t unix_ms)
+{
+    char text[RC_TIME_TEXT];
+
+    set_text(json, name, unix_ms ? rc_format_time(unix_ms, text) : NULL);
+}
+
+static void set_prefixes(json_t *json, const char *name, const char *text)
+{
+    RC_CLEANUP(sdrs_prefixes_clear) struct sdrs_prefixes prefixes = { 0 };
+    json_t *list = json_array();
+
+    if (text)
+        sdrs_prefixes_read(text, &prefixes);
+    for (size_t i = 0; i < prefixes.count; i++)
+        (void)json_array_append_new(list, text_json(prefixes.items[i]));
+    (void)json_object_set_new(json, name, list);
+}
+
+/* ---- parts ----------------------------------------------------------------------------------- */
+
+static json_t *job_json(const struct sdrs_record *record)
+{
+    json_t *json = json_object();
+
+    set_number(json, "jobId", record->id);
+    set_text(json, "type", record->type);
+    set_id(json, "ruleId", record->rule);
+    set_id(json, "ruleVersion", record->rule_version);
+    set_text(json, "projectId", record->project);
+    set_text(json, "sourceBucket", record->bucket);
+    set_text(json, "targetBucket", record->shadow);
+    set_prefixes(json, "prefixes", record->prefixes);
+    set_prefixes(json, "excludedPrefixes", record->excludes);
+    set_time(json, "modifiedBefore", record->modified_before_unix_ms);
+    set_text(json, "mover", sdrs_mover_name(record->mover));
+    set_text(json, "status", sdrs_job_status_name(record->status));
+    set_number(json, "objects", record->objects);
+    set_number(json, "bytes", record->bytes);
+    set_number(json, "failed", record->failed);
+    set_text(json, "message", record->message);
+    set_time(json, "createdAt", record->created_unix_ms);
+    set_time(json, "updatedAt", record->changed_unix_ms);
+    return json;
+}
+
+static json_t *marker_json(const struct sdrs_marker *marker)
+{
+    json_t *json = json_object();
+
+    set_text(json, "target", marker->target);
+    set_text(json, "projectId", marker->project);
+    set_text(json, "status", sdrs_marker_status_name(marker->status));
+    set_number(json, "retries", marker->retries);
+    set_id(json, "jobId", marker->job);
+    set_text(json, "message", marker->message);
+    set_time(json, "createdAt", marker->created_unix_ms);
+    set_time(json, "updatedAt", marker->changed_unix_ms);
+    return json;
+}
+
+static json_t *execution_json(const struct sdrs_execution *execution)
+{
+    json_t *json = json_object();
+
+    set_text(json, "executionId", execution->id);
+    set_text(json, "batchId", execution->batch);
+    set_text(json, "type", execution->type);
+    set_text(json, "target", execution->target);
+    set_text(json, "projectId", execution->project);
+    set_id(json, "ruleId", execution->rule);
+    set_text(json, "user", execution->user);
+    set_text(json, "runId", execution->run);
+    set_text(json, "status", sdrs_execution_status_name(execution->status));
+    set_text(json, "message", execution->message);
+    set_time(json, "createdAt", execution->created_unix_ms);
+    set_time(json, "updatedAt", execution->changed_unix_ms);
+    return json;
+}
+
+/* ---- the whole ------------------------------------------------------------------------------- */
+
+/* What is shown, and the sums over its jobs. */
+struct view {
+    json_t *jobs, *markers;
+    int64_t objects, bytes, failed;
+};
+
+static void add_jobs(struct view *view, const struct sdrs_records *records)
+{
+    for (size_t i = 0; i < records->count; i++) {
+        (void)json_array_append_new(view->jobs, job_json(&records->items[i]));
+        view->objects += records->items[i].objects;
+        view->bytes += records->items[i].bytes;
+        view->failed += records->items[i].failed;
+    }
+}
+
+static enum rc_code read_jobs(struct sdrs_state *state, const struct sdrs_jobs_query *query,
+                              struct view *view, struct rc_error *err)
+{
+    struct sdrs_records records = { 0 };
+    enum rc_code code = sdrs_jobs_list(state, query, &records, err);
+
+    if (!code)
+        add_jobs(view, &records);
+    sdrs_records_clear(&records);
+    return code;
+}
+
+/*
+ * A marker's job is of the batch that took it from the queue, with other markers; an execution has
+ * one marker at the most.
+ */
+static enum rc_code read_markers(struct sdrs_state *state, const char *execution, struct view *view,
+                                 struct rc_error *err)
+{
+    struct sdrs_markers markers = { 0 };
+    enum rc_code code = sdrs_markers_of(state, 0, execution, &markers, err);
+
+    for (size_t i = 0; i < markers.count && !code; i++) {
+        const struct sdrs_marker *marker = &markers.items[i];
+        const struct sdrs_jobs_query query = { .after = marker->job - 1, .limit = 1 };
+
+        (void)json_array_append_new(view->markers, marker_json(marker));
+        if (marker->job)
+            code = read_jobs(state, &query, view, err);
+    }
+    sdrs_markers_clear(&markers);
+    return code;
+}
+
+static enum rc_code read_view(struct sdrs_state *state, const struct sdrs_execution *execution,
+                              struct view *view, struct rc_error *err)
+{
+    const struct sdrs_jobs_query query = { .execution = execution->id };
+
+    if (read_jobs(state, &query, view, err) || read_markers(state, execution->id, view, err))
+        return rc_context(err, "read the jobs of execution %s", execution->id);
+    return RC_OK;
+}
+
+/* Anything else is the id of none, and need not be asked for. */
+static bool is_uuid(const char *text)
+{
+    size_t len = strlen(text);
+
+    return len == SDRS_UUID_TEXT - 1 && strspn(text, "0123456789abcdef-") == len;
+}
+
+enum rc_code sdrs_events_show(struct sdrs_request *request, struct rc_error *err)
+{
+    RC_CLEANUP(sdrs_execution_clear) struct sdrs_execution execution = { 0 };
+    const char *id = rc_exchange_param(request->job, request->exchange, "id");
+    struct view view = { .jobs = json_array(), .markers = json_array() };
+    json_t *json;
+    enum rc_code code = is_uuid(id)
+                            ? sdrs_executions_find(&request->state, id, &execution, err)
+                            : rc_fail(err, RC_NOT_FOUND, "No execution exists with ID: %s", id);
+
+    if (!code)
+        code = read_view(&request->state, &execution, &view, err);
+    if (code) {
+        json_decref(view.jobs);
+        json_decref(view.markers);
+        return code;
+    }
+    json = execution_json(&execution);
+    set_number(json, "objects", view.objects);
+    set_number(json, "bytes", view.bytes);
+    set_number(json, "failed", view.failed);
+    (void)json_object_set_new(json, "jobs", view.jobs);
+    (void)json_object_set_new(json, "markers", view.markers);
+    return sdrs_reply(request, json, err);
+}
