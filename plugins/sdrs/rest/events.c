@@ -1,7 +1,7 @@
 /*
  * Events over HTTP: somebody asks for an execution or a validation, puts a delete marker into the
- * queue, or tells of a deletion that was made elsewhere. What is asked is recorded, and then done by
- * runs of their own.
+ * queue, or tells of a deletion that was made elsewhere. What is asked is recorded, and then done
+ * by runs of their own.
  */
 #include "request.h"
 
