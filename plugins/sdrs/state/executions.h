@@ -46,8 +46,9 @@ RC_MUST_CHECK enum rc_code sdrs_executions_set(struct sdrs_state *state, const c
 RC_MUST_CHECK enum rc_code sdrs_executions_begin(struct sdrs_state *state, const char *id,
                                                  const char *run, bool *ours, struct rc_error *err);
 /*
- * The ids of those of policies that were received before and never begun, as their run was lost, and
- * those that began before and have not ended: whether their run is still at work, its lock tells.
+ * The ids of those of policies that were received before and never begun, as their run was lost,
+ * and those that began before and have not ended: whether their run is still at work, its lock
+ * tells.
  * Oldest first; the caller frees them.
  */
 RC_MUST_CHECK enum rc_code sdrs_executions_lost(struct sdrs_state *state, int64_t before_unix_ms,

@@ -10,7 +10,7 @@
 
 enum sdrs_event_kind { SDRS_EVENT_INACTIVE, SDRS_EVENT_DELETED };
 
-/* Whether anybody is to be told. Otherwise no event is to be made, as it would lie there for ever. */
+/* Whether anybody is to be told. Otherwise no event is to be made: it would lie there for ever. */
 bool sdrs_events_wanted(const struct sdrs_config *config);
 
 /* Borrowed. */
@@ -26,7 +26,7 @@ struct sdrs_event {
     const char *once;
 };
 
-/* Atomic. Adds it, in the transaction that is open or by itself: its JSON is made here, and its UUID. */
+/* Atomic. Adds it, with its JSON and a UUID, which are made here. */
 RC_MUST_CHECK enum rc_code sdrs_outbox_add(struct sdrs_state *state, const struct sdrs_event *event,
                                            struct rc_error *err);
 

@@ -26,8 +26,8 @@ void sdrs_pool_clear(struct sdrs_pool *pool);
 
 /*
  * Atomic. Fills ids and times; a job without source_bucket or source_project has those of the pool.
- * RC_CONFLICT in the seed's words: the bucket has a pool for one of their types, or one of the names
- * is in another or twice in this one; then none is added.
+ * RC_CONFLICT in the seed's words: the bucket has a pool for one of their types, or one of the
+ * names is in another or twice in this one; then none is added.
  */
 RC_MUST_CHECK enum rc_code sdrs_pool_add(struct sdrs_state *state, const char *bucket,
                                          const char *project, struct sdrs_pool *pool,

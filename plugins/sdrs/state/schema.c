@@ -1,8 +1,8 @@
 /*
  * The tables. A step that was released never changes; a change is a further one.
  *
- * Numbers of a series are taken in transactions, of which there is one at a time on every server: so
- * they rise in the order in which their rows are seen.
+ * Numbers of a series are taken in transactions, of which there is one at a time on every server,
+ * so they rise in the order in which their rows are seen.
  */
 #include "internal.h"
 

@@ -458,6 +458,7 @@ static void test_a_dry_run_sees_what_would_be(void **state)
     sdrs_rule_clear(&rule);
     expect_ok(sdrs_rules_by_id(&world->state, 3, &rule, &err));
     assert_int_equal(rule.period, 3);
+    sdrs_rule_clear(&rule);
     assert_int_equal(sdrs_rules_find(&world->state, SDRS_DATASET, "p", "gs://b/a", &rule, &err),
                      RC_NOT_FOUND);
     assert_int_equal(sdrs_rules_by_id(&world->state, 2, &rule, &err), RC_NOT_FOUND);
