@@ -40,6 +40,7 @@ static const struct rc_plugin sdrs = {
     .options = sdrs_options,
     .config_size = sizeof(struct sdrs_config),
     .actions = actions,
+    .routes = sdrs_routes,
     .check = sdrs_check_config,
 };
 RC_PLUGIN_EXPORT(sdrs)

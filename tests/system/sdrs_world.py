@@ -38,13 +38,24 @@ class SdrsWorld:
         self.root = world.root / "lake"
         self.root.mkdir(exist_ok=True)
         self.options = {"file_roots": [str(self.root)]}
+        self.stores = {}  # of the configuration's 'storage'
         self.configure(**options)
 
     def configure(self, **options):
         """Adds options; None takes one away. Names with dots: configure(**{"sts.x": 1})."""
         self.options.update(options)
         self.options = {name: value for name, value in self.options.items() if value is not None}
-        self.world.config("plugins:\n  sdrs: " + json.dumps({"config": self.options}) + "\n")
+        self.world.config(json.dumps({"plugins": {"sdrs": {"config": self.options}},
+                                      "storage": self.stores}))
+
+    def use_google(self, gcs, *buckets):
+        """Everything of Google's is the stand-in; of its buckets the named ones are known."""
+        key = self.world.root / "key.json"
+        key.write_text(json.dumps(gcs.tokens.service_account()))
+        for bucket in ("default", *buckets):
+            self.stores[bucket] = {"bucket": bucket, "endpoint": gcs.endpoint,
+                                   "service_account_file": str(key)}
+        self.configure(sts_endpoint=gcs.endpoint, pubsub_endpoint=gcs.endpoint)
 
     # ---- buckets ----
 

@@ -204,17 +204,11 @@ enum rc_code sdrs_pool_post(struct sdrs_request *request, struct rc_error *err)
 {
     RC_CLEANUP(json_decrefp) json_t *list = NULL;
     RC_CLEANUP(sdrs_pool_clear) struct sdrs_pool pool = { 0 };
-    RC_CLEANUP(sdrs_pool_clear) struct sdrs_pool present = { 0 };
     struct pool_key key;
     enum rc_code code;
 
     if (sdrs_read_json(request, JSON_ARRAY, &list, err) || read_key(request, &key, err) ||
-        read_jobs(list, &key, &pool, err) ||
-        sdrs_pool_find(&request->state, key.bucket, key.project, /* type = */ NULL, &present, err))
-        return err->code;
-    if (present.count > 0)
-        return refuse_pool(request, "the bucket has one", err);
-    if (check_jobs(request, &pool, err))
+        read_jobs(list, &key, &pool, err) || check_jobs(request, &pool, err))
         return err->code;
     code = sdrs_pool_add(&request->state, key.bucket, key.project, &pool, err);
     if (code == RC_CONFLICT) {

@@ -200,21 +200,19 @@ static enum rc_code authenticate(struct sdrs_request *request, unsigned *status,
 
 /*
  * The rules of the configuration are made so once in a process: it does not change while it runs.
- * A mistake in them is none of the client's.
+ * Whatever fails is none of the client's, and may be over when somebody has seen to it.
  */
-static enum rc_code open_state(struct sdrs_request *request, struct rc_error *err)
+static enum rc_code open_state(struct sdrs_request *request, unsigned *status, struct rc_error *err)
 {
     static atomic_bool is_configured;
-    enum rc_code code;
 
+    *status = 503;
     if (atomic_load(&is_configured))
         return sdrs_state_open(request->job, &request->state, err);
-    code = sdrs_open(request->job, request->config, &request->state, err);
-    if (!code)
-        atomic_store(&is_configured, true);
-    else if (!rc_retryable(code) && code != RC_CANCELLED)
-        err->code = RC_FAILED;
-    return err->code;
+    if (sdrs_open(request->job, request->config, &request->state, err))
+        return err->code;
+    atomic_store(&is_configured, true);
+    return RC_OK;
 }
 
 /* ---- a request ------------------------------------------------------------------------------- */
@@ -227,16 +225,18 @@ static enum rc_code handle(struct rc_job *job, const void *config, struct rc_exc
     struct sdrs_request request = {
         .job = job, .config = config, .exchange = exchange, .user = { .email = "unknown" }
     };
-    unsigned status = 0;
+    unsigned status = 0; /* 0: as the error says */
     enum rc_code code;
 
     if (identify(&request, err))
         return err->code;
     code = need >= NEEDS_USER ? authenticate(&request, &status, err) : RC_OK;
     if (!code && need >= NEEDS_STATE)
-        code = open_state(&request, err);
-    if (!code)
+        code = open_state(&request, &status, err);
+    if (!code) {
+        status = 0;
         code = work(&request, err);
+    }
     sdrs_state_close(&request.state);
     if (code)
         conclude(&request, status ? status : status_of(err), err);
