@@ -15,8 +15,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { LOST_AFTER_MS = 60000 };
-
 struct executing {
     const struct sdrs_config *config;
     bool confirm;
@@ -283,8 +281,8 @@ static enum rc_code execute_work(struct rc_job *job, struct executing *executing
         rc_job_say(job, "no rules: nothing to move");
         return RC_OK;
     }
-    sdrs_batch_log(job, RC_LOG_INFO, executing->batch, "executing %zu rules in %zu buckets",
-                   executing->rules, work->count);
+    sdrs_batch_log(job, RC_LOG_INFO, executing->batch, "executing %zu rules in %zu bucket%s",
+                   executing->rules, work->count, work->count == 1 ? "" : "s");
     if (rc_parallel(job, (size_t)executing->config->threads, work->count, execute_bucket, executing,
                     err))
         return err->code;
@@ -367,7 +365,7 @@ static enum rc_code carry_out(struct rc_job *job, const struct sdrs_config *conf
                               struct sdrs_state *state, const char *id, bool confirm,
                               struct rc_error *err)
 {
-    RC_STR_AUTO name = rc_strf("sdrs execution %s", id);
+    RC_STR_AUTO name = sdrs_execution_lock(id);
     struct sdrs_execution execution = { 0 };
     struct rc_lock *lock;
     enum rc_code code = rc_lock_acquire(job, name, /* wait_ms = */ 0, &lock, err);
@@ -395,7 +393,7 @@ static enum rc_code carry_out_lost(struct rc_job *job, const struct sdrs_config 
     size_t count;
     char **ids;
     enum rc_code code =
-        sdrs_executions_lost(state, sdrs_now_unix_ms(job) - LOST_AFTER_MS, &ids, &count, err);
+        sdrs_executions_lost(state, sdrs_now_unix_ms(job) - SDRS_LOST_AFTER_MS, &ids, &count, err);
 
     for (size_t i = 0; i < count; i++) {
         if (!code && carry_out(job, config, state, ids[i], /* confirm = */ false, err)) {

@@ -1,6 +1,5 @@
 /*
- * What every action begins with: the state with the configured rules in it, and the lock of a
- * bucket.
+ * What every action begins with: the state with the configured rules in it, and locks.
  */
 #include "run.h"
 
@@ -45,4 +44,9 @@ enum rc_code sdrs_bucket_lock(struct rc_job *job, const char *bucket, int64_t wa
         name = cut;
     }
     return rc_lock_acquire(job, name, wait_ms, out, err);
+}
+
+char *sdrs_execution_lock(const char *id)
+{
+    return rc_strf("sdrs execution %s", id);
 }

@@ -49,6 +49,13 @@ RC_MUST_CHECK enum rc_code sdrs_bucket_lock(struct rc_job *job, const char *buck
 RC_MUST_CHECK enum rc_code sdrs_marker_lock(struct rc_job *job, const struct sdrs_config *config,
                                             struct rc_lock **out, struct rc_error *err);
 
+/*
+ * The name of the lock under which an event is carried out; the caller frees it. An event that was
+ * received or begun so long ago, and whose lock is free, has been lost by its process.
+ */
+char *sdrs_execution_lock(const char *id);
+enum { SDRS_LOST_AFTER_MS = 60000 };
+
 /* ---- what is to be done: work.c ---------------------------------------------------------------
  */
 
