@@ -10,7 +10,13 @@ static const struct rc_action actions[] = {
       .params = sdrs_execute_params,
       .params_size = sizeof(struct sdrs_scope_params),
       .run = sdrs_execute },
+    { .name = "validate",
+      .summary = "Finds out what became of jobs that are under way, and begins lost events.",
+      .run = sdrs_validate },
     { .name = "dm-batch", .summary = "Moves what delete markers ask for.", .run = sdrs_dm_batch },
+    { .name = "dm-cleanup",
+      .summary = "Settles delete markers whose job has ended, and forgets what has long ended.",
+      .run = sdrs_dm_cleanup },
     { .name = "plan",
       .summary = "Shows what an execution would move: of each rule the objects, their bytes, the "
                  "oldest and the newest.",
