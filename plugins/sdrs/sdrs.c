@@ -35,6 +35,11 @@ static const struct rc_action actions[] = {
       .params = sdrs_purge_params,
       .params_size = sizeof(struct sdrs_purge_params),
       .run = sdrs_purge },
+    { .name = "import-rules",
+      .summary = "Takes over the rules of the older system, of which a table is given as CSV.",
+      .params = sdrs_import_params,
+      .params_size = sizeof(struct sdrs_import_params),
+      .run = sdrs_import_rules },
     { 0 },
 };
 

@@ -340,6 +340,14 @@ static enum rc_code check_only(struct sdrs_state *state, const struct sdrs_rule 
                              sdrs_rule_type_name(taken->type), taken->project, taken->storage);
 }
 
+enum rc_code sdrs_rules_admit(struct sdrs_state *state, const struct sdrs_rule *rule,
+                              const struct sdrs_rule *same, struct rc_error *err)
+{
+    if (check_only(state, rule, same, err) || check_nesting(state, rule, err))
+        return err->code;
+    return RC_OK;
+}
+
 /* ---- changes --------------------------------------------------------------------------------- */
 
 /* A rule that was deleted goes on under its id, from its last version. */
@@ -349,7 +357,7 @@ static enum rc_code create(struct sdrs_state *state, void *context, struct rc_er
     RC_CLEANUP(sdrs_rule_clear) struct sdrs_rule same = { 0 };
 
     if (sdrs_rules_look(state, rule->type, rule->project, rule->storage, &same, err) ||
-        check_only(state, rule, &same, err) || check_nesting(state, rule, err))
+        sdrs_rules_admit(state, rule, &same, err))
         return err->code;
     rule->is_active = true;
     rule->changed_unix_ms = sdrs_now_unix_ms(state->job);

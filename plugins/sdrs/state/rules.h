@@ -57,4 +57,13 @@ RC_MUST_CHECK enum rc_code sdrs_rules_configure(struct sdrs_state *state,
                                                 const struct sdrs_config *config,
                                                 struct rc_error *err);
 
+/*
+ * In a transaction. Takes over a rule of another system with its version, user and times, active or
+ * deleted, and under its id if that is free. One that is here in the same or a later version (0: it
+ * has none), or says the same, is kept. RC_CONFLICT as of sdrs_rules_create().
+ */
+enum sdrs_import { SDRS_IMPORT_MADE, SDRS_IMPORT_CHANGED, SDRS_IMPORT_KEPT, SDRS_IMPORTS };
+RC_MUST_CHECK enum rc_code sdrs_rules_import(struct sdrs_state *state, const struct sdrs_rule *rule,
+                                             enum sdrs_import *out, struct rc_error *err);
+
 #endif

@@ -22,6 +22,10 @@ void sdrs_rules_append(struct sdrs_rules *rules, const struct sdrs_rule *rule);
 RC_MUST_CHECK enum rc_code sdrs_rules_look(struct sdrs_state *state, enum sdrs_rule_type type,
                                            const char *project, const char *storage,
                                            struct sdrs_rule *out, struct rc_error *err);
+/* RC_CONFLICT in the seed's words: 'same', the one of its type, project and name, is active, or
+ * another one stands in the way. */
+RC_MUST_CHECK enum rc_code sdrs_rules_admit(struct sdrs_state *state, const struct sdrs_rule *rule,
+                                            const struct sdrs_rule *same, struct rc_error *err);
 /* Inserts the rule, or writes it over its last version, and adds it to the versions. */
 RC_MUST_CHECK enum rc_code sdrs_rules_insert(struct sdrs_state *state, const struct sdrs_rule *rule,
                                              struct rc_error *err);
