@@ -38,6 +38,7 @@ static const struct core_command *const commands[] = {
     /* For programs. */
     &core_command_complete,
     &core_command_manual,
+    &core_command_submitted,
     NULL,
 };
 /* clang-format on */

@@ -36,7 +36,8 @@ enum {
 
 static const char *const statuses[] = { "due",       "started", "succeeded", "failed", "timed_out",
                                         "cancelled", "lost",    "skipped",   NULL };
-static const char *const triggers[] = { "schedule", "startup", "manual", "foreground", NULL };
+static const char *const triggers[] = { "schedule",   "startup", "manual",
+                                        "foreground", "plugin",  NULL };
 static const char *const concurrencies[] = { "forbid", "allow", "replace", "queue", NULL };
 static const char *const misfires[] = { "skip", "latest", "all", NULL };
 static const char *const probes[] = { "ok", "not ready", NULL };
@@ -115,7 +116,8 @@ const struct core_schema core_schema_reloaded = {
 
 /* Those of a run alone and of one in detail. */
 #define RUN_FIELDS                                                                                 \
-    TEXT("id", 0, "Of the run."), TEXT("job", NULLABLE, "Its job."),                               \
+    TEXT("id", 0, "Of the run."),                                                                  \
+        TEXT("job", NULLABLE, "Its job; null of a run that a plugin has begun."),                  \
         TEXT("plugin", NULLABLE, "The plugin that runs."),                                         \
         TEXT("action", NULLABLE, "Its action, once that is known."),                               \
         CHOICE("trigger", 0, "Why it runs.", triggers),                                            \

@@ -16,6 +16,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
+struct core_submitted;
+
 /* ---- running one action ---------------------------------------------------------------------- */
 
 /* What 'run-core <plugin> [action]' and 'run-core run <job>' ask for. All text is borrowed. */
@@ -29,9 +31,10 @@ struct core_run_request {
     int64_t now_unix_ms;
     bool has_now;
     bool dry_run, json, force;
-    const char *listen; /* NULL: nothing is served */
-    int log_level;      /* enum rc_log_level */
-    bool has_log_level; /* else as the configuration says */
+    const char *listen;                     /* NULL: nothing is served */
+    int log_level;                          /* enum rc_log_level */
+    bool has_log_level;                     /* else as the configuration says */
+    const struct core_submitted *submitted; /* NULL: it is not a plugin that has begun it */
 };
 
 /* Runs it in the foreground. */
@@ -184,7 +187,8 @@ extern const struct core_command core_command_run, core_command_daemon, core_com
     core_command_pause, core_command_resume, core_command_reload, core_command_logs,
     core_command_token, core_command_storage, core_command_check, core_command_list,
     core_command_describe, core_command_new_plugin, core_command_check_plugin, core_command_version,
-    core_command_export, core_command_help, core_command_complete, core_command_manual;
+    core_command_export, core_command_help, core_command_complete, core_command_manual,
+    core_command_submitted;
 
 /* What 'run-core <plugin> [action]' is; its first word is the plugin. Not in the table. */
 extern const struct core_command core_command_plugin;

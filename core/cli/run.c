@@ -1,6 +1,7 @@
 /*
  * 'run-core <plugin> [action]' and 'run-core run <job>': one run in the foreground. Reads the
- * configuration, hands the run to the guard and prints its final object.
+ * configuration, hands the run to the guard and prints its final object. A run that a plugin has
+ * begun goes the same way, but that its messages and results go into its log.
  */
 #include <cli/cli.h>
 
@@ -9,10 +10,14 @@
 #include <config/config.h>
 #include <config/secrets.h>
 #include <os/clock.h>
+#include <os/file.h>
 #include <os/path.h>
+#include <runtime/attempt.h>
 #include <runtime/guard.h>
 #include <runtime/history.h>
 #include <runtime/output.h>
+#include <runtime/spool.h>
+#include <runtime/submit.h>
 
 #include <base/nearest.h>
 
@@ -20,6 +25,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -27,7 +33,7 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
-enum { HEAD_LIMIT = 1024 * 1024 };
+enum { HEAD_LIMIT = 1024 * 1024, LOG_FOLDER_MODE = 0700 };
 
 /* Everything a run in the foreground needs around it. */
 struct foreground {
@@ -39,6 +45,8 @@ struct foreground {
     struct core_problems problems;
     struct core_config *config;
     struct core_request request;
+    struct core_submission submission;
+    struct core_run_log *log; /* of what a plugin has begun; or NULL */
     struct core_output_labels labels;
     struct core_run run;
     struct core_history history;
@@ -63,6 +71,13 @@ static int refuse(struct foreground *front, int exit_status, enum rc_code code, 
     va_end(arguments);
     core_secret_mask(outcome->message);
     core_output_log(RC_LOG_ERROR, NULL, 0, "%s", outcome->message);
+    if (front->asked->submitted) {
+        struct rc_error err;
+
+        /* What is wrong is the configuration by now, not what the plugin has asked for. */
+        (void)rc_fail(&err, code == RC_INVALID ? RC_FAILED : code, "%s", outcome->message);
+        (void)core_submitted_tell(&err);
+    }
     return exit_status;
 }
 
@@ -98,6 +113,20 @@ static int report_problems(struct foreground *front)
                   front->problems.count, front->problems.count == 1 ? "" : "s");
 }
 
+/* What a plugin has asked for, by the configuration as it is by now. */
+static void take_submitted(struct foreground *front)
+{
+    const struct core_submitted *submitted = front->asked->submitted;
+
+    front->submission = (struct core_submission){
+        .like = submitted->job ? core_config_job(front->config, submitted->job) : NULL,
+        .params = submitted->params,
+    };
+    front->request.submission = &front->submission;
+    front->request.set = submitted->set;
+    front->request.json = true; /* results are lines of the log */
+}
+
 /* From the words of the command line to a request that can be run. */
 static int prepare(struct foreground *front)
 {
@@ -119,6 +148,8 @@ static int prepare(struct foreground *front)
         .log_level = asked->has_log_level ? asked->log_level : front->config->settings.log_level,
     };
     request->slot_unix_ms = request->now_unix_ms;
+    if (asked->submitted)
+        take_submitted(front);
     if (front->problems.count > 0)
         return report_problems(front);
     status = find_job(front);
@@ -272,6 +303,8 @@ static void forget(void *context)
     core_history_forget(&front->history);
     if (front->server)
         core_api_server_forget(front->server);
+    if (front->asked->submitted)
+        core_submitted_forget();
 }
 
 static int open_server(struct foreground *front)
@@ -290,8 +323,61 @@ static int open_server(struct foreground *front)
     return CORE_EXIT_OK;
 }
 
+/* ---- what a plugin has begun ----------------------------------------------------------------- */
+
+/* In the same place as the logs of a daemon's runs. Without one, messages go where they went. */
+static void open_log(struct foreground *front)
+{
+    RC_STR_AUTO spool = NULL;
+    RC_STR_AUTO folder = NULL;
+    RC_BUF_AUTO(path, PATH_MAX);
+    struct rc_error err = RC_ERROR_INIT;
+
+    if (core_spool_folder(front->config, &spool, &err) == RC_OK) {
+        folder = rc_strf("%s/runs/%s", spool, front->run.id);
+        core_attempt_log_path(folder, /* number = */ 1, /* older = */ false, &path);
+        if (core_dir_make(folder, LOG_FOLDER_MODE, &err) == RC_OK) {
+            front->log = core_run_log_open(path.data, front->config->settings.history.log_bytes,
+                                           STDERR_FILENO);
+            core_output_init(&front->labels);
+            return;
+        }
+    }
+    core_output_log(RC_LOG_WARN, NULL, 0, "the run '%s' has no log: %s%s%s", front->run.id,
+                    err.context, err.context[0] ? ": " : "", err.cause);
+}
+
+/* Who asked for it may have stopped waiting; then nobody knows of it. */
+static void abandon(struct foreground *front)
+{
+    core_outcome_set(&front->outcome, "cancelled", CORE_EXIT_FAILED, "abandoned");
+    (void)snprintf(front->outcome.message, sizeof(front->outcome.message),
+                   "who began it has stopped waiting for its beginning");
+    core_output_log(RC_LOG_WARN, NULL, 0, "%s", front->outcome.message);
+}
+
+/* ---- all of it ------------------------------------------------------------------------------- */
+
+static void name_run(struct foreground *front)
+{
+    const struct core_submitted *submitted = front->asked->submitted;
+
+    front->started_unix_ms = core_clock_now_unix_ms();
+    if (submitted)
+        (void)snprintf(front->run.id, sizeof(front->run.id), "%s", submitted->run_id);
+    else
+        core_run_make_id(front->run.id, front->started_unix_ms);
+    front->labels = (struct core_output_labels){
+        .run = front->run.id,
+        .plugin = front->request.plugin,
+        .action = front->run.status->action,
+        .job = front->request.job ? front->request.job->name : NULL,
+    };
+}
+
 static int run(struct foreground *front)
 {
+    const struct core_submitted *submitted = front->asked->submitted;
     struct core_run *this_run = &front->run;
     struct core_guard_options options = { .forget = forget, .context = front };
     struct core_guard_service service;
@@ -299,20 +385,13 @@ static int run(struct foreground *front)
     *this_run = (struct core_run){
         .request = &front->request,
         .status = core_status_new(),
-        .result_fd = open_results(front->request.json),
+        .result_fd = submitted ? STDERR_FILENO : open_results(front->request.json),
         .opening = PTHREAD_MUTEX_INITIALIZER,
     };
     if (this_run->result_fd < 0)
         return refuse(front, CORE_EXIT_FAILED, RC_UNAVAILABLE,
                       "cannot keep the results apart from the messages: %s", strerror(errno));
-    front->started_unix_ms = core_clock_now_unix_ms();
-    core_run_make_id(this_run->id, front->started_unix_ms);
-    front->labels = (struct core_output_labels){
-        .run = this_run->id,
-        .plugin = front->request.plugin,
-        .action = this_run->status->action,
-        .job = front->request.job ? front->request.job->name : NULL,
-    };
+    name_run(front);
     if (open_server(front))
         return CORE_EXIT_USAGE;
     if (front->server)
@@ -320,10 +399,17 @@ static int run(struct foreground *front)
                                                .serve = core_api_server_serve,
                                                .context = front->server };
     options.service = front->server ? &service : NULL;
+    if (submitted)
+        open_log(front);
+    options.log = front->log;
     core_history_begin(&front->history, this_run);
-    core_guard_run(this_run, &options, &front->outcome);
+    if (submitted && !core_submitted_tell(NULL))
+        abandon(front);
+    else
+        core_guard_run(this_run, &options, &front->outcome);
     core_history_end(&front->history, this_run, &front->outcome);
     core_api_server_close(front->server);
+    core_run_log_free(front->log);
     return front->outcome.exit_status;
 }
 
@@ -339,7 +425,7 @@ int core_cli_run(const struct core_run_request *asked)
         status = run(&front);
     if (asked->json)
         status = print_final_object(&front);
-    if (front.run.status)
+    if (front.run.status && !asked->submitted)
         core_fd_close(&front.run.result_fd);
     core_config_free(front.config);
     core_problems_clear(&front.problems);

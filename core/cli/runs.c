@@ -261,7 +261,8 @@ static void describe_run(void *context, const struct core_run_record *run)
     RC_STR_AUTO again = time_text(run->not_before_unix_ms);
 
     add_line(out, "run", "%s", run->id);
-    add_line(out, "job", "%s", run->job);
+    if (run->job)
+        add_line(out, "job", "%s", run->job);
     add_line(out, "action", "%s %s", run->plugin ? run->plugin : "?",
              run->action ? run->action : "(its first)");
     add_line(out, "trigger", "%s at %s", run->trigger, due ? due : "?");

@@ -507,6 +507,7 @@ static struct core_config *load(const char *path, enum core_yaml_machine machine
     struct loader loader = { .config = config, .problems = problems };
 
     loader.each = (struct core_each){ &loader.trees, .machine = machine, .problems = problems };
+    config->path = core_arena_strdup(&config->arena, path);
     if (path)
         read_all(&loader, path);
     bind_all(&loader);

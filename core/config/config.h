@@ -145,6 +145,7 @@ struct core_job_settings {
 
 struct core_config {
     struct core_arena arena;
+    const char *path; /* that it was loaded from, as it was named; or NULL */
     struct core_settings settings;
     struct core_store_settings *stores;
     struct core_engine_settings *engines;

@@ -59,7 +59,7 @@ struct core_executor {
 /* A row of 'runs'. All text is borrowed until the callback returns; NULL where there is none. */
 struct core_run_record {
     const char *id, *job, *plugin, *action;
-    const char *trigger; /* "schedule", "startup", "manual" or "foreground" */
+    const char *trigger; /* "schedule", "startup", "manual", "foreground" or "plugin" */
     bool has_slot;
     int64_t slot_unix_ms;
     enum core_run_status status;
@@ -233,7 +233,8 @@ RC_MUST_CHECK enum rc_code core_ledger_drop(struct core_ledger *ledger, const ch
 
 /*
  * Asks for a run of whomever to be stopped: its executor looks. *found: it had not ended.
- * RC_UNSUPPORTED: it runs in the foreground, where nobody looks.
+ * What a plugin has begun is told by a signal. RC_UNSUPPORTED: it runs in the foreground, or was
+ * begun by a plugin on another machine, where nobody looks.
  */
 RC_MUST_CHECK enum rc_code core_ledger_cancel(struct core_ledger *ledger, const char *id,
                                               const char *reason, bool *found,

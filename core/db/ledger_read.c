@@ -27,9 +27,11 @@ static enum rc_code read_status(const struct rc_value *value, const char *id,
 static enum rc_code read_run(const struct rc_value *row, struct core_run_record *out,
                              struct rc_error *err)
 {
+    const char *job = core_ledger_text(&row[1]);
+
     *out = (struct core_run_record){
         .id = core_ledger_text(&row[0]),
-        .job = core_ledger_text(&row[1]),
+        .job = job && *job ? job : NULL,
         .plugin = core_ledger_text(&row[2]),
         .action = core_ledger_text(&row[3]),
         .trigger = core_ledger_text(&row[4]),

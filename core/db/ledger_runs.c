@@ -9,6 +9,7 @@
 
 #include <run-core/str.h>
 
+#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -183,7 +184,7 @@ struct found {
     bool is_ours;
     enum core_run_status status;
     int64_t attempt;
-    bool is_cancelled, is_foreground;
+    bool is_cancelled, is_foreground, is_of_plugin;
     char *job;
 };
 
@@ -216,6 +217,7 @@ static enum rc_code look(struct core_ledger *ledger, const char *id, struct foun
     out->attempt = row[2].integer;
     out->is_cancelled = core_ledger_text(&row[3]) != NULL;
     out->is_foreground = rc_str_eq(core_ledger_text(&row[4]), "foreground");
+    out->is_of_plugin = rc_str_eq(core_ledger_text(&row[4]), "plugin");
     out->job = rc_strdup(core_ledger_text(&row[5]));
     return RC_OK;
 }
@@ -488,6 +490,49 @@ enum rc_code core_ledger_lose_runs(struct core_ledger *ledger, const char *execu
 
 /* ---- requests to stop ----------------------------------------------------------------------- */
 
+/* Of a run without a daemon, the process that is its executor. */
+static enum rc_code find_process(struct core_ledger *ledger, const char *id,
+                                 struct core_process_id *out, struct rc_error *err)
+{
+    const struct rc_value params[] = { rc_value_text(id) };
+    RC_ROWS_AUTO(rows);
+    const struct rc_value *row;
+
+    memset(out, 0, sizeof(*out));
+    if (core_session_query(ledger->session,
+                           "SELECT host, pid, start_ticks FROM executors WHERE id = "
+                           "(SELECT executor FROM runs WHERE id = $1)",
+                           params, RC_ARRAY_LEN(params), &rows, err) ||
+        rc_rows_next(rows, &row, err))
+        return err->code;
+    if (!row || row[0].len >= sizeof(out->host))
+        return RC_OK;
+    memcpy(out->host, row[0].text, row[0].len);
+    out->pid = (pid_t)row[1].integer;
+    out->start_ticks = (uint64_t)row[2].integer;
+    return RC_OK;
+}
+
+/* Nobody looks at its row, so that its process is told. */
+static enum rc_code stop_process(struct core_ledger *ledger, const char *id, bool *found,
+                                 struct rc_error *err)
+{
+    struct core_process_id process;
+
+    if (find_process(ledger, id, &process, err))
+        return rc_context(err, "ask the run '%s' to stop", id);
+    switch (core_process_signal(&process, SIGTERM)) {
+    case CORE_PROCESS_ALIVE:
+        *found = true;
+        return RC_OK;
+    case CORE_PROCESS_ELSEWHERE:
+        return rc_fail(err, RC_UNSUPPORTED,
+                       "the run '%s' is a process of another machine; cancel it there", id);
+    default:
+        return RC_OK; /* it has ended, or is about to */
+    }
+}
+
 enum rc_code core_ledger_cancel(struct core_ledger *ledger, const char *id, const char *reason,
                                 bool *found, struct rc_error *err)
 {
@@ -497,7 +542,7 @@ enum rc_code core_ledger_cancel(struct core_ledger *ledger, const char *id, cons
 
     if (core_ledger_exec(ledger,
                          "UPDATE runs SET cancel = coalesce(cancel, $2) WHERE id = $1 AND " //
-                         CORE_LEDGER_OPEN " AND trigger <> 'foreground'",
+                         CORE_LEDGER_OPEN " AND trigger NOT IN ('foreground', 'plugin')",
                          params, RC_ARRAY_LEN(params), &changed, err))
         return rc_context(err, "ask the run '%s' to stop", id);
     *found = changed > 0;
@@ -510,6 +555,8 @@ enum rc_code core_ledger_cancel(struct core_ledger *ledger, const char *id, cons
                        "the run '%s' is in the foreground of somebody's terminal; stop it there, "
                        "with Ctrl-C",
                        id);
+    if (row.is_there && row.is_of_plugin && row.status == CORE_RUN_STARTED)
+        return stop_process(ledger, id, found, err);
     return RC_OK;
 }
 

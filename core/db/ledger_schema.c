@@ -32,8 +32,8 @@ const char core_ledger_schema[] =
 
     "CREATE TABLE runs ("
     "id TEXT NOT NULL PRIMARY KEY, "
-    "job TEXT NOT NULL, plugin TEXT, action TEXT, "
-    "trigger TEXT NOT NULL, "           /* schedule, startup, manual or foreground */
+    "job TEXT NOT NULL, plugin TEXT, action TEXT, " /* job: empty if a plugin has begun it */
+    "trigger TEXT NOT NULL, "           /* schedule, startup, manual, foreground or plugin */
     "slot_unix_ms BIGINT, "             /* NULL: of no schedule */
     "nominal_unix_ms BIGINT NOT NULL, " /* the slot, else when it was claimed */
     "due_unix_ms BIGINT NOT NULL, "     /* when it was claimed */

@@ -13,6 +13,7 @@
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/resource.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
 /* PF_SIGNALED of the kernel's include/linux/sched.h, in field 9 of /proc/PID/stat. */
@@ -149,6 +150,20 @@ enum core_process_state core_process_look(const struct core_process_id *id)
         return CORE_PROCESS_DEAD;
     return (fields.flags & KILLED_BY_SIGNAL) || is_being_killed(id->pid) ? CORE_PROCESS_ENDING
                                                                          : CORE_PROCESS_ALIVE;
+}
+
+enum core_process_state core_process_signal(const struct core_process_id *id, int number)
+{
+    /* The descriptor first: from then on the number cannot come to mean another process. */
+    int pidfd = id->pid > 0 ? (int)syscall(SYS_pidfd_open, id->pid, 0) : -1;
+    enum core_process_state state = core_process_look(id);
+
+    if (state == CORE_PROCESS_ALIVE && pidfd >= 0 &&
+        syscall(SYS_pidfd_send_signal, pidfd, number, NULL, 0) != 0 && errno == ESRCH)
+        state = CORE_PROCESS_DEAD;
+    if (pidfd >= 0)
+        close(pidfd);
+    return state;
 }
 
 size_t core_process_children(pid_t *out, size_t count)

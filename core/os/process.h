@@ -31,6 +31,12 @@ enum core_process_state {
 enum core_process_state core_process_look(const struct core_process_id *id);
 
 /*
+ * Sends the signal to a process that lives, and to no other that has its number by now. The state
+ * is what it was found in: only what is ALIVE got the signal.
+ */
+enum core_process_state core_process_signal(const struct core_process_id *id, int number);
+
+/*
  * Lets this process have as many descriptors as it may (RLIMIT_NOFILE), and a forked child as many
  * as the process had before: programs that use select(2) cannot live with more.
  */

@@ -83,7 +83,7 @@ static const struct core_node *spread(const struct core_plugin *plugin, const st
  * nearest valid name would mislead. What is left of the map goes to the general check.
  */
 static void check_keys(const struct core_plugin *plugin, const struct core_action *action,
-                       const struct core_node *map, bool from_command_line,
+                       const struct core_node *map, bool from_command_line, bool only_options,
                        struct core_arena *arena, struct core_problems *problems)
 {
     const struct core_option_table tables[] = {
@@ -102,10 +102,13 @@ static void check_keys(const struct core_plugin *plugin, const struct core_actio
     rest.len = 0;
     for (size_t i = 0; i < map->len; i++) {
         const struct core_entry *entry = &map->entries[i];
-        const char *other = NULL;
+        bool is_option = has_key(&plugin->options, entry->key);
+        bool is_param = !is_option && has_key(&action->params, entry->key);
+        const char *other =
+            is_option || is_param ? NULL : other_action_with(plugin, action, entry->key);
 
-        if (!has_key(&plugin->options, entry->key) && !has_key(&action->params, entry->key))
-            other = other_action_with(plugin, action, entry->key);
+        if (only_options && (is_param || other))
+            continue;
         if (other)
             core_problem_add(problems, &entry->place,
                              "'%s' is a parameter of the action '%s' of plugin '%s', not of '%s'",
@@ -115,6 +118,25 @@ static void check_keys(const struct core_plugin *plugin, const struct core_actio
     }
     core_options_check_keys(&rest, tables, table_count,
                             core_arena_strf(arena, "plugin '%s'", plugin->name), problems);
+}
+
+static void bind_params(const struct core_action *action, const struct core_node *given,
+                        const struct core_place *place, void *out, struct core_arena *arena,
+                        struct core_problems *problems)
+{
+    core_options_check_keys(given, &action->params, 1,
+                            core_arena_strf(arena, "the action '%s'", action->name), problems);
+    core_options_bind(&action->params, &given, 1, place, out, arena, problems);
+}
+
+void core_binding_check_params(const struct core_action *action, const struct core_node *params,
+                               const struct core_place *place, struct core_problems *problems)
+{
+    struct core_arena arena = CORE_ARENA_INIT;
+
+    bind_params(action, params, place, core_arena_alloc(&arena, action->params_size), &arena,
+                problems);
+    core_arena_clear(&arena);
 }
 
 bool core_binding_make(const struct core_plugin *plugin, const struct core_action *action,
@@ -132,7 +154,8 @@ bool core_binding_make(const struct core_plugin *plugin, const struct core_actio
     core_config_layers(arena, source->set, source->job, source->plugin, source->texts,
                        core_options_whole(tables, RC_ARRAY_LEN(tables)), &layers, problems);
     for (size_t i = 0; i < layers.count; i++) {
-        check_keys(plugin, action, layers.nodes[i], i == 0 && source->set, arena, problems);
+        check_keys(plugin, action, layers.nodes[i], i == 0 && source->set, source->params != NULL,
+                   arena, problems);
         complete &= !layers.nodes[i]->broken;
     }
 
@@ -140,7 +163,11 @@ bool core_binding_make(const struct core_plugin *plugin, const struct core_actio
     params = core_arena_alloc(arena, action->params_size);
     core_options_bind(&plugin->options, layers.nodes, layers.count, &place, config, arena,
                       problems);
-    core_options_bind(&action->params, layers.nodes, layers.count, &place, params, arena, problems);
+    if (source->params)
+        bind_params(action, source->params, &place, params, arena, problems);
+    else
+        core_options_bind(&action->params, layers.nodes, layers.count, &place, params, arena,
+                          problems);
     out->config = plugin->config_size ? config : NULL;
     out->params = action->params_size ? params : NULL;
 

@@ -13,6 +13,11 @@ struct core_binding_source {
     const struct core_job_settings *job;
     const struct core_plugin_settings *plugin;
     const struct core_config_texts *texts; /* of the config_urls among these */
+    /*
+     * A map: the action's parameters stand here alone, and those of any action that stand among
+     * the options are passed over. They are another run's.
+     */
+    const struct core_node *params;
 };
 
 struct core_binding {
@@ -32,5 +37,11 @@ RC_MUST_CHECK bool core_binding_make(const struct core_plugin *plugin,
                                      const struct core_binding_source *source,
                                      struct core_arena *arena, struct core_binding *out,
                                      struct core_problems *problems);
+
+/*
+ * Judges a map of parameters as a binding would; 'place' is that of what is missing.
+ */
+void core_binding_check_params(const struct core_action *action, const struct core_node *params,
+                               const struct core_place *place, struct core_problems *problems);
 
 #endif

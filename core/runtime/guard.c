@@ -12,6 +12,7 @@
 #include <runtime/limits.h>
 #include <runtime/output.h>
 #include <runtime/scratch.h>
+#include <runtime/submit.h>
 #include <runtime/worker.h>
 
 #include <run-core/str.h>
@@ -47,6 +48,8 @@ struct guard {
     int log_fd;    /* the end of the pipe that is read; -1: there is none, or it has ended */
     int output_fd; /* the worker's end of it; -1 */
     int lease_fd;  /* a timerfd; -1: there is no lease */
+    int ask_fd;    /* by which the worker asks for further runs; -1 */
+    int asking_fd; /* the worker's end of it; -1 */
     bool owns_orphans;
 
     struct core_control_group *group; /* of the worker; or NULL */
@@ -141,7 +144,8 @@ static void join_group(const struct guard *guard)
 
 static void worker_process(struct guard *guard, pid_t parent)
 {
-    int *fds[] = { &guard->signal_fd, &guard->log_fd, &guard->output_fd, &guard->lease_fd };
+    int *fds[] = { &guard->signal_fd, &guard->log_fd, &guard->output_fd, &guard->lease_fd,
+                   &guard->ask_fd };
 
     /* Nobody would enforce the limits of a worker without its guard. */
     prctl(PR_SET_PDEATHSIG, SIGKILL);
@@ -157,6 +161,7 @@ static void worker_process(struct guard *guard, pid_t parent)
     redirect_output(guard);
     for (size_t i = 0; i < RC_ARRAY_LEN(fds); i++)
         core_fd_close(fds[i]);
+    guard->run->submits.worker_fd = guard->asking_fd > 0 ? guard->asking_fd : 0;
     join_group(guard);
     core_process_restore_descriptors();
     core_limits_apply(guard->run->request->job);
@@ -425,6 +430,7 @@ static void watch(struct guard *guard)
             { .fd = service ? service->fd : -1, .events = POLLIN },
             { .fd = is_listening(guard) ? guard->log_fd : -1, .events = POLLIN },
             { .fd = guard->lease_fd, .events = POLLIN },
+            { .fd = guard->ask_fd, .events = POLLIN },
         };
 
         if (poll(fds, RC_ARRAY_LEN(fds), wait_ms(guard)) > 0) {
@@ -436,6 +442,8 @@ static void watch(struct guard *guard)
                 read_log(guard);
             if (fds[3].revents && !guard->ended)
                 on_lease(guard);
+            if (fds[4].revents && !guard->ended && !core_submit_serve(guard->ask_fd))
+                core_fd_close(&guard->ask_fd);
         }
         if (!guard->ended)
             on_time(guard);
@@ -499,7 +507,8 @@ static bool start_worker(struct guard *guard)
     own_orphans(guard);
     open_lease(guard);
     open_group(guard);
-    if (guard->signal_fd < 0 || !open_pipe(guard))
+    if (guard->signal_fd < 0 || !open_pipe(guard) ||
+        !core_submit_channel(&guard->ask_fd, &guard->asking_fd))
         return false;
     guard->worker = fork();
     if (guard->worker == 0)
@@ -508,6 +517,7 @@ static bool start_worker(struct guard *guard)
         return false;
     setpgid(guard->worker, guard->worker); /* also in the worker: whoever comes first */
     core_fd_close(&guard->output_fd);
+    core_fd_close(&guard->asking_fd);
     return true;
 }
 
@@ -522,6 +532,8 @@ static void finish(struct guard *guard)
     core_fd_close(&guard->log_fd);
     core_fd_close(&guard->output_fd);
     core_fd_close(&guard->lease_fd);
+    core_fd_close(&guard->ask_fd);
+    core_fd_close(&guard->asking_fd);
     core_scratch_remove(guard->run->id);
 }
 
@@ -536,6 +548,8 @@ void core_guard_run(struct core_run *run, const struct core_guard_options *optio
         .log_fd = -1,
         .output_fd = -1,
         .lease_fd = -1,
+        .ask_fd = -1,
+        .asking_fd = -1,
         .started_mono_ms = core_clock_mono_ms(),
     };
 

@@ -7,6 +7,7 @@
 #include <db/ledger.h>
 #include <os/clock.h>
 #include <runtime/output.h>
+#include <runtime/spool.h>
 
 #include <run-core/str.h>
 
@@ -27,19 +28,20 @@ static void warn(const struct core_run *run, const char *what, const struct rc_e
                         err->context[0] ? ": " : "", err->cause);
 }
 
-static enum rc_code open_ledger(const char *state, const struct core_run *run,
+static enum rc_code open_ledger(const struct core_history *history, const struct core_run *run,
                                 struct core_ledger **out, struct rc_error *err)
 {
     const struct core_job_settings *job = run->request->job;
+    bool ends = job && job->timeout_ms > 0;
     struct core_executor self = {
         .kind = "foreground",
-        .lease_ms =
-            job->timeout_ms > 0 ? job->timeout_ms + job->kill_after_ms + MARGIN_MS : LONGEST_MS,
+        .spool = history->spool,
+        .lease_ms = ends ? job->timeout_ms + job->kill_after_ms + MARGIN_MS : LONGEST_MS,
     };
 
     (void)snprintf(self.id, sizeof(self.id), "%s", run->id);
     core_process_self(&self.process);
-    return core_ledger_open(state, &self, out, err);
+    return core_ledger_open(history->state, &self, out, err);
 }
 
 /* ---- begin ---------------------------------------------------------------------------------- */
@@ -48,12 +50,15 @@ static enum rc_code claim(struct core_ledger *ledger, const struct core_run *run
                           struct rc_error *err)
 {
     const struct core_request *request = run->request;
+    const struct core_job_settings *job = request->job;
     const struct core_claim claim = {
         .id = run->id,
-        .job = request->job->name,
+        .job = job ? job->name : "", /* no job can have that name */
         .plugin = request->plugin,
-        .action = request->action ? request->action : request->job->action,
-        .trigger = "foreground",
+        .action = request->action ? request->action
+                  : job           ? job->action
+                                  : NULL,
+        .trigger = request->submission ? "plugin" : "foreground",
         .now_unix_ms = core_clock_now_unix_ms(),
         .may_start = true,
         .force = request->force,
@@ -72,27 +77,43 @@ static enum rc_code claim(struct core_ledger *ledger, const struct core_run *run
     return core_ledger_commit(ledger, err);
 }
 
-void core_history_begin(struct core_history *history, const struct core_run *run)
+/* Without a place for it, there is to be no record. */
+static enum rc_code find_places(struct core_history *history, const struct core_run *run,
+                                struct rc_error *err)
 {
     const struct core_request *request = run->request;
-    RC_STR_AUTO state = NULL;
-    struct rc_error err = RC_ERROR_INIT;
-    struct core_ledger *ledger = NULL;
 
-    if (!request->job || request->dry_run)
+    if ((!request->job && !request->submission) || request->dry_run)
+        return RC_OK;
+    if (core_state_url(request->config, &history->state, err) ||
+        (request->submission && core_spool_folder(request->config, &history->spool, err)))
+        return err->code;
+    return RC_OK;
+}
+
+static void clear(struct core_history *history)
+{
+    core_ledger_close(history->ledger);
+    free(history->state);
+    free(history->spool);
+    *history = (struct core_history){ .state = NULL };
+}
+
+void core_history_begin(struct core_history *history, const struct core_run *run)
+{
+    struct rc_error err = RC_ERROR_INIT;
+    bool good = find_places(history, run, &err) == RC_OK;
+
+    if (good && !history->state)
         return;
-    if (core_state_url(request->config, &state, &err) || open_ledger(state, run, &ledger, &err) ||
-        claim(ledger, run, &err)) {
+    if (!good || open_ledger(history, run, &history->ledger, &err) ||
+        claim(history->ledger, run, &err)) {
         warn(run, "the history will not have this run", &err);
-    } else {
-        history->state = state;
-        state = NULL;
-        if (!core_ledger_is_shared(ledger)) {
-            history->ledger = ledger;
-            return;
-        }
+        clear(history);
+    } else if (core_ledger_is_shared(history->ledger)) {
+        core_ledger_close(history->ledger);
+        history->ledger = NULL;
     }
-    core_ledger_close(ledger);
 }
 
 void core_history_forget(struct core_history *history)
@@ -150,11 +171,8 @@ void core_history_end(struct core_history *history, const struct core_run *run,
 
     if (!history->state)
         return;
-    if ((!history->ledger && open_ledger(history->state, run, &history->ledger, &err)) ||
+    if ((!history->ledger && open_ledger(history, run, &history->ledger, &err)) ||
         finish(history->ledger, run, outcome, &err))
         warn(run, "the history will not have the end of this run", &err);
-    core_ledger_close(history->ledger);
-    history->ledger = NULL;
-    free(history->state);
-    history->state = NULL;
+    clear(history);
 }

@@ -8,6 +8,7 @@
 #include <os/path.h>
 #include <runtime/output.h>
 #include <runtime/scratch.h>
+#include <runtime/submit.h>
 
 #include <config/secrets.h>
 
@@ -180,6 +181,13 @@ static enum rc_code job_day_start(struct rc_job *job, int32_t day, int64_t *unix
     return RC_OK;
 }
 
+static enum rc_code job_submit(struct rc_job *job, const char *action, const struct rc_pair *params,
+                               size_t param_count, char run_id[RC_RUN_ID_TEXT],
+                               struct rc_error *err)
+{
+    return core_submit(core_job_of(job), action, params, param_count, run_id, err);
+}
+
 const struct rc_job_api core_host_job = {
     .check = job_check,
     .remaining_ms = job_remaining_ms,
@@ -190,4 +198,5 @@ const struct rc_job_api core_host_job = {
     .temp_dir = job_temp_dir,
     .day_of = job_day_of,
     .day_start = job_day_start,
+    .submit = job_submit,
 };

@@ -18,13 +18,22 @@
 
 enum { CORE_RUN_ID_TEXT = 40 };
 
+struct core_plugin;
+
+/* Of a run that a plugin has begun: see submit.h. */
+struct core_submission {
+    const struct core_job_settings *like; /* whose option values it has, without being of it */
+    const struct core_node *params;       /* the action's parameters, which are given here alone */
+};
+
 /* What is asked for. Borrowed by everything below, and unchanged during the run. */
 struct core_request {
     const struct core_config *config;
-    const struct core_job_settings *job; /* or NULL */
-    const char *plugin;                  /* its name */
-    const char *action;                  /* or NULL: the default */
-    const struct core_node *set;         /* map of --set, or NULL */
+    const struct core_job_settings *job;      /* or NULL */
+    const char *plugin;                       /* its name */
+    const char *action;                       /* or NULL: the default */
+    const struct core_node *set;              /* map of --set, or NULL */
+    const struct core_submission *submission; /* NULL: no plugin has begun it */
     int64_t now_unix_ms;
     int64_t slot_unix_ms; /* the nominal time; as 'now' in the foreground */
     int64_t attempt;      /* from 1 */
@@ -33,21 +42,32 @@ struct core_request {
     int log_level;
 };
 
+/* Runs that this process has begun, and that go on; at most so many at a time. */
+enum { CORE_SUBMITS = 64 };
+
+struct core_submits {
+    int worker_fd; /* by which a worker asks its guard; 0: this process starts them itself */
+    int alive[CORE_SUBMITS]; /* a pipe of each, which ends with it */
+    size_t count, pending;
+};
+
 /* The services of a run, shared by all its jobs. Everything that costs is opened on first use. */
 struct core_run {
     const struct core_request *request;
     struct core_status *status;
     char id[CORE_RUN_ID_TEXT];
-    int64_t deadline_mono_ms; /* 0: none */
-    int result_fd;            /* where results go */
-    atomic_int result_errno;  /* why they could not be written there; 0: they could */
-    atomic_bool has_results;  /* something went there */
+    int64_t deadline_mono_ms;         /* 0: none */
+    int result_fd;                    /* where results go */
+    atomic_int result_errno;          /* why they could not be written there; 0: they could */
+    atomic_bool has_results;          /* something went there */
+    const struct core_plugin *plugin; /* once it is loaded */
 
     pthread_mutex_t opening; /* held while one of the following is made */
     struct core_time_zone *zone;
     struct core_db *db;
     struct core_remote *remote; /* from the beginning */
     char *temp_dir;
+    struct core_submits submits;
 };
 
 /*

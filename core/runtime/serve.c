@@ -15,6 +15,7 @@
 #include <runtime/output.h>
 #include <runtime/plugin.h>
 #include <runtime/scratch.h>
+#include <runtime/submit.h>
 
 #include <run-core/str.h>
 
@@ -303,6 +304,7 @@ static enum rc_code load(struct server *server, struct rc_error *err)
         return err->code;
     if (server->plugin->route_count == 0)
         return rc_fail(err, RC_INVALID, "the plugin '%s' has no routes to serve", request->plugin);
+    server->run.plugin = server->plugin;
     return RC_OK;
 }
 
@@ -390,6 +392,7 @@ static void finish(struct server *server)
     leave_if_stuck(server);
     core_http_server_close(server->http);
     core_loop_free(server->loop);
+    core_submits_clear(&server->run.submits);
     core_remote_free(server->run.remote);
     core_db_close(server->run.db);
     core_time_zone_free(server->run.zone);
@@ -411,6 +414,7 @@ int core_serve_main(const struct core_serve_request *request)
     server.run_request = (struct core_request){
         .config = request->config,
         .plugin = request->plugin,
+        .set = request->set,
         .now_unix_ms = core_clock_now_unix_ms(),
         .dry_run = request->dry_run,
         .log_level = request->log_level,

@@ -14,6 +14,7 @@
 #include <runtime/host.h>
 #include <runtime/output.h>
 #include <runtime/plugin.h>
+#include <runtime/submit.h>
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -74,6 +75,7 @@ static enum rc_code load(struct worker *worker, struct rc_error *err)
         return err->code;
     if (core_plugin_load(path, &worker->plugin, err))
         return err->code;
+    worker->run->plugin = worker->plugin;
     return choose_action(worker, err);
 }
 
@@ -90,12 +92,14 @@ static enum rc_code report_problems(struct core_problems *problems, struct rc_er
 static enum rc_code bind(struct worker *worker, struct rc_error *err)
 {
     const struct core_request *request = worker->run->request;
+    const struct core_submission *submission = request->submission;
     RC_CLEANUP(core_fetched_clear) struct core_fetched fetched = { .texts = { NULL, 0 } };
     const struct core_binding_source source = {
         .set = request->set,
-        .job = request->job,
+        .job = submission ? submission->like : request->job,
         .plugin = request->config ? core_config_plugin(request->config, request->plugin) : NULL,
         .texts = &fetched.texts,
+        .params = submission ? submission->params : NULL,
     };
     struct core_problems problems;
     enum rc_code code = RC_OK;
@@ -258,6 +262,7 @@ static enum rc_code act(struct worker *worker, struct rc_error *err)
 static void finish(struct worker *worker)
 {
     core_lock_release(worker->lock);
+    core_submits_clear(&worker->run->submits);
     core_remote_free(worker->run->remote);
     core_db_close(worker->run->db);
     core_time_zone_free(worker->run->zone);

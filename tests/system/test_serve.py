@@ -23,9 +23,9 @@ class UnixConnection(http.client.HTTPConnection):
 
 
 class Served:
-    def __init__(self, world, *words):
+    def __init__(self, world, *words, routes="routes"):
         self.socket = str(world.root / "s.sock")
-        self.process = world.start("serve", "routes", "--listen", f"unix:{self.socket}", *words)
+        self.process = world.start("serve", routes, "--listen", f"unix:{self.socket}", *words)
         deadline = time.monotonic() + 20
         while True:
             try:
