@@ -5,7 +5,7 @@
 
 #include <string.h>
 
-/* Where the next byte stands: before a row or a field, in one, in quotes, behind a quote in them. */
+/* Where the next byte stands: before a row or a field, in one, in quotes, behind one in them. */
 enum { ROW, FIELD, PLAIN, QUOTED, QUOTE };
 
 static const char mark[] = "\xef\xbb\xbf";

@@ -66,7 +66,7 @@ struct import {
     size_t outcomes[SDRS_IMPORTS];
 };
 
-/* ---- reading ---------------------------------------------------------------------------------- */
+/* ---- reading --------------------------------------------------------------------------------- */
 
 static enum rc_code read_names(struct import *import, const struct rc_strs *names,
                                struct rc_error *err)
@@ -264,7 +264,7 @@ static enum rc_code read_file(struct import *import, const char *uri, struct rc_
     return code;
 }
 
-/* ---- taking over ------------------------------------------------------------------------------ */
+/* ---- taking over ----------------------------------------------------------------------------- */
 
 static int compare_names(const struct sdrs_rule *a, const struct sdrs_rule *b)
 {
