@@ -309,6 +309,7 @@ enum rc_code sdrs_events_validate(struct sdrs_request *request, struct rc_error 
 
     if (rc_job_submit(request->job, "validate", NULL, 0, run, err))
         return rc_context(err, "begin the run of a validation");
+    sdrs_request_log(request, RC_LOG_INFO, "a validation, as run %s", *run ? run : "none");
     return reply_event(request, "Validation event received and being processed", NULL, run, err);
 }
 

@@ -126,6 +126,19 @@ struct view {
     int64_t objects, bytes, failed;
 };
 
+static bool is_shown(const struct view *view, int64_t job)
+{
+    const json_t *one;
+    size_t i;
+
+    json_array_foreach(view->jobs, i, one)
+    {
+        if (json_integer_value(json_object_get(one, "jobId")) == job)
+            return true;
+    }
+    return false;
+}
+
 static void add_jobs(struct view *view, const struct sdrs_records *records)
 {
     for (size_t i = 0; i < records->count; i++) {
@@ -148,10 +161,7 @@ static enum rc_code read_jobs(struct sdrs_state *state, const struct sdrs_jobs_q
     return code;
 }
 
-/*
- * A marker's job is of the batch that took it from the queue, with other markers; an execution has
- * one marker at the most.
- */
+/* A marker's job has other markers, too, and need not be of this execution. */
 static enum rc_code read_markers(struct sdrs_state *state, const char *execution, struct view *view,
                                  struct rc_error *err)
 {
@@ -163,7 +173,7 @@ static enum rc_code read_markers(struct sdrs_state *state, const char *execution
         const struct sdrs_jobs_query query = { .after = marker->job - 1, .limit = 1 };
 
         (void)json_array_append_new(view->markers, marker_json(marker));
-        if (marker->job)
+        if (marker->job && !is_shown(view, marker->job))
             code = read_jobs(state, &query, view, err);
     }
     sdrs_markers_clear(&markers);
