@@ -88,6 +88,17 @@ static bool is_time_of_day(const char *text)
     return strncmp(text, "24", 2) < 0 && text[3] < '6' && text[6] < '6';
 }
 
+/* It becomes part of an address: nothing in it may mean more than a name. */
+static bool is_job_name(const char *text)
+{
+    static const char prefix[] = "transferJobs/";
+    static const char letters[] = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ"
+                                  "0123456789-_";
+    const char *id = rc_str_starts(text, prefix) ? text + sizeof(prefix) - 1 : "";
+
+    return *id && id[strspn(id, letters)] == '\0';
+}
+
 static bool is_pool_type(const char *text)
 {
     return strcasecmp(text, "dataset") == 0 || strcasecmp(text, "default") == 0 ||
@@ -111,7 +122,9 @@ static void check_same(size_t place, const char *name, const char *text, const c
 static void check_job(size_t place, const struct job_request *job, const struct pool_key *key,
                       struct rc_buf *mistakes)
 {
-    check_given(place, "name", job->name, mistakes);
+    if (!job->name || !is_job_name(job->name))
+        mistake(mistakes, "[%zu].name has to be that of a transfer job, as transferJobs/123",
+                place);
     check_given(place, "projectId", job->project, mistakes);
     if (!job->schedule || !is_time_of_day(job->schedule))
         mistake(mistakes, "[%zu].schedule has to be a time as HH:MM:SS", place);

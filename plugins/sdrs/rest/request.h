@@ -23,11 +23,11 @@ struct sdrs_request {
 };
 
 /*
- * A handler: answers by sdrs_reply(), or returns what is wrong with the request, as an error without
- * a context: RC_INVALID, RC_CONFLICT 400, RC_DENIED 403, RC_NOT_FOUND 404, RC_TOO_LARGE 413,
- * RC_UNSUPPORTED 415, with its cause as {"requestUuid":…,"message":…}. An error that has a context,
- * or another code, is none of the client's: it is logged and told in constant words, as 503 if it
- * may pass, else as 500 "Internal server error".
+ * A handler: answers by sdrs_reply(), or returns what is wrong with the request, as an error
+ * without a context: RC_INVALID, RC_CONFLICT 400, RC_DENIED 403, RC_NOT_FOUND 404, RC_TOO_LARGE
+ * 413, RC_UNSUPPORTED 415, each with its cause as the message beside the requestUuid. An error that
+ * has a context, or another code, is none of the client's: it is logged and told in constant words,
+ * as 503 if it may pass, else as 500 "Internal server error".
  */
 typedef enum rc_code sdrs_request_fn(struct sdrs_request *request, struct rc_error *err);
 
