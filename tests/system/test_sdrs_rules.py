@@ -5,7 +5,7 @@ import re
 import threading
 
 import pytest
-from api_world import Daemon
+from api_world import Daemon, until
 from sdrs_world import PROJECT, sdrs, service  # noqa: F401: fixtures
 
 UUID = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-4[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}")
@@ -329,13 +329,13 @@ def test_rules_of_the_configuration_are_there(sdrs):
 
 def test_rules_below_the_daemon(sdrs):
     sdrs.bucket("events")
-    daemon = Daemon(sdrs.world, sdrs.world.config("").read_text() + (
-        f"plugins:\n  sdrs: {{serve: true, config: {{file_roots: ['{sdrs.root}']}}}}\n"))
+    daemon = Daemon(sdrs.world,
+                    f"plugins:\n  sdrs: {{serve: true, config: {{file_roots: ['{sdrs.root}']}}}}\n")
     try:
-        api = daemon.local
-        made = api.post("/plugins/sdrs/retentionrules", body_of(sdrs))
+        api, path = daemon.local, "/plugins/sdrs/retentionrules"
+        assert until(lambda: api.get("/plugins/sdrs/status").status == 200)
+        made = api.post(path, body_of(sdrs))
         assert made.status == 200, made.text
-        assert api.get("/plugins/sdrs/retentionrules", **key_of(sdrs)).json["ruleId"] == (
-            made.json["ruleId"])
+        assert api.get(path, **key_of(sdrs)).json["ruleId"] == made.json["ruleId"]
     finally:
         daemon.stop()
