@@ -20,6 +20,7 @@
 
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -80,6 +81,15 @@ static void close_world(struct state_world *world)
     free(world);
 }
 
+static void drop_schema(void)
+{
+    struct rc_error err = RC_ERROR_INIT;
+
+    expect_ok(core_session_exec(core_db_session(database),
+                                "DROP SCHEMA IF EXISTS run_core_sdrs CASCADE", NULL, 0, NULL,
+                                &err));
+}
+
 int state_in_memory(void **state)
 {
     *state = open_world(NULL);
@@ -100,7 +110,6 @@ int state_on_sqlite(void **state)
 int state_on_postgres(void **state)
 {
     const char *server = getenv("RUN_CORE_POSTGRES");
-    struct rc_error err = RC_ERROR_INIT;
 
     if (!server) {
         fprintf(stderr, "run this test by tests/support/with-postgres\n");
@@ -108,9 +117,7 @@ int state_on_postgres(void **state)
     }
     (void)snprintf(url, sizeof(url), "%s", server);
     open_database();
-    expect_ok(core_session_exec(core_db_session(database),
-                                "DROP SCHEMA IF EXISTS run_core_sdrs CASCADE", NULL, 0, NULL,
-                                &err));
+    drop_schema();
     *state = open_world(&base);
     return 0;
 }
@@ -127,6 +134,21 @@ int state_tear_down(void **state)
         return -1;
     folder[0] = '\0';
     return 0;
+}
+
+void state_begin_anew(struct state_world *world)
+{
+    struct rc_error err = RC_ERROR_INIT;
+
+    sdrs_state_close(&world->state);
+    if (folder[0]) {
+        core_db_close(database);
+        expect_ok(core_tree_remove(folder, &err));
+        assert_int_equal(mkdir(folder, 0700), 0);
+        open_database();
+    } else {
+        drop_schema();
+    }
 }
 
 void state_next_run(struct state_world *world, int64_t now_unix_ms)

@@ -17,8 +17,6 @@ struct state_world {
     struct sdrs_state state;
 };
 
-enum state_place { IN_MEMORY, ON_SQLITE, ON_POSTGRES };
-
 /* Set-ups for cmocka, and their end; '*state' is a struct state_world. */
 int state_in_memory(void **state);
 int state_on_sqlite(void **state);
@@ -27,6 +25,8 @@ int state_tear_down(void **state);
 
 /* Another run: a handle of its own, at a time. The host's other things stay. */
 void state_next_run(struct state_world *world, int64_t now_unix_ms);
+/* Closes the state and takes its tables away, with all that is in them. Not in memory. */
+void state_begin_anew(struct state_world *world);
 /* Moves the present time of the run that is under way. */
 void state_wait(struct state_world *world, int64_t ms);
 
