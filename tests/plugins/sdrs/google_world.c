@@ -115,8 +115,9 @@ size_t google_count(struct google_world *world, const char *text)
 void expect_json(json_t *have, const char *want)
 {
     SDRS_JSON_AUTO mine = have;
-    SDRS_JSON_AUTO other = json_loads(want, 0, NULL);
-    RC_STR_AUTO text = have ? json_dumps(have, JSON_SORT_KEYS) : rc_strdup("nothing");
+    SDRS_JSON_AUTO other = json_loads(want, JSON_DECODE_ANY, NULL);
+    RC_STR_AUTO text =
+        have ? json_dumps(have, JSON_SORT_KEYS | JSON_ENCODE_ANY) : rc_strdup("nothing");
 
     assert_non_null(other);
     if (!json_equal(mine, other))
