@@ -68,7 +68,7 @@ static enum rc_code check_excludes(const struct sdrs_config *config, struct rc_e
     static const char option[] = "sts.defaultRuleExcludePrefixList";
     const char *at = or_empty(config->default_excludes);
 
-    while (*(at += strspn(at, ";"))) {
+    while (*(at += strspn(at, "; \t"))) {
         size_t len = strcspn(at, ";");
         RC_STR_AUTO entry = rc_strndup(at, len);
 

@@ -182,15 +182,14 @@ static int compare_versions(const void *first, const void *second)
 void sdrs_version_prefixes(const char *dataset_prefix, const struct sdrs_prefixes *directories,
                            int64_t keep, struct sdrs_prefixes *out)
 {
-    size_t count = directories->count;
-    char **sorted;
+    char **sorted = rc_calloc(directories->count + 1, sizeof(*sorted));
+    size_t count = 0;
 
-    if (count == 0 || keep >= (int64_t)count)
-        return;
-    sorted = rc_malloc(count * sizeof(*sorted));
-    memcpy(sorted, directories->items, count * sizeof(*sorted));
+    for (size_t i = 0; i < directories->count; i++)
+        if (!strchr(directories->items[i], '\n'))
+            sorted[count++] = directories->items[i];
     qsort(sorted, count, sizeof(*sorted), compare_versions);
-    for (size_t i = 0; i < count - (size_t)keep; i++)
+    for (size_t i = 0; i < count && (int64_t)(count - i) > keep; i++)
         append(out, rc_strf("%s%s", dataset_prefix, sorted[i]));
     free(sorted);
 }

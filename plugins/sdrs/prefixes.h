@@ -36,7 +36,7 @@ void sdrs_time_prefixes(const struct sdrs_template *template, const char *datase
 /*
  * Of the directories right below a dataset ("v1/", "2019-03-10/"; without the dataset's prefix) all
  * but the newest 'keep', the oldest first. Newer is what compares greater, runs of digits by their
- * number.
+ * number. A name with a line feed is no version.
  */
 void sdrs_version_prefixes(const char *dataset_prefix, const struct sdrs_prefixes *directories,
                            int64_t keep, struct sdrs_prefixes *out);

@@ -13,8 +13,9 @@
 
 #include <find.h>
 
-#include "chance.h"
 #include "users_file.h"
+
+#include <run-core/chance.h>
 
 #include <string.h>
 

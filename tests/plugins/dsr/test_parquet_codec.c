@@ -9,8 +9,9 @@
 
 #include <cmocka.h>
 
-#include "chance.h"
 #include "parquet/codec.h"
+
+#include <run-core/chance.h>
 
 #include <libdeflate.h>
 #include <lz4.h>

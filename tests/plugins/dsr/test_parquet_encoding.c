@@ -9,8 +9,9 @@
 
 #include <cmocka.h>
 
-#include "chance.h"
 #include "parquet/encoding.h"
+
+#include <run-core/chance.h>
 
 #include <stdlib.h>
 #include <string.h>

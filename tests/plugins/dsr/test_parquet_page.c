@@ -10,8 +10,9 @@
 
 #include <cmocka.h>
 
-#include "chance.h"
 #include "parquet/page.h"
+
+#include <run-core/chance.h>
 
 #include <stdlib.h>
 #include <string.h>

@@ -13,7 +13,7 @@
 #include <set.h>
 #include <users.h>
 
-#include "chance.h"
+#include <run-core/chance.h>
 
 #include <string.h>
 

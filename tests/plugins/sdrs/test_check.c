@@ -74,7 +74,8 @@ static void test_texts(void **state)
     WITH(marker_pattern = ".delete_this_folder", NULL);
     WITH(marker_pattern = "(", "scheduler.task.dmBatchProcessing.dmRegexPattern: '(' is no POSIX");
     WITH(marker_pattern = "", "scheduler.task.dmBatchProcessing.dmRegexPattern: '' would make");
-    WITH(default_excludes = "a/;b;;c/d/;", NULL);
+    WITH(default_excludes = "a/;b;; c/d/ ; ", NULL);
+    WITH(default_excludes = "a/; /b/", "'sts.defaultRuleExcludePrefixList' has '/b/'");
     WITH(default_excludes = "a/;//b/",
          "'sts.defaultRuleExcludePrefixList' has '//b/': keys of objects begin without a slash, so "
          "write 'b/'");

@@ -10,8 +10,7 @@
 
 #include <path_template.h>
 
-#include "../dsr/chance.h"
-
+#include <run-core/chance.h>
 #include <run-core/time.h>
 
 #include <string.h>

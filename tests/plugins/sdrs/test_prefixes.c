@@ -11,8 +11,7 @@
 
 #include <prefixes.h>
 
-#include "../dsr/chance.h"
-
+#include <run-core/chance.h>
 #include <run-core/time.h>
 
 #include <string.h>
@@ -226,6 +225,21 @@ static void test_versions(void **state)
     check_versions("b/\nB/\na1/\n\xc3\xa4/\n", 1, "d/B/\nd/a1/\nd/b/\n");
 }
 
+/* What cannot be kept as a line is neither counted nor moved. */
+static void test_version_line_feed(void **state)
+{
+    (void)state;
+    RC_CLEANUP(sdrs_prefixes_clear) struct sdrs_prefixes given = { .items = NULL };
+    RC_CLEANUP(sdrs_prefixes_clear) struct sdrs_prefixes made = { .items = NULL };
+
+    sdrs_prefixes_add(&given, "v1\nv2/");
+    sdrs_prefixes_add(&given, "v3/");
+    sdrs_prefixes_add(&given, "v2/");
+    sdrs_version_prefixes("d/", &given, 1, &made);
+    assert_int_equal(made.count, 1);
+    assert_string_equal(made.items[0], "d/v2/");
+}
+
 /* ---- sets ---- */
 
 /* Short words of few letters, many of which begin others. */
@@ -329,10 +343,11 @@ static void test_text(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_published), cmocka_unit_test(test_turns),
-        cmocka_unit_test(test_coarse),    cmocka_unit_test(test_time_by_force),
-        cmocka_unit_test(test_versions),  cmocka_unit_test(test_sets_by_force),
-        cmocka_unit_test(test_hold),      cmocka_unit_test(test_text),
+        cmocka_unit_test(test_published),     cmocka_unit_test(test_turns),
+        cmocka_unit_test(test_coarse),        cmocka_unit_test(test_time_by_force),
+        cmocka_unit_test(test_versions),      cmocka_unit_test(test_version_line_feed),
+        cmocka_unit_test(test_sets_by_force), cmocka_unit_test(test_hold),
+        cmocka_unit_test(test_text),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
