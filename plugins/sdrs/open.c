@@ -1,5 +1,6 @@
 /*
- * What every action begins with: the state with the configured rules in it, and locks.
+ * What every action begins with: the state with the configured rules in it, and locks and
+ * looks at buckets.
  */
 #include "run.h"
 
@@ -49,4 +50,16 @@ enum rc_code sdrs_bucket_lock(struct rc_job *job, const char *bucket, int64_t wa
 char *sdrs_execution_lock(const char *id)
 {
     return rc_strf("sdrs execution %s", id);
+}
+
+enum rc_code sdrs_bucket_check(struct rc_job *job, const char *bucket, struct rc_error *err)
+{
+    struct rc_error ignored = RC_ERROR_INIT;
+    struct rc_bucket found;
+
+    if (rc_bucket_look(job, bucket, &found, &ignored))
+        return rc_job_check(job, err);
+    if (found.exists == RC_ANSWER_NO)
+        return rc_fail(err, RC_NOT_FOUND, "there is no bucket '%s'", bucket);
+    return RC_OK;
 }

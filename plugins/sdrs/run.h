@@ -43,6 +43,13 @@ RC_MUST_CHECK enum rc_code sdrs_bucket_lock(struct rc_job *job, const char *buck
                                             struct rc_lock **out, struct rc_error *err);
 
 /*
+ * RC_NOT_FOUND: there is no such bucket, whose empty listing would pass for one that has nothing.
+ * Where nobody may ask, what is done with it has to tell.
+ */
+RC_MUST_CHECK enum rc_code sdrs_bucket_check(struct rc_job *job, const char *bucket,
+                                             struct rc_error *err);
+
+/*
  * The lock of those who change the queue of delete markers, for which they wait as long as is
  * configured; none in a dry run. RC_SKIPPED: another run has it.
  */

@@ -162,19 +162,19 @@ static enum rc_code validate(struct rc_job *job, const struct sdrs_config *confi
                              struct sdrs_state *state, struct rc_error *err)
 {
     struct validating validating = { .config = config };
-    struct rc_error lost = RC_ERROR_INIT;
-    enum rc_code code;
+    struct rc_error other = RC_ERROR_INIT;
+    enum rc_code code, lost = RC_OK;
 
     sdrs_report_init(&validating.report);
     code = settle_all(job, &validating, state, err);
     if (!code) {
-        (void)begin_all_lost(job, state, &lost);
+        lost = begin_all_lost(job, state, &other);
         sdrs_deliver(job, config, state);
         code = sdrs_report_conclude(&validating.report, "jobs", err);
     }
-    if (!code && lost.code) {
-        *err = lost;
-        code = lost.code;
+    if (!code && lost) {
+        *err = other;
+        code = lost;
     }
     sdrs_records_clear(&validating.records);
     sdrs_report_clear(&validating.report);
