@@ -231,7 +231,7 @@ static enum rc_code execute_locked(struct at_bucket *at, size_t *executed, struc
     code = sdrs_bucket_lock(at->job, at->bucket->bucket, /* wait_ms = */ 0, &at->lock, err);
     if (code)
         return code;
-    code = sdrs_bucket_check(at->job, at->bucket->bucket, err);
+    code = sdrs_source_check(at->job, at->bucket->bucket, err);
     if (!code)
         code = sdrs_state_open(at->job, &at->state, err);
     if (!code)

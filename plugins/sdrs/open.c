@@ -2,6 +2,7 @@
  * What every action begins with: the state with the configured rules in it, and locks and
  * looks at buckets.
  */
+#include "mover/carry.h"
 #include "run.h"
 
 #include <inttypes.h>
@@ -52,14 +53,9 @@ char *sdrs_execution_lock(const char *id)
     return rc_strf("sdrs execution %s", id);
 }
 
-enum rc_code sdrs_bucket_check(struct rc_job *job, const char *bucket, struct rc_error *err)
+enum rc_code sdrs_source_check(struct rc_job *job, const char *bucket, struct rc_error *err)
 {
-    struct rc_error ignored = RC_ERROR_INIT;
-    struct rc_bucket found;
-
-    if (rc_bucket_look(job, bucket, &found, &ignored))
-        return rc_job_check(job, err);
-    if (found.exists == RC_ANSWER_NO)
-        return rc_fail(err, RC_NOT_FOUND, "there is no bucket '%s'", bucket);
-    return RC_OK;
+    if (sdrs_bucket_check(job, bucket, "correct the rule, or delete it", err) == RC_NOT_FOUND)
+        return err->code;
+    return rc_job_check(job, err);
 }

@@ -39,11 +39,11 @@ static enum rc_code weigh_rule(struct rc_job *job, const struct planning *planni
         row->level = move.template->finest;
     if (row->prefixes == 0) {
         row->message = rc_strdup(kept->is_held ? held_text : nothing_text);
-        return sdrs_bucket_check(job, row->bucket->bucket, err);
+        return sdrs_source_check(job, row->bucket->bucket, err);
     }
     if (sdrs_weigh(job, &move, kept->scope, &row->weight, err))
         return err->code;
-    if (row->weight.all_objects == 0 && sdrs_bucket_check(job, row->bucket->bucket, err))
+    if (row->weight.all_objects == 0 && sdrs_source_check(job, row->bucket->bucket, err))
         return err->code;
     row->is_weighed = true;
     if (!planning->confirm && sdrs_weight_check(planning->config, &row->weight, &refusal))

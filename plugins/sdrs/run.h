@@ -46,7 +46,7 @@ RC_MUST_CHECK enum rc_code sdrs_bucket_lock(struct rc_job *job, const char *buck
  * RC_NOT_FOUND: there is no such bucket, whose empty listing would pass for one that has nothing.
  * Where nobody may ask, what is done with it has to tell.
  */
-RC_MUST_CHECK enum rc_code sdrs_bucket_check(struct rc_job *job, const char *bucket,
+RC_MUST_CHECK enum rc_code sdrs_source_check(struct rc_job *job, const char *bucket,
                                              struct rc_error *err);
 
 /*

@@ -212,7 +212,7 @@ static void test_a_bucket_that_is_not_there_is_an_error(void **unused)
 
     assert_int_equal(run_with(&w, "execute", RULE(0, "DATASET", "evnts/clicks"), LOGS(1)),
                      RC_FAILED);
-    assert_has(w.err.cause, "there is no bucket '" LAKE "evnts/'");
+    assert_has(w.err.cause, "the bucket '" LAKE "evnts/' does not exist");
 }
 
 static void test_a_locked_bucket_is_left_to_the_next_run(void **unused)
