@@ -133,6 +133,7 @@ struct core_http_call {
     const char *ca_file; /* the client's */
     const struct core_cancel *cancel; /* looked at ten times a second */
     bool secret_url;                  /* the path is one, too: it is in no record */
+    bool direct;                      /* to the server itself, whatever proxy there is */
 
     /*
      * For the server of the URL alone, in place of what the URL itself may say; NULL: nobody. A

@@ -111,8 +111,9 @@ static void set_way(const struct lane *lane, const struct core_http_client *clie
     const struct core_curl *curl = lane->curl;
     CURL *easy = lane->easy;
 
-    if (call->socket_path) {
+    if (call->socket_path)
         (void)curl->easy_setopt(easy, CURLOPT_UNIX_SOCKET_PATH, call->socket_path);
+    if (call->socket_path || call->direct) {
         (void)curl->easy_setopt(easy, CURLOPT_PROXY, "");
     } else if (client && client->settings.proxy) {
         (void)curl->easy_setopt(easy, CURLOPT_PROXY, client->settings.proxy);

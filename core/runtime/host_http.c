@@ -2,6 +2,7 @@
  * The service 'http' of the host, on the client that the run has for all but its named stores.
  */
 #include <runtime/host.h>
+#include <runtime/http_google.h>
 
 #include <base/url.h>
 #include <config/secrets.h>
@@ -22,6 +23,7 @@ struct rc_http_stream {
 struct made {
     struct rc_http_request request; /* as much of it as the plugin knows of */
     struct core_http_header *headers;
+    struct core_http_google google;
     struct core_http_call call;
 };
 
@@ -88,7 +90,18 @@ static void hide_proof(const struct rc_http_request *request)
 
 static void make_clear(struct made *made)
 {
+    core_http_google_clear(&made->google);
     free(made->headers);
+}
+
+static enum rc_code check_auth(const struct rc_http_request *request, struct rc_error *err)
+{
+    const char *name = request->name ? request->name : "the request";
+
+    if (request->auth < RC_HTTP_AUTH_ANY || request->auth > RC_HTTP_AUTH_GOOGLE)
+        return rc_fail(err, RC_INVALID, "%s: there is no way %d for a user to prove who he is",
+                       name, request->auth);
+    return request->auth == RC_HTTP_AUTH_GOOGLE ? core_http_google_check(request, err) : RC_OK;
 }
 
 /* *wanted is false if the dry run only says it. */
@@ -108,9 +121,8 @@ static enum rc_code make(struct rc_job *job, const struct rc_http_request *given
         return err->code;
     if (!request->url)
         return rc_fail(err, RC_INVALID, "a request without a URL");
-    if (request->auth < RC_HTTP_AUTH_ANY || request->auth > RC_HTTP_AUTH_DIGEST)
-        return rc_fail(err, RC_INVALID, "%s: there is no way %d for a user to prove who he is",
-                       request->name ? request->name : "the request", request->auth);
+    if (check_auth(request, err))
+        return err->code;
     if (job->dry_run && !only_reads(request))
         return say_instead(core, request, err);
 
@@ -137,13 +149,16 @@ static enum rc_code make(struct rc_job *job, const struct rc_http_request *given
                                                             : CORE_HTTP_REPEAT_BY_METHOD,
         .user = request->user,
         .password = request->password,
-        .auth = (enum core_http_auth)request->auth,
+        .auth = request->auth == RC_HTTP_AUTH_GOOGLE ? CORE_HTTP_AUTH_ANY
+                                                     : (enum core_http_auth)request->auth,
         .secret_url = (request->flags & RC_HTTP_SECRET_URL) != 0,
         .cancel = core->cancel,
         .client = core_remote_http(core->run->remote, NULL),
     };
     *wanted = true;
-    return RC_OK;
+    return request->auth == RC_HTTP_AUTH_GOOGLE
+               ? core_http_google_begin(&made->google, core, request, &made->call, err)
+               : RC_OK;
 }
 
 /* The plugin's answer has the same parts, which are lent to the client meanwhile. */

@@ -25,7 +25,7 @@ RC_MUST_CHECK enum rc_code core_submit(struct core_job *job, const char *action,
 /* At the end: what was begun goes on. */
 void core_submits_clear(struct core_submits *submits);
 
-/* ---- in the one that starts it --------------------------------------------------------------- */
+/* ---- in the one that starts it -------------------------------------------------------------- */
 
 /*
  * Starts 'run-core submitted PLUGIN ACTION RUN' with the descriptors as its standard input and as

@@ -95,6 +95,9 @@ struct core_gcs_request {
     struct core_gcs_request name = { .url = RC_BUF_INIT(CORE_GCS_URL_BYTES),                       \
                                      .authorization = RC_BUF_INIT(CORE_GCS_URL_BYTES) }
 
+/* Those by which a place is reached; NULL: none are sent there. */
+struct core_google_credentials *core_gcs_credentials(const struct core_place_in_store *place);
+
 void core_gcs_request_clear(struct core_gcs_request *request);
 
 /*

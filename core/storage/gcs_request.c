@@ -3,6 +3,8 @@
  * a user. What is asked is of the other files.
  */
 #include <storage/gcs.h>
+#include <storage/resolve.h>
+#include <storage/storage.h>
 
 #include <base/utf8.h>
 #include <os/digest.h>
@@ -51,6 +53,27 @@ static bool sends_credentials(const struct core_store_settings *settings)
     if (settings && settings->anonymous)
         return false;
     return (settings && settings->endpoint) || !emulator();
+}
+
+struct core_google_credentials *core_gcs_credentials(const struct core_place_in_store *place)
+{
+    return sends_credentials(place->settings) ? core_remote_google(place->remote, place->settings)
+                                              : NULL;
+}
+
+enum rc_code core_storage_google(struct core_storage *storage, const char *uri,
+                                 struct core_google_credentials **out, struct rc_error *err)
+{
+    CORE_RESOLVED_AUTO(at);
+
+    *out = NULL;
+    if (core_resolve(storage, uri, &at, err))
+        return err->code;
+    if (at.ops != &core_storage_gcs)
+        return rc_fail(err, RC_INVALID, "'%s' lies at '%s', not in Google Cloud Storage", uri,
+                       at.place.uri);
+    *out = core_gcs_credentials(&at.place);
+    return RC_OK;
 }
 
 static enum rc_code prepare(void *context, struct core_http_draft *draft, struct rc_error *err)
@@ -132,8 +155,7 @@ enum rc_code core_gcs_begin(struct core_gcs_request *request,
         return rc_fail(err, RC_INVALID,
                        "'%s': Google Cloud Storage names objects in UTF-8 of at most %d bytes",
                        place->uri, NAME_BYTES);
-    if (sends_credentials(place->settings))
-        request->credentials = core_remote_google(place->remote, place->settings);
+    request->credentials = core_gcs_credentials(place);
     request->call = (struct core_http_call){
         .name = request->name,
         .cancel = place->cancel,

@@ -27,6 +27,7 @@ struct core_object_detail;
 struct core_copy_options;
 struct core_remove_report;
 struct core_sweep;
+struct core_google_credentials;
 struct rc_bucket;
 
 /*
@@ -193,5 +194,14 @@ RC_MUST_CHECK enum rc_code core_storage_bucket_expire(struct core_storage *stora
  */
 RC_MUST_CHECK enum rc_code core_storage_local_path(struct core_storage *storage, const char *uri,
                                                    struct rc_buf *out, struct rc_error *err);
+
+/*
+ * The Google credentials by which the bucket of a gs:// URI is reached, for requests to other
+ * services; NULL: it is reached without. They live as long as the run. RC_INVALID: it is mapped to
+ * another kind of store.
+ */
+RC_MUST_CHECK enum rc_code core_storage_google(struct core_storage *storage, const char *uri,
+                                               struct core_google_credentials **out,
+                                               struct rc_error *err);
 
 #endif

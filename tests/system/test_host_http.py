@@ -38,6 +38,13 @@ class Handler(BaseHTTPRequestHandler):
             return self.reply(200, kind.encode() + b" " + base64.b64decode(proof))
         if name == "/headers":
             return self.reply(400, str(self.headers).encode())
+        if name == "/refuses-first":  # and lets no other token pass than a second one
+            sent = {r[2].get("Authorization") for r in self.server.requests}
+            return self.reply(200 if len(sent) > 1 else 401, b"")
+        if name == "/refuses":
+            return self.reply(401, b"")
+        if name == "/elsewhere":
+            return self.reply(307, b"", {"Location": self.server.elsewhere})
         if name == "/moved":
             return self.reply(302, b"", {"Location": "/"})
         if name == "/none":
@@ -240,3 +247,82 @@ def test_a_request_of_an_older_plugin_has_no_user(world, server):
     result = web(world, "older", server.url("/who"), body="x", auth="basic", user="a", password="b")
     assert "status=200 attempts=1 " in result.stdout and "body=nobody" in result.stdout
     assert server.requests[-1][0] == "POST" and server.requests[-1][3] == b"x"
+
+
+# ---- Google's credentials ------------------------------------------------------------------------
+
+
+@pytest.fixture
+def google(world, gcs):
+    """A bucket 'lake', which is reached by the key of a service account."""
+    key = world.root / "key.json"
+    key.write_text(json.dumps(gcs.tokens.service_account()))
+    world.config(f"storage: {{lake: {{endpoint: '{gcs.endpoint}', service_account_file: {key}}}}}\n")
+    return gcs
+
+
+def ask_as_google(world, url, *words, credentials="gs://lake", **settings):
+    return web(world, "call", url, *words, auth="google", credentials=credentials, **settings)
+
+
+def tokens_at(server):
+    return [headers.get("Authorization") for _, _, headers, _ in server.requests]
+
+
+def test_a_google_service_gets_the_token_of_the_bucket(world, google):
+    result = ask_as_google(world, f"{google.endpoint}/storage/v1/b?project=p", "--verbose")
+    assert result.status == 0 and "status=200" in result.stdout, result.stderr
+    assert "Bearer" not in result.stderr + result.stdout
+
+
+def test_a_token_is_fetched_once_for_all_threads(world, google, server):
+    result = ask_as_google(world, server.url("/"), "--json", count=40)
+    assert result.status == 0, result.stderr
+    assert len(set(tokens_at(server))) == 1 and len(tokens_at(server)) == 40
+    assert result.final["counters"]["http_requests"] == 41  # one for the token
+
+
+def test_a_token_that_is_refused_is_renewed_once(world, google, server):
+    result = ask_as_google(world, server.url("/refuses-first"), method="POST", body="x")
+    assert "status=200 attempts=2" in result.stdout, result.stderr
+    first, second = tokens_at(server)
+    assert first != second and all(token.startswith("Bearer ") for token in (first, second))
+    server.requests.clear()
+    assert "status=401 attempts=2" in ask_as_google(world, server.url("/refuses")).stdout
+
+
+def test_a_given_token_is_not_renewed(world, server):
+    world.config("storage: {lake: {access_token: it-is-this}}\n")
+    assert "status=401 attempts=1" in ask_as_google(world, server.url("/refuses")).stdout
+    assert tokens_at(server) == ["Bearer it-is-this"]
+
+
+def test_a_token_goes_to_nobody_else(world, google, server):
+    with Server() as other:
+        server.elsewhere = other.url("/headers")
+        result = ask_as_google(world, server.url("/elsewhere"), redirects=2)
+        assert "status=400" in result.stdout, result.stderr
+        assert tokens_at(other) == [None] and tokens_at(server) != [None]
+        # A proxy would be another machine.
+        world.config("storage: {lake: {access_token: given}}\n")
+        world.environment["http_proxy"] = other.url("/")
+        server.requests.clear()
+        assert ask_as_google(world, server.url("/")).status == 0
+        assert len(other.requests) == 1 and len(server.requests) == 1
+        other.shutdown()
+    for url in ("http://192.0.2.1/", "http://127.0.0.1.example.org/", server.url("/", "user@")):
+        result = ask_as_google(world, url)
+        assert result.status != 0 and "by https or to this machine alone" in result.text
+
+
+def test_what_is_no_bucket_of_google_has_no_token(world, server):
+    world.config(f"storage: {{here: {{url: file://{world.root}}}, open: {{anonymous: true}}}}\n")
+    result = ask_as_google(world, server.url("/"), credentials="gs://here")
+    assert result.status != 0 and "not in Google Cloud Storage" in result.text
+    result = ask_as_google(world, server.url("/"), credentials="s3://lake")
+    assert result.status != 0 and "those of a bucket, as 'gs://bucket'" in result.text
+    result = ask_as_google(world, server.url("/"), credentials="gs://unknown")
+    assert result.status != 0 and "no Google credentials" in result.text
+    assert server.requests == []
+    assert ask_as_google(world, server.url("/"), credentials="gs://open").status == 0
+    assert tokens_at(server) == [None]

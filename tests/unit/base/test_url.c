@@ -38,9 +38,53 @@ static void test_public(void **state)
     }
 }
 
+static void test_private(void **state)
+{
+    static const struct {
+        const char *url;
+        bool is_private, loopback;
+    } cases[] = {
+        { "https://storagetransfer.googleapis.com", true, false },
+        { "HTTPS://host.example:8443/a?b", true, false },
+        { "https://localhost/", true, true },
+        { "http://localhost:4443/v1", true, true },
+        { "http://127.0.0.1:1", true, true },
+        { "http://127.255.0.9/x@y", true, true },
+        { "http://[::1]:80/", true, true },
+        { "http://host.example/", false, false },
+        { "http://10.0.0.1/", false, false },
+        { "http://127.0.0.1.host.example/", false, false },
+        { "http://127.1/", false, false },
+        { "http://127.0.0.256/", false, false },
+        { "http://127.0.0./", false, false },
+        { "http://127.0.0.1@host.example/", false, false },
+        { "http://localhost:80@host.example/", false, false },
+        { "https://u:p@host.example/", false, false },
+        { "http://localhost\\@host.example/", false, false },
+        { "http://localhost.host.example/", false, false },
+        { "http://localhost%2ehost.example/", false, false },
+        { "http://[::1].host.example/", false, false },
+        { "http://[::1", false, false },
+        { "http://[::2]/", false, false },
+        { "http:///x", false, false },
+        { "ftp://localhost/", false, false },
+        { "localhost", false, false },
+        { "", false, false },
+    };
+
+    (void)state;
+    for (size_t i = 0; i < RC_ARRAY_LEN(cases); i++) {
+        bool loopback, is_private = core_url_is_private(cases[i].url, &loopback);
+
+        if (is_private != cases[i].is_private || loopback != cases[i].loopback)
+            fail_msg("%s", cases[i].url);
+    }
+}
+
 int main(void)
 {
-    const struct CMUnitTest tests[] = { cmocka_unit_test(test_public) };
+    const struct CMUnitTest tests[] = { cmocka_unit_test(test_public),
+                                        cmocka_unit_test(test_private) };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

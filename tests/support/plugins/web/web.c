@@ -4,13 +4,13 @@
 #include <run-core/plugin.h>
 
 struct config {
-    const char *url, *method, *body, *secret, *type, *user, *password;
+    const char *url, *method, *body, *secret, *type, *user, *password, *credentials;
     int64_t limit_bytes, count, redirects;
     int auth;
     bool repeat, secret_url, reads_only;
 };
 
-static const char *const ways[] = { "any", "basic", "digest", NULL };
+static const char *const ways[] = { "any", "basic", "digest", "google", NULL };
 
 static const struct rc_option options[] = {
     { RC_STR("url", struct config, url), .flags = RC_OPT_REQUIRED, .help = "What is asked for." },
@@ -22,6 +22,7 @@ static const struct rc_option options[] = {
     { RC_STR("user", struct config, user), .help = "Who asks." },
     { RC_STR("password", struct config, password), .help = "No secret to the option table." },
     { RC_ENUM("auth", struct config, auth, ways), .def = "any", .help = "How he proves it." },
+    { RC_STR("credentials", struct config, credentials), .help = "Whose token is sent." },
     { RC_BYTES("limit", struct config, limit_bytes), .def = "1MiB", .help = "Longest answer." },
     { RC_INT("count", struct config, count), .def = "1", .help = "How often." },
     { RC_INT("redirects", struct config, redirects), .def = "0", .help = "At most." },
@@ -56,6 +57,7 @@ static struct rc_http_request request_of(const struct config *cfg,
         .user = cfg->user,
         .password = cfg->password,
         .auth = cfg->auth,
+        .credentials = cfg->credentials,
         .flags = (cfg->repeat ? RC_HTTP_SAFE_TO_REPEAT : 0u) |
                  (cfg->secret_url ? RC_HTTP_SECRET_URL : 0u) |
                  (cfg->reads_only ? RC_HTTP_READS_ONLY : 0u),
