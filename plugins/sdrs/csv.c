@@ -109,13 +109,25 @@ static enum rc_code read_byte(struct sdrs_csv *csv, char c, struct rc_error *err
     return read_plain(csv, c, err);
 }
 
+/* What only began as a mark is text. */
+static enum rc_code begin(struct sdrs_csv *csv, struct rc_error *err)
+{
+    csv->is_begun = true;
+    for (size_t i = 0; i < csv->marked; i++)
+        if (read_byte(csv, mark[i], err))
+            return err->code;
+    return RC_OK;
+}
+
 enum rc_code sdrs_csv_read(struct sdrs_csv *csv, const char *data, size_t len, struct rc_error *err)
 {
-    for (size_t i = 0; i < len; i++, csv->bytes++) {
-        /* A first byte that begins the mark is that of no name of a column. */
-        if (csv->bytes < strlen(mark) && data[i] == mark[csv->bytes])
+    for (size_t i = 0; i < len; i++) {
+        if (!csv->is_begun && data[i] == mark[csv->marked]) {
+            csv->marked++;
+            csv->is_begun = csv->marked == strlen(mark);
             continue;
-        if (read_byte(csv, data[i], err))
+        }
+        if ((!csv->is_begun && begin(csv, err)) || read_byte(csv, data[i], err))
             return err->code;
         csv->line += data[i] == '\n';
     }
@@ -124,6 +136,8 @@ enum rc_code sdrs_csv_read(struct sdrs_csv *csv, const char *data, size_t len, s
 
 enum rc_code sdrs_csv_end(struct sdrs_csv *csv, struct rc_error *err)
 {
+    if (!csv->is_begun && begin(csv, err))
+        return err->code;
     if (csv->state == ROW)
         return RC_OK;
     if (csv->state == QUOTED)

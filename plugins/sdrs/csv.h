@@ -25,7 +25,8 @@ struct sdrs_csv {
     size_t begins[SDRS_CSV_FIELDS];
     size_t count; /* fields begun */
     size_t line, row_line;
-    size_t bytes; /* read until now */
+    size_t marked; /* bytes of a byte-order mark that the text may begin with */
+    bool is_begun;
     int state;
 };
 

@@ -62,6 +62,15 @@ static void test_rows(void **state)
         { "a\"b,c\n", "1|a\"b|c\n" },
         { "a\rb,c\r\n", "1|a\rb|c\n" },
         { "\"a\"\r", "1|a\n" },
+        /* What is no mark is text, whole. */
+        { "\xbb"
+          "2\xbf,a\n",
+          "1|\xbb"
+          "2\xbf|a\n" },
+        { "\xef\xbb,a\n", "1|\xef\xbb|a\n" },
+        { "\xef", "1|\xef\n" },
+        { "\xef\xbb\xbf", "" },
+        { "\xef\xbb\xbf\xef\xbb\xbf,a\n", "1|\xef\xbb\xbf|a\n" },
         { "a\\,b\n", "1|a\\|b\n" },
     };
 
