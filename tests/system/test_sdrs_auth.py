@@ -23,7 +23,7 @@ def guarded(sdrs, signers):  # noqa: F811
     (sdrs.world.root / "keys.json").write_text(jwks(signers[0]))
     sdrs.bucket("events")
     sdrs.configure(jwt_jwks="keys.json", jwt_issuer=ISSUER, jwt_audience=AUDIENCE)
-    with sdrs.serve() as service:
+    with sdrs.serve("-v", "-v") as service:
         yield service
         # Whatever was sent in a test, nothing of it is in the log.
         assert "eyJ" not in service.said and "Bearer ey" not in service.said
