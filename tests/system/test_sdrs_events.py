@@ -271,6 +271,34 @@ def test_a_marker_that_many_send_at_once(sdrs, told):  # noqa: F811
     assert len(events(sdrs, told.webhook)) == 2
 
 
+def test_a_marker_that_is_sent_to_two_replicas_at_once(sdrs, state_on_postgres):  # noqa: F811
+    sdrs.bucket("events")
+    keys = sdrs.hours("events", "clicks", OLD, 2)
+    targets = [sdrs.name("events", f"{folder}/{MARKER}") for folder in ("clicks", "clicks/2019")]
+    with sdrs.serve() as one, sdrs.serve() as other:
+        replies = []
+
+        def send(target, replica):
+            replies.append((target, mark(replica, target)))
+
+        threads = [threading.Thread(target=send, args=(target, replica))
+                   for _ in range(4) for target in targets for replica in (one, other)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        for target in targets:
+            taken = [reply for name, reply in replies if name == target]
+            assert sorted(reply.status for reply in taken) == [200] + 7 * [400]
+        assert sdrs.run("dm-batch").status == 0
+        for _, reply in replies:
+            if reply.status == 200:
+                for replica in (one, other):
+                    shown = replica.get(f"{EXECUTION}/{reply.json['executionId']}").json
+                    assert shown["status"] == "success"
+    assert sdrs.keys("eventsshadow") == keys
+
+
 # ---- validation and notification --------------------------------------------------------------
 
 
