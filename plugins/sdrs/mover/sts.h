@@ -63,7 +63,7 @@ RC_MUST_CHECK enum rc_code sts_use_pool(struct sts_work *work, struct rc_error *
  * A job of the pool that has run since it was last changed runs no more, until it is used again: it
  * would move once more what somebody has restored. A failure is a warning.
  */
-void sts_rest_pool_job(struct rc_job *job, const struct sdrs_google *google, const char *bucket,
-                       const struct sts_part *part);
+void sts_rest_pool_job(struct rc_job *job, const struct sdrs_google *google,
+                       const struct sdrs_record *record, const struct sts_part *part);
 
 #endif

@@ -4,6 +4,7 @@
  */
 #include "sts.h"
 
+#include "../run.h"
 #include "../state/pool.h"
 
 #include <run-core/str.h>
@@ -120,8 +121,9 @@ static enum rc_code make_pool(struct sts_work *work, struct sdrs_pool *pool, str
         work->state_failed = err->code != RC_CONFLICT;
         return rc_context(err, "keep the pool of 'gs://%s'", work->source);
     }
-    rc_info(work->job, "made %" PRId64 " daily transfer jobs for delete markers in 'gs://%s'",
-            count, work->source);
+    sdrs_batch_log(work->job, RC_LOG_INFO, work->move->record->batch,
+                   "made %" PRId64 " daily transfer jobs for delete markers in 'gs://%s'", count,
+                   work->source);
     return RC_OK;
 }
 
@@ -214,8 +216,8 @@ static size_t fill_load(const struct sts_work *work, const struct sdrs_transfer_
 }
 
 /*
- * Whether what a job moves is still to be moved: it has not run since it was told. '*ran_unix_ms' is
- * when it last began, 0 for never.
+ * Whether what a job moves is still to be moved: it has not run since it was told. '*ran_unix_ms'
+ * is when it last began, 0 for never.
  */
 static enum rc_code look_whether_waits(const struct sdrs_google *google,
                                        const struct sdrs_transfer_job *there, bool *waits,
@@ -294,20 +296,22 @@ static enum rc_code use_job(struct sts_work *work, const struct sdrs_pool_job *j
                             struct rc_error *err)
 {
     RC_CLEANUP(sdrs_transfer_job_clear) struct sdrs_transfer_job there = { .name = NULL };
+    const char *batch = work->move->record->batch;
     enum rc_code code = sdrs_transfer_get(&work->google, job->project, job->name, &there, err);
 
     if (code && code != RC_NOT_FOUND)
         return code;
     if (code || strcmp(there.status, "DELETED") == 0) {
-        rc_warn(work->job, "ignoring the transfer job '%s' of the pool of 'gs://%s': it is deleted",
-                job->name, work->source);
+        sdrs_batch_log(work->job, RC_LOG_WARN, batch,
+                       "ignoring the transfer job '%s' of the pool of 'gs://%s': it is deleted",
+                       job->name, work->source);
         return RC_OK;
     }
     if (strcmp(there.source, work->source) != 0 || strcmp(there.sink, work->sink) != 0) {
-        rc_warn(work->job,
-                "ignoring the transfer job '%s' of the pool of 'gs://%s': it moves from 'gs://%s' "
-                "to 'gs://%s'",
-                job->name, work->source, there.source, there.sink);
+        sdrs_batch_log(work->job, RC_LOG_WARN, batch,
+                       "ignoring the transfer job '%s' of the pool of 'gs://%s': it moves from "
+                       "'gs://%s' to 'gs://%s'",
+                       job->name, work->source, there.source, there.sink);
         return RC_OK;
     }
     return fill_job(work, job, &there, err);
@@ -316,7 +320,7 @@ static enum rc_code use_job(struct sts_work *work, const struct sdrs_pool_job *j
 static enum rc_code use_jobs(struct sts_work *work, const struct sdrs_pool *pool,
                              struct rc_error *err)
 {
-    size_t next = sdrs_pool_next(pool, work->job->now_unix_ms);
+    size_t next = sdrs_pool_next(pool, sdrs_now_unix_ms(work->job));
 
     for (size_t i = 0; i < pool->count && work->placed < work->move->includes->count; i++)
         if (use_job(work, &pool->items[(next + i) % pool->count], err))
@@ -357,20 +361,19 @@ static enum rc_code rest(const struct sdrs_google *google, const struct sts_part
     return sdrs_transfer_disable(google, part->project, part->name, err);
 }
 
-void sts_rest_pool_job(struct rc_job *job, const struct sdrs_google *google, const char *bucket,
-                       const struct sts_part *part)
+void sts_rest_pool_job(struct rc_job *job, const struct sdrs_google *google,
+                       const struct sdrs_record *record, const struct sts_part *part)
 {
     struct rc_error err = RC_ERROR_INIT;
     struct rc_lock *lock = NULL;
-    enum rc_code code = lock_pool(job, bucket, &lock, &err);
+    enum rc_code code = lock_pool(job, record->bucket, &lock, &err);
 
     if (!code)
         code = rest(google, part, &err);
     rc_lock_release(job, lock);
     if (code)
-        rc_warn(
-            job,
-            "the transfer job '%s' of the pool of '%s' will run again tomorrow, as it cannot be "
-            "disabled: %s",
-            part->name, bucket, err.cause);
+        sdrs_batch_log(job, RC_LOG_WARN, record->batch,
+                       "the transfer job '%s' of the pool of '%s' will run again tomorrow, as it "
+                       "cannot be disabled: %s",
+                       part->name, record->bucket, err.cause);
 }

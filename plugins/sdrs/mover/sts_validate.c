@@ -160,7 +160,7 @@ static enum rc_code look_at_parts(struct rc_job *job, const struct sdrs_google *
     settle(record, &outcome);
     for (size_t i = 0; i < parts->count && record->status != SDRS_JOB_PENDING; i++)
         if (parts->items[i].since_unix_ms > 0)
-            sts_rest_pool_job(job, google, record->bucket, &parts->items[i]);
+            sts_rest_pool_job(job, google, record, &parts->items[i]);
     return RC_OK;
 }
 

@@ -1,6 +1,6 @@
 /*
- * The mover 'sts': which transfer jobs of its own a record gets, what is kept of them before they are
- * asked for, and what became of them.
+ * The mover 'sts': which transfer jobs of its own a record gets, what is kept of them before they
+ * are asked for, and what became of them.
  */
 #include <setjmp.h>
 #include <stdarg.h>
