@@ -111,6 +111,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     static const char payload[] = "{\"iss\":\"i\",\"aud\":\"a\",\"exp\":2000}";
     struct rc_error err = RC_ERROR_INIT;
     struct sdrs_jwks *found = NULL;
+    enum rc_code code;
 
     if (!key)
         make_key();
@@ -123,9 +124,12 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         check_signed(text, strlen(text), payload, sizeof(payload) - 1);
     else if (*data == 'c')
         check_signed(header, sizeof(header) - 1, text, strlen(text));
-    else if (*data == 'j')
-        check_keys(sdrs_jwks_parse(text, strlen(text), &found, &err), found, &err);
-    else if (*data == 'p')
-        check_keys(sdrs_jwks_from_pem(text, strlen(text), &found, &err), found, &err);
+    else if (*data == 'j') {
+        code = sdrs_jwks_parse(text, strlen(text), &found, &err);
+        check_keys(code, found, &err);
+    } else if (*data == 'p') {
+        code = sdrs_jwks_from_pem(text, strlen(text), &found, &err);
+        check_keys(code, found, &err);
+    }
     return 0;
 }

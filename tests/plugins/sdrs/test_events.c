@@ -181,11 +181,28 @@ static void test_an_execution_whose_run_cannot_begin(void **state)
     assert_int_equal(ask(host, "POST", "/events/execution", "{\"type\":\"POLICY\"}"), 200);
 }
 
+static void test_a_bucket_that_we_may_not_see(void **state)
+{
+    HOST_AUTO host = new_host();
+
+    (void)state;
+    rc_fake_host_fail_on(host, "bucket.look", "gs://events/", 1, RC_DENIED);
+    assert_int_equal(ask(host, "POST", "/events/execution", marker_body), 400);
+    RC_STR_AUTO message = member(host, "message");
+    assert_true(rc_str_starts(message, "Invalid input: The bucket p/events cannot be looked at: "));
+    assert_int_equal(count_markers(host), 0);
+    rc_fake_host_bucket(host, "gs://events/")->exists = RC_ANSWER_NO;
+    assert_int_equal(ask(host, "POST", "/events/execution", marker_body), 400);
+    RC_STR_AUTO missing = member(host, "message");
+    assert_string_equal(missing, "Invalid input: The bucket p/events does not exist");
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_a_marker_whatever_call_fails),
         cmocka_unit_test(test_a_marker_whenever_the_server_dies),
+        cmocka_unit_test(test_a_bucket_that_we_may_not_see),
         cmocka_unit_test(test_an_execution_begins_a_run),
         cmocka_unit_test(test_an_execution_whose_run_cannot_begin),
     };
