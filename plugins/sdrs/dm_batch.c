@@ -325,8 +325,6 @@ static enum rc_code process_locked(struct at_bucket *at, struct rc_error *err)
 
     if (!code)
         code = sdrs_holds_of(config, at->group->bucket, &at->holds, err);
-    if (!code && !at->job->dry_run)
-        code = sdrs_settle_bucket(at->job, config, &at->state, at->group->bucket, err);
     if (!code)
         code = process_markers(at, err);
     sdrs_prefixes_clear(&at->holds);
@@ -403,12 +401,40 @@ static enum rc_code process(struct rc_job *job, const struct sdrs_config *config
     return code;
 }
 
+/* Markers of a job whose process has died wait again at once, if its bucket is free. */
+static enum rc_code settle_left(struct rc_job *job, const struct sdrs_config *config,
+                                struct sdrs_state *state, struct rc_error *err)
+{
+    const struct sdrs_jobs_query query = { .statuses = "running" };
+    struct sdrs_records running = { 0 };
+    enum rc_code code = sdrs_jobs_list(state, &query, &running, err);
+
+    for (size_t i = 0; !code && i < running.count; i++) {
+        const struct sdrs_record *record = &running.items[i];
+        struct rc_lock *lock;
+
+        if (!rc_str_eq(record->type, SDRS_USER))
+            continue;
+        code = sdrs_bucket_lock(job, record->bucket, /* wait_ms = */ 0, &lock, err);
+        if (code == RC_CONFLICT) {
+            code = RC_OK;
+        } else if (!code) {
+            code = sdrs_settle_bucket(job, config, state, record->bucket, err);
+            rc_lock_release(job, lock);
+        }
+    }
+    sdrs_records_clear(&running);
+    return code;
+}
+
 static enum rc_code process_queue(struct rc_job *job, const struct sdrs_config *config,
                                   struct sdrs_state *state, struct rc_error *err)
 {
     struct sdrs_markers due = { 0 };
-    enum rc_code code = sdrs_markers_due(state, sdrs_now_unix_ms(job), &due, err);
+    enum rc_code code = job->dry_run ? RC_OK : settle_left(job, config, state, err);
 
+    if (!code)
+        code = sdrs_markers_due(state, sdrs_now_unix_ms(job), &due, err);
     if (!code)
         code = process(job, config, &due, err);
     sdrs_markers_clear(&due);
