@@ -100,9 +100,12 @@ void core_api_plugin(struct core_api_call *call);
 
 /* Forwards to a plugin's own server. */
 void core_api_forward(struct core_api *api, struct core_http_exchange *exchange);
-/* The scope that a request there needs; NONE: no plugin has the path. */
+/*
+ * The scope that a request there needs; NONE: no plugin has the path. '*judges': the plugin asks
+ * for a proof itself, and any scope will do.
+ */
 enum core_scope core_api_forward_scope(const struct core_api *api,
-                                       const struct core_http_exchange *exchange);
+                                       const struct core_http_exchange *exchange, bool *judges);
 
 /* The tables of the queries and bodies, which routes.c names. */
 struct core_jobs_query {

@@ -225,6 +225,7 @@ static void handle(void *context, struct core_http_exchange *exchange)
     struct core_route_match match;
     char by[CORE_API_WHO] = "";
     enum core_scope plugin_scope;
+    bool plugin_judges;
 
     if (foreign) {
         core_http_reply_error(exchange, 403, "%s", foreign);
@@ -235,9 +236,9 @@ static void handle(void *context, struct core_http_exchange *exchange)
         answer_route(api, exchange, &match);
         return;
     }
-    plugin_scope = core_api_forward_scope(api, exchange);
+    plugin_scope = core_api_forward_scope(api, exchange, &plugin_judges);
     if (!*match.allow && plugin_scope != CORE_SCOPE_NONE) {
-        if (core_api_allows(api, exchange, plugin_scope, by))
+        if (plugin_judges || core_api_allows(api, exchange, plugin_scope, by))
             core_api_forward(api, exchange);
         return;
     }

@@ -113,13 +113,15 @@ static const struct core_plugin_settings *mounted_at(const struct core_config *c
 }
 
 enum core_scope core_api_forward_scope(const struct core_api *api,
-                                       const struct core_http_exchange *exchange)
+                                       const struct core_http_exchange *exchange, bool *judges)
 {
     const char *method = core_http_method(exchange), *rest;
     RC_BUF_AUTO(mount, 4096);
+    const struct core_plugin_settings *plugin = mounted_at(core_supervisor_config(api->supervisor),
+                                                           core_http_path(exchange), &mount, &rest);
 
-    if (!mounted_at(core_supervisor_config(api->supervisor), core_http_path(exchange), &mount,
-                    &rest))
+    *judges = plugin && plugin->auth == CORE_AUTH_PLUGIN;
+    if (!plugin)
         return CORE_SCOPE_NONE;
     return strcmp(method, "GET") == 0 || strcmp(method, "HEAD") == 0 ||
                    strcmp(method, "OPTIONS") == 0
@@ -173,5 +175,6 @@ void core_api_forward(struct core_api *api, struct core_http_exchange *exchange)
     name = rc_strf("plugin '%s'", plugin->name);
     target.prefix = mount.data;
     target.name = name;
+    target.judges = plugin->auth == CORE_AUTH_PLUGIN;
     core_http_forward(api->proxy, exchange, &target);
 }

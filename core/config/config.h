@@ -87,6 +87,8 @@ struct core_engine_settings {
     int64_t staging_limit_bytes; /* of them; 0: no limit */
 };
 
+enum core_plugin_auth { CORE_AUTH_TOKENS, CORE_AUTH_PLUGIN };
+
 struct core_plugin_settings {
     const char *name;
     struct core_place place;
@@ -97,6 +99,7 @@ struct core_plugin_settings {
     const char *config_url;
     struct core_place config_file_place, config_url_place;
     bool serve;        /* its routes, in the daemon */
+    int auth;          /* enum core_plugin_auth: who judges those who ask for them */
     const char *mount; /* where; NULL: /plugins/NAME */
 };
 

@@ -194,6 +194,9 @@ static const struct rc_option sql_options[] = {
 
 /* ---- plugins and jobs --------------------------------------------------------------------- */
 
+/* In the order of enum core_plugin_auth. */
+static const char *const auths[] = { "tokens", "plugin", NULL };
+
 static const struct rc_option plugin_options[] = {
     { RC_STR("file", struct core_plugin_settings, file),
       .help = "The plugin's file; by default NAME.so on the plugin path." },
@@ -206,6 +209,10 @@ static const struct rc_option plugin_options[] = {
       .help = "Whether the daemon serves the plugin's HTTP routes." },
     { RC_STR("mount", struct core_plugin_settings, mount),
       .help = "The path below which they are served; by default /plugins/NAME." },
+    { RC_ENUM("auth", struct core_plugin_settings, auth, auths), .def = "tokens",
+      .help = "Who judges those who ask for them: 'tokens' are those of core.auth, as everywhere; "
+              "with 'plugin' the daemon asks for none and hands Authorization on, for plugins that "
+              "ask for a proof themselves." },
     { 0 },
 };
 

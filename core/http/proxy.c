@@ -365,6 +365,8 @@ static void add_forwarded(struct forward *forward, const struct core_http_target
                                 core_http_peer(exchange)->address);
 
     add_header(forward, "X-Forwarded-For", chain);
+    if (!target->judges)
+        add_header(forward, CORE_HTTP_ADMITTED, "yes");
     /* TLS ends before this server, if it is used. */
     add_header(forward, "X-Forwarded-Proto", proto && strcmp(proto, "https") == 0 ? proto : "http");
     if (host)
@@ -375,13 +377,14 @@ static void add_forwarded(struct forward *forward, const struct core_http_target
 
 static void set_headers(struct forward *forward, const struct core_http_target *target)
 {
-    static const char *const replaced[] = {
+    const char *const replaced[] = {
         "X-Forwarded-For",
         "X-Forwarded-Proto",
         "X-Forwarded-Host",
         "X-Forwarded-Prefix",
-        "Authorization",
+        CORE_HTTP_ADMITTED,
         "Expect",
+        target->judges ? NULL : "Authorization",
         NULL,
     };
     const struct core_curl *curl = forward->proxy->curl;

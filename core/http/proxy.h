@@ -5,7 +5,8 @@
  * The request has been received whole by then (see the server's limits); the reply is streamed
  * while it comes, at the pace of the client, and never held as a whole. Headers that concern one
  * connection only are not passed on, nor is Authorization, by which this server judged the request;
- * X-Forwarded-For, -Host, -Proto and -Prefix are set.
+ * X-Forwarded-For, -Host, -Proto and -Prefix are set, and CORE_HTTP_ADMITTED, which says that it
+ * did.
  *
  * A proxy belongs to the thread that serves its server, and is closed after it.
  */
@@ -33,12 +34,17 @@ int core_http_proxy_fd(const struct core_http_proxy *proxy);
 /* Does what is due and never waits. */
 void core_http_proxy_serve(struct core_http_proxy *proxy);
 
+/* A header of forwarded requests, "yes"; one that a client sends does not get through. */
+#define CORE_HTTP_ADMITTED "X-Run-Core-Admitted"
+
 /* Copied. */
 struct core_http_target {
     const char *socket_path;
     const char *path;   /* decoded, from '/': what the other server sees; the query is passed on */
     const char *prefix; /* what stood before it here, for X-Forwarded-Prefix; or NULL */
     const char *name;   /* for errors: "plugin 'dsr'" */
+    bool judges;        /* the other server judges who may ask: it gets Authorization for that, and
+                           no word that this one did */
 };
 
 /*

@@ -17,7 +17,7 @@ struct rc_exchange {
     struct core_job *job; /* of the handler */
     struct core_arena arena;
     struct core_path_values values; /* their names and values end with a NUL here */
-    bool admitted;                  /* who asks has been let in before */
+    bool admitted;                  /* the daemon has let in who asks */
     bool replied;
 };
 

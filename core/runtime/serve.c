@@ -5,6 +5,7 @@
 #include <runtime/serve.h>
 
 #include <config/secrets.h>
+#include <http/proxy.h>
 #include <os/clock.h>
 #include <os/loop.h>
 #include <os/path.h>
@@ -197,7 +198,7 @@ static void call_route(struct server *server, const struct rc_route *route,
         .job = &job,
         .arena = CORE_ARENA_INIT,
         .values = *values,
-        .admitted = server->request->admitted,
+        .admitted = server->request->behind_daemon && core_http_header(http, CORE_HTTP_ADMITTED),
     };
     struct rc_error err = RC_ERROR_INIT;
     enum rc_code code;

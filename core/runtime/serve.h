@@ -13,8 +13,7 @@ struct core_serve_request {
     const struct core_node *set; /* map of --set, or NULL */
     const char *listen;          /* an address as in http/address.h */
     bool dry_run;
-    /* Who comes over the Unix socket has been let in: the daemon has asked for a token. */
-    bool admitted;
+    bool behind_daemon; /* whose word counts on whom it has let in */
     int log_level;
     int ready_fd; /* gets a byte, and is closed, once it listens; 0: none */
 };

@@ -37,7 +37,7 @@ RC_MUST_CHECK enum rc_code core_submit_start(const char *const words[3], int ord
 
 /* A pair of connected descriptors, to be closed on exec: of a guard and of its worker. */
 RC_MUST_CHECK bool core_submit_channel(int *guard_fd, int *worker_fd);
-/* The worker's side of core_submit_start(): false, with errno, where the guard cannot be reached. */
+/* The worker's side of core_submit_start(): false, with errno, if the guard cannot be reached. */
 RC_MUST_CHECK bool core_submit_ask(int worker_fd, const char *const words[3], int order_fd,
                                    int told_fd);
 /*

@@ -141,7 +141,7 @@ static int serve(void *context)
         .config = config,
         .plugin = process->name,
         .listen = listen,
-        .admitted = true,
+        .behind_daemon = true,
         .log_level = config->settings.log_level,
         .ready_fd = process->ready_end,
     };

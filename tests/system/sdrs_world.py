@@ -45,8 +45,10 @@ class SdrsWorld:
         """Adds options; None takes one away. Names with dots: configure(**{"sts.x": 1})."""
         self.options.update(options)
         self.options = {name: value for name, value in self.options.items() if value is not None}
-        self.world.config(json.dumps({"plugins": {"sdrs": {"config": self.options}},
-                                      "storage": self.stores}))
+        # What is refused for a moment is asked again soon.
+        http = {"backoff": "10ms", "max_backoff": "100ms"}
+        self.world.config(json.dumps({"core": {"http": http}, "storage": self.stores,
+                                      "plugins": {"sdrs": {"config": self.options}}}))
 
     def use_google(self, gcs, *buckets):
         """Everything of Google's is the stand-in; of its buckets the named ones are known."""

@@ -4,7 +4,7 @@ import threading
 import time
 
 import pytest
-from api_world import until
+from api_world import Daemon, until
 from sdrs_tokens import AUDIENCE, ISSUER, JwksServer, Signer, encode, jwks
 from sdrs_world import sdrs  # noqa: F401
 
@@ -178,3 +178,32 @@ def test_without_keys_whoever_is_on_this_machine(sdrs):  # noqa: F811
             assert reply.status == 403 and "jwt_jwks" in reply.json["message"]
             assert set(reply.json) == {"requestUuid", "message"}
             assert service.get("/status", headers=headers).status == 200
+
+
+def test_behind_the_daemon_the_plugin_judges(sdrs, signers):  # noqa: F811
+    keys = sdrs.world.root / "keys.json"
+    keys.write_text(jwks(signers[0]))
+    sdrs.bucket("events")
+    moved = sdrs.hours("events", "clicks", "2019-03-01T00", 2)
+    sdrs.configure(jwt_jwks=str(keys), jwt_issuer=ISSUER, jwt_audience=AUDIENCE)
+    section = {"serve": True, "auth": "plugin", "config": sdrs.options}
+    daemon = Daemon(sdrs.world, "plugins: " + json.dumps({"sdrs": section}))
+    try:
+        api, base = daemon.api(), "/plugins/sdrs"
+        until(lambda: api.ask("GET", base + "/status").status == 200)
+        refused(api.ask("GET", base + RULES), "a token is needed")
+        api.token = signers[1].token(header={"kid": "a"})
+        refused(api.ask("GET", base + RULES), "signature")
+        api.token = signers[0].token()
+        rule = {"type": "DATASET", "projectId": "p", "retentionPeriod": 30,
+                "dataStorageName": sdrs.name("events", "clicks")}
+        assert api.ask("POST", base + RULES, rule).status == 200
+        reply = api.ask("POST", base + "/events/execution", {"type": "POLICY"})
+        assert reply.status == 200, reply.text
+        path = f"{base}/events/execution/{reply.json['executionId']}"
+        until(lambda: api.ask("GET", path).json["status"] == "success")
+        assert api.ask("GET", path).json["user"] == "ada@example.org"
+        assert sdrs.keys("eventsshadow") == moved
+        assert "eyJ" not in daemon.said
+    finally:
+        daemon.stop()

@@ -1,6 +1,7 @@
 """Runs that a plugin begins: from an action, from a route, under the daemon; and what they may not
 have of the run that began them."""
 
+import hashlib
 import json
 import os
 import signal
@@ -197,6 +198,51 @@ jobs: {{begins: {{plugin: submit, action: begin, config: {{takes: 2s, count: 2}}
     for row in begun:
         assert ended(world, row["id"])["status"] == \
             ("cancelled" if row["id"] == stopped else "succeeded")
+
+
+# ---- who asks ------------------------------------------------------------------------------------
+
+
+def test_clients_of_a_server_alone_are_local_by_their_address(world):
+    served = Served(world, routes="submit")
+    assert served.ask("GET", "/who")[1] == "local -"
+    for headers, where in [
+        ({"X-Forwarded-For": "127.0.0.1, ::1"}, "local"),
+        ({"X-Forwarded-For": "192.0.2.7"}, "elsewhere"),
+        ({"Forwarded": "for=192.0.2.7"}, "elsewhere"),
+        # It is not the daemon who says so.
+        ({"X-Forwarded-For": "192.0.2.7", "X-Run-Core-Admitted": "yes"}, "elsewhere"),
+    ]:
+        assert served.ask("GET", "/who", headers=headers)[1] == f"{where} -", headers
+    assert served.stop()[0] == 0
+
+
+def test_the_daemon_lets_in_or_leaves_it_to_the_plugin(world):
+    tokens = world.root / "tokens"
+    tokens.write_text(f"reader read {hashlib.sha256(b'secret').hexdigest()}\n")
+    tokens.chmod(0o600)
+    section = "plugins: {{submit: {{serve: true{}}}}}\njobs: {{}}\n"
+    core = Daemon(world, section.format(""), core=f"  auth: {{tokens_file: {tokens}}}")
+    who = "/plugins/submit/who"
+
+    def ask(token=None, **headers):
+        reply = core.api(token).ask("GET", who, headers=headers)
+        return reply.status, reply.text
+
+    far = {"X-Forwarded-For": "192.0.2.7"}
+    until(lambda: ask("secret")[0] == 200)
+    assert ask("secret") == ask("secret", **far) == (200, "local -")
+    assert ask()[0] == 401 and ask("another")[0] == 401
+    core.file.write_text(core.file.read_text().replace("serve: true", "serve: true, auth: plugin"))
+    assert world.run("reload").status == 0
+    until(lambda: ask() == (200, "local -"))
+    assert ask("a.b.c") == (200, "local Bearer a.b.c")
+    assert ask("secret", **far) == (200, "elsewhere Bearer secret")
+    assert ask(None, **far, **{"X-Run-Core-Admitted": "yes"}) == (200, "elsewhere -")
+    # All else is asked for as before.
+    assert core.api().get("/api/v1/jobs").status == 401
+    assert core.api().post("/plugins/submit/begin/nothing").status == 400
+    assert core.stop() == 0
 
 
 def test_runs_on_postgresql_too(world, folder, state_on_postgres):

@@ -158,7 +158,8 @@ static void passes_on_what_concerns_both(void **state)
     ask(&front,
         "POST /a%20b/%C4%8D?x=%2F&y HTTP/1.1\r\nHost: jobs.example\r\nConnection: close, X-Hop\r\n"
         "X-Hop: no\r\nAuthorization: Bearer secret\r\nX-Forwarded-For: 192.0.2.7\r\n"
-        "X-Forwarded-Prefix: /evil\r\nTE: trailers\r\nX-Test: yes\r\nX-Empty:\r\n"
+        "X-Run-Core-Admitted: of-course\r\nX-Forwarded-Prefix: /evil\r\nTE: trailers\r\nX-Test: "
+        "yes\r\nX-Empty:\r\n"
         "Content-Type: text/x\r\nContent-Length: 5\r\n\r\nhello",
         &answer);
     assert_true(rc_str_starts(answer.data, "HTTP/1.1 201 "));
@@ -168,6 +169,8 @@ static void passes_on_what_concerns_both(void **state)
     assert_non_null(strstr(answer.data, "X-Empty: \n"));
     assert_non_null(strstr(answer.data, "Content-Type: text/x\n"));
     assert_non_null(strstr(answer.data, "X-Forwarded-For: 192.0.2.7, 127.0.0.1\n"));
+    assert_non_null(strstr(answer.data, "X-Run-Core-Admitted: yes\n"));
+    assert_null(strstr(answer.data, "of-course"));
     assert_non_null(strstr(answer.data, "X-Forwarded-Proto: http\n"));
     assert_non_null(strstr(answer.data, "X-Forwarded-Host: jobs.example\n"));
     assert_non_null(strstr(answer.data, "X-Forwarded-Prefix: /plugins/dsr\n"));

@@ -1,0 +1,233 @@
+"""Who is told what sdrs does: through Pub/Sub or a webhook, each notification until it is delivered, and
+none twice but under its own UUID."""
+import json
+import signal
+import time
+
+import pytest
+from google_api import refusal
+from sdrs_google_world import google  # noqa: F401
+from sdrs_world import PROJECT
+from stand_in import Reply, StandIn
+
+# pylint: disable=redefined-outer-name
+
+TOPIC = "projects/analytics/topics/deletions"
+OLD = "clicks/2018/12/31/23/log"
+
+
+@pytest.fixture
+def clicks(google):
+    """A dataset with old data, which 'direct' moves, and a rule for it."""
+    google.bucket("events")
+    google.put("events", OLD)
+    google.rule("events", "clicks", 69)  # until December 31
+    google.configure(mover="direct", **{"sts.maxLookBackInDays": 1})
+    return google
+
+
+@pytest.fixture
+def topic(clicks):
+    clicks.gcs.pubsub.make_topic(TOPIC)
+    clicks.configure(**{"pubsub.topic": TOPIC})
+    return clicks
+
+
+class Webhook(StandIn):
+    """Takes notifications, and says no as often as it is told to."""
+    settings = ()
+
+    def __init__(self):
+        super().__init__()
+        self.taken, self.refusals = [], []
+
+    def handle(self, request):
+        body = request.body()
+        if self.refusals:
+            return Reply(self.refusals.pop(0))
+        self.taken.append((dict(request.headers), json.loads(body)))
+        return Reply(204)
+
+
+@pytest.fixture
+def webhook(clicks):
+    with Webhook() as server:
+        clicks.configure(webhook_url=f"{server.endpoint}/hooks/5ecret", webhook_token="hunter2")
+        yield server
+
+
+def published(google):
+    return [(message["attributes"], json.loads(message["data"]))
+            for message in google.gcs.pubsub.published(TOPIC)]
+
+
+def execute(google):
+    result = google.run("execute")
+    assert result.status == 0, result.stderr
+    return result
+
+
+def validate(google):
+    result = google.run("validate")
+    assert result.status == 0, result.stderr
+    return result
+
+
+def what(events):
+    """(name, directory) of each."""
+    return sorted((event["context"]["name"]["string"] if isinstance(event["context"]["name"], dict)
+                   else event["context"]["name"], text_of(event["directory"])) for _, event in events)
+
+
+def text_of(value):
+    """A text, or the union of one with null."""
+    return value["string"] if isinstance(value, dict) else value
+
+
+def uuids(events):
+    return [text_of(event["context"]["uuid"]) for _, event in events]
+
+
+# ---- Pub/Sub -------------------------------------------------------------------------------------
+
+
+def test_what_is_told(topic):
+    execute(topic)
+    events = published(topic)
+    directories = {text_of(event["directory"]) for _, event in events}
+    assert directories == {"gs://events/clicks/2018/"}, events
+    assert len(events) == 2  # that it is inactive, and that it is deleted
+    assert [attributes["uuid"] for attributes, _ in events] == uuids(events)
+    for _, event in events:
+        assert text_of(event["projectId"]) == PROJECT and text_of(event["bucket"]) == "events"
+    assert sum("inactiveAt" in event for _, event in events) == 1
+    assert sum("deletedAt" in event for _, event in events) == 1
+    # Nothing of it is told again.
+    topic.pass_time(hours=1)
+    execute(topic)
+    validate(topic)
+    assert len(published(topic)) == 2
+
+
+def test_a_topic_that_is_away(topic):
+    """The execution goes its way, and they are told once the topic is back."""
+    topic.gcs.rules.add(refusal("UNAVAILABLE", target=":publish$", times=None))
+    result = execute(topic)
+    assert "2 notifications wait to be delivered" in result.text
+    assert published(topic) == [] and topic.keys("events") == []
+    topic.gcs.rules.clear()
+    topic.pass_time(hours=2)
+    validate(topic)
+    assert len(set(uuids(published(topic)))) == len(published(topic)) == 2
+
+
+@pytest.mark.parametrize("wrong", ["missing", "denied"])
+def test_what_is_to_be_done(clicks, wrong):
+    clicks.configure(**{"pubsub.topic": TOPIC})
+    if wrong == "denied":
+        clicks.gcs.pubsub.denied_projects.add(PROJECT)
+    said = execute(clicks).text
+    assert f"reach the topic '{TOPIC}'" in said
+    assert ("make the topic, or correct 'pubsub.topic'" if wrong == "missing"
+            else "needs roles/pubsub.publisher on the topic") in said
+
+
+def test_a_reply_that_is_lost(topic):
+    """They were published, but nobody heard of it: told again, a receiver knows them by their UUID."""
+    topic.gcs.rules.add(method="POST", target=":publish$", cut_reply_bytes=0, times=1)
+    execute(topic)
+    events = published(topic)
+    assert len(set(uuids(events))) == 2 and len(events) == 4
+    assert [attributes["uuid"] for attributes, _ in events] == uuids(events)
+    topic.pass_time(hours=2)
+    validate(topic)
+    assert len(published(topic)) == 4
+
+
+def test_killed_while_it_tells(topic):
+    topic.gcs.rules.add(method="POST", target=":publish$", delay_ms=60000)
+    process = topic.start("execute")
+    end = time.monotonic() + 60
+    while topic.gcs.rules.used() == 0:
+        assert process.poll() is None and time.monotonic() < end, process.communicate()
+        time.sleep(0.02)
+    process.send_signal(signal.SIGKILL)
+    process.communicate()
+    topic.gcs.rules.clear()
+    topic.pass_time(hours=2)
+    validate(topic)
+    assert len(set(uuids(published(topic)))) == 2
+    assert topic.keys("events") == []
+
+
+def test_what_is_moved_by_the_service_is_told_when_it_is_gone(topic):
+    topic.configure(mover="sts")
+    execute(topic)
+    assert ["inactiveAt" in event for _, event in published(topic)] == [True]
+    topic.settle()
+    validate(topic)
+    assert ["deletedAt" in event for _, event in published(topic)] == [False, True]
+
+
+def test_status(topic):
+    with topic.serve() as service:
+        assert "PubSub is UP" in service.get("/status").text
+    topic.gcs.pubsub.denied_projects.add(PROJECT)
+    with topic.serve() as service:
+        reply = service.get("/status")
+        assert reply.status == 200 and "PubSub is DOWN" in reply.text
+
+
+# ---- a webhook, and nobody -----------------------------------------------------------------------
+
+
+def test_a_webhook(clicks, webhook):
+    execute(clicks)
+    assert len(webhook.taken) == 2
+    for headers, event in webhook.taken:
+        headers = {name.lower(): value for name, value in headers.items()}
+        assert headers["idempotency-key"] == text_of(event["context"]["uuid"])
+        assert headers["authorization"] == "Bearer hunter2"
+        assert headers["content-type"] == "application/json"
+    assert len(set(uuids(webhook.taken))) == 2
+
+
+def test_a_webhook_that_fails(clicks, webhook):
+    """A passing fault is tried again at once; a lasting one by the next run; a message that it does
+    not take keeps no other."""
+    webhook.refusals = [503]
+    execute(clicks)
+    assert len(webhook.taken) == 2
+
+    clicks.put("events", "views/2018/12/31/23/log")
+    clicks.rule("events", "views", 69)
+    webhook.refusals = [403]
+    clicks.pass_time(minutes=1)
+    result = execute(clicks)
+    assert "the webhook answered with the status 403" in result.text
+    assert len(webhook.taken) == 2
+    clicks.pass_time(hours=2)
+    webhook.refusals = [422]
+    result = validate(clicks)
+    assert "the webhook answered with the status 422" in result.text
+    assert len(webhook.taken) == 3
+    clicks.pass_time(hours=2)
+    validate(clicks)
+    assert len(set(uuids(webhook.taken))) == len(webhook.taken) == 4
+
+
+def test_secrets_of_a_webhook(clicks, webhook):
+    webhook.refusals = [403]
+    result = clicks.run("execute", "--log-level", "debug")
+    for secret in ("hunter2", "5ecret"):
+        assert secret not in result.stderr + result.stdout
+
+
+def test_nobody(clicks):
+    """Where nobody is told nothing is kept for later."""
+    execute(clicks)
+    clicks.gcs.pubsub.make_topic(TOPIC)
+    clicks.configure(**{"pubsub.topic": TOPIC})
+    clicks.pass_time(hours=1)
+    validate(clicks)
+    assert published(clicks) == []
