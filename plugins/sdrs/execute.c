@@ -116,7 +116,8 @@ static enum rc_code schedule(struct sdrs_state *state, void *context, struct rc_
     if (sdrs_jobs_add(state, record, err))
         return err->code;
     if (record->status == SDRS_JOB_ERROR ||
-        strcmp(record->type, sdrs_rule_type_name(SDRS_DATASET)) != 0)
+        strcmp(record->type, sdrs_rule_type_name(SDRS_DATASET)) != 0 ||
+        !sdrs_events_wanted(scheduling->at->executing->config))
         return RC_OK;
     for (size_t i = 0; i < includes->count; i++)
         if (tell_inactive(state, scheduling, includes->items[i], err))

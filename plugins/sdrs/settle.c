@@ -23,9 +23,10 @@ static bool is_final(const struct sdrs_record *record)
 
 /* ---- who is told ----------------------------------------------------------------------------- */
 
-static enum rc_code tell_deleted(struct sdrs_state *state, const struct sdrs_record *record,
+static enum rc_code tell_deleted(struct sdrs_state *state, const struct settling *settling,
                                  const char *directory, const char *once, struct rc_error *err)
 {
+    const struct sdrs_record *record = settling->record;
     RC_STR_AUTO bucket = sdrs_bucket_name(record->bucket);
     const struct sdrs_event event = {
         .kind = SDRS_EVENT_DELETED,
@@ -38,16 +39,17 @@ static enum rc_code tell_deleted(struct sdrs_state *state, const struct sdrs_rec
         .once = once,
     };
 
-    return sdrs_outbox_add(state, &event, err);
+    return sdrs_events_wanted(settling->config) ? sdrs_outbox_add(state, &event, err) : RC_OK;
 }
 
 /*
  * Of a dataset each prefix is told once ever, as it is moved again and again; of DEFAULT and GLOBAL
  * no folder is gone as a whole.
  */
-static enum rc_code tell_dataset(struct sdrs_state *state, const struct sdrs_record *record,
+static enum rc_code tell_dataset(struct sdrs_state *state, const struct settling *settling,
                                  struct rc_error *err)
 {
+    const struct sdrs_record *record = settling->record;
     RC_CLEANUP(sdrs_prefixes_clear) struct sdrs_prefixes prefixes = { 0 };
 
     if (!rc_str_eq(record->type, sdrs_rule_type_name(SDRS_DATASET)) || record->objects == 0)
@@ -57,7 +59,7 @@ static enum rc_code tell_dataset(struct sdrs_state *state, const struct sdrs_rec
         RC_STR_AUTO directory = rc_strf("%s%s", record->bucket, prefixes.items[i]);
         RC_STR_AUTO once = rc_strf("deleted %s", directory);
 
-        if (tell_deleted(state, record, directory, once, err))
+        if (tell_deleted(state, settling, directory, once, err))
             return err->code;
     }
     return RC_OK;
@@ -108,7 +110,7 @@ static enum rc_code settle_markers(struct sdrs_state *state, const struct settli
         RC_STR_AUTO once = rc_strf("deleted %" PRId64 " %s", record->id, marker->target);
 
         if (sdrs_marker_conclude(state, marker, /* run = */ NULL, err) ||
-            (success && tell_deleted(state, record, marker->target, once, err)))
+            (success && tell_deleted(state, settling, marker->target, once, err)))
             return err->code;
     }
     return RC_OK;
@@ -143,7 +145,7 @@ static enum rc_code settle(struct sdrs_state *state, void *context, struct rc_er
     if (code || !is_final(record))
         return code;
     if (record->rule > 0 && record->status == SDRS_JOB_SUCCESS)
-        code = tell_dataset(state, record, err);
+        code = tell_dataset(state, settling, err);
     if (!code && rc_str_eq(record->type, SDRS_USER)) {
         code = settle_markers(state, settling, &markers, err);
         sdrs_markers_clear(&markers);

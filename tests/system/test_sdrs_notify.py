@@ -13,24 +13,25 @@ from stand_in import Reply, StandIn
 # pylint: disable=redefined-outer-name
 
 TOPIC = "projects/analytics/topics/deletions"
-OLD = "clicks/2018/12/31/23/log"
+OLD, NEW = "models/v1/weights", "models/v2/weights"
 
 
 @pytest.fixture
-def clicks(google):
-    """A dataset with old data, which 'direct' moves, and a rule for it."""
+def models(google):
+    """A dataset of two versions, of which a rule keeps one: one prefix is moved, by 'direct'."""
     google.bucket("events")
-    google.put("events", OLD)
-    google.rule("events", "clicks", 69)  # until December 31
-    google.configure(mover="direct", **{"sts.maxLookBackInDays": 1})
+    for key in (OLD, NEW):
+        google.put("events", key)
+    google.rule("events", "models", 1, retentionPeriodUnit="VERSION")
+    google.configure(mover="direct")
     return google
 
 
 @pytest.fixture
-def topic(clicks):
-    clicks.gcs.pubsub.make_topic(TOPIC)
-    clicks.configure(**{"pubsub.topic": TOPIC})
-    return clicks
+def topic(models):
+    models.gcs.pubsub.make_topic(TOPIC)
+    models.configure(**{"pubsub.topic": TOPIC})
+    return models
 
 
 class Webhook(StandIn):
@@ -50,9 +51,9 @@ class Webhook(StandIn):
 
 
 @pytest.fixture
-def webhook(clicks):
+def webhook(models):
     with Webhook() as server:
-        clicks.configure(webhook_url=f"{server.endpoint}/hooks/5ecret", webhook_token="hunter2")
+        models.configure(webhook_url=f"{server.endpoint}/hooks/5ecret", webhook_token="hunter2")
         yield server
 
 
@@ -73,12 +74,6 @@ def validate(google):
     return result
 
 
-def what(events):
-    """(name, directory) of each."""
-    return sorted((event["context"]["name"]["string"] if isinstance(event["context"]["name"], dict)
-                   else event["context"]["name"], text_of(event["directory"])) for _, event in events)
-
-
 def text_of(value):
     """A text, or the union of one with null."""
     return value["string"] if isinstance(value, dict) else value
@@ -95,7 +90,7 @@ def test_what_is_told(topic):
     execute(topic)
     events = published(topic)
     directories = {text_of(event["directory"]) for _, event in events}
-    assert directories == {"gs://events/clicks/2018/"}, events
+    assert directories == {"gs://events/models/v1/"}, events
     assert len(events) == 2  # that it is inactive, and that it is deleted
     assert [attributes["uuid"] for attributes, _ in events] == uuids(events)
     for _, event in events:
@@ -114,7 +109,7 @@ def test_a_topic_that_is_away(topic):
     topic.gcs.rules.add(refusal("UNAVAILABLE", target=":publish$", times=None))
     result = execute(topic)
     assert "2 notifications wait to be delivered" in result.text
-    assert published(topic) == [] and topic.keys("events") == []
+    assert published(topic) == [] and topic.keys("events") == [NEW]
     topic.gcs.rules.clear()
     topic.pass_time(hours=2)
     validate(topic)
@@ -122,11 +117,11 @@ def test_a_topic_that_is_away(topic):
 
 
 @pytest.mark.parametrize("wrong", ["missing", "denied"])
-def test_what_is_to_be_done(clicks, wrong):
-    clicks.configure(**{"pubsub.topic": TOPIC})
+def test_what_is_to_be_done(models, wrong):
+    models.configure(**{"pubsub.topic": TOPIC})
     if wrong == "denied":
-        clicks.gcs.pubsub.denied_projects.add(PROJECT)
-    said = execute(clicks).text
+        models.gcs.pubsub.denied_projects.add(PROJECT)
+    said = execute(models).text
     assert f"reach the topic '{TOPIC}'" in said
     assert ("make the topic, or correct 'pubsub.topic'" if wrong == "missing"
             else "needs roles/pubsub.publisher on the topic") in said
@@ -157,7 +152,7 @@ def test_killed_while_it_tells(topic):
     topic.pass_time(hours=2)
     validate(topic)
     assert len(set(uuids(published(topic)))) == 2
-    assert topic.keys("events") == []
+    assert topic.keys("events") == [NEW]
 
 
 def test_what_is_moved_by_the_service_is_told_when_it_is_gone(topic):
@@ -181,8 +176,8 @@ def test_status(topic):
 # ---- a webhook, and nobody -----------------------------------------------------------------------
 
 
-def test_a_webhook(clicks, webhook):
-    execute(clicks)
+def test_a_webhook(models, webhook):
+    execute(models)
     assert len(webhook.taken) == 2
     for headers, event in webhook.taken:
         headers = {name.lower(): value for name, value in headers.items()}
@@ -192,42 +187,41 @@ def test_a_webhook(clicks, webhook):
     assert len(set(uuids(webhook.taken))) == 2
 
 
-def test_a_webhook_that_fails(clicks, webhook):
+def test_a_webhook_that_fails(models, webhook):
     """A passing fault is tried again at once; a lasting one by the next run; a message that it does
     not take keeps no other."""
     webhook.refusals = [503]
-    execute(clicks)
+    execute(models)
     assert len(webhook.taken) == 2
 
-    clicks.put("events", "views/2018/12/31/23/log")
-    clicks.rule("events", "views", 69)
+    models.put("events", "models/v3/weights")
     webhook.refusals = [403]
-    clicks.pass_time(minutes=1)
-    result = execute(clicks)
+    models.pass_time(minutes=1)
+    result = execute(models)
     assert "the webhook answered with the status 403" in result.text
     assert len(webhook.taken) == 2
-    clicks.pass_time(hours=2)
+    models.pass_time(hours=2)
     webhook.refusals = [422]
-    result = validate(clicks)
+    result = validate(models)
     assert "the webhook answered with the status 422" in result.text
     assert len(webhook.taken) == 3
-    clicks.pass_time(hours=2)
-    validate(clicks)
+    models.pass_time(hours=2)
+    validate(models)
     assert len(set(uuids(webhook.taken))) == len(webhook.taken) == 4
 
 
-def test_secrets_of_a_webhook(clicks, webhook):
+def test_secrets_of_a_webhook(models, webhook):
     webhook.refusals = [403]
-    result = clicks.run("execute", "--log-level", "debug")
+    result = models.run("execute", "--log-level", "debug")
     for secret in ("hunter2", "5ecret"):
         assert secret not in result.stderr + result.stdout
 
 
-def test_nobody(clicks):
+def test_nobody(models):
     """Where nobody is told nothing is kept for later."""
-    execute(clicks)
-    clicks.gcs.pubsub.make_topic(TOPIC)
-    clicks.configure(**{"pubsub.topic": TOPIC})
-    clicks.pass_time(hours=1)
-    validate(clicks)
-    assert published(clicks) == []
+    execute(models)
+    models.gcs.pubsub.make_topic(TOPIC)
+    models.configure(**{"pubsub.topic": TOPIC})
+    models.pass_time(hours=1)
+    validate(models)
+    assert published(models) == []
