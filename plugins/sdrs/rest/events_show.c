@@ -10,39 +10,10 @@
 
 /* ---- members --------------------------------------------------------------------------------- */
 
-/* Keys and what is said of them are bytes, JSON is UTF-8: what is none of it is replaced. */
-static json_t *text_json(const char *text)
-{
-    json_t *json = json_string(text);
-    RC_BUF_AUTO(quoted, SDRS_TEXT_LIMIT);
-
-    if (json)
-        return json;
-    rc_buf_add_json(&quoted, text, strlen(text));
-    return json_loadb(quoted.data, quoted.len, JSON_DECODE_ANY, NULL);
-}
-
-static void set_text(json_t *json, const char *name, const char *text)
-{
-    (void)json_object_set_new(json, name, text ? text_json(text) : json_null());
-}
-
-static void set_number(json_t *json, const char *name, int64_t number)
-{
-    (void)json_object_set_new(json, name, json_integer(number));
-}
-
 /* An id; 0 is none. */
 static void set_id(json_t *json, const char *name, int64_t id)
 {
-    (void)json_object_set_new(json, name, id ? json_integer(id) : json_null());
-}
-
-static void set_time(json_t *json, const char *name, int64_t unix_ms)
-{
-    char text[RC_TIME_TEXT];
-
-    set_text(json, name, unix_ms ? rc_format_time(unix_ms, text) : NULL);
+    sdrs_set_json(json, name, id ? json_integer(id) : json_null());
 }
 
 static void set_prefixes(json_t *json, const char *name, const char *text)
@@ -53,8 +24,8 @@ static void set_prefixes(json_t *json, const char *name, const char *text)
     if (text)
         sdrs_prefixes_read(text, &prefixes);
     for (size_t i = 0; i < prefixes.count; i++)
-        (void)json_array_append_new(list, text_json(prefixes.items[i]));
-    (void)json_object_set_new(json, name, list);
+        (void)json_array_append_new(list, sdrs_text_json(prefixes.items[i]));
+    sdrs_set_json(json, name, list);
 }
 
 /* ---- parts ----------------------------------------------------------------------------------- */
@@ -63,24 +34,24 @@ static json_t *job_json(const struct sdrs_record *record)
 {
     json_t *json = json_object();
 
-    set_number(json, "jobId", record->id);
-    set_text(json, "type", record->type);
+    sdrs_set_number(json, "jobId", record->id);
+    sdrs_set_text(json, "type", record->type);
     set_id(json, "ruleId", record->rule);
     set_id(json, "ruleVersion", record->rule_version);
-    set_text(json, "projectId", record->project);
-    set_text(json, "sourceBucket", record->bucket);
-    set_text(json, "targetBucket", record->shadow);
+    sdrs_set_text(json, "projectId", record->project);
+    sdrs_set_text(json, "sourceBucket", record->bucket);
+    sdrs_set_text(json, "targetBucket", record->shadow);
     set_prefixes(json, "prefixes", record->prefixes);
     set_prefixes(json, "excludedPrefixes", record->excludes);
-    set_time(json, "modifiedBefore", record->modified_before_unix_ms);
-    set_text(json, "mover", sdrs_mover_name(record->mover));
-    set_text(json, "status", sdrs_job_status_name(record->status));
-    set_number(json, "objects", record->objects);
-    set_number(json, "bytes", record->bytes);
-    set_number(json, "failed", record->failed);
-    set_text(json, "message", record->message);
-    set_time(json, "createdAt", record->created_unix_ms);
-    set_time(json, "updatedAt", record->changed_unix_ms);
+    sdrs_set_time(json, "modifiedBefore", record->modified_before_unix_ms);
+    sdrs_set_text(json, "mover", sdrs_mover_name(record->mover));
+    sdrs_set_text(json, "status", sdrs_job_status_name(record->status));
+    sdrs_set_number(json, "objects", record->objects);
+    sdrs_set_number(json, "bytes", record->bytes);
+    sdrs_set_number(json, "failed", record->failed);
+    sdrs_set_text(json, "message", record->message);
+    sdrs_set_time(json, "createdAt", record->created_unix_ms);
+    sdrs_set_time(json, "updatedAt", record->changed_unix_ms);
     return json;
 }
 
@@ -88,14 +59,14 @@ static json_t *marker_json(const struct sdrs_marker *marker)
 {
     json_t *json = json_object();
 
-    set_text(json, "target", marker->target);
-    set_text(json, "projectId", marker->project);
-    set_text(json, "status", sdrs_marker_status_name(marker->status));
-    set_number(json, "retries", marker->retries);
+    sdrs_set_text(json, "target", marker->target);
+    sdrs_set_text(json, "projectId", marker->project);
+    sdrs_set_text(json, "status", sdrs_marker_status_name(marker->status));
+    sdrs_set_number(json, "retries", marker->retries);
     set_id(json, "jobId", marker->job);
-    set_text(json, "message", marker->message);
-    set_time(json, "createdAt", marker->created_unix_ms);
-    set_time(json, "updatedAt", marker->changed_unix_ms);
+    sdrs_set_text(json, "message", marker->message);
+    sdrs_set_time(json, "createdAt", marker->created_unix_ms);
+    sdrs_set_time(json, "updatedAt", marker->changed_unix_ms);
     return json;
 }
 
@@ -103,18 +74,18 @@ static json_t *execution_json(const struct sdrs_execution *execution)
 {
     json_t *json = json_object();
 
-    set_text(json, "executionId", execution->id);
-    set_text(json, "batchId", execution->batch);
-    set_text(json, "type", execution->type);
-    set_text(json, "target", execution->target);
-    set_text(json, "projectId", execution->project);
+    sdrs_set_text(json, "executionId", execution->id);
+    sdrs_set_text(json, "batchId", execution->batch);
+    sdrs_set_text(json, "type", execution->type);
+    sdrs_set_text(json, "target", execution->target);
+    sdrs_set_text(json, "projectId", execution->project);
     set_id(json, "ruleId", execution->rule);
-    set_text(json, "user", execution->user);
-    set_text(json, "runId", execution->run);
-    set_text(json, "status", sdrs_execution_status_name(execution->status));
-    set_text(json, "message", execution->message);
-    set_time(json, "createdAt", execution->created_unix_ms);
-    set_time(json, "updatedAt", execution->changed_unix_ms);
+    sdrs_set_text(json, "user", execution->user);
+    sdrs_set_text(json, "runId", execution->run);
+    sdrs_set_text(json, "status", sdrs_execution_status_name(execution->status));
+    sdrs_set_text(json, "message", execution->message);
+    sdrs_set_time(json, "createdAt", execution->created_unix_ms);
+    sdrs_set_time(json, "updatedAt", execution->changed_unix_ms);
     return json;
 }
 
@@ -216,10 +187,10 @@ enum rc_code sdrs_events_show(struct sdrs_request *request, struct rc_error *err
         return code;
     }
     json = execution_json(&execution);
-    set_number(json, "objects", view.objects);
-    set_number(json, "bytes", view.bytes);
-    set_number(json, "failed", view.failed);
-    (void)json_object_set_new(json, "jobs", view.jobs);
-    (void)json_object_set_new(json, "markers", view.markers);
+    sdrs_set_number(json, "objects", view.objects);
+    sdrs_set_number(json, "bytes", view.bytes);
+    sdrs_set_number(json, "failed", view.failed);
+    sdrs_set_json(json, "jobs", view.jobs);
+    sdrs_set_json(json, "markers", view.markers);
     return sdrs_reply(request, json, err);
 }

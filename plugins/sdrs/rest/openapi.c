@@ -292,16 +292,6 @@ static const struct operation *find_operation(const struct rc_route *route)
 
 /* ---- JSON ------------------------------------------------------------------------------------ */
 
-static void set(json_t *object, const char *name, json_t *value)
-{
-    (void)json_object_set_new(object, name, value);
-}
-
-static void set_text(json_t *object, const char *name, const char *text)
-{
-    set(object, name, json_string(text));
-}
-
 static void append_text(json_t *list, const char *text)
 {
     (void)json_array_append_new(list, json_string(text));
@@ -327,11 +317,11 @@ static json_t *member_type(const struct member *member)
         return reference(member->schema->name);
     type = json_object();
     if (member->flags & NULLABLE)
-        set(type, "type", json_pack("[ss]", member->type, "null"));
+        sdrs_set_json(type, "type", json_pack("[ss]", member->type, "null"));
     else
-        set_text(type, "type", member->type);
+        sdrs_set_text(type, "type", member->type);
     if (member->format)
-        set_text(type, "format", member->format);
+        sdrs_set_text(type, "format", member->format);
     return type;
 }
 
@@ -346,15 +336,16 @@ static json_t *schema_json(json_t *schemas, const struct schema *schema)
 
         if (member->flags & LIST)
             type = list_of(type);
-        set_text(type, "description", member->help);
-        set(properties, member->name, type);
+        sdrs_set_text(type, "description", member->help);
+        sdrs_set_json(properties, member->name, type);
         if (!(member->flags & OPTIONAL))
             append_text(required, member->name);
         if (member->schema)
             add_schema(schemas, member->schema);
     }
     if (!schema->is_part) {
-        set(properties, "requestUuid",
+        sdrs_set_json(
+            properties, "requestUuid",
             json_pack("{s:s, s:s}", "type", "string", "description", "Names the request."));
         append_text(required, "requestUuid");
     }
@@ -366,7 +357,7 @@ static json_t *schema_json(json_t *schemas, const struct schema *schema)
 static void add_schema(json_t *schemas, const struct schema *schema)
 {
     if (!json_object_get(schemas, schema->name))
-        set(schemas, schema->name, schema_json(schemas, schema));
+        sdrs_set_json(schemas, schema->name, schema_json(schemas, schema));
 }
 
 static json_t *property_json(const struct sdrs_property *property)
@@ -374,13 +365,13 @@ static json_t *property_json(const struct sdrs_property *property)
     json_t *json = json_object();
 
     if (property->type == SDRS_INTEGER) {
-        set(json, "type", json_pack("[ss]", "integer", "null"));
-        set_text(json, "format", "int64");
+        sdrs_set_json(json, "type", json_pack("[ss]", "integer", "null"));
+        sdrs_set_text(json, "format", "int64");
     } else {
-        set(json, "type", json_pack("[ss]", "string", "null"));
+        sdrs_set_json(json, "type", json_pack("[ss]", "string", "null"));
     }
     if (property->is_required)
-        set_text(json, "type", property->type == SDRS_INTEGER ? "integer" : "string");
+        sdrs_set_text(json, "type", property->type == SDRS_INTEGER ? "integer" : "string");
     if (property->type == SDRS_CHOICE) {
         json_t *choices = json_array();
 
@@ -388,9 +379,9 @@ static json_t *property_json(const struct sdrs_property *property)
             append_text(choices, *choice);
         if (!property->is_required)
             (void)json_array_append_new(choices, json_null());
-        set(json, "enum", choices);
+        sdrs_set_json(json, "enum", choices);
     }
-    set_text(json, "description", property->help);
+    sdrs_set_text(json, "description", property->help);
     return json;
 }
 
@@ -399,7 +390,7 @@ static json_t *body_schema(const struct sdrs_property *properties)
     json_t *members = json_object(), *required = json_array();
 
     for (; properties->name; properties++) {
-        set(members, properties->name, property_json(properties));
+        sdrs_set_json(members, properties->name, property_json(properties));
         if (properties->is_required)
             append_text(required, properties->name);
     }
@@ -463,24 +454,25 @@ static json_t *responses(const struct operation *operation)
     json_t *all = json_object();
     bool is_open = operation->media_type && strcmp(operation->media_type, "text/plain") == 0;
 
-    set(all, "200", good_reply(operation));
+    sdrs_set_json(all, "200", good_reply(operation));
     if (is_open) {
-        set(all, "503",
-            response("The database is down.", operation->media_type,
-                     json_pack("{s:s}", "type", "string")));
+        sdrs_set_json(all, "503",
+                      response("The database is down.", operation->media_type,
+                               json_pack("{s:s}", "type", "string")));
         return all;
     }
-    set(all, "400", response("The request has a mistake.", json, reference("Error")));
-    set(all, "401", response("There is no valid token.", json, reference("Error")));
-    set(all, "403", response("The client is not served.", json, reference("Error")));
+    sdrs_set_json(all, "400", response("The request has a mistake.", json, reference("Error")));
+    sdrs_set_json(all, "401", response("There is no valid token.", json, reference("Error")));
+    sdrs_set_json(all, "403", response("The client is not served.", json, reference("Error")));
     if (operation->may_miss)
-        set(all, "404", response("There is no such thing.", json, reference("Error")));
+        sdrs_set_json(all, "404", response("There is no such thing.", json, reference("Error")));
     if (operation->body) {
-        set(all, "413", response("The body is too large.", json, reference("Error")));
-        set(all, "415", response("The body is not JSON.", json, reference("Error")));
+        sdrs_set_json(all, "413", response("The body is too large.", json, reference("Error")));
+        sdrs_set_json(all, "415", response("The body is not JSON.", json, reference("Error")));
     }
-    set(all, "500", response("The server failed; its log says why.", json, reference("Error")));
-    set(all, "503", response("Not now; try again later.", json, reference("Error")));
+    sdrs_set_json(all, "500",
+                  response("The server failed; its log says why.", json, reference("Error")));
+    sdrs_set_json(all, "503", response("Not now; try again later.", json, reference("Error")));
     return all;
 }
 
@@ -490,19 +482,19 @@ static json_t *operation_json(const struct rc_route *route, const struct operati
     json_t *json = json_object();
     json_t *body;
 
-    set_text(json, "operationId", operation->id);
-    set_text(json, "summary", route->summary);
-    set(json, "security", is_open ? json_array() : json_pack("[{s:[]}, {}]", "token"));
-    set(json, "parameters", parameters(operation));
+    sdrs_set_text(json, "operationId", operation->id);
+    sdrs_set_text(json, "summary", route->summary);
+    sdrs_set_json(json, "security", is_open ? json_array() : json_pack("[{s:[]}, {}]", "token"));
+    sdrs_set_json(json, "parameters", parameters(operation));
     if (operation->body) {
         body = reference(operation->body_name);
         if (operation->takes_list)
             body = list_of(body);
-        set(json, "requestBody",
-            json_pack("{s:b, s:{s:{s:o}}}", "required", 1, "content", "application/json", "schema",
-                      body));
+        sdrs_set_json(json, "requestBody",
+                      json_pack("{s:b, s:{s:{s:o}}}", "required", 1, "content", "application/json",
+                                "schema", body));
     }
-    set(json, "responses", responses(operation));
+    sdrs_set_json(json, "responses", responses(operation));
     return json;
 }
 
@@ -518,13 +510,13 @@ static void add_operation(json_t *paths, json_t *schemas, const struct rc_route 
 
     if (!item) {
         item = json_object();
-        set(paths, route->path, item);
+        sdrs_set_json(paths, route->path, item);
     }
     for (size_t i = 0; i < RC_ARRAY_LEN(methods); i++)
         if (strcmp(methods[i][0], route->method) == 0)
-            set(item, methods[i][1], operation_json(route, operation));
+            sdrs_set_json(item, methods[i][1], operation_json(route, operation));
     if (operation->body && !json_object_get(schemas, operation->body_name))
-        set(schemas, operation->body_name, body_schema(operation->body));
+        sdrs_set_json(schemas, operation->body_name, body_schema(operation->body));
     if (operation->reply)
         add_schema(schemas, operation->reply);
     if (operation->other_reply)

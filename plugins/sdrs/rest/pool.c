@@ -209,7 +209,7 @@ static enum rc_code reply_success(struct sdrs_request *request, struct rc_error 
 {
     json_t *json = json_object();
 
-    (void)json_object_set_new(json, "success", json_true());
+    sdrs_set_json(json, "success", json_true());
     return sdrs_reply(request, json, err);
 }
 
@@ -236,28 +236,23 @@ enum rc_code sdrs_pool_post(struct sdrs_request *request, struct rc_error *err)
     return reply_success(request, err);
 }
 
-static void set_text(json_t *json, const char *name, const char *text)
-{
-    (void)json_object_set_new(json, name, text ? json_string(text) : json_null());
-}
-
 /* Times are numbers, as the older system wrote them. */
 static json_t *job_json(const struct sdrs_pool_job *job)
 {
     json_t *json = json_object();
 
-    (void)json_object_set_new(json, "id", json_integer(job->id));
-    set_text(json, "name", job->name);
-    set_text(json, "projectId", job->project);
-    set_text(json, "schedule", job->schedule);
-    set_text(json, "type", job->type);
-    set_text(json, "sourceBucket", job->source_bucket);
-    set_text(json, "sourceProject", job->source_project);
-    set_text(json, "targetBucket", job->target_bucket);
-    set_text(json, "targetProject", job->target_project);
-    (void)json_object_set_new(json, "createdAt", json_integer(job->created_unix_ms));
-    (void)json_object_set_new(json, "updatedAt", json_integer(job->changed_unix_ms));
-    set_text(json, "status", job->status);
+    sdrs_set_number(json, "id", job->id);
+    sdrs_set_text(json, "name", job->name);
+    sdrs_set_text(json, "projectId", job->project);
+    sdrs_set_text(json, "schedule", job->schedule);
+    sdrs_set_text(json, "type", job->type);
+    sdrs_set_text(json, "sourceBucket", job->source_bucket);
+    sdrs_set_text(json, "sourceProject", job->source_project);
+    sdrs_set_text(json, "targetBucket", job->target_bucket);
+    sdrs_set_text(json, "targetProject", job->target_project);
+    sdrs_set_number(json, "createdAt", job->created_unix_ms);
+    sdrs_set_number(json, "updatedAt", job->changed_unix_ms);
+    sdrs_set_text(json, "status", job->status);
     return json;
 }
 

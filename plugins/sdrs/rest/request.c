@@ -46,6 +46,39 @@ static void log_request(const struct sdrs_request *request, unsigned status, con
 
 /* ---- replies --------------------------------------------------------------------------------- */
 
+void sdrs_set_json(json_t *object, const char *name, json_t *value)
+{
+    (void)json_object_set_new(object, name, value);
+}
+
+json_t *sdrs_text_json(const char *text)
+{
+    json_t *json = json_string(text);
+    RC_BUF_AUTO(quoted, SDRS_TEXT_LIMIT);
+
+    if (json)
+        return json;
+    rc_buf_add_json(&quoted, text, strlen(text));
+    return json_loadb(quoted.data, quoted.len, JSON_DECODE_ANY, NULL);
+}
+
+void sdrs_set_text(json_t *object, const char *name, const char *text)
+{
+    sdrs_set_json(object, name, text ? sdrs_text_json(text) : json_null());
+}
+
+void sdrs_set_number(json_t *object, const char *name, int64_t number)
+{
+    sdrs_set_json(object, name, json_integer(number));
+}
+
+void sdrs_set_time(json_t *object, const char *name, int64_t unix_ms)
+{
+    char text[RC_TIME_TEXT];
+
+    sdrs_set_text(object, name, unix_ms ? rc_format_time(unix_ms, text) : NULL);
+}
+
 static enum rc_code send_json(struct sdrs_request *request, json_t *body, struct rc_error *err)
 {
     char *text = json_dumps(body, JSON_COMPACT);
@@ -61,7 +94,7 @@ static enum rc_code send_json(struct sdrs_request *request, json_t *body, struct
 
 enum rc_code sdrs_reply(struct sdrs_request *request, json_t *body, struct rc_error *err)
 {
-    (void)json_object_set_new(body, "requestUuid", json_string(request->uuid));
+    sdrs_set_text(body, "requestUuid", request->uuid);
     return send_json(request, body, err);
 }
 
@@ -70,8 +103,7 @@ enum rc_code sdrs_reply_list(struct sdrs_request *request, json_t *list, struct 
     json_t *item;
     size_t i;
 
-    json_array_foreach(list, i, item)(void)
-        json_object_set_new(item, "requestUuid", json_string(request->uuid));
+    json_array_foreach(list, i, item) sdrs_set_text(item, "requestUuid", request->uuid);
     return send_json(request, list, err);
 }
 

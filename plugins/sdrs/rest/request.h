@@ -57,6 +57,16 @@ enum rc_code sdrs_reply(struct sdrs_request *request, json_t *body, struct rc_er
 /* The same of a list of objects, each of which gets it. */
 enum rc_code sdrs_reply_list(struct sdrs_request *request, json_t *list, struct rc_error *err);
 
+/*
+ * Members of a reply. A text of NULL is null, and what is no UTF-8 in it, as a key may have, is
+ * replaced; a time is RFC 3339 in UTC, 0 is null.
+ */
+void sdrs_set_json(json_t *object, const char *name, json_t *value); /* taken over */
+void sdrs_set_text(json_t *object, const char *name, const char *text);
+void sdrs_set_number(json_t *object, const char *name, int64_t number);
+void sdrs_set_time(json_t *object, const char *name, int64_t unix_ms);
+json_t *sdrs_text_json(const char *text);
+
 /* "Invalid input: a, b" of messages that are separated by ", "; RC_OK where there are none. */
 RC_MUST_CHECK enum rc_code sdrs_refuse(const struct rc_buf *mistakes, struct rc_error *err);
 

@@ -50,13 +50,13 @@ static json_t *rule_json(const struct sdrs_rule *rule)
 {
     json_t *json = json_object();
 
-    (void)json_object_set_new(json, "ruleId", json_integer(rule->id));
-    (void)json_object_set_new(json, "datasetName", json_string(rule->dataset));
-    (void)json_object_set_new(json, "retentionPeriod", json_integer(rule->period));
-    (void)json_object_set_new(json, "retentionPeriodUnit", json_string(sdrs_unit_name(rule->unit)));
-    (void)json_object_set_new(json, "dataStorageName", json_string(rule->storage));
-    (void)json_object_set_new(json, "projectId", json_string(rule->project));
-    (void)json_object_set_new(json, "type", json_string(sdrs_rule_type_name(rule->type)));
+    sdrs_set_number(json, "ruleId", rule->id);
+    sdrs_set_text(json, "datasetName", rule->dataset);
+    sdrs_set_number(json, "retentionPeriod", rule->period);
+    sdrs_set_text(json, "retentionPeriodUnit", sdrs_unit_name(rule->unit));
+    sdrs_set_text(json, "dataStorageName", rule->storage);
+    sdrs_set_text(json, "projectId", rule->project);
+    sdrs_set_text(json, "type", sdrs_rule_type_name(rule->type));
     return json;
 }
 
@@ -64,16 +64,13 @@ static json_t *rule_json(const struct sdrs_rule *rule)
 static json_t *version_json(const struct sdrs_rule *rule)
 {
     json_t *json = rule_json(rule);
-    char created[RC_TIME_TEXT], changed[RC_TIME_TEXT];
 
-    (void)json_object_set_new(json, "version", json_integer(rule->version));
-    (void)json_object_set_new(json, "isActive", json_boolean(rule->is_active));
-    (void)json_object_set_new(json, "isConfigured", json_boolean(rule->is_configured));
-    (void)json_object_set_new(json, "user", rule->user ? json_string(rule->user) : json_null());
-    (void)json_object_set_new(json, "createdAt",
-                              json_string(rc_format_time(rule->created_unix_ms, created)));
-    (void)json_object_set_new(json, "updatedAt",
-                              json_string(rc_format_time(rule->changed_unix_ms, changed)));
+    sdrs_set_number(json, "version", rule->version);
+    sdrs_set_json(json, "isActive", json_boolean(rule->is_active));
+    sdrs_set_json(json, "isConfigured", json_boolean(rule->is_configured));
+    sdrs_set_text(json, "user", rule->user);
+    sdrs_set_time(json, "createdAt", rule->created_unix_ms);
+    sdrs_set_time(json, "updatedAt", rule->changed_unix_ms);
     return json;
 }
 
@@ -81,7 +78,7 @@ static enum rc_code reply_id(struct sdrs_request *request, int64_t id, struct rc
 {
     json_t *json = json_object();
 
-    (void)json_object_set_new(json, "ruleId", json_integer(id));
+    sdrs_set_number(json, "ruleId", id);
     return sdrs_reply(request, json, err);
 }
 
@@ -199,9 +196,8 @@ static enum rc_code list(struct sdrs_request *request, struct rc_error *err)
     for (size_t i = 0; i < rules.count - more; i++)
         (void)json_array_append_new(items, version_json(&rules.items[i]));
     json = json_object();
-    (void)json_object_set_new(json, "rules", items);
-    (void)json_object_set_new(json, "next",
-                              more ? json_integer(rules.items[limit - 1].id) : json_null());
+    sdrs_set_json(json, "rules", items);
+    sdrs_set_json(json, "next", more ? json_integer(rules.items[limit - 1].id) : json_null());
     return sdrs_reply(request, json, err);
 }
 
@@ -315,7 +311,7 @@ enum rc_code sdrs_rules_versions(struct sdrs_request *request, struct rc_error *
     for (size_t i = 0; i < versions.count; i++)
         (void)json_array_append_new(items, version_json(&versions.items[i]));
     json = json_object();
-    (void)json_object_set_new(json, "ruleId", json_integer(id));
-    (void)json_object_set_new(json, "versions", items);
+    sdrs_set_number(json, "ruleId", id);
+    sdrs_set_json(json, "versions", items);
     return sdrs_reply(request, json, err);
 }
