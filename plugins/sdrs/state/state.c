@@ -57,8 +57,10 @@ static enum rc_code attempt(struct sdrs_state *state, sdrs_state_fn *body, void 
         return err->code;
     state->in_transaction = true;
     code = body(state, context, err);
-    if (!code)
+    if (!code) {
+        state->refused = false;
         code = rc_db_commit(state->job, state->db, err);
+    }
     if (code)
         rc_db_rollback(state->job, state->db);
     state->in_transaction = false;
@@ -109,10 +111,12 @@ enum rc_code sdrs_state_failed(const struct sdrs_state *state, struct rc_error *
 
 /* ---- statements ------------------------------------------------------------------------------ */
 
+/* Here and below: what fails in a body that goes on behind a refusal is not refused. */
 enum rc_code sdrs_state_exec(struct sdrs_state *state, const char *statement,
                              const struct rc_value *params, size_t count, int64_t *changed,
                              struct rc_error *err)
 {
+    state->refused = false;
     return rc_db_exec(state->job, state->db, statement, params, count, changed, err);
 }
 
@@ -123,6 +127,7 @@ enum rc_code sdrs_state_rows(struct sdrs_state *state, const char *statement,
     const struct rc_value *row;
     RC_ROWS_AUTO(rows);
 
+    state->refused = false;
     if (rc_db_query(state->job, state->db, statement, params, count, &rows, err))
         return err->code;
     for (;;) {

@@ -1,5 +1,5 @@
 /*
- * Executions, jobs, delete markers and the pool in the state: what they hold, and which way they go.
+ * Executions, jobs, delete markers and the pool in the state: what they hold, and the way they go.
  */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -594,6 +594,14 @@ static enum rc_code refuse(struct sdrs_state *state, void *context, struct rc_er
     return sdrs_state_refuse(state, err, RC_CONFLICT, "%s is taken", "it");
 }
 
+/* Goes on behind a refusal, and is then in somebody's way. */
+static enum rc_code go_on(struct sdrs_state *state, void *context, struct rc_error *err)
+{
+    if (refuse(state, context, err) == RC_OK)
+        return rc_fail(err, RC_FAILED, "it was not refused");
+    return add_and_fail(state, context, err);
+}
+
 static void test_transactions_are_undone_and_tried_again(void **state)
 {
     struct state_world *world = *state;
@@ -608,6 +616,10 @@ static void test_transactions_are_undone_and_tried_again(void **state)
     expect_failure(sdrs_state_transact(&world->state, refuse, &calls, &err), RC_CONFLICT,
                    "it is taken");
     assert_int_equal(calls, 1);
+    calls = 0;
+    expect_failure(sdrs_state_transact(&world->state, go_on, &calls, &err), RC_CONFLICT,
+                   "somebody was first");
+    assert_int_equal(calls, 10);
     assert_int_equal(add_job(world, "gs://b/", 1, SDRS_JOB_RUNNING), 1);
 }
 
