@@ -64,10 +64,12 @@ def test_a_job_that_runs_once(clicks):
 
 
 def test_an_operation_that_is_not_listed_yet(clicks):
+    """The job knows it. And where that is behind, too, it may still come."""
     clicks.gcs.transfers.plan = Plan(unlisted=2)
+    clicks.gcs.rules.add(method="GET", target="/v1/transferJobs/", times=1,
+                         replace=[[',"latestOperationName":"[^"]*"', ""]])
     execute(clicks)
-    for _ in range(2):
-        assert "has not begun to run" in validate(clicks, "pending")["message"]
+    assert "has not begun to run" in validate(clicks, "pending")["message"]
     validate(clicks, "success")
 
 

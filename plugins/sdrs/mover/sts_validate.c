@@ -87,6 +87,28 @@ static void take_job(const struct sdrs_transfer_job *there, const struct sts_par
     }
 }
 
+/* The listing may be behind: the job itself knows its last operation. */
+static enum rc_code look_at_latest(const struct sdrs_google *google,
+                                   const struct sdrs_transfer_job *there,
+                                   const struct sts_part *part,
+                                   const struct sdrs_prefixes *includes, struct outcome *out,
+                                   struct rc_error *err)
+{
+    RC_CLEANUP(sdrs_operation_clear) struct sdrs_operation latest = { .name = NULL };
+
+    if (*there->latest_operation) {
+        if (sdrs_operation_get(google, there->latest_operation, &latest, err))
+            return err->code;
+        if (latest.begin_unix_ms >= part->since_unix_ms &&
+            sdrs_transfer_covers(&latest.includes, includes)) {
+            take_operation(&latest, part, out);
+            return RC_OK;
+        }
+    }
+    take_job(there, part, includes, out);
+    return RC_OK;
+}
+
 static enum rc_code look_at_job(const struct sdrs_google *google, const struct sts_part *part,
                                 const struct sdrs_prefixes *includes, struct outcome *out,
                                 struct rc_error *err)
@@ -99,9 +121,7 @@ static enum rc_code look_at_job(const struct sdrs_google *google, const struct s
         tell(out, "the transfer job '%s' was never made, or is gone", part->name);
         return RC_OK;
     }
-    if (!code)
-        take_job(&there, part, includes, out);
-    return code;
+    return code ? code : look_at_latest(google, &there, part, includes, out, err);
 }
 
 static enum rc_code look_at_part(const struct sdrs_google *google, const struct sts_part *part,

@@ -422,6 +422,29 @@ static void test_no_operation_yet(void **state)
     expect_in(gone.record.message, "was never made, or is gone");
 }
 
+/* The listing is behind what the job knows. */
+static void test_an_operation_that_is_not_listed(void **state)
+{
+    struct google_world *world = *state;
+    MOVING_AUTO(moving);
+    MOVING_AUTO(other);
+
+    pend(world, &moving, "transferJobs/1 0 0 3 p\n");
+    google_answer(world, "/v1/transferOperations?", 1, 200, "{}");
+    answer_job(world, "transferJobs/1", "DISABLED", STARTED, "transferOperations/1", "{}");
+    google_answer(world, "/v1/transferOperations/1", 1, 200,
+                  DONE("1", STARTED, "SUCCESS", MOVED("5", "50"), ALL));
+    validate(world, &moving.record);
+    expect_record(&moving.record, SDRS_JOB_SUCCESS, 5, 50, 0);
+    /* One that was not told is none. */
+    pend(world, &other, "transferJobs/1 0 0 3 p\n");
+    google_answer(world, "/v1/transferOperations?", 1, 200, "{}");
+    answer_job(world, "transferJobs/1", "ENABLED", STARTED, "transferOperations/1", "{}");
+    answer_operation(world, STARTED, "[\"a/\"]");
+    validate(world, &other.record);
+    expect_record(&other.record, SDRS_JOB_PENDING, 0, 0, 0);
+}
+
 static void test_a_record_without_parts(void **state)
 {
     struct google_world *world = *state;
@@ -542,6 +565,66 @@ static void test_operations_of_others(void **state)
     expect_record(&moving.record, SDRS_JOB_PENDING, 0, 0, 0);
 }
 
+/* ---- every call ------------------------------------------------------------------------------ */
+
+/* What fails is the record's error or the run's, and leaves nothing open. */
+static void test_each_call_fails_once(void **state)
+{
+    RC_STR_AUTO includes = numbered(1500);
+    bool failed = true;
+
+    (void)state;
+    for (int n = 1; failed; n++) {
+        struct google_world *world;
+        MOVING_AUTO(moving);
+        struct rc_error err = RC_ERROR_INIT;
+        enum rc_code code;
+
+        (void)google_set_up((void **)&world);
+        make(world, &moving, "DATASET", includes, "");
+        google_answer(world, "POST", 2, 200, "{}");
+        rc_fake_host_fail_at(world->host, n, RC_UNAVAILABLE);
+        code = sdrs_move_sts(world->job, &moving.move, &err);
+        failed = code || moving.record.status == SDRS_JOB_ERROR;
+        if (!code)
+            assert_int_equal(moving.record.message != NULL, failed);
+        else
+            assert_true(*err.context != '\0');
+        if (!failed)
+            assert_int_equal(moving.record.status, SDRS_JOB_PENDING);
+        assert_true(n < 100);
+        (void)google_tear_down((void **)&world);
+    }
+}
+
+static void test_each_call_of_a_validation_fails_once(void **state)
+{
+    bool failed = true;
+
+    (void)state;
+    for (int n = 1; failed; n++) {
+        struct google_world *world;
+        MOVING_AUTO(moving);
+        struct rc_error err = RC_ERROR_INIT;
+
+        (void)google_set_up((void **)&world);
+        pend(world, &moving, POOLED);
+        answer_operations(world, DONE("2", LATER, "SUCCESS", MOVED("9", "90"), ALL));
+        answer_job(world, "transferJobs/18", "ENABLED", "2026-01-15T12:00:00Z",
+                   "transferOperations/1", "{\"includePrefixes\":[" ALL "]}");
+        answer_operation(world, LATER, "[" ALL "]");
+        google_answer(world, "PATCH", 1, 200, "{}");
+        rc_fake_host_fail_at(world->host, n, RC_UNAVAILABLE);
+        if (sdrs_validate_sts(world->job, &world->config, &world->state, &moving.record, &err))
+            expect_record(&moving.record, SDRS_JOB_PENDING, 0, 0, 0);
+        else
+            expect_record(&moving.record, SDRS_JOB_SUCCESS, 9, 90, 0);
+        failed = google_count(world, "PATCH") == 0;
+        assert_true(n < 100);
+        (void)google_tear_down((void **)&world);
+    }
+}
+
 #define TEST(name) cmocka_unit_test_setup_teardown(name, google_set_up, google_tear_down)
 
 int main(void)
@@ -564,12 +647,15 @@ int main(void)
         TEST(test_a_part_runs),
         TEST(test_a_part_failed),
         TEST(test_no_operation_yet),
+        TEST(test_an_operation_that_is_not_listed),
         TEST(test_a_record_without_parts),
         TEST(test_what_cannot_be_found_out),
         TEST(test_a_job_of_the_pool),
         TEST(test_a_job_of_the_pool_that_has_more_to_do),
         TEST(test_a_job_of_the_pool_that_cannot_rest),
         TEST(test_operations_of_others),
+        cmocka_unit_test(test_each_call_fails_once),
+        cmocka_unit_test(test_each_call_of_a_validation_fails_once),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
