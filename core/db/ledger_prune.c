@@ -58,15 +58,20 @@ static enum rc_code find_old(struct core_ledger *ledger, int64_t before_unix_ms,
                 params, RC_ARRAY_LEN(params), out, err);
 }
 
-/* *job: the one behind it in the order of names, or NULL behind the last. */
+/*
+ * *job: the one behind it in the order of names, or NULL behind the last. The first one may be the
+ * empty name, of what plugins have begun.
+ */
 static enum rc_code next_job(struct core_ledger *ledger, char **job, struct rc_error *err)
 {
     const struct rc_value params[] = { rc_value_text(*job ? *job : "") };
     RC_ROWS_AUTO(rows);
     const struct rc_value *row;
 
-    if (core_session_query(ledger->session, "SELECT min(job) FROM runs WHERE job > $1", params,
-                           RC_ARRAY_LEN(params), &rows, err) ||
+    if (core_session_query(ledger->session,
+                           *job ? "SELECT min(job) FROM runs WHERE job > $1"
+                                : "SELECT min(job) FROM runs WHERE job >= $1",
+                           params, RC_ARRAY_LEN(params), &rows, err) ||
         rc_rows_next(rows, &row, err))
         return err->code;
     free(*job);

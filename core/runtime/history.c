@@ -6,6 +6,7 @@
 
 #include <db/ledger.h>
 #include <os/clock.h>
+#include <os/file.h>
 #include <runtime/output.h>
 #include <runtime/spool.h>
 
@@ -15,7 +16,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { COUNTERS_LIMIT = 64 * 1024, MARGIN_MS = 60000 };
+enum { COUNTERS_LIMIT = 64 * 1024, MARGIN_MS = 60000, PRUNED_ROWS = 100 };
 
 /* Where nobody sees the process, a run without a timeout counts as lost after that. If it ends
  * later, its record becomes what it should be. */
@@ -164,6 +165,44 @@ static enum rc_code finish(struct core_ledger *ledger, const struct core_run *ru
     return core_ledger_commit(ledger, err);
 }
 
+/* ---- what is too old ------------------------------------------------------------------------- */
+
+struct pruning {
+    const struct core_run *run; /* that removes them */
+    const char *spool;
+};
+
+static void remove_files(void *context, const struct core_run_record *record)
+{
+    const struct pruning *pruning = context;
+    RC_STR_AUTO folder = NULL;
+    struct rc_error err = RC_ERROR_INIT;
+
+    if (!rc_str_eq(record->spool, pruning->spool))
+        return;
+    folder = rc_strf("%s/runs/%s", pruning->spool, record->id);
+    if (core_tree_remove(folder, &err))
+        warn(pruning->run, "the files of an old run stay", &err);
+}
+
+/*
+ * Where no daemon sees to it, as beside a server of routes that stands alone, each run that a
+ * plugin has begun takes with it some of those that 'core.history' keeps no longer.
+ */
+static void remove_old(struct core_history *history, const struct core_run *run)
+{
+    const struct core_config *config = run->request->config;
+    struct pruning pruning = { .run = run, .spool = history->spool };
+    struct rc_error err = RC_ERROR_INIT;
+    bool more;
+
+    if (run->request->submission && config &&
+        core_ledger_prune(
+            history->ledger, core_clock_now_unix_ms() - config->settings.history.keep_ms,
+            config->settings.history.runs, PRUNED_ROWS, remove_files, &pruning, &more, &err))
+        warn(run, "old runs were not removed", &err);
+}
+
 void core_history_end(struct core_history *history, const struct core_run *run,
                       const struct core_outcome *outcome)
 {
@@ -174,5 +213,7 @@ void core_history_end(struct core_history *history, const struct core_run *run,
     if ((!history->ledger && open_ledger(history, run, &history->ledger, &err)) ||
         finish(history->ledger, run, outcome, &err))
         warn(run, "the history will not have the end of this run", &err);
+    else
+        remove_old(history, run);
     clear(history);
 }

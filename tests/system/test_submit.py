@@ -200,6 +200,19 @@ jobs: {{begins: {{plugin: submit, action: begin, config: {{takes: 2s, count: 2}}
             ("cancelled" if row["id"] == stopped else "succeeded")
 
 
+def test_each_takes_older_ones_with_it(world, folder):
+    world.config("core: {history: {runs: 2}}\n"
+                 f"plugins: {{submit: {{config: {{folder: {folder}}}}}}}\n")
+    begun = results_of(world.run("submit", "begin", "--json", "--set", "count=5"))
+    assert len(begun) == 5
+    for _ in range(2):
+        last, = results_of(world.run("submit", "begin", "--json"))
+        ended(world, last)
+    left = wait_until(lambda: len(runs_of(world)) == 2 and runs_of(world))
+    assert left[0]["id"] == last
+    assert {path.name for path in (world.state / "runs").iterdir()} == {row["id"] for row in left}
+
+
 # ---- who asks ------------------------------------------------------------------------------------
 
 
