@@ -189,19 +189,13 @@ def test_the_status(service):
 def test_the_status_without_the_database(sdrs, service):
     service.add_rule("events", "clicks")
     assert service.get("/status").status == 200
-    for file in sdrs.world.state.glob("*.db*"):
-        file.unlink()
-    for file in [path for path in sdrs.world.state.rglob("*") if path.suffix.startswith(".db")]:
-        file.unlink()
-    shutil.rmtree(sdrs.world.state, ignore_errors=True)
-    sdrs.world.state.write_text("no database")
+    shutil.rmtree(sdrs.world.state)
+    sdrs.world.state.write_text("no folder with a database")
     reply = service.get("/status")
     assert (reply.status, reply.text) == (
         503, "Web server is UP\nDatabase is DOWN\nPubSub is DOWN\n")
     reply = service.get("/retentionrules")
-    assert reply.status in (500, 503)
-    assert said(reply, reply.status) in ("Internal server error",
-                                         "Service unavailable, try again later")
+    assert said(reply, 503) == "Service unavailable, try again later"
     assert str(sdrs.world.state) not in reply.text  # what is wrong is in the log
     assert any(message["level"] == "error" for message in service.messages)
 

@@ -268,6 +268,7 @@ def test_what_names_a_rule_in_a_query_is_checked(sdrs, service):
         assert said(ask("/retentionrules", projectId="p")) == f"Invalid input: {TYPE_MISSING}"
         assert said(ask("/retentionrules", type="USER", projectId="p")) == (
             f"Invalid input: {TYPE_MISSING}")
+        assert said(ask("/retentionrules", type="")) == f"Invalid input: {TYPE_MISSING}"
     assert said(service.delete("/retentionrules")) == f"Invalid input: {TYPE_MISSING}"
 
 
@@ -304,6 +305,30 @@ def test_all_rules_by_pages(sdrs, service):
     for query, name in [({"limit": 0}, "limit"), ({"limit": 1001}, "limit"),
                         ({"limit": "x"}, "limit"), ({"after": -1}, "after")]:
         assert f"{name} has to be a number" in said(service.get("/retentionrules", **query))
+
+
+# ---- several servers ----
+
+
+def test_servers_on_one_database_are_one(sdrs, state_on_postgres):
+    sdrs.bucket("events")
+    with sdrs.serve() as one, sdrs.serve() as other:
+        replies = []
+
+        def add(service, path):
+            replies.append(service.post("/retentionrules", body_of(sdrs, path=path)).status)
+
+        threads = [threading.Thread(target=add, args=(service, path))
+                   for path in ["clicks", "clicks/daily"] * 3 for service in (one, other)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        assert sorted(replies) == [200] + [400] * 11
+        rule, = other.get("/retentionrules").json["rules"]
+        assert one.put(f"/retentionrules/{rule['ruleId']}", {"retentionPeriod": 7}).status == 200
+        assert [version["retentionPeriod"] for version in
+                other.get(f"/retentionrules/{rule['ruleId']}/history").json["versions"]] == [7, 30]
 
 
 # ---- rules of the configuration ----

@@ -143,13 +143,6 @@ static const char *query(struct sdrs_request *request, const char *name)
     return text && *text ? text : NULL;
 }
 
-static struct sdrs_rule_request key_of_query(struct sdrs_request *request)
-{
-    return (struct sdrs_rule_request){ .type = query(request, "type"),
-                                       .project = query(request, "projectId"),
-                                       .storage = query(request, "dataStorageName") };
-}
-
 /*
  * The rule that would have this key: its type, project and name as the state has them. No period is
  * asked for, so it has any.
@@ -157,7 +150,9 @@ static struct sdrs_rule_request key_of_query(struct sdrs_request *request)
 static enum rc_code read_key(struct sdrs_request *request, struct sdrs_rule *out,
                              struct rc_error *err)
 {
-    struct sdrs_rule_request key = key_of_query(request);
+    struct sdrs_rule_request key = { .type = query(request, "type"),
+                                     .project = query(request, "projectId"),
+                                     .storage = query(request, "dataStorageName") };
     RC_BUF_AUTO(mistakes, MISTAKES_LIMIT);
 
     sdrs_key_mistakes(&key, request->config, &mistakes);
@@ -201,13 +196,23 @@ static enum rc_code list(struct sdrs_request *request, struct rc_error *err)
     return sdrs_reply(request, json, err);
 }
 
+/* Whether the query names a rule, if only by an empty text. */
+static bool has_key(struct sdrs_request *request)
+{
+    static const char *const names[] = { "type", "projectId", "dataStorageName" };
+
+    for (size_t i = 0; i < RC_ARRAY_LEN(names); i++)
+        if (rc_exchange_query(request->job, request->exchange, names[i]))
+            return true;
+    return false;
+}
+
 enum rc_code sdrs_rules_get(struct sdrs_request *request, struct rc_error *err)
 {
     RC_CLEANUP(sdrs_rule_clear) struct sdrs_rule key = { 0 };
     RC_CLEANUP(sdrs_rule_clear) struct sdrs_rule rule = { 0 };
-    const struct sdrs_rule_request asked = key_of_query(request);
 
-    if (!asked.type && !asked.project && !asked.storage)
+    if (!has_key(request))
         return list(request, err);
     if (read_key(request, &key, err) ||
         sdrs_rules_find(&request->state, key.type, key.project, key.storage, &rule, err))
