@@ -1,6 +1,6 @@
 /*
- * The action 'dm-batch': the delete markers that wait, by their buckets, several at once, each apart
- * from the others. Of one bucket those go first that have waited longest and failed most.
+ * The action 'dm-batch': the delete markers that wait, by their buckets, several at once, each
+ * apart from the others. Of one bucket those go first that have waited longest and failed most.
  */
 #include "report.h"
 #include "run.h"

@@ -218,6 +218,18 @@ class Service:
             time.sleep(0.05)
 
 
+def rule(sdrs, bucket, path="", period=30, **more):
+    """An entry of the option 'rules', of a dataset or of a bucket."""
+    return {"type": "DATASET" if path else "DEFAULT", "projectId": PROJECT,
+            "dataStorageName": sdrs.name(bucket, path), "retentionPeriod": period, **more}
+
+
+def rows(result):
+    """The rows of the only table of a run with --json, as dictionaries."""
+    table, = [part for part in result.final["results"] if "columns" in part]
+    return [dict(zip(table["columns"], row)) for row in table["rows"]]
+
+
 def with_query(path, query):
     return path + ("?" + urllib.parse.urlencode(query) if query else "")
 

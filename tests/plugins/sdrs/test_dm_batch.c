@@ -1,6 +1,6 @@
 /*
- * Delete markers: in which jobs they go, that one bucket does not hinder another, how they are tried
- * again and given up, and what becomes of them when a run is killed or their job is gone.
+ * Delete markers: in which jobs they go, that one bucket does not hinder another, how they are
+ * tried again and given up, and what becomes of them when a run is killed or their job is gone.
  */
 #include <setjmp.h>
 #include <stdarg.h>
