@@ -95,6 +95,23 @@ void expect_error(struct google_world *world, struct moving *moving, const char 
     expect_in(moving->record.message, message);
 }
 
+bool find_running(struct google_world *world, struct sdrs_record *out)
+{
+    const struct sdrs_jobs_query query = { .statuses = "running" };
+    struct sdrs_records found = { .items = NULL };
+    struct rc_error err = RC_ERROR_INIT;
+    bool is_found;
+
+    expect_ok(sdrs_jobs_list(&world->state, &query, &found, &err));
+    is_found = found.count == 1;
+    if (is_found) {
+        *out = found.items[0];
+        found.count = 0;
+    }
+    sdrs_records_clear(&found);
+    return is_found;
+}
+
 /* ---- the service's side ---------------------------------------------------------------------- */
 
 void answer_job(struct google_world *world, const char *name, const char *status,

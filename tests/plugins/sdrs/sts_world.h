@@ -23,6 +23,9 @@ void move(struct google_world *world, struct moving *moving);
 /* Moves, and that it fails so. */
 void expect_error(struct google_world *world, struct moving *moving, const char *message);
 
+/* The one record that a process has left running; false: there is none. */
+bool find_running(struct google_world *world, struct sdrs_record *out);
+
 /* "p0000/\np0001/\n..."; the caller frees it. */
 char *numbered(int count);
 

@@ -239,24 +239,6 @@ static void test_a_state_that_fails(void **state)
     assert_int_equal(google_asked(world), 0);
 }
 
-/* The one record that is left running; false: there is none. */
-static bool find_running(struct google_world *world, struct sdrs_record *out)
-{
-    const struct sdrs_jobs_query query = { .statuses = "running" };
-    struct sdrs_records found = { .items = NULL };
-    struct rc_error err = RC_ERROR_INIT;
-    bool is_found;
-
-    expect_ok(sdrs_jobs_list(&world->state, &query, &found, &err));
-    is_found = found.count == 1;
-    if (is_found) {
-        *out = found.items[0];
-        found.count = 0;
-    }
-    sdrs_records_clear(&found);
-    return is_found;
-}
-
 /* Whatever was asked for before the process died is in the record that it has left. */
 static void test_a_process_that_dies(void **state)
 {

@@ -404,6 +404,96 @@ static void test_jobs_that_were_made_before(void **state)
     }
 }
 
+/* ---- every call ------------------------------------------------------------------------------ */
+
+static void answer_all(struct google_world *world)
+{
+    google_configure(world, on_demand);
+    google_answer(world, "POST", -1, 200, "{}");
+    google_answer(world, "PATCH", -1, 200, CHANGED);
+    google_answer(world, "GET", -1, 200,
+                  "{\"status\":\"DISABLED\",\"transferSpec\":{\"gcsDataSource\":{\"bucketName\":"
+                  "\"events\"},\"gcsDataSink\":{\"bucketName\":\"eventsshadow\"}}}");
+}
+
+/* The name of the job that a request changes; NULL: it changes none. */
+static const char *changed_job(struct google_world *world, size_t request)
+{
+    const char *subject = google_asked_what(world, request);
+
+    return rc_str_starts(subject, "PATCH ") ? strstr(subject, "transferJobs/") : NULL;
+}
+
+/* What was told before the process died is in the record, and the pool is made of the same jobs. */
+static void test_a_process_that_dies(void **state)
+{
+    bool died = true;
+
+    (void)state;
+    for (int n = 1; died; n++) {
+        struct google_world *world;
+        MOVING_AUTO(moving);
+        MOVING_AUTO(again);
+        struct rc_error err = RC_ERROR_INIT;
+        RC_CLEANUP(sdrs_record_clear) struct sdrs_record left = { .id = 0 };
+        RC_CLEANUP(sdrs_pool_clear) struct sdrs_pool pool = { .items = NULL };
+        RC_STR_AUTO first = NULL;
+        RC_STR_AUTO told = NULL;
+
+        (void)google_set_up((void **)&world);
+        answer_all(world);
+        make(world, &moving, "USER", "d/2019/\n", "");
+        rc_fake_host_die_at(world->host, rc_fake_host_calls(world->host) + n, n % 2 == 0);
+        died = sdrs_move_sts(world->job, &moving.move, &err) != RC_OK ||
+               moving.record.status != SDRS_JOB_PENDING;
+        for (size_t i = 0; i < google_asked(world); i++) {
+            SDRS_JSON_AUTO body = google_asked_body(world, i);
+
+            if (!first && *sdrs_json_text(body, "name"))
+                first = rc_strdup(sdrs_json_text(body, "name"));
+            if (changed_job(world, i))
+                told = rc_strdup(changed_job(world, i));
+        }
+        google_next_run(world);
+        assert_true(find_running(world, &left));
+        if (told)
+            expect_in(left.transfers, told);
+        make(world, &again, "USER", "d/2019/\n", "");
+        move(world, &again);
+        assert_int_equal(again.record.status, SDRS_JOB_PENDING);
+        find_pool(world, &pool);
+        assert_int_equal(pool.count, 4);
+        if (first)
+            assert_string_equal(pool.items[0].name, first);
+        assert_true(n < 200);
+        (void)google_tear_down((void **)&world);
+    }
+}
+
+static void test_each_call_fails_once(void **state)
+{
+    bool failed = true;
+
+    (void)state;
+    for (int n = 1; failed; n++) {
+        struct google_world *world;
+        MOVING_AUTO(moving);
+        struct rc_error err = RC_ERROR_INIT;
+        enum rc_code code;
+
+        (void)google_set_up((void **)&world);
+        answer_all(world);
+        make(world, &moving, "USER", "d/2019/\n", "");
+        rc_fake_host_fail_at(world->host, n, RC_FAILED);
+        code = sdrs_move_sts(world->job, &moving.move, &err);
+        failed = code || moving.record.status == SDRS_JOB_ERROR;
+        if (!code)
+            assert_int_equal(moving.record.message != NULL, failed);
+        assert_true(n < 200);
+        (void)google_tear_down((void **)&world);
+    }
+}
+
 #define TEST(name) cmocka_unit_test_setup_teardown(name, google_set_up, google_tear_down)
 
 int main(void)
@@ -421,6 +511,8 @@ int main(void)
         TEST(test_a_change_that_is_refused),
         TEST(test_a_pool_on_demand),
         TEST(test_jobs_that_were_made_before),
+        cmocka_unit_test(test_a_process_that_dies),
+        cmocka_unit_test(test_each_call_fails_once),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
