@@ -255,7 +255,7 @@ static void test_failures(void **unused)
         for (int n = 1; n <= 2; n++) {
             MAKER_AUTO(m);
 
-            m.rule.unit = unit;
+            m.rule.unit = (enum sdrs_unit)unit;
             run_put(&m.world, "events/clicks/2018/05/06/07/a");
             rc_fake_host_fail_at(m.world.host, n, RC_UNAVAILABLE);
             assert_int_equal(try_make(&m), RC_UNAVAILABLE);
