@@ -73,9 +73,13 @@ static int compare_rows(const void *a, const void *b)
 
 static const char *status_of(const struct sdrs_row *row)
 {
-    if (row->state == SDRS_ROW_BUSY)
-        return "busy";
-    return row->state == SDRS_ROW_PLANNED ? "planned" : sdrs_job_status_name(row->status);
+    static const char *const others[] = {
+        [SDRS_ROW_BUSY] = "busy",
+        [SDRS_ROW_PLANNED] = "planned",
+        [SDRS_ROW_UNKNOWN] = "unknown",
+    };
+
+    return row->state == SDRS_ROW_JOB ? sdrs_job_status_name(row->status) : others[row->state];
 }
 
 static char *number(int64_t value)
@@ -136,7 +140,7 @@ static struct sum sum_up(const struct sdrs_report *report)
     for (size_t i = 0; i < report->count; i++) {
         const struct sdrs_row *row = &report->rows[i];
         bool is_job = row->state == SDRS_ROW_JOB;
-        bool failed = is_job && row->status == SDRS_JOB_ERROR;
+        bool failed = row->state == SDRS_ROW_UNKNOWN || (is_job && row->status == SDRS_JOB_ERROR);
 
         sum.busy += row->state == SDRS_ROW_BUSY;
         sum.planned += row->state == SDRS_ROW_PLANNED;

@@ -9,8 +9,11 @@
 
 #include <pthread.h>
 
-/* SDRS_ROW_BUSY: another run has the lock of the bucket. SDRS_ROW_PLANNED: of a dry run. */
-enum sdrs_row_state { SDRS_ROW_JOB, SDRS_ROW_BUSY, SDRS_ROW_PLANNED };
+/*
+ * SDRS_ROW_BUSY: another run has the lock of the bucket. SDRS_ROW_PLANNED: of a dry run.
+ * SDRS_ROW_UNKNOWN: what became of the job could not be found out, which is a failure of the run.
+ */
+enum sdrs_row_state { SDRS_ROW_JOB, SDRS_ROW_BUSY, SDRS_ROW_PLANNED, SDRS_ROW_UNKNOWN };
 
 struct sdrs_row {
     enum sdrs_row_state state;

@@ -70,7 +70,7 @@ static enum rc_code settle_next(struct rc_job *job, struct validating *validatin
         RC_STR_AUTO text = rc_strf("%s%s%s", err->context, err->context[0] ? ": " : "", err->cause);
         struct sdrs_row row = sdrs_row_of(record, record->bucket, count_prefixes(record));
 
-        row.status = SDRS_JOB_ERROR;
+        row.state = SDRS_ROW_UNKNOWN;
         row.message = text;
         sdrs_report_add(&validating->report, &row);
         sdrs_batch_log(job, RC_LOG_ERROR, record->batch, "%s", text);

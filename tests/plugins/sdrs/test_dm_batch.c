@@ -364,6 +364,24 @@ static void test_validate_settles_what_a_dead_run_had(void **unused)
     assert_string_equal(queue(&w, &text), "success 0 success\n"); /* nothing was left to move */
 }
 
+/* Of one that cannot be asked about now the next run asks again. */
+static void test_validate_tells_what_it_cannot_find_out(void **unused)
+{
+    (void)unused;
+    RUN_WORLD_AUTO(w);
+    struct sdrs_records jobs;
+
+    mark(&w, "p", "events/a");
+    schedule_all(&w);
+    rc_fake_host_fail_on(w.host, "lock.acquire", "sdrs " LAKE "events/", -1, RC_UNAVAILABLE);
+    assert_int_equal(run_with(&w, "validate", RETRIES), RC_FAILED);
+    assert_has(w.err.cause, "1 of 1 jobs failed");
+    assert_has(rc_fake_host_shown(w.host), "\tunknown\t");
+    jobs = run_jobs(&w);
+    assert_int_equal(jobs.items[0].status, SDRS_JOB_RUNNING);
+    sdrs_records_clear(&jobs);
+}
+
 static void test_cleanup_forgets_what_is_old(void **unused)
 {
     (void)unused;
@@ -400,6 +418,7 @@ int main(void)
         cmocka_unit_test(test_killed_at_any_call_nothing_is_lost),
         cmocka_unit_test(test_cleanup_settles_those_whose_job_is_gone),
         cmocka_unit_test(test_validate_settles_what_a_dead_run_had),
+        cmocka_unit_test(test_validate_tells_what_it_cannot_find_out),
         cmocka_unit_test(test_cleanup_forgets_what_is_old),
     };
 
