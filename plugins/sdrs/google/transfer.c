@@ -199,7 +199,8 @@ enum rc_code sdrs_transfer_change(const struct sdrs_google *google, const char *
         (void)advise(google, project, spec, err);
         return rc_context(err, "change the transfer job '%s' in the project '%s'", name, project);
     }
-    *changed_unix_ms = sdrs_json_time(reply, "lastModificationTime");
+    if (*sdrs_json_text(reply, "lastModificationTime"))
+        *changed_unix_ms = sdrs_json_time(reply, "lastModificationTime");
     return RC_OK;
 }
 

@@ -43,7 +43,7 @@ static void count_operation(const struct sdrs_operation *operation, const struct
     out->objects += operation->objects;
     out->bytes += operation->bytes;
     out->failed += operation->failed;
-    if (part->since_unix_ms > 0 && operation->includes.count > part->count)
+    if (operation->includes.count > part->count)
         tell(
             out,
             "the counts are those of the whole operation '%s', which moved prefixes of other jobs, "

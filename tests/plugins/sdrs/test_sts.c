@@ -309,6 +309,9 @@ static void answer_operations(struct google_world *world, const char *operations
     "\"objectsDeletedFromSource\":\"" objects "\",\"bytesDeletedFromSource\":\"" bytes "\""
 #define ALL "\"a/\",\"b/\",\"c/\""
 #define STARTED "2026-01-15T12:00:00Z"
+#define POOLED "transferJobs/18 1768478400000 0 3 pools\n"
+#define EARLIER "2026-01-15T11:59:59Z"
+#define LATER "2026-01-15T18:00:00Z"
 
 static void expect_record(const struct sdrs_record *record, enum sdrs_job_status status,
                           int64_t objects, int64_t bytes, int64_t failed)
@@ -409,6 +412,7 @@ static void test_an_operation_that_is_not_listed(void **state)
 {
     struct google_world *world = *state;
     MOVING_AUTO(moving);
+    MOVING_AUTO(earlier);
     MOVING_AUTO(other);
 
     pend(world, &moving, "transferJobs/1 0 0 3 p\n");
@@ -418,7 +422,14 @@ static void test_an_operation_that_is_not_listed(void **state)
                   DONE("1", STARTED, "SUCCESS", MOVED("5", "50"), ALL));
     validate(world, &moving.record);
     expect_record(&moving.record, SDRS_JOB_SUCCESS, 5, 50, 0);
-    /* One that was not told is none. */
+    /* One from before the job was told is none, ... */
+    pend(world, &earlier, POOLED);
+    google_answer(world, "/v1/transferOperations?", 1, 200, "{}");
+    answer_job(world, "transferJobs/18", "ENABLED", STARTED, "transferOperations/1", "{}");
+    answer_operation(world, EARLIER, "[" ALL "]");
+    validate(world, &earlier.record);
+    expect_record(&earlier.record, SDRS_JOB_PENDING, 0, 0, 0);
+    /* ... nor is one that was not told. */
     pend(world, &other, "transferJobs/1 0 0 3 p\n");
     google_answer(world, "/v1/transferOperations?", 1, 200, "{}");
     answer_job(world, "transferJobs/1", "ENABLED", STARTED, "transferOperations/1", "{}");
@@ -469,10 +480,6 @@ static void test_what_cannot_be_found_out(void **state)
             RC_CORRUPT);
     }
 }
-
-#define POOLED "transferJobs/18 1768478400000 0 3 pools\n"
-#define EARLIER "2026-01-15T11:59:59Z"
-#define LATER "2026-01-15T18:00:00Z"
 
 /* It runs every day: the run that counts is the first since it was told. */
 static void test_a_job_of_the_pool(void **state)

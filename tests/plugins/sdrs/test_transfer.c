@@ -116,7 +116,7 @@ static void test_changing(void **state)
     };
     int64_t changed_unix_ms = 0;
 
-    google_answer(world, NULL, -1, 200, "{\"lastModificationTime\":\"2019-03-10T05:30:00.25Z\"}");
+    google_answer(world, NULL, 1, 200, "{\"lastModificationTime\":\"2019-03-10T05:30:00.25Z\"}");
     expect_ok(
         sdrs_transfer_change(&google, "analytics", JOB, "rule 7", &spec, &changed_unix_ms, &err));
     assert_int_equal(changed_unix_ms, NOW + 250);
@@ -127,8 +127,13 @@ static void test_changing(void **state)
         "{\"projectId\":\"analytics\",\"updateTransferJobFieldMask\":"
         "\"description,status,transferSpec\",\"transferJob\":{\"description\":\"rule 7\","
         "\"status\":\"ENABLED\"," SPEC("{\"includePrefixes\":[\"d/2018/\"]}", "ALWAYS") "}}");
+    google_answer(world, NULL, 1, 200, "{}");
+    expect_ok(
+        sdrs_transfer_change(&google, "analytics", JOB, "rule 7", &spec, &changed_unix_ms, &err));
+    assert_int_equal(changed_unix_ms, NOW + 250);
+    google_answer(world, NULL, 1, 200, "{}");
     expect_ok(sdrs_transfer_disable(&google, "analytics", JOB, &err));
-    expect_json(google_asked_body(world, 1),
+    expect_json(google_asked_body(world, 2),
                 "{\"projectId\":\"analytics\",\"updateTransferJobFieldMask\":\"status\","
                 "\"transferJob\":{\"status\":\"DISABLED\"}}");
 }
