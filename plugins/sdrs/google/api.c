@@ -95,6 +95,15 @@ static enum rc_code code_of_status(unsigned status)
     }
 }
 
+#define REFUSED "%s answered with the status "
+
+bool sdrs_google_has_refused(const struct sdrs_google *google, const struct rc_error *err)
+{
+    RC_STR_AUTO start = rc_strf(REFUSED, google->name);
+
+    return rc_str_starts(err->cause, start);
+}
+
 static enum rc_code refuse(const struct sdrs_google *google, const struct rc_http_answer *answer,
                            struct rc_error *err)
 {
@@ -107,10 +116,10 @@ static enum rc_code refuse(const struct sdrs_google *google, const struct rc_htt
     if (!code)
         code = code_of_status(answer->status);
     if (!*message)
-        return rc_fail(err, code, "%s answered with the status %u: %.*s", google->name,
-                       answer->status, EXCERPT_BYTES, answer->body.data);
-    return rc_fail(err, code, "%s answered with the status %u%s%s: %s", google->name,
-                   answer->status, *word ? " " : "", word, message);
+        return rc_fail(err, code, REFUSED "%u: %.*s", google->name, answer->status, EXCERPT_BYTES,
+                       answer->body.data);
+    return rc_fail(err, code, REFUSED "%u%s%s: %s", google->name, answer->status, *word ? " " : "",
+                   word, message);
 }
 
 /* ---- a request ------------------------------------------------------------------------------- */

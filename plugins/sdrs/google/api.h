@@ -32,6 +32,9 @@ RC_MUST_CHECK enum rc_code sdrs_google_call(const struct sdrs_google *google, co
                                             const char *path, json_t *body, bool repeatable,
                                             json_t **reply, struct rc_error *err);
 
+/* Whether it is the service that has refused, and not the host that could not ask it. */
+bool sdrs_google_has_refused(const struct sdrs_google *google, const struct rc_error *err);
+
 /* For RC_CLEANUP. */
 static inline void sdrs_json_drop(json_t **json)
 {

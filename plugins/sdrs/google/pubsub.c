@@ -34,14 +34,17 @@ static json_t *data_of(const char *text)
 }
 
 /* What a refusal asks the user to do. */
-static enum rc_code advise(struct rc_error *err, const char *topic)
+static enum rc_code advise(const struct sdrs_google *google, const char *topic,
+                           struct rc_error *err)
 {
-    if (err->code == RC_DENIED)
+    bool refused = sdrs_google_has_refused(google, err);
+
+    if (refused && err->code == RC_DENIED)
         (void)rc_fail(err, RC_DENIED,
                       "%s; the account of 'google_credentials' needs roles/pubsub.publisher on the "
                       "topic, and to be looked at roles/pubsub.viewer",
                       err->cause);
-    else if (err->code == RC_NOT_FOUND)
+    else if (refused && err->code == RC_NOT_FOUND)
         (void)rc_fail(err, RC_NOT_FOUND, "%s; make the topic, or correct 'pubsub.topic'",
                       err->cause);
     return rc_context(err, "reach the topic '%s'", topic);
@@ -63,7 +66,7 @@ enum rc_code sdrs_pubsub_publish(const struct sdrs_google *google, const char *t
                                               "attributes", "uuid", messages[i].uuid));
     body = json_pack("{s:o}", "messages", list);
     if (sdrs_google_call(google, "POST", path, body, /* repeatable = */ true, &reply, err))
-        return advise(err, topic);
+        return advise(google, topic, err);
     published = json_array_size(json_object_get(reply, "messageIds"));
     if (published != count && !google->job->dry_run)
         return rc_fail(err, RC_CORRUPT, "%s took %zu of %zu messages by its own words",
@@ -81,6 +84,6 @@ enum rc_code sdrs_pubsub_look(const struct sdrs_google *google, const char *topi
     once.attempts = 1;
     once.total_ms = LOOK_MS;
     if (sdrs_google_call(&once, "GET", path, NULL, /* repeatable = */ true, &reply, err))
-        return advise(err, topic);
+        return advise(google, topic, err);
     return RC_OK;
 }

@@ -108,6 +108,8 @@ static enum rc_code advise(const struct sdrs_google *google, const char *project
 {
     RC_STR_AUTO account = NULL;
 
+    if (!sdrs_google_has_refused(google, err))
+        return err->code;
     switch (err->code) {
     case RC_DENIED:
         return rc_fail(err, RC_DENIED,

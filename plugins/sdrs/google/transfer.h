@@ -60,8 +60,10 @@ sdrs_transfer_create_daily(const struct sdrs_google *google, const char *project
 RC_MUST_CHECK enum rc_code sdrs_transfer_get(const struct sdrs_google *google, const char *project,
                                              const char *name, struct sdrs_transfer_job *out,
                                              struct rc_error *err);
-/* Changes what it moves, and enables it; '*changed_unix_ms' is when, by the service's clock, or as it
-   was if the service does not say. */
+/*
+ * Changes what it moves, and enables it; '*changed_unix_ms' is when, by the service's clock, or as
+ * it was if the service does not say.
+ */
 RC_MUST_CHECK enum rc_code sdrs_transfer_change(const struct sdrs_google *google,
                                                 const char *project, const char *name,
                                                 const char *description,

@@ -70,6 +70,17 @@ static void test_looking(void **state)
     }
 }
 
+static void test_a_host_without_credentials(void **state)
+{
+    struct google_world *world = *state;
+    struct rc_error err = RC_ERROR_INIT;
+    struct sdrs_google google = sdrs_pubsub(world->job, &world->config);
+
+    rc_fake_host_fail_on(world->host, "http.call", NULL, 1, RC_DENIED);
+    assert_int_equal(sdrs_pubsub_look(&google, TOPIC, &err), RC_DENIED);
+    assert_null(strstr(err.cause, "roles/"));
+}
+
 /* ---- the outbox ------------------------------------------------------------------------------ */
 
 static const char *const by_topic[] = { "pubsub.topic=" TOPIC, NULL };
@@ -280,6 +291,7 @@ int main(void)
     static const struct CMUnitTest tests[] = {
         TEST(test_publishing),
         TEST(test_looking),
+        TEST(test_a_host_without_credentials),
         TEST(test_many_in_few_requests),
         TEST(test_nobody_is_told),
         TEST(test_a_topic_that_is_away),

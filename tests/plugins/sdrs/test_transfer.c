@@ -164,6 +164,11 @@ static void test_what_refusals_ask_for(void **state)
     google_refuse(world, "POST", 1, 409, "ALREADY_EXISTS", "There is one.");
     assert_int_equal(create(world, &spec, &err), RC_CONFLICT);
     assert_int_equal(google_asked(world), 3);
+
+    /* The host has no credentials: the service was not asked. */
+    rc_fake_host_fail_on(world->host, "http.call", NULL, 1, RC_DENIED);
+    assert_int_equal(create(world, &spec, &err), RC_DENIED);
+    assert_null(strstr(err.cause, "grant"));
 }
 
 static void test_whom_rights_are_to_be_granted(void **state)
