@@ -45,7 +45,7 @@ struct purge {
     char *manifest;               /* the present one */
 
     /* Of this shadow. */
-    int64_t objects, bytes, manifest_parts;
+    int64_t objects, bytes;
     int64_t kept; /* under a hold, or replaced meanwhile */
     int64_t failed;
     struct rc_error first;
@@ -168,11 +168,9 @@ static void told_removed(void *context, const struct rc_transfer_report *report)
 {
     struct purge *purge = context;
 
-    if (!report->err && purge->manifests) {
-        purge->manifest_parts++;
-    } else if (!report->err) {
-        purge->objects++;
-        purge->bytes += report->item.size_bytes;
+    if (!report->err) {
+        purge->objects += purge->manifests == NULL;
+        purge->bytes += purge->manifests ? 0 : report->item.size_bytes;
     } else if (report->err->code == RC_CONFLICT) {
         purge->kept++;
     } else {

@@ -327,7 +327,6 @@ static void add_up(struct sdrs_carried *sum, const struct sdrs_carried *done)
     sum->objects += done->objects;
     sum->bytes += done->bytes;
     sum->there += done->there;
-    sum->kept += done->kept;
     sum->missing += done->missing;
     sum->failed += done->failed;
     if (sum->first.code == RC_OK)

@@ -1,10 +1,10 @@
 """run-core sdrs execute beside rclone move and aws s3 mv, as far as they are installed: one hundred
 thousand objects into the shadow bucket of one S3 server.
 
-In a round each tool gets a bucket of its own; the order moves on by one with every round. After
-each run both buckets are listed, which is not timed. What ours does beyond the others: the time in
-each path is looked at, a manifest of what is moved is written first, each copy is of the object that
-was listed, and each removal, too."""
+Each tool of a round gets a server of its own; the order moves on by one with every round. After each
+run both buckets are listed, which is not timed. What ours does beyond the others: the time in each
+path is looked at, a manifest of what is moved is written first, and each copy and each removal is of
+the very object that was listed."""
 import dataclasses
 import json
 import os

@@ -93,8 +93,8 @@ def test_moves_on_s3(lake):
     lake.put(f"{OLD}/00/a", b"1", ContentType="text/csv", Metadata={"who": "me"})
     lake.put(odd, b"22")
     lake.put("clicks/2026/01/11/11/last", b"old")
-    stays = {"clicks/2026/01/11/12/young": "young", "clicks/readme": "r", "other/2020/01/01/00/x": "x",
-             "clicks2/2020/01/01/00/x": "x"}
+    stays = {"clicks/2026/01/11/12/young": "young", "clicks/readme": "r",
+             "other/2020/01/01/00/x": "x", "clicks2/2020/01/01/00/x": "x"}
     for key, data in stays.items():
         lake.put(key, data)
     result = execute(lake.sdrs)

@@ -171,7 +171,7 @@ static enum rc_code compare(struct rc_job *job, const struct pair *pair, bool *i
     return RC_OK;
 }
 
-enum fate { THERE, MISSING, KEPT, MOVED };
+enum fate { THERE, MISSING, MOVED };
 
 /* What is in both with the same content only has to go from the first. */
 static enum rc_code decide(struct rc_job *job, struct pair *pair, enum fate *fate,
@@ -192,7 +192,7 @@ static enum rc_code decide(struct rc_job *job, struct pair *pair, enum fate *fat
                        "it came back while it was moved: it stays for the next run");
     if (compare(job, pair, &is_same, err))
         return err->code;
-    *fate = is_same ? MOVED : KEPT;
+    *fate = MOVED;
     if (!is_same)
         return rc_fail(err, RC_CONFLICT, "another object is at '%s': both stay", pair->target);
     options.if_match = pair->at_source.etag;
@@ -231,7 +231,6 @@ static enum rc_code settle_one(struct rc_job *job, void *context, size_t index,
         return err->code;
     (void)pthread_mutex_lock(&c->mutex);
     if (code) {
-        c->done.kept += fate == KEPT;
         count_failure(c, key, &failure);
     } else if (fate == MOVED) {
         count_moved(c, pair.at_source.size_bytes);

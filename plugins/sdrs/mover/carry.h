@@ -32,10 +32,9 @@ struct sdrs_carry {
 
 struct sdrs_carried {
     int64_t objects, bytes; /* that are no longer in 'from', but in 'to' */
-    int64_t there;          /* of them without having to be copied: an earlier run did */
-    int64_t kept;           /* failed: another object has the key in 'to' */
+    int64_t there;          /* were so before, by an earlier run */
     int64_t missing;        /* in neither */
-    int64_t failed;         /* all that stayed in 'from', 'kept' among them */
+    int64_t failed;         /* that stayed in 'from' */
     struct rc_error first;  /* failure */
 };
 

@@ -342,7 +342,7 @@ static void test_removed_meanwhile(void **state)
     expect(&w, SDRS_JOB_SUCCESS, RC_ARRAY_LEN(goes) - 1, 0);
 }
 
-/* ---- the shadow has one already --------------------------------------------------------------- */
+/* ---- the shadow has one already -------------------------------------------------------------- */
 
 static void test_collisions(void **state)
 {
