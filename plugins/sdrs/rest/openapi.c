@@ -220,19 +220,18 @@ struct parameter {
     bool is_required;
 };
 
-static const struct parameter rule_key[] = {
-    { "type", "string", "DATASET, DEFAULT or GLOBAL.", true },
-    { "projectId", "string", "Its project; not of GLOBAL.", false },
-    { "dataStorageName", "string", "What it is for, as gs://bucket/dataset; not of GLOBAL.",
-      false },
-    { 0 },
-};
+/* clang-format off */
+#define RULE_KEY(is_needed)                                                                        \
+    { "type", "string", "DATASET, DEFAULT or GLOBAL.", is_needed },                                \
+    { "projectId", "string", "Its project; not of GLOBAL.", false },                               \
+    { "dataStorageName", "string", "What it is for, as gs://bucket/dataset; not of GLOBAL.",       \
+      false }
+/* clang-format on */
+
+static const struct parameter rule_key[] = { RULE_KEY(true), { 0 } };
 
 static const struct parameter rule_or_page[] = {
-    { "type", "string", "DATASET, DEFAULT or GLOBAL.", false },
-    { "projectId", "string", "Its project; not of GLOBAL.", false },
-    { "dataStorageName", "string", "What it is for, as gs://bucket/dataset; not of GLOBAL.",
-      false },
+    RULE_KEY(false),
     { "after", "integer", "Of all rules: those whose id is above this one.", false },
     { "limit", "integer", "Of all rules: at most so many, up to 1000; by default 100.", false },
     { 0 },

@@ -103,7 +103,10 @@ enum rc_code sdrs_reply_list(struct sdrs_request *request, json_t *list, struct 
     json_t *item;
     size_t i;
 
-    json_array_foreach(list, i, item) sdrs_set_text(item, "requestUuid", request->uuid);
+    json_array_foreach(list, i, item)
+    {
+        sdrs_set_text(item, "requestUuid", request->uuid);
+    }
     return send_json(request, list, err);
 }
 

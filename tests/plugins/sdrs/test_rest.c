@@ -200,6 +200,19 @@ static void test_others_are_not_served_without_keys(void **state)
     }
 }
 
+/* Of the description nothing is kept, and no service is needed. */
+static void test_the_description_needs_no_state(void **state)
+{
+    const struct rc_fake_request request = { .method = "GET", .path = "/openapi.json" };
+    RC_CLEANUP(rc_fake_host_clear) struct rc_fake_host *host = rc_fake_host_new(NULL);
+
+    (void)state;
+    assert_int_equal(ask(host, &request), 200);
+    for (const struct rc_route *route = rc_plugin_descriptor->routes; route->method; route++)
+        assert_says(host, route->summary);
+    assert_int_equal(rc_fake_host_calls(host), 0);
+}
+
 /* ---- the status ------------------------------------------------------------------------------ */
 
 static void test_pubsub_is_asked_now_and_then(void **state)
@@ -236,6 +249,7 @@ int main(void)
         cmocka_unit_test(test_a_host_that_fails_is_no_mistake_of_the_client),
         cmocka_unit_test(test_what_fails_is_logged_once),
         cmocka_unit_test(test_others_are_not_served_without_keys),
+        cmocka_unit_test(test_the_description_needs_no_state),
         cmocka_unit_test(test_pubsub_is_asked_now_and_then),
     };
 
