@@ -307,6 +307,30 @@ static void test_killed_at_any_call_nothing_is_lost(void **unused)
     }
 }
 
+static void test_any_call_may_fail(void **unused)
+{
+    (void)unused;
+
+    for (int n = 1;; n += 5) {
+        RUN_WORLD_AUTO(w);
+
+        run_put(&w, "events/a/x");
+        run_put(&w, "events/a/y");
+        run_put(&w, "events/b/x");
+        mark(&w, "p", "events/a");
+        mark(&w, "p", "events/b");
+        rc_fake_host_revive(w.host);
+        rc_fake_host_fail_at(w.host, n, RC_UNAVAILABLE);
+        if (run_with(&w, "dm-batch", WEBHOOK))
+            assert_true(w.err.cause[0] != '\0');
+        assert_int_equal(rc_fake_host_open_handles(w.host), 0);
+        if (rc_fake_host_calls(w.host) < n)
+            break;
+        rc_fake_host_fail_at(w.host, 0, RC_OK);
+        expect_recovery(&w);
+    }
+}
+
 /* ---- cleaning up ----------------------------------------------------------------------------- */
 
 /* Gives all that wait to a job, as a run does that dies then. */
@@ -416,6 +440,7 @@ int main(void)
         cmocka_unit_test(test_held_targets_fail_alone),
         cmocka_unit_test(test_locks),
         cmocka_unit_test(test_killed_at_any_call_nothing_is_lost),
+        cmocka_unit_test(test_any_call_may_fail),
         cmocka_unit_test(test_cleanup_settles_those_whose_job_is_gone),
         cmocka_unit_test(test_validate_settles_what_a_dead_run_had),
         cmocka_unit_test(test_validate_tells_what_it_cannot_find_out),
