@@ -7,6 +7,7 @@ import time
 
 import pytest
 import s3_server
+from sdrs_google_world import google  # noqa: F401, a fixture
 from sdrs_world import SdrsWorld, sdrs  # noqa: F401, a fixture
 
 NOW = "2026-02-10T12:00:00Z"  # with 30 days: up to 2026-01-11T12
@@ -165,6 +166,24 @@ def test_restores_on_s3(sdrs, ceph):  # noqa: F811
         for name in (real, f"{real}shadow"):
             s3_server.empty(s3, name)
             s3.delete_bucket(Bucket=name)
+
+
+def test_what_the_transfer_service_moved(google):  # noqa: F811
+    """It leaves no manifest: the job's prefixes and time say what it was."""
+    keys = ["clicks/2018/12/31/23/log", "clicks/2019/02/08/04/log"]
+    google.bucket("events")
+    google.put("eventsshadow", "clicks/2018/12/31/23/before", modified="2019-01-15T00:00:00Z")
+    for key in keys:
+        google.put("events", key)
+    google.rule("events", "clicks")
+    assert google.run("execute").status == 0
+    google.settle()
+    google.run("validate")
+    assert google.keys("events") == []
+    result = google.run("restore", rule=1)
+    assert result.status == 0, result.stderr
+    assert google.keys("events") == keys
+    assert google.keys("eventsshadow") == ["clicks/2018/12/31/23/before"]
 
 
 def listing(s3, bucket):
