@@ -6,6 +6,7 @@ import json
 import os
 import signal
 import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -95,6 +96,17 @@ def test_a_route_begins_a_run_that_its_server_need_not_outlive(world, folder):
     assert ended(world, run)["status"] == "succeeded"
     assert (folder / run).read_text() == "hello x geheimnis 1 -\n"
     assert "geheimnis" not in world.run("logs", run).stdout
+
+
+def test_many_begin_at_the_same_time(world, folder):
+    served = Served(world, "--set", f"folder={folder}", routes="submit")
+    with ThreadPoolExecutor(6) as pool:
+        replies = list(pool.map(lambda i: served.ask("POST", f"/begin/work?mark={i}"), range(12)))
+    assert [reply[0] for reply in replies] == [200] * 12
+    for i, (_, run, _) in enumerate(replies):
+        assert ended(world, run)["status"] == "succeeded"
+        assert (folder / run).read_text().split()[1] == str(i)
+    assert served.stop()[0] == 0
 
 
 def processes_of(run):

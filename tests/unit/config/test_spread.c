@@ -127,8 +127,7 @@ static void maps_and_names_with_dots_are_the_same(void **state)
         "sts.maxPrefixCount: 5\nsts.jobPoolOnDemand.user: 96\nsts.excludes: a/\nlock.id: l\n",
         "sts: {maxPrefixCount: 5, jobPoolOnDemand: {user: 96}, excludes: a/}\nlock: {id: l}\n",
         "sts:\n  maxPrefixCount: 5\n  jobPoolOnDemand.user: 96\n  exlcudes: a/\nlock.id: l\n",
-        "sts.jobPoolOnDemand: {user: 96}\nsts.exlcudes: a/\nsts: {maxPrefixCount: 5}\n"
-        "lock: {id: l}\n",
+        "sts.jobPoolOnDemand: {user: 96}\nsts: {maxPrefixCount: 5, exlcudes: a/}\nlock: {id: l}\n",
     };
     struct fixture *f = *state;
 
