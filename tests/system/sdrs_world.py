@@ -33,21 +33,21 @@ def moment(text):
 class SdrsWorld:
     """A root directory whose folders are buckets, and the plugin's options."""
 
-    def __init__(self, world, **options):
+    def __init__(self, world, root=None, **options):
         self.world = world
-        self.root = world.root / "lake"
+        self.root = root or world.root / "lake"
         self.root.mkdir(exist_ok=True)
         self.options = {"file_roots": [str(self.root)]}
         self.stores = {}  # of the configuration's 'storage'
+        # What is refused for a moment is asked again soon.
+        self.core = {"http": {"backoff": "10ms", "max_backoff": "100ms"}}
         self.configure(**options)
 
     def configure(self, **options):
         """Adds options; None takes one away. Names with dots: configure(**{"sts.x": 1})."""
         self.options.update(options)
         self.options = {name: value for name, value in self.options.items() if value is not None}
-        # What is refused for a moment is asked again soon.
-        http = {"backoff": "10ms", "max_backoff": "100ms"}
-        self.world.config(json.dumps({"core": {"http": http}, "storage": self.stores,
+        self.world.config(json.dumps({"core": self.core, "storage": self.stores,
                                       "plugins": {"sdrs": {"config": self.options}}}))
 
     def use_google(self, gcs, *buckets):
