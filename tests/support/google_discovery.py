@@ -88,13 +88,16 @@ class Discovery:
                 yield f"{method.name} needs the parameter '{name}'"
 
     def with_names(self, schema, value):
-        """The same JSON with the names of what may be written as a number, too: one of a few words.
-        The numbers are those of their order, which holds for all that clients send."""
+        """The same JSON with the names of what may be written otherwise, too: a property with
+        underscores, as protocol buffers have it, and one of a few words as a number. The numbers
+        are those of their order, which holds for all that clients send."""
         if "$ref" in schema:
             schema = self.schemas[schema["$ref"]]
         if isinstance(value, dict):
             properties = schema.get("properties", {})
-            return {name: self.with_names(properties.get(name, {}), inner)
+            names = {name: camel_name(name) if camel_name(name) in properties else name
+                     for name in value}
+            return {names[name]: self.with_names(properties.get(names[name], {}), inner)
                     for name, inner in value.items()}
         if isinstance(value, list):
             return [self.with_names(schema.get("items", {}), inner) for inner in value]
@@ -135,6 +138,10 @@ class Discovery:
             yield f"'{where[:-1]}' is not a text"
         else:
             yield from (f"'{where[:-1]}': {what}" for what in check_text(schema, value))
+
+
+def camel_name(name):
+    return re.sub("_([a-z])", lambda found: found[1].upper(), name)
 
 
 def is_base64(value):

@@ -409,10 +409,12 @@ static json_t *parameter_json(const char *name, const char *where, const char *t
 static json_t *parameters(const struct operation *operation)
 {
     json_t *list = json_array();
+    /* Rules are numbered, executions have UUIDs. */
+    const char *id_type = rc_str_starts(operation->path, "/retentionrules/") ? "integer" : "string";
 
     if (strstr(operation->path, "{id}"))
         (void)json_array_append_new(
-            list, parameter_json("id", "path", "string", "The one that is meant.", true));
+            list, parameter_json("id", "path", id_type, "The one that is meant.", true));
     for (const struct parameter *one = operation->query; one && one->name; one++)
         (void)json_array_append_new(
             list, parameter_json(one->name, "query", one->type, one->help, one->is_required));
