@@ -15,9 +15,13 @@
 #include <stdlib.h>
 #include <string.h>
 
+/* How long an event waits for a bucket in which another run is at work. */
+enum { EVENT_WAIT_MS = 10 * 60 * 1000 };
+
 struct executing {
     const struct sdrs_config *config;
     bool confirm;
+    int64_t wait_ms;       /* for each bucket */
     const char *execution; /* or NULL */
     const char *batch;
     struct sdrs_work work;
@@ -229,7 +233,7 @@ static enum rc_code execute_locked(struct at_bucket *at, size_t *executed, struc
 
     if (at->bucket->mistake)
         return rc_fail(err, RC_INVALID, "%s", at->bucket->mistake);
-    code = sdrs_bucket_lock(at->job, at->bucket->bucket, /* wait_ms = */ 0, &at->lock, err);
+    code = sdrs_bucket_lock(at->job, at->bucket->bucket, at->executing->wait_ms, &at->lock, err);
     if (code)
         return code;
     code = sdrs_source_check(at->job, at->bucket->bucket, err);
@@ -295,10 +299,14 @@ static enum rc_code execute_work(struct rc_job *job, struct executing *executing
 
 static enum rc_code execute_scope(struct rc_job *job, const struct sdrs_config *config,
                                   struct sdrs_state *state, const struct sdrs_scope_params *scope,
-                                  const char *batch, struct rc_error *err)
+                                  const char *batch, int64_t wait_ms, struct rc_error *err)
 {
     struct executing executing = {
-        .config = config, .confirm = scope->confirm, .execution = scope->execution, .batch = batch
+        .config = config,
+        .confirm = scope->confirm,
+        .wait_ms = wait_ms,
+        .execution = scope->execution,
+        .batch = batch,
     };
     enum rc_code code;
 
@@ -313,28 +321,43 @@ static enum rc_code execute_scope(struct rc_job *job, const struct sdrs_config *
 
 /* ---- an event of the API --------------------------------------------------------------------- */
 
+/* Whose event it is. */
+enum whose { LOST, OURS };
+
+/*
+ * What others were in the way of all the time is to be done yet: the event is received as before,
+ * for the next run that looks for lost ones.
+ */
+static enum sdrs_execution_status status_after(enum rc_code code)
+{
+    if (!code)
+        return SDRS_EXECUTION_SUCCESS;
+    return code == RC_SKIPPED ? SDRS_EXECUTION_RECEIVED : SDRS_EXECUTION_ERROR;
+}
+
 static enum rc_code carry_out_begun(struct rc_job *job, const struct sdrs_config *config,
                                     struct sdrs_state *state,
-                                    const struct sdrs_execution *execution, bool confirm,
+                                    const struct sdrs_execution *execution, enum whose whose,
                                     struct rc_error *err)
 {
+    const struct sdrs_scope_params *asked = job->params;
     const struct sdrs_scope_params scope = {
         .execution = execution->id,
         .project = execution->project,
         .storage = execution->target,
         .rule = execution->rule,
-        .confirm = confirm,
+        .confirm = whose == OURS && asked->confirm,
     };
+    int64_t wait_ms = whose == OURS ? EVENT_WAIT_MS : 0;
     struct rc_error ignored = RC_ERROR_INIT, other = RC_ERROR_INIT;
-    enum rc_code code = execute_scope(job, config, state, &scope, execution->batch, err);
+    enum rc_code code = execute_scope(job, config, state, &scope, execution->batch, wait_ms, err);
 
     /* One that is stopped is taken over by the next run. */
     if (code && rc_job_check(job, &ignored))
         return code;
-    RC_STR_AUTO text = code ? error_text(err) : NULL;
-    if (sdrs_executions_set(state, execution->id,
-                            code ? SDRS_EXECUTION_ERROR : SDRS_EXECUTION_SUCCESS, job->run_id, text,
-                            &other) &&
+    /* What was in the way at first is no longer. */
+    RC_STR_AUTO text = code ? error_text(err) : rc_strdup(execution->message ? "" : NULL);
+    if (sdrs_executions_set(state, execution->id, status_after(code), job->run_id, text, &other) &&
         !code) {
         *err = other;
         return err->code;
@@ -365,7 +388,7 @@ static enum rc_code take_over(struct rc_job *job, struct sdrs_state *state,
 }
 
 static enum rc_code carry_out(struct rc_job *job, const struct sdrs_config *config,
-                              struct sdrs_state *state, const char *id, bool confirm,
+                              struct sdrs_state *state, const char *id, enum whose whose,
                               struct rc_error *err)
 {
     RC_STR_AUTO name = sdrs_execution_lock(id);
@@ -382,7 +405,7 @@ static enum rc_code carry_out(struct rc_job *job, const struct sdrs_config *conf
     if (!code)
         code = take_over(job, state, &execution, err);
     if (!code)
-        code = carry_out_begun(job, config, state, &execution, confirm, err);
+        code = carry_out_begun(job, config, state, &execution, whose, err);
     sdrs_execution_clear(&execution);
     rc_lock_release(job, lock);
     return code;
@@ -399,7 +422,7 @@ static enum rc_code carry_out_lost(struct rc_job *job, const struct sdrs_config 
         sdrs_executions_lost(state, sdrs_now_unix_ms(job) - SDRS_LOST_AFTER_MS, &ids, &count, err);
 
     for (size_t i = 0; i < count; i++) {
-        if (!code && carry_out(job, config, state, ids[i], /* confirm = */ false, err)) {
+        if (!code && carry_out(job, config, state, ids[i], LOST, err)) {
             if (rc_job_check(job, &ignored))
                 code = err->code;
             else if (err->code != RC_SKIPPED && !first.code)
@@ -424,10 +447,10 @@ static enum rc_code execute_asked(struct rc_job *job, const struct sdrs_config *
     char batch[SDRS_UUID_TEXT];
 
     if (scope->execution)
-        return carry_out(job, config, state, scope->execution, scope->confirm, err);
+        return carry_out(job, config, state, scope->execution, OURS, err);
     if (sdrs_uuid_make(batch, err))
         return err->code;
-    return execute_scope(job, config, state, scope, batch, err);
+    return execute_scope(job, config, state, scope, batch, /* wait_ms = */ 0, err);
 }
 
 /* What is asked for comes first, and its result is the run's. */

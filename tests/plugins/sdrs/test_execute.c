@@ -377,6 +377,26 @@ static void test_lost_events_are_carried_out_by_the_next_run(void **unused)
     assert_string_equal(run_objects(&w, "logsshadow", &text), "web/2019/01/01/00/a\n");
 }
 
+static void test_an_event_waits_for_who_is_in_the_way(void **unused)
+{
+    (void)unused;
+    RUN_WORLD_AUTO(w);
+    RC_BUF_AUTO(text, TEXT_LIMIT);
+    RC_STR_AUTO id = add_event(&w, "POLICY", LAKE "logs/web");
+    RC_STR_AUTO execution = rc_strf("execution=%s", id);
+
+    run_put(&w, "logs/web/2019/01/01/00/a");
+    rc_fake_host_hold_lock(w.host, "sdrs " LAKE "logs/", true);
+    assert_int_equal(run_with(&w, "execute", CLICKS(0), LOGS(1), execution), RC_SKIPPED);
+    expect_event(&w, id, SDRS_EXECUTION_RECEIVED, "1 of 1 rules are left to the next run");
+    rc_fake_host_hold_lock(w.host, "sdrs " LAKE "logs/", false);
+
+    w.job->now_unix_ms += 2 * SDRS_LOST_AFTER_MS;
+    run_must(&w, "execute", CLICKS(0), LOGS(1), "rule=1");
+    expect_event(&w, id, SDRS_EXECUTION_SUCCESS, "");
+    assert_string_equal(run_objects(&w, "logsshadow", &text), "web/2019/01/01/00/a\n");
+}
+
 static void test_validate_begins_lost_events(void **unused)
 {
     (void)unused;
@@ -532,6 +552,7 @@ int main(void)
         cmocka_unit_test(test_an_event_is_carried_out_once),
         cmocka_unit_test(test_an_event_says_what_failed),
         cmocka_unit_test(test_lost_events_are_carried_out_by_the_next_run),
+        cmocka_unit_test(test_an_event_waits_for_who_is_in_the_way),
         cmocka_unit_test(test_validate_begins_lost_events),
         cmocka_unit_test(test_each_prefix_is_told_once),
         cmocka_unit_test(test_killed_at_any_call_nothing_is_lost),

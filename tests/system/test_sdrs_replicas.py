@@ -1,0 +1,176 @@
+"""Replicas of sdrs on one state: whatever they are asked for at the same time, and whichever of them
+dies or is cut off, each thing is done once."""
+import json
+import random
+
+
+import pytest
+from api_world import until
+from sdrs_replicas import at_once, configure, replicas, webhook  # noqa: F401
+from sdrs_world import PROJECT, rule
+
+# pylint: disable=redefined-outer-name
+
+NOW = "2019-03-10T05:30:00Z"
+LATER = "2019-03-10T08:30:00Z"
+RULES, EXECUTION, MARKER = "/retentionrules", "/events/execution", ".delete_this_folder"
+
+
+# ---- rules ---------------------------------------------------------------------------------------
+
+
+class Client:
+    """Makes, changes and deletes rules at random, and keeps what became of it."""
+    names = ["a", "a/x", "a/x/y", "b", "b/z", "b2", "c"]
+
+    def __init__(self, service, lake, seed):
+        self.service, self.lake, self.draw = service, lake, random.Random(seed)
+        self.done, self.statuses = [], set()  # ids of rules of which there is a version more
+
+    def which(self, name):
+        return {"type": "DATASET", "projectId": PROJECT,
+                "dataStorageName": self.lake.name("events", name)}
+
+    def make(self, name):
+        return self.service.post(RULES, {**self.which(name),
+                                         "retentionPeriod": self.draw.randrange(1000)})
+
+    def change(self, name):
+        found = self.service.get(RULES, **self.which(name))
+        if found.status != 200:
+            return found
+        return self.service.put(f"{RULES}/{found.json['ruleId']}",
+                                {"retentionPeriod": self.draw.randrange(1000)})
+
+    def delete(self, name):
+        return self.service.delete(RULES, **self.which(name))
+
+    def work(self):
+        for _ in range(25):
+            reply = self.draw.choice([self.make, self.change, self.delete])(
+                self.draw.choice(self.names))
+            self.statuses.add(reply.status)
+            assert reply.status in (200, 400, 404), reply.text
+            if reply.status == 200:
+                self.done.append(reply.json["ruleId"])
+
+
+def test_clients_of_both_change_the_same_rules(replicas, rng):
+    one, two = replicas
+    one.bucket("events")
+    with one.serve() as first, two.serve() as second:
+        clients = [Client(service, one, rng.random()) for service in (first, second) * 3]
+        at_once(*[client.work for client in clients])
+        assert set().union(*[client.statuses for client in clients]) == {200, 400, 404}
+        listed = first.get(RULES).json["rules"]
+        assert listed == second.get(RULES).json["rules"]
+        names = sorted(entry["dataStorageName"] for entry in listed)
+        for i, name in enumerate(names):
+            assert not any(other.startswith(name + "/") for other in names), names
+            assert name not in names[i + 1:]
+        # Each change is a version, and there is no other.
+        done = sorted(rule_id for client in clients for rule_id in client.done)
+        for rule_id in set(done):
+            versions = second.get(f"{RULES}/{rule_id}/history").json["versions"]
+            assert [entry["version"] for entry in versions] == list(range(len(versions), 0, -1))
+            assert len(versions) == done.count(rule_id)
+        assert set(done) == set(range(1, max(done) + 1))
+
+
+# ---- executions ----------------------------------------------------------------------------------
+
+
+def counter(result, name):
+    return result.final["counters"].get(name, 0)
+
+
+def facts(webhook):
+    """What was told: of each kind each directory, in no order; and that nothing has come twice."""
+    told = [json.loads(body) for body in webhook.told]
+    uuids = [event["context"]["uuid"] for event in told]
+    assert len(set(uuids)) == len(uuids)
+    return sorted(("deleted" if "deletedAt" in event else "inactive", event["directory"])
+                  for event in told)
+
+
+DUE = 11 * 24 + 5  # of the hours from FIRST on those that are 30 days old
+FIRST = "2019-01-28T00"
+
+
+def test_executions_of_one_bucket_at_once(replicas, webhook):
+    one, two = replicas
+    one.bucket("events")
+    keys = one.hours("events", "a", FIRST, DUE + 20)
+    configure(replicas, rules=[rule(one, "events", "a", 30)], webhook_url=webhook.endpoint)
+    results = at_once(*[lambda lake=lake: lake.run("execute", "--json", now=NOW)
+                        for lake in (one, two) * 2])
+    assert {result.status for result in results} <= {0, 3}, [result.text for result in results]
+    assert any(result.status == 0 for result in results)
+    assert sum(counter(result, "objects_moved") for result in results) == DUE
+    assert one.keys("eventsshadow") == keys[:DUE] and one.keys("events") == keys[DUE:]
+    told = facts(webhook)
+    assert len(told) == len(set(told)) == 2 * len({name for _, name in told}) > 20
+
+
+# ---- events --------------------------------------------------------------------------------------
+
+
+def test_events_that_both_are_asked_for_at_once(replicas, webhook):
+    one, two = replicas
+    names = ["x", "y"]
+    for name in names:
+        one.bucket(name)
+    keys = {name: one.hours(name, "a", FIRST, 100) for name in names}
+    configure(replicas, rules=[rule(one, name, "a", 30) for name in names],
+              webhook_url=webhook.endpoint)
+    with one.serve() as first, two.serve() as second:
+        replies = at_once(*[lambda service=service: service.post(EXECUTION, {"type": "POLICY"})
+                            for service in (first, second) * 3])
+        assert [reply.status for reply in replies] == [200] * 6, [r.text for r in replies]
+        # Each has its turn, and the first has done it all.
+        for reply in replies:
+            shown = [service.execution(reply.json["executionId"]) for service in (first, second)]
+            assert shown[0]["jobs"] == shown[1]["jobs"]
+            assert (shown[0]["status"], len(shown[0]["jobs"])) == ("success", 2), shown
+    for name in names:
+        assert one.keys(name) == [] and one.keys(f"{name}shadow") == keys[name]
+    told = until(lambda: len(facts(webhook)) >= 2 * len(shown[0]["jobs"][0]["prefixes"]) * 2
+                 and facts(webhook))
+    assert len(told) == len(set(told)) and len({where for _, where in told}) * 2 == len(told)
+
+
+# ---- delete markers ------------------------------------------------------------------------------
+
+
+def mark(service, lake, bucket, folder):
+    """The execution that a delete marker is of."""
+    reply = service.post(EXECUTION, {"type": "USER", "projectId": PROJECT,
+                                     "target": lake.name(bucket, f"{folder}/{MARKER}")})
+    assert reply.status == 200, reply.text
+    return reply.json["executionId"]
+
+
+def test_delete_markers_at_once(replicas, webhook):
+    one, two = replicas
+    names = ["x", "y", "z"]
+    for name in names:
+        one.bucket(name)
+        one.hours(name, "a", "2019-01-01T00", 30)
+    configure(replicas, webhook_url=webhook.endpoint)
+    with one.serve() as first, two.serve() as second:
+        executions = [mark(service, one, name, f"a/2019/01/{day:02}/{hour:02}")
+                      for service, day in ((first, 1), (second, 2))
+                      for name in names for hour in range(5)]
+        results = at_once(*[lambda lake=lake: lake.run(
+            "dm-batch", "--json", **{"lock.dm.timeout": wait})
+            for lake in replicas for wait in (0, 30000)])
+        assert {result.status for result in results} <= {0, 3}, [r.text for r in results]
+        assert sum(counter(result, "markers") for result in results) == len(executions)
+        for execution in executions:
+            shown = second.get(f"{EXECUTION}/{execution}").json
+            assert shown["status"] == "success" and len(shown["markers"]) == 1, shown
+            assert shown["markers"][0]["retries"] == 0
+    for name in names:
+        assert len(one.keys(f"{name}shadow")) == 10 and len(one.keys(name)) == 20
+    told = facts(webhook)
+    assert len(told) == len(set(told)) == 2 * len(executions)
