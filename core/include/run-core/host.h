@@ -111,8 +111,11 @@ static inline RC_MUST_CHECK enum rc_code rc_job_day_start(struct rc_job *job, in
  * Begins another run, of an action of the same plugin with the same configuration, and does not
  * wait for it: its id is as that of every run, and 'run-core runs' shows it. It outlives the
  * caller. What is to be done has to be recorded before, as a run may be killed at any time.
- * RC_INVALID: the plugin has no such action, or the action no such parameter. Under --dry-run
- * nothing is begun, and the id is empty. Since 1.6.
+ *
+ * RC_INVALID: the plugin has no such action, or the action no such parameter. RC_UNAVAILABLE: 64
+ * that this process has begun go on already, or the machine has no room for one more. RC_FAILED:
+ * the configuration has been broken meanwhile. Under --dry-run nothing is begun, and the id is
+ * empty. Since 1.6.
  */
 static inline RC_MUST_CHECK enum rc_code
 rc_job_submit(struct rc_job *job, const char *action, const struct rc_pair *params,

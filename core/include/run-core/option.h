@@ -13,6 +13,9 @@
  *           .min = 100, .max = 3600000, .help = "Longest wait for one request." },
  *         { 0 },
  *     };
+ *
+ * A name with dots, as "sts.timeout", is what stands in a map, or in maps within it: a user may
+ * write either. No name is then the beginning of another's, up to a dot.
  */
 #ifndef RUN_CORE_OPTION_H
 #define RUN_CORE_OPTION_H

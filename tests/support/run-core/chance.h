@@ -19,15 +19,17 @@ struct chance {
 static inline struct chance chance_new(const char *test)
 {
     const char *given = getenv("RUN_CORE_SEED");
+    struct chance chance;
     struct timespec now;
     int64_t seed;
 
-    clock_gettime(CLOCK_MONOTONIC, &now);
+    (void)timespec_get(&now, TIME_UTC);
     if (!given || !rc_parse_int(given, &seed))
-        seed = now.tv_sec * 1000000000 + now.tv_nsec;
+        seed = (int64_t)now.tv_sec * 1000000000 + now.tv_nsec;
     printf("%s: RUN_CORE_SEED=%lld\n", test, (long long)seed);
     fflush(stdout);
-    return (struct chance){ (uint64_t)seed };
+    chance.state = (uint64_t)seed;
+    return chance;
 }
 
 /* 64 bits, by the method called splitmix64. */
