@@ -126,8 +126,8 @@ class Tap:
     def __init__(self, gcs):
         self.gcs = gcs
 
-    def close(self, method="POST", target="/rewriteTo/"):
-        self.gcs.rules.add(method=method, target=target, delay_ms=120000, times=None)
+    def close(self, method="POST", target="/rewriteTo/", skip=0):
+        self.gcs.rules.add(method=method, target=target, skip=skip, delay_ms=120000, times=None)
 
     def wait(self, process):
         """Until somebody stands there."""

@@ -2,11 +2,14 @@
 dies or is cut off, each thing is done once."""
 import json
 import random
+import time
 
 
 import pytest
 from api_world import until
-from sdrs_replicas import at_once, configure, replicas, webhook  # noqa: F401
+from conftest import World
+from sdrs_replicas import (LEASE_S, Machine, Tap, at_once, configure, database_of, replica,  # noqa: F401
+                           replicas, webhook)
 from sdrs_world import PROJECT, rule
 
 # pylint: disable=redefined-outer-name
@@ -172,5 +175,107 @@ def test_delete_markers_at_once(replicas, webhook):
             assert shown["markers"][0]["retries"] == 0
     for name in names:
         assert len(one.keys(f"{name}shadow")) == 10 and len(one.keys(name)) == 20
+    told = facts(webhook)
+    assert len(told) == len(set(told)) == 2 * len(executions)
+
+
+# ---- one of them is killed -----------------------------------------------------------------------
+
+
+@pytest.fixture(params=["sqlite", "postgres", "machines"])
+def cloud(request, tmp_path, gcs):
+    """Replicas over the bucket 'events' of the stand-in; 'machines': each on a machine of its own."""
+    state = tmp_path / "state" if request.param == "sqlite" else \
+        database_of(request.getfixturevalue("postgres"))
+    kind = Machine if request.param == "machines" else World
+    made = [replica(tmp_path, name, state, kind) for name in ("one", "two")]
+    for name in ("events", "eventsshadow"):
+        gcs.store.make_bucket(name, PROJECT)
+    for one in made:
+        one.use_google(gcs, "events", "eventsshadow")
+        one.configure(mover="direct", width=1)
+    made[0].takes_over_s = LEASE_S if kind is Machine else 0
+    return made
+
+
+def fill(gcs, count):
+    keys = [f"a/2019/01/01/{hour:02}/log" for hour in range(count)]
+    for key in keys:
+        gcs.store.put("events", key, key.encode(), {})
+    return keys
+
+
+def names(gcs, bucket):
+    found = gcs.store.bucket(bucket)
+    return sorted(name for name in found.names
+                  if found.live(name) and not name.startswith(".run-core/"))
+
+
+def gs_rule(period=30):
+    return {"type": "DATASET", "projectId": PROJECT, "dataStorageName": "gs://events/a",
+            "retentionPeriod": period}
+
+
+def hold_and_kill(tap, process, other):
+    """Stops a run in the middle, looks that 'other' does nothing meanwhile, and kills it."""
+    tap.wait(process)
+    said = other()
+    assert said.status == 3, said.text
+    process.kill()
+    process.communicate()
+    tap.open()
+
+
+def take_over(run, seconds):
+    """Until it is not refused any more; what it then says, and after how long."""
+    start = time.monotonic()
+    while True:
+        result = run()
+        if result.status != 3:
+            return result
+        assert time.monotonic() - start < seconds, result.text
+        time.sleep(0.2)
+
+
+def test_an_execution_is_killed_and_the_other_takes_over(cloud, gcs, webhook):
+    one, two = cloud
+    keys = fill(gcs, 12)
+    configure(cloud, rules=[gs_rule()], webhook_url=webhook.endpoint)
+    tap = Tap(gcs)
+    tap.close(skip=5)
+    process = one.start("execute", now=NOW)
+    hold_and_kill(tap, process, lambda: two.run("execute", now=NOW))
+    assert 4 <= len(names(gcs, "eventsshadow")) <= 7
+    result = take_over(lambda: two.run("execute", "--json", now=NOW), one.takes_over_s + 10)
+    assert result.status == 0, result.text
+    assert "whose process has died" in result.text
+    assert names(gcs, "events") == [] and names(gcs, "eventsshadow") == keys
+    for lake in cloud:
+        assert lake.run("validate", now=LATER).status == 0
+    told = facts(webhook)
+    assert len(told) == len(set(told)) == 2 * len({where for _, where in told})
+
+
+def test_dm_batch_is_killed_and_the_other_takes_over(cloud, gcs, webhook):
+    one, two = cloud
+    keys = fill(gcs, 12)
+    configure(cloud, webhook_url=webhook.endpoint, **{"lock.dm.timeout": 0})
+    with two.serve() as service:
+        executions = []
+        for key in keys:
+            folder = key.rpartition("/")[0]
+            reply = service.post(EXECUTION, {"type": "USER", "projectId": PROJECT,
+                                             "target": f"gs://events/{folder}/{MARKER}"})
+            executions.append(reply.json["executionId"])
+        tap = Tap(gcs)
+        tap.close(skip=5)
+        process = one.start("dm-batch")
+        hold_and_kill(tap, process, lambda: two.run("dm-batch"))
+        result = take_over(lambda: two.run("dm-batch", "--json"), one.takes_over_s + 10)
+        assert result.status == 0, result.text
+        for execution in executions:
+            shown = service.get(f"{EXECUTION}/{execution}").json
+            assert shown["status"] == "success", shown
+    assert names(gcs, "events") == [] and names(gcs, "eventsshadow") == keys
     told = facts(webhook)
     assert len(told) == len(set(told)) == 2 * len(executions)
