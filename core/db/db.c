@@ -57,7 +57,6 @@ static enum rc_code migrate(struct core_session *session, const struct core_db_s
 static struct core_db *make(const struct core_db_server *server, const char *url)
 {
     struct core_db *db = rc_calloc(1, sizeof(*db));
-    pthread_condattr_t attributes;
 
     db->server = server;
     db->url = rc_strdup(url);
@@ -65,10 +64,8 @@ static struct core_db *make(const struct core_db_server *server, const char *url
     db->renew_ms = RENEW_MS;
     core_process_self(&db->self);
     RC_ASSERT(pthread_mutex_init(&db->mutex, NULL) == 0);
-    RC_ASSERT(pthread_condattr_init(&attributes) == 0);
-    RC_ASSERT(pthread_condattr_setclock(&attributes, CLOCK_MONOTONIC) == 0);
-    RC_ASSERT(pthread_cond_init(&db->wake, &attributes) == 0);
-    (void)pthread_condattr_destroy(&attributes);
+    core_db_init_condition(&db->wake);
+    core_pool_init(&db->pool);
     return db;
 }
 
@@ -149,6 +146,7 @@ void core_db_close(struct core_db *db)
     if (!db)
         return;
     core_lease_stop(db);
+    core_pool_clear(&db->pool);
     core_session_close(db->core);
     clear(db);
 }
@@ -158,6 +156,7 @@ void core_db_forget(struct core_db *db)
     if (!db)
         return;
     RC_ASSERT(!db->renewing);
+    core_pool_clear(&db->pool);
     core_session_forget(db->core);
     clear(db);
 }

@@ -57,6 +57,7 @@ RC_MUST_CHECK enum rc_code core_db_open_plugin(struct core_db *db, const char *p
                                                const struct rc_migration *migrations, size_t count,
                                                const struct core_cancel *cancel, struct rc_db **out,
                                                struct rc_error *err);
+/* Keeps the session for whoever opens the same next, for a while. Before core_db_close(). */
 void core_db_close_plugin(struct rc_db *db);
 
 /*

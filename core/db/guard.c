@@ -15,7 +15,7 @@ static bool is_ours(const char *table)
 static int authorize(void *context, int action, const char *first, const char *second,
                      const char *schema, const char *trigger)
 {
-    const struct core_sqlite *db = context;
+    struct core_sqlite *db = context;
 
     (void)schema;
     (void)trigger;
@@ -30,6 +30,12 @@ static int authorize(void *context, int action, const char *first, const char *s
     case SQLITE_CREATE_VTABLE:
     case SQLITE_DROP_VTABLE:
         return SQLITE_DENY;
+    case SQLITE_CREATE_TEMP_TABLE:
+    case SQLITE_CREATE_TEMP_INDEX:
+    case SQLITE_CREATE_TEMP_TRIGGER:
+    case SQLITE_CREATE_TEMP_VIEW:
+        db->has_temporary = true;
+        return SQLITE_OK;
     case SQLITE_FUNCTION:
         return rc_str_eq(second, "load_extension") ? SQLITE_DENY : SQLITE_OK;
     case SQLITE_READ:

@@ -11,6 +11,7 @@
 #include <os/process.h>
 
 #include <pthread.h>
+#include <time.h>
 
 /* Where a state can lie. */
 struct core_db_server {
@@ -40,12 +41,28 @@ extern const struct core_db_server core_db_on_postgres;
 
 extern const char core_ledger_schema[]; /* the second migration, on every server */
 
+/*
+ * Sessions of plugins that wait for their next owner (pool.c): those of the process that put them
+ * here, the latest first.
+ */
+struct core_pool {
+    pthread_mutex_t mutex; /* guards all below */
+    struct rc_db *first;
+    size_t count;
+    pid_t pid;           /* whose they are; a forked child only inherits them */
+    int64_t idle_ms;     /* after which one is closed; shorter in tests */
+    pthread_t sweeper;   /* while 'sweeping': closes them */
+    pthread_cond_t wake; /* for the sweeper */
+    bool sweeping, asleep, stopping;
+};
+
 struct core_db {
     const struct core_db_server *server;
     char *url;
     bool rehearsal; /* opened for a dry run, with plugins' schemas only: 'core' is NULL */
     struct core_process_id self;
     int64_t lease_ms, renew_ms; /* shorter in tests */
+    struct core_pool pool;
 
     pthread_mutex_t mutex; /* guards all below, and is held over every use of 'core' */
     struct core_session *core;
@@ -68,6 +85,39 @@ struct rc_lock {
     bool is_released; /* giving it back failed, and is tried again */
     struct rc_lock *next;
 };
+
+/* A session on a plugin's schema, which its migrations have been compared with. */
+struct rc_db {
+    struct core_db *owner;
+    struct core_session *session;
+    bool is_doubtful; /* a statement met an error that may have to do with the connection */
+
+    /* What it can be used for again. */
+    char *plugin;
+    struct rc_migration *migrations;
+    size_t count;
+    int64_t since_mono_ms; /* in the pool */
+    struct rc_db *next;
+};
+
+/* Of a session that is neither in use nor in the pool. */
+void core_db_free_plugin(struct rc_db *db);
+
+void core_pool_init(struct core_pool *pool);
+/* A session on the plugin's schema with just these migrations, as new; or NULL. */
+struct rc_db *core_pool_take(struct core_pool *pool, const char *plugin,
+                             const struct rc_migration *migrations, size_t count,
+                             const struct core_cancel *cancel);
+/* Keeps the session for another time, or closes it. */
+void core_pool_give(struct core_pool *pool, struct rc_db *db);
+/* Closes what waits. */
+void core_pool_clear(struct core_pool *pool);
+
+/* Starts a thread that gets no signals: they belong to the threads that expect them. */
+bool core_db_start_thread(pthread_t *thread, void *(*work)(void *), void *context);
+/* A condition that is waited for on the clock of core_clock_mono_ms(), and a point on that. */
+void core_db_init_condition(pthread_cond_t *condition);
+struct timespec core_db_after_ms(int64_t ms);
 
 /*
  * With the mutex held: makes a broken connection anew, waiting for it for a few seconds at most.

@@ -7,7 +7,6 @@
 #include <os/clock.h>
 
 #include <errno.h>
-#include <signal.h>
 #include <stdlib.h>
 #include <time.h>
 
@@ -115,28 +114,13 @@ static int64_t pause_ms(const struct core_db *db)
     return db->renew_ms;
 }
 
-static struct timespec after_ms(int64_t ms)
-{
-    enum { NS_PER_MS = 1000000, NS_PER_S = 1000000000 };
-    struct timespec at;
-
-    (void)clock_gettime(CLOCK_MONOTONIC, &at);
-    at.tv_sec += (time_t)(ms / 1000);
-    at.tv_nsec += (long)(ms % 1000) * NS_PER_MS;
-    if (at.tv_nsec >= NS_PER_S) {
-        at.tv_nsec -= NS_PER_S;
-        at.tv_sec++;
-    }
-    return at;
-}
-
 static void *renew_all(void *context)
 {
     struct core_db *db = context;
 
     (void)pthread_mutex_lock(&db->mutex);
     while (!db->stopping) {
-        struct timespec at = after_ms(pause_ms(db));
+        struct timespec at = core_db_after_ms(pause_ms(db));
 
         if (pthread_cond_timedwait(&db->wake, &db->mutex, &at) == ETIMEDOUT)
             tend(db);
@@ -147,16 +131,9 @@ static void *renew_all(void *context)
 
 void core_lease_start(struct core_db *db)
 {
-    sigset_t all, before;
-
-    if (db->renewing)
-        return;
-    /* Signals belong to the threads that expect them. */
-    (void)sigfillset(&all);
-    (void)pthread_sigmask(SIG_SETMASK, &all, &before);
     /* Without the thread, leases are still renewed whenever they are checked. */
-    db->renewing = pthread_create(&db->renewer, NULL, renew_all, db) == 0;
-    (void)pthread_sigmask(SIG_SETMASK, &before, NULL);
+    if (!db->renewing)
+        db->renewing = core_db_start_thread(&db->renewer, renew_all, db);
 }
 
 void core_lease_stop(struct core_db *db)

@@ -8,10 +8,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-struct rc_db {
-    struct core_session *session;
-};
-
 /* The name becomes part of that of a file or of a schema. */
 static enum rc_code check_plugin(const char *plugin, struct rc_error *err)
 {
@@ -44,6 +40,33 @@ static enum rc_code open_schema(struct core_db *db, const char *plugin,
     return RC_OK;
 }
 
+static struct rc_db *make(struct core_db *owner, struct core_session *session, const char *plugin,
+                          const struct rc_migration *migrations, size_t count)
+{
+    struct rc_db *db = rc_malloc(sizeof(*db));
+
+    *db = (struct rc_db){
+        .owner = owner,
+        .session = session,
+        .plugin = rc_strdup(plugin),
+        .migrations = rc_calloc(count + 1, sizeof(*db->migrations)),
+        .count = count,
+    };
+    for (size_t i = 0; i < count; i++)
+        db->migrations[i] =
+            (struct rc_migration){ migrations[i].number, rc_strdup(migrations[i].sql) };
+    return db;
+}
+
+void core_db_free_plugin(struct rc_db *db)
+{
+    for (size_t i = 0; i < db->count; i++)
+        free((void *)db->migrations[i].sql);
+    free(db->migrations);
+    free(db->plugin);
+    free(db);
+}
+
 enum rc_code core_db_open_plugin(struct core_db *db, const char *plugin,
                                  const struct rc_migration *migrations, size_t count,
                                  const struct core_cancel *cancel, struct rc_db **out,
@@ -52,11 +75,14 @@ enum rc_code core_db_open_plugin(struct core_db *db, const char *plugin,
     struct core_session *session = NULL;
 
     *out = NULL;
-    if (core_cancel_check(cancel, err) || check_plugin(plugin, err) ||
-        open_schema(db, plugin, migrations, count, cancel, &session, err))
+    if (core_cancel_check(cancel, err) || check_plugin(plugin, err))
         return err->code;
-    *out = rc_malloc(sizeof(**out));
-    (*out)->session = session;
+    *out = core_pool_take(&db->pool, plugin, migrations, count, cancel);
+    if (*out)
+        return RC_OK;
+    if (open_schema(db, plugin, migrations, count, cancel, &session, err))
+        return err->code;
+    *out = make(db, session, plugin, migrations, count);
     return RC_OK;
 }
 
@@ -64,18 +90,29 @@ void core_db_close_plugin(struct rc_db *db)
 {
     if (!db)
         return;
-    core_session_close(db->session);
-    free(db);
+    db->is_doubtful |= db->owner->rehearsal || db->session->ops->in_transaction(db->session);
+    core_pool_give(&db->owner->pool, db);
 }
 
 /* ---- statements --------------------------------------------------------------------------- */
+
+/*
+ * Of a conflict the session knows nothing any more. All else may have to do with what it is
+ * connected to, such as a schema that somebody has dropped: its next owner shall not inherit that.
+ */
+static enum rc_code judge(struct rc_db *db, enum rc_code code)
+{
+    if (code != RC_OK && code != RC_CONFLICT)
+        db->is_doubtful = true;
+    return code;
+}
 
 enum rc_code core_db_exec(struct rc_db *db, const char *statement, const struct rc_value *params,
                           size_t param_count, int64_t *changed, struct rc_error *err)
 {
     if (core_cancel_check(db->session->cancel, err))
         return err->code;
-    return core_session_exec(db->session, statement, params, param_count, changed, err);
+    return judge(db, core_session_exec(db->session, statement, params, param_count, changed, err));
 }
 
 enum rc_code core_db_query(struct rc_db *db, const char *statement, const struct rc_value *params,
@@ -84,13 +121,13 @@ enum rc_code core_db_query(struct rc_db *db, const char *statement, const struct
     *out = NULL;
     if (core_cancel_check(db->session->cancel, err))
         return err->code;
-    return core_session_query(db->session, statement, params, param_count, out, err);
+    return judge(db, core_session_query(db->session, statement, params, param_count, out, err));
 }
 
 enum rc_code core_db_is_read(struct rc_db *db, const char *statement, bool *reads,
                              struct rc_error *err)
 {
-    return db->session->ops->is_read(db->session, statement, reads, err);
+    return judge(db, db->session->ops->is_read(db->session, statement, reads, err));
 }
 
 enum rc_code core_db_begin(struct rc_db *db, struct rc_error *err)
@@ -99,14 +136,14 @@ enum rc_code core_db_begin(struct rc_db *db, struct rc_error *err)
         return rc_fail(err, RC_INVALID, "a transaction is open already; they do not nest");
     if (core_cancel_check(db->session->cancel, err))
         return err->code;
-    return core_session_begin(db->session, err);
+    return judge(db, core_session_begin(db->session, err));
 }
 
 enum rc_code core_db_commit(struct rc_db *db, struct rc_error *err)
 {
     if (!db->session->ops->in_transaction(db->session))
         return rc_fail(err, RC_INVALID, "no transaction is open; an error before has ended it");
-    return core_session_commit(db->session, err);
+    return judge(db, core_session_commit(db->session, err));
 }
 
 void core_db_rollback(struct rc_db *db)

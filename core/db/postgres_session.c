@@ -22,6 +22,7 @@ enum {
     LOCK_WAIT_MS = 4000,
     PLUGIN_LOCK_WAIT_MS = 10000,
     IDLE_MS = 10000, /* that a transaction of the core's may stand still */
+    WAKE_MS = 2000,  /* for a server that lives to answer a connection that waited */
 };
 
 static struct core_postgres *postgres_of(struct core_session *session)
@@ -519,6 +520,30 @@ static enum rc_code postgres_recover(struct core_session *session, bool *ready,
     return core_postgres_advance(db, ready, err);
 }
 
+static bool postgres_rest(struct core_session *session)
+{
+    const struct core_postgres *db = postgres_of(session);
+
+    return db->references == 1 && db->state == CORE_POSTGRES_READY && !db->in_transaction &&
+           !db->rehearsal && db->pq->transactionStatus(db->conn) == PQTRANS_IDLE;
+}
+
+/*
+ * Settings, locks, temporary tables and the like are a connection's, and a plugin's functions may
+ * have left some. The answer tells as well that the server has not gone away meanwhile.
+ */
+static enum rc_code postgres_wake(struct core_session *session, struct rc_error *err)
+{
+    struct core_postgres *db = postgres_of(session);
+    int64_t limit_ms = db->limit_ms;
+    enum rc_code code;
+
+    db->limit_ms = WAKE_MS;
+    code = run(db, "DISCARD ALL", err);
+    db->limit_ms = limit_ms;
+    return code;
+}
+
 static void postgres_forget(struct core_session *session)
 {
     core_postgres_forget(postgres_of(session));
@@ -549,6 +574,8 @@ const struct core_session_ops core_postgres_session_ops = {
     .make_schema = core_postgres_make_schema,
     .run_script = postgres_run_script,
     .recover = postgres_recover,
+    .rest = postgres_rest,
+    .wake = postgres_wake,
     .forget = postgres_forget,
     .close = postgres_close,
 };

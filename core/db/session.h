@@ -55,6 +55,9 @@ struct core_session_ops {
     /* Whether a broken connection is being made anew; see core_session_recover(). NULL: never
      * broken. */
     enum rc_code (*recover)(struct core_session *session, bool *ready, struct rc_error *err);
+    /* See core_session_rest() and core_session_wake(). */
+    bool (*rest)(struct core_session *session);
+    enum rc_code (*wake)(struct core_session *session, struct rc_error *err);
     /* See core_session_forget(). */
     void (*forget)(struct core_session *session);
     /* Ends a transaction without its commit. Rows that are open stay usable. */
@@ -123,6 +126,28 @@ static inline RC_MUST_CHECK enum rc_code core_session_recover(struct core_sessio
 {
     *ready = true;
     return session->ops->recover ? session->ops->recover(session, ready, err) : RC_OK;
+}
+
+/*
+ * Puts a session by for another owner. False: nothing is to be kept of it, as its owner left
+ * something open, or the connection is lost; it is closed then.
+ */
+static inline bool core_session_rest(struct core_session *session)
+{
+    session->cancel = NULL;
+    return session->ops->rest(session);
+}
+
+/*
+ * Gives a session that was put by to its next owner, who finds it as if it had just been opened.
+ * With an error, whatever it is, it is closed, and another one opened.
+ */
+static inline RC_MUST_CHECK enum rc_code core_session_wake(struct core_session *session,
+                                                           const struct core_cancel *cancel,
+                                                           struct rc_error *err)
+{
+    session->cancel = cancel;
+    return session->ops->wake(session, err);
 }
 
 /*

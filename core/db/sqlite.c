@@ -160,8 +160,8 @@ static void configure(struct core_sqlite *db)
     (void)sqlite3_wal_autocheckpoint(db->handle, LOG_PAGES);
     (void)sqlite3_extended_result_codes(db->handle, 1);
     (void)sqlite3_busy_handler(db->handle, wait_on, db);
-    if (db->session.cancel)
-        sqlite3_progress_handler(db->handle, STEPS_PER_CHECK, is_cancelled, db);
+    /* Also without a cancellation: the next owner of the session may have one. */
+    sqlite3_progress_handler(db->handle, STEPS_PER_CHECK, is_cancelled, db);
 }
 
 /*

@@ -18,8 +18,9 @@ struct core_sqlite {
     sqlite3 *handle;
     char *path;
     int64_t busy_since_ms;
-    int64_t busy_limit_ms;                 /* how long a lock of another process is waited for */
-    size_t references;                     /* its owner, and rows that are open */
+    int64_t busy_limit_ms; /* how long a lock of another process is waited for */
+    size_t references;     /* its owner, and rows that are open */
+    bool has_temporary;    /* perhaps: a table or the like of this connection only */
     sqlite3_stmt *idle[CORE_SQLITE_CACHE]; /* compiled, and not in use now (sqlite_cache.c) */
 };
 

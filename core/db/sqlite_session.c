@@ -272,6 +272,28 @@ static enum rc_code sqlite_query(struct core_session *session, const char *state
     return RC_OK;
 }
 
+/* ---- owners ------------------------------------------------------------------------------- */
+
+static bool sqlite_rest(struct core_session *session)
+{
+    const struct core_sqlite *db = sqlite_of(session);
+
+    return db->references == 1 && !sqlite_in_transaction(session) && !db->has_temporary;
+}
+
+/* The file may have been set aside, or a backup put in its place. */
+static enum rc_code sqlite_wake(struct core_session *session, struct rc_error *err)
+{
+    const struct core_sqlite *db = sqlite_of(session);
+    int moved = 0;
+
+    if (sqlite3_file_control(db->handle, "main", SQLITE_FCNTL_HAS_MOVED, &moved) != SQLITE_OK ||
+        moved)
+        return rc_fail(err, RC_UNAVAILABLE, "state database '%s': another file is there now",
+                       db->path);
+    return RC_OK;
+}
+
 /* ---- the end ------------------------------------------------------------------------------ */
 
 /*
@@ -312,6 +334,8 @@ const struct core_session_ops core_sqlite_session_ops = {
     .is_read = sqlite_is_read,
     .contents = "SELECT count(*), coalesce(sum(name = 'run_core_schema'), 0) FROM sqlite_schema",
     .run_script = sqlite_run_script,
+    .rest = sqlite_rest,
+    .wake = sqlite_wake,
     .forget = sqlite_forget,
     .close = sqlite_close,
 };

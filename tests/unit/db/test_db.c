@@ -749,14 +749,18 @@ static void a_second_handle_keeps_the_locks_of_the_first(void **state)
 {
     struct rc_db *first = open_notes();
     RC_STR_AUTO path = rc_strf("%s/state/plugins/notes.db", place_folder);
+    struct rc_error err = RC_ERROR_INIT;
 
     (void)state;
     assert_int_equal(number(first, "SELECT count(*) FROM notes"), 1);
     assert_true(is_locked(path));
     struct rc_db *second = open_notes();
     assert_true(is_locked(path));
+    /* After an error they are not kept for others. */
+    assert_int_equal(run(second, "SELECT nothing", &err), RC_INVALID);
     core_db_close_plugin(second);
     assert_true(is_locked(path));
+    assert_int_equal(run(first, "SELECT nothing", &err), RC_INVALID);
     core_db_close_plugin(first);
     assert_false(is_locked(path));
 }
