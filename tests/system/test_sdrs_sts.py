@@ -163,6 +163,27 @@ def test_collisions(clicks):
     assert clicks.gcs.store.bucket("eventsshadow").live(OLD).data == b"x"
 
 
+def test_an_event_is_pending_until_its_transfers_have_ended(clicks):
+    """Whoever looks after it by HTTP is not told of a success that is none yet."""
+    clicks.gcs.clock.set(time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()))  # the server's
+    with clicks.serve() as service:
+        execution = service.post("/events/execution", {"type": "POLICY"}).json["executionId"]
+        found = service.execution(execution)
+        assert (found["status"], one(found["jobs"])["status"]) == ("pending", "pending")
+        clicks.settle()
+        assert clicks.rows("validate")[1].status == 0
+        found = service.execution(execution)
+        assert (found["status"], one(found["jobs"])["status"]) == ("success", "success")
+        assert found["objects"] == 3
+        clicks.gcs.transfers.plan = Plan(fail_copies="^clicks/")
+        clicks.put("events", OLD)
+        execution = service.post("/events/execution", {"type": "POLICY"}).json["executionId"]
+        assert service.execution(execution)["status"] == "pending"
+        clicks.settle()
+        assert clicks.rows("validate")[1].status == 1
+        assert service.execution(execution)["status"] == "error"
+
+
 # ---- what goes wrong on the way ------------------------------------------------------------------
 
 

@@ -70,7 +70,15 @@ static json_t *marker_json(const struct sdrs_marker *marker)
     return json;
 }
 
-static json_t *execution_json(const struct sdrs_execution *execution)
+/* Its run has succeeded once all is handed to Google's service, which may be at it for long. */
+static const char *status_of(const struct sdrs_execution *execution, bool has_pending)
+{
+    return execution->status == SDRS_EXECUTION_SUCCESS && has_pending
+               ? sdrs_job_status_name(SDRS_JOB_PENDING)
+               : sdrs_execution_status_name(execution->status);
+}
+
+static json_t *execution_json(const struct sdrs_execution *execution, bool has_pending)
 {
     json_t *json = json_object();
 
@@ -82,7 +90,7 @@ static json_t *execution_json(const struct sdrs_execution *execution)
     set_id(json, "ruleId", execution->rule);
     sdrs_set_text(json, "user", execution->user);
     sdrs_set_text(json, "runId", execution->run);
-    sdrs_set_text(json, "status", sdrs_execution_status_name(execution->status));
+    sdrs_set_text(json, "status", status_of(execution, has_pending));
     sdrs_set_text(json, "message", execution->message);
     sdrs_set_time(json, "createdAt", execution->created_unix_ms);
     sdrs_set_time(json, "updatedAt", execution->changed_unix_ms);
@@ -95,6 +103,7 @@ static json_t *execution_json(const struct sdrs_execution *execution)
 struct view {
     json_t *jobs, *markers;
     int64_t objects, bytes, failed;
+    bool has_pending;
 };
 
 static bool is_shown(const struct view *view, int64_t job)
@@ -117,6 +126,7 @@ static void add_jobs(struct view *view, const struct sdrs_records *records)
         view->objects += records->items[i].objects;
         view->bytes += records->items[i].bytes;
         view->failed += records->items[i].failed;
+        view->has_pending = view->has_pending || records->items[i].status == SDRS_JOB_PENDING;
     }
 }
 
@@ -186,7 +196,7 @@ enum rc_code sdrs_events_show(struct sdrs_request *request, struct rc_error *err
         json_decref(view.markers);
         return code;
     }
-    json = execution_json(&execution);
+    json = execution_json(&execution, view.has_pending);
     sdrs_set_number(json, "objects", view.objects);
     sdrs_set_number(json, "bytes", view.bytes);
     sdrs_set_number(json, "failed", view.failed);

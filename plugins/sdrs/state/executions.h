@@ -18,7 +18,7 @@ const char *sdrs_execution_status_name(enum sdrs_execution_status status); /* "r
 struct sdrs_execution {
     char *id;    /* UUID */
     char *batch; /* the correlation UUID */
-    char *type;  /* "POLICY", "USER", "VALIDATION", "RESTORE" */
+    char *type;  /* "POLICY", "USER" */
     char *target, *project;
     int64_t rule;     /* 0: all */
     char *user, *run; /* the run-core run that has it */
