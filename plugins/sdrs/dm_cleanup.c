@@ -20,21 +20,17 @@ struct cleaned {
 static enum rc_code settle_of_job(struct sdrs_state *state, const struct sdrs_config *config,
                                   int64_t id, bool *settled, struct rc_error *err)
 {
-    const struct sdrs_jobs_query query = { .after = id - 1, .limit = 1 };
-    struct sdrs_records records = { 0 };
-    enum rc_code code = sdrs_jobs_list(state, &query, &records, err);
+    struct sdrs_record record;
+    enum rc_code code = sdrs_jobs_find(state, id, &record, err);
 
     *settled = true;
-    if (code)
-        return code;
-    if (records.count == 0 || records.items[0].id != id)
+    if (code == RC_NOT_FOUND)
         code = sdrs_settle_gone(state, config, id, err);
-    else if (records.items[0].status == SDRS_JOB_SUCCESS ||
-             records.items[0].status == SDRS_JOB_ERROR)
-        code = sdrs_settle(state, config, &records.items[0], err);
+    else if (!code && (record.status == SDRS_JOB_SUCCESS || record.status == SDRS_JOB_ERROR))
+        code = sdrs_settle(state, config, &record, err);
     else
         *settled = false;
-    sdrs_records_clear(&records);
+    sdrs_record_clear(&record);
     return code;
 }
 

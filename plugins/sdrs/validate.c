@@ -34,27 +34,48 @@ static void report(struct validating *validating, const struct sdrs_record *reco
     sdrs_report_add(&validating->report, &row);
 }
 
-/*
- * A job that is running is at work while its bucket is locked. What cannot be found out now is
- * tried again by the next run.
- */
 static enum rc_code settle_record(struct rc_job *job, struct validating *validating,
                                   struct sdrs_state *state, struct sdrs_record *record,
                                   struct rc_error *err)
 {
-    struct rc_lock *lock = NULL;
-    enum rc_code code = RC_OK;
+    if (sdrs_settle_job(job, validating->config, state, record, err))
+        return err->code;
+    report(validating, record);
+    return RC_OK;
+}
 
-    if (record->status == SDRS_JOB_RUNNING) {
-        code = sdrs_bucket_lock(job, record->bucket, /* wait_ms = */ 0, &lock, err);
-        if (code == RC_CONFLICT)
-            return RC_OK;
-    }
-    if (!code)
-        code = sdrs_settle_job(job, validating->config, state, record, err);
+/*
+ * With the bucket's lock: whoever was at work on the job when it was listed is not any more, and
+ * may have left it otherwise than it was then.
+ */
+static enum rc_code settle_again_read(struct rc_job *job, struct validating *validating,
+                                      struct sdrs_state *state, struct sdrs_record *record,
+                                      struct rc_error *err)
+{
+    struct sdrs_record now;
+    enum rc_code code = sdrs_jobs_find(state, record->id, &now, err);
+
+    if (code)
+        return code == RC_NOT_FOUND ? RC_OK : code;
+    sdrs_record_clear(record);
+    *record = now;
+    if (record->status != SDRS_JOB_RUNNING && record->status != SDRS_JOB_PENDING)
+        return RC_OK;
+    return settle_record(job, validating, state, record, err);
+}
+
+/* A job that is running is at work while its bucket is locked. */
+static enum rc_code settle_if_free(struct rc_job *job, struct validating *validating,
+                                   struct sdrs_state *state, struct sdrs_record *record,
+                                   struct rc_error *err)
+{
+    struct rc_lock *lock;
+    enum rc_code code = sdrs_bucket_lock(job, record->bucket, /* wait_ms = */ 0, &lock, err);
+
+    if (code)
+        return code == RC_CONFLICT ? RC_OK : code;
+    code = settle_again_read(job, validating, state, record, err);
     rc_lock_release(job, lock);
-    if (!code)
-        report(validating, record);
     return code;
 }
 
@@ -63,8 +84,12 @@ static enum rc_code settle_next(struct rc_job *job, struct validating *validatin
 {
     struct sdrs_record *record = &validating->records.items[index];
     struct rc_error ignored = RC_ERROR_INIT;
+    enum rc_code code = record->status == SDRS_JOB_RUNNING
+                            ? settle_if_free(job, validating, state, record, err)
+                            : settle_record(job, validating, state, record, err);
 
-    if (settle_record(job, validating, state, record, err)) {
+    /* What cannot be found out now is tried again by the next run. */
+    if (code) {
         if (rc_job_check(job, &ignored))
             return err->code;
         RC_STR_AUTO text = rc_strf("%s%s%s", err->context, err->context[0] ? ": " : "", err->cause);

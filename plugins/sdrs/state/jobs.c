@@ -233,6 +233,23 @@ enum rc_code sdrs_jobs_list(struct sdrs_state *state, const struct sdrs_jobs_que
     return rc_context(err, "read the jobs");
 }
 
+enum rc_code sdrs_jobs_find(struct sdrs_state *state, int64_t id, struct sdrs_record *out,
+                            struct rc_error *err)
+{
+    const struct sdrs_jobs_query query = { .after = id - 1, .limit = 1 };
+    struct sdrs_records found = { 0 };
+
+    *out = (struct sdrs_record){ 0 };
+    if (sdrs_jobs_list(state, &query, &found, err))
+        return err->code;
+    if (found.count > 0 && found.items[0].id == id) {
+        *out = found.items[0];
+        found.items[0] = (struct sdrs_record){ 0 };
+    }
+    sdrs_records_clear(&found);
+    return out->id ? RC_OK : rc_fail(err, RC_NOT_FOUND, "No job exists with ID: %" PRId64, id);
+}
+
 enum rc_code sdrs_jobs_forget(struct sdrs_state *state, int64_t ended_before_unix_ms,
                               int64_t *forgotten, struct rc_error *err)
 {

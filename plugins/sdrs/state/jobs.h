@@ -58,6 +58,9 @@ struct sdrs_jobs_query {
 RC_MUST_CHECK enum rc_code sdrs_jobs_list(struct sdrs_state *state,
                                           const struct sdrs_jobs_query *query,
                                           struct sdrs_records *out, struct rc_error *err);
+/* RC_NOT_FOUND: it was forgotten. */
+RC_MUST_CHECK enum rc_code sdrs_jobs_find(struct sdrs_state *state, int64_t id,
+                                          struct sdrs_record *out, struct rc_error *err);
 /* Those that ended before: away. Says how many. */
 RC_MUST_CHECK enum rc_code sdrs_jobs_forget(struct sdrs_state *state, int64_t ended_before_unix_ms,
                                             int64_t *forgotten, struct rc_error *err);

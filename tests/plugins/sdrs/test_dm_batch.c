@@ -388,6 +388,43 @@ static void test_validate_settles_what_a_dead_run_had(void **unused)
     assert_string_equal(queue(&w, &text), "success 0 success\n"); /* nothing was left to move */
 }
 
+/* Its process ends it just before 'validate' has the lock. */
+static void end_job(void *context, struct rc_fake_host *host, int n, const char *service,
+                    const char *subject)
+{
+    struct run_world *w = context;
+    struct rc_error err = RC_ERROR_INIT;
+    struct sdrs_record record;
+    struct sdrs_state state;
+
+    (void)n;
+    if (strcmp(service, "lock.acquire") != 0 || strcmp(subject, "sdrs " LAKE "events/") != 0)
+        return;
+    rc_fake_host_on_call(host, NULL, NULL);
+    open_state(w, &state);
+    assert_int_equal(sdrs_jobs_find(&state, 1, &record, &err), RC_OK);
+    record.status = SDRS_JOB_SUCCESS;
+    record.objects = 7;
+    assert_int_equal(sdrs_jobs_keep(&state, &record, &err), RC_OK);
+    sdrs_record_clear(&record);
+    sdrs_state_close(&state);
+}
+
+static void test_validate_looks_again_at_what_was_at_work(void **unused)
+{
+    (void)unused;
+    RUN_WORLD_AUTO(w);
+    struct sdrs_records jobs;
+
+    mark(&w, "p", "events/a");
+    schedule_all(&w);
+    rc_fake_host_on_call(w.host, end_job, &w);
+    run_must(&w, "validate", RETRIES);
+    jobs = run_jobs(&w);
+    assert_int_equal(jobs.items[0].objects, 7);
+    sdrs_records_clear(&jobs);
+}
+
 /* Of one that cannot be asked about now the next run asks again. */
 static void test_validate_tells_what_it_cannot_find_out(void **unused)
 {
@@ -443,6 +480,7 @@ int main(void)
         cmocka_unit_test(test_any_call_may_fail),
         cmocka_unit_test(test_cleanup_settles_those_whose_job_is_gone),
         cmocka_unit_test(test_validate_settles_what_a_dead_run_had),
+        cmocka_unit_test(test_validate_looks_again_at_what_was_at_work),
         cmocka_unit_test(test_validate_tells_what_it_cannot_find_out),
         cmocka_unit_test(test_cleanup_forgets_what_is_old),
     };
