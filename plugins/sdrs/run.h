@@ -84,7 +84,7 @@ struct sdrs_work {
 };
 /*
  * Each active rule that the scope names, by its bucket. A project names GLOBAL, too, for the
- * buckets that its rules name; GLOBAL is for no bucket with a DEFAULT rule. Under --dry-run the
+ * buckets that its rules name; GLOBAL is for no bucket with a DEFAULT rule, and for no shadow. Under --dry-run the
  * rules of the configuration count as they would become.
  *
  * RC_NOT_FOUND: the scope names a rule, project or name that no active rule has.

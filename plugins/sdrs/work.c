@@ -163,12 +163,22 @@ static void sort_entries(struct choice *choice)
     qsort(choice->entries, choice->count, sizeof(*choice->entries), compare_entries);
 }
 
+/* Whether other rules move into the bucket what is to be brought back or purged from there. */
+static bool is_shadow(const struct choice *choice, const char *bucket)
+{
+    for (size_t i = 0; i < choice->count; i++)
+        if (rc_str_eq(choice->entries[i].shadow, bucket))
+            return true;
+    return false;
+}
+
 /* GLOBAL is of every project that names the bucket. */
 static bool takes_global(const struct choice *choice, const struct entry *entries, size_t count)
 {
     bool of_project = choice->global && in_project(choice, choice->global);
 
-    if (!choice->global || entries[0].mistake || !is_named(choice, choice->global))
+    if (!choice->global || entries[0].mistake || !is_named(choice, choice->global) ||
+        is_shadow(choice, entries[0].bucket))
         return false;
     for (size_t i = 0; i < count; i++) {
         if (entries[i].rule->type == SDRS_DEFAULT)

@@ -116,6 +116,20 @@ static void test_all_rules_by_bucket(void **unused)
     assert_string_equal(c.work.buckets[0].shadow, "gs://ashadow/");
 }
 
+/* What lies in a shadow was moved there: it is not the rest of a bucket. */
+static void test_global_leaves_shadows_alone(void **unused)
+{
+    (void)unused;
+    CHOOSER_AUTO(c);
+    RC_BUF_AUTO(out, TEXT_LIMIT);
+
+    add_rule(&c, "DATASET", "gs://a/x", "p");
+    add_rule(&c, "DATASET", "gs://ashadow/y", "p");
+    add_rule(&c, "GLOBAL", NULL, NULL);
+    assert_string_equal(choose_by(&c, &out, .rule = 0), "gs://a/ p: DATASET 1 GLOBAL 3\n"
+                                                        "gs://ashadow/ p: DATASET 2\n");
+}
+
 static void test_scopes(void **unused)
 {
     (void)unused;
@@ -222,6 +236,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_all_rules_by_bucket),
+        cmocka_unit_test(test_global_leaves_shadows_alone),
         cmocka_unit_test(test_scopes),
         cmocka_unit_test(test_a_scope_that_no_rule_has),
         cmocka_unit_test(test_other_rules_datasets_are_known),
