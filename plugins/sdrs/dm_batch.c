@@ -200,6 +200,7 @@ static enum rc_code run_job(struct at_bucket *at, struct taken *taken, const cha
     struct sdrs_move move = {
         .state = &at->state,
         .config = at->batching->config,
+        .lock = at->lock,
         .includes = &taken->includes,
         .excludes = &taken->excludes,
         .datasets = &taken->datasets,

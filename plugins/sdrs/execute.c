@@ -153,6 +153,7 @@ static enum rc_code prepare(struct at_bucket *at, const struct sdrs_rule *rule,
                             err))
         return err->code;
     move->state = &at->state;
+    move->lock = at->lock;
     if (kept->includes.count == 0 || at->executing->confirm ||
         (config->max_delete_objects == 0 && config->max_delete_share <= 0))
         return RC_OK;

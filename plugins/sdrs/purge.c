@@ -32,6 +32,7 @@ struct purge {
     struct rc_job *job;
     const struct sdrs_config *config;
     const struct sdrs_shadow *at;
+    struct rc_lock *lock;       /* of the bucket */
     struct sdrs_prefixes holds; /* what nobody removes */
     int64_t limit_unix_ms;
 
@@ -43,6 +44,7 @@ struct purge {
 
     struct rc_listing *manifests; /* while those are removed; else NULL */
     char *manifest;               /* the present one */
+    struct rc_error list;         /* why a list did not come to its end */
 
     /* Of this shadow. */
     int64_t objects, bytes;
@@ -142,13 +144,23 @@ static enum rc_code spare_young(struct purge *purge, struct rc_error *err)
 /* ---- removing --------------------------------------------------------------------------------
  */
 
+/* Once it is lost, others may move into the shadow. */
+static enum rc_code check_lock(struct purge *purge, struct rc_error *err)
+{
+    if (!rc_lock_check(purge->job, purge->lock, err))
+        return RC_OK;
+    purge->list = *err;
+    return err->code;
+}
+
 static enum rc_code next_victim(void *context, struct rc_transfer_item *item, bool *more,
                                 struct rc_error *err)
 {
     struct purge *purge = context;
     const struct victim *victim;
 
-    (void)err;
+    if (check_lock(purge, err))
+        return err->code;
     while (purge->next < purge->count && purge->victims[purge->next].is_young)
         purge->next++;
     *more = purge->next < purge->count;
@@ -202,6 +214,10 @@ static enum rc_code remove_list(struct purge *purge,
         *err = stop;
         return err->code;
     }
+    if (purge->list.code) {
+        *err = purge->list;
+        return err->code;
+    }
     if (!code || (sum.failed > 0 && sum.found == sum.removed + sum.failed))
         return RC_OK;
     return rc_context(err, "remove objects of '%s'", purge->at->shadow);
@@ -234,9 +250,14 @@ static enum rc_code next_manifest(void *context, struct rc_transfer_item *item, 
     const struct rc_object *object;
 
     do {
-        if (rc_storage_list_next(purge->job, purge->manifests, &object, err))
-            return rc_context(err, "list the manifests of '%s'", purge->at->shadow);
+        if (rc_storage_list_next(purge->job, purge->manifests, &object, err)) {
+            (void)rc_context(err, "list the manifests of '%s'", purge->at->shadow);
+            purge->list = *err;
+            return err->code;
+        }
     } while (object && object->stat.modified_unix_ms >= purge->limit_unix_ms - RC_DAY_MS);
+    if (check_lock(purge, err))
+        return err->code;
     *more = object != NULL;
     if (!object)
         return RC_OK;
@@ -268,19 +289,18 @@ static enum rc_code purge_manifests(struct purge *purge, struct rc_error *err)
 /* With the bucket's lock: nobody moves anything into its shadow meanwhile. */
 static enum rc_code purge_shadow(struct purge *purge, struct rc_error *err)
 {
-    struct rc_lock *lock = NULL;
     enum rc_code code;
 
     if (sdrs_holds_of(purge->config, purge->at->bucket, &purge->holds, err) ||
         sdrs_bucket_check(purge->job, purge->at->shadow, "there is nothing to be removed", err) ||
-        sdrs_bucket_lock(purge->job, purge->at->bucket, LOCK_WAIT_MS, &lock, err))
+        sdrs_bucket_lock(purge->job, purge->at->bucket, LOCK_WAIT_MS, &purge->lock, err))
         return err->code;
     purge->victims = rc_calloc(PART, sizeof(*purge->victims));
     rc_buf_init(&purge->texts, PART_LIMIT);
     code = purge_objects(purge, err);
     if (!code)
         code = purge_manifests(purge, err);
-    rc_lock_release(purge->job, lock);
+    rc_lock_release(purge->job, purge->lock);
     rc_buf_clear(&purge->texts);
     free(purge->victims);
     free(purge->manifest);
@@ -387,6 +407,7 @@ static enum rc_code purge_all(struct rc_job *job, const struct sdrs_config *conf
             .config = config,
             .at = &chosen->items[i],
             .limit_unix_ms = job->now_unix_ms - params->days * RC_DAY_MS,
+            .list = RC_ERROR_INIT,
             .first = RC_ERROR_INIT,
         };
         enum rc_code code = purge_one(&purge, named, &results[i], &failure);

@@ -42,7 +42,8 @@ struct restore {
     struct sdrs_state state;
     struct sources sources;
     char batch[SDRS_UUID_TEXT];
-    int64_t objects; /* of the buckets before */
+    struct rc_lock *lock; /* of the present bucket */
+    int64_t objects;      /* of the buckets before */
     char **cells;
     size_t row_count;
     struct rc_error first; /* failure */
@@ -304,6 +305,7 @@ static enum rc_code restore_source(struct restore *restore, const struct source 
     const struct sdrs_manifest_query query = { .batch = source->batch, .record = source->job };
     const struct sdrs_carry carry = {
         .job = restore->job,
+        .lock = restore->lock,
         .from = source->at.shadow,
         .to = source->at.bucket,
         .replaces = restore->params->overwrite,
@@ -423,17 +425,20 @@ static enum rc_code restore_bucket(struct restore *restore, size_t begin, size_t
     RC_CLEANUP(sdrs_record_clear) struct sdrs_record record = { 0 };
     struct sdrs_carried sum = { .objects = 0 };
     struct rc_error failure = RC_ERROR_INIT;
-    struct rc_lock *lock = NULL;
     enum rc_code code;
 
-    if (begin_record(restore, at, &record, err))
+    restore->lock = NULL;
+    code = sdrs_bucket_lock(restore->job, at->bucket, LOCK_WAIT_MS, &restore->lock, &failure);
+    /* Not before: whoever has the lock takes a job that is running for one whose process died. */
+    if (begin_record(restore, at, &record, err)) {
+        rc_lock_release(restore->job, restore->lock);
         return rc_context(err, "record that '%s' is restored", at->bucket);
-    code = sdrs_bucket_lock(restore->job, at->bucket, LOCK_WAIT_MS, &lock, &failure);
+    }
     if (!code)
         code = restore_sources(restore, begin, end, &sum, &failure);
     if (!code)
         code = judge(&sum, &failure);
-    rc_lock_release(restore->job, lock);
+    rc_lock_release(restore->job, restore->lock);
     rc_job_count(restore->job, "objects_restored", sum.objects);
     rc_job_count(restore->job, "bytes_restored", sum.bytes);
     if (code && rc_job_check(restore->job, err))

@@ -242,11 +242,19 @@ static enum rc_code settle_one(struct rc_job *job, void *context, size_t index,
     return RC_OK;
 }
 
+/* Another run may be at the bucket by now. */
+static enum rc_code check_lock(const struct sdrs_carry *carry, struct rc_error *err)
+{
+    return carry->lock ? rc_lock_check(carry->job, carry->lock, err) : RC_OK;
+}
+
 static enum rc_code settle(struct carrying *c, struct rc_error *err)
 {
     struct batch batch = { .c = c };
-    enum rc_code code;
+    enum rc_code code = check_lock(c->carry, err);
 
+    if (code)
+        return code;
     (void)pthread_mutex_lock(&c->mutex);
     batch.left = c->left;
     batch.count = c->left_count;
@@ -284,8 +292,9 @@ static enum rc_code give(struct carrying *c, struct rc_transfer_item *item, bool
     (void)pthread_mutex_lock(&c->mutex);
     is_due = c->left_count >= SETTLE_AT;
     (void)pthread_mutex_unlock(&c->mutex);
+    /* The lock last, as the next object may have been long in coming. */
     if ((is_due && settle(c, err)) || check_store(c, err) ||
-        carry->next(carry->context, &next, more, err))
+        carry->next(carry->context, &next, more, err) || check_lock(carry, err))
         return err->code;
     rc_str_free(&c->source);
     rc_str_free(&c->target);

@@ -98,7 +98,8 @@ static const char *exclude_of(const struct sdrs_move *move, const char *key)
     return NULL;
 }
 
-/* Goes on behind an excluded prefix once it has turned out to be long. */
+/* Goes on behind an excluded prefix once it has turned out to be long; never back to where it is
+   behind that already, as with keys that are no text. */
 static enum rc_code pass_excluded(struct sdrs_walk *walk, const char *key, struct rc_error *err)
 {
     const struct sdrs_move *move = walk->move;
@@ -112,7 +113,8 @@ static enum rc_code pass_excluded(struct sdrs_walk *walk, const char *key, struc
     if (++walk->skipped_count != SKIP_AFTER)
         return RC_OK;
     RC_STR_AUTO behind = rc_strf("%s%s" BEHIND, move->record->bucket, walk->skipped);
-    if (!rc_str_starts(behind, walk->prefix))
+    if (!rc_str_starts(behind, walk->prefix) ||
+        strcmp(behind + strlen(move->record->bucket), key) <= 0)
         return RC_OK;
     return list_from(walk, behind + strlen(walk->prefix), err);
 }

@@ -17,6 +17,7 @@
 struct sdrs_move {
     struct sdrs_state *state;
     const struct sdrs_config *config;
+    struct rc_lock *lock; /* of the bucket: once it is lost, nothing more is moved; or NULL */
     const struct sdrs_template *template; /* a path without a time that has passed is left alone, in
                                              the datasets below; NULL: paths tell nothing */
     int64_t limit_unix_ms;                /* until when a path's hour has to have ended */

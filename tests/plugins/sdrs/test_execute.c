@@ -242,6 +242,32 @@ static void test_a_locked_bucket_is_left_to_the_next_run(void **unused)
                         "clicks/2018/05/06/07/a\nclicks/2019/02/08/04/a\n");
 }
 
+/* As the first list is kept, nothing has moved. */
+static void lose_lock(void *context, struct rc_fake_host *host, int n, const char *service,
+                      const char *subject)
+{
+    (void)context;
+    (void)n;
+    if (strcmp(service, "storage.put") == 0 && strstr(subject, "/.run-core/sdrs/"))
+        rc_fake_host_lose_locks(host);
+}
+
+static void test_a_lock_that_is_lost(void **unused)
+{
+    (void)unused;
+    RUN_WORLD_AUTO(w);
+    RC_BUF_AUTO(text, TEXT_LIMIT);
+    struct sdrs_records jobs;
+
+    put_clicks(&w);
+    rc_fake_host_on_call(w.host, lose_lock, NULL);
+    assert_int_equal(run_with(&w, "execute", CLICKS(0)), RC_FAILED);
+    assert_string_equal(run_objects(&w, "eventsshadow", &text), "");
+    jobs = run_jobs(&w);
+    assert_int_equal(jobs.items[0].status, SDRS_JOB_ERROR);
+    sdrs_records_clear(&jobs);
+}
+
 /* ---- scopes ---------------------------------------------------------------------------------- */
 
 static void test_a_scope_narrows(void **unused)
@@ -548,6 +574,7 @@ int main(void)
         cmocka_unit_test(test_a_bad_bucket_does_not_stop_others),
         cmocka_unit_test(test_a_bucket_that_is_not_there_is_an_error),
         cmocka_unit_test(test_a_locked_bucket_is_left_to_the_next_run),
+        cmocka_unit_test(test_a_lock_that_is_lost),
         cmocka_unit_test(test_a_scope_narrows),
         cmocka_unit_test(test_an_event_is_carried_out_once),
         cmocka_unit_test(test_an_event_says_what_failed),

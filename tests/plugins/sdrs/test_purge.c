@@ -226,6 +226,31 @@ static void test_busy(void **state)
 }
 
 /* As long as something is left to bring back its manifest stays. */
+static void lose_lock(void *context, struct rc_fake_host *host, int n, const char *service,
+                      const char *subject)
+{
+    (void)n;
+    if (strcmp(service, "storage.list") == 0 && strcmp(subject, context) == 0)
+        rc_fake_host_lose_locks(host);
+}
+
+/* Whoever has the lock now may move into the shadow. */
+static void test_a_lock_that_is_lost(void **state)
+{
+    (void)state;
+    static char *const lists[] = { "s3://bshadow/", "s3://bshadow/" SDRS_MANIFESTS };
+
+    for (size_t i = 0; i < RC_ARRAY_LEN(lists); i++) {
+        HOST_AUTO host = two_moves();
+        struct rc_error err;
+        RC_STR_AUTO before = rc_strdup(rc_fake_host_objects(host, "s3://bshadow/"));
+
+        rc_fake_host_on_call(host, lose_lock, lists[i]);
+        assert_int_equal(RUN(host, &err, "days=10", "storage=s3://b"), RC_CONFLICT);
+        assert_string_equal(rc_fake_host_objects(host, "s3://bshadow/"), before);
+    }
+}
+
 static void test_what_cannot_be_removed(void **state)
 {
     (void)state;
@@ -291,6 +316,7 @@ int main(void)
         cmocka_unit_test(test_a_source_is_no_shadow),
         cmocka_unit_test(test_one_shadow_stops_no_other),
         cmocka_unit_test(test_busy),
+        cmocka_unit_test(test_a_lock_that_is_lost),
         cmocka_unit_test(test_what_cannot_be_removed),
         cmocka_unit_test(test_killed_anywhere),
         cmocka_unit_test(test_each_call_may_fail),

@@ -308,6 +308,26 @@ static void test_a_bucket_that_is_busy(void **state)
     assert_has(jobs, "RESTORE error 0/0\n");
 }
 
+static void lose_lock(void *context, struct rc_fake_host *host, int n, const char *service,
+                      const char *subject)
+{
+    (void)context;
+    (void)n;
+    if (strcmp(service, "storage.open") == 0 && strstr(subject, SDRS_MANIFESTS))
+        rc_fake_host_lose_locks(host);
+}
+
+static void test_a_lock_that_is_lost(void **state)
+{
+    (void)state;
+    HOST_AUTO host = two_batches();
+    struct rc_error err;
+
+    rc_fake_host_on_call(host, lose_lock, NULL);
+    assert_int_equal(RUN(host, &err, "batch=one"), RC_CONFLICT);
+    assert_has(rc_fake_host_objects(host, "s3://bshadow/"), "s3://bshadow/d/1/");
+}
+
 static void test_a_dry_run(void **state)
 {
     (void)state;
@@ -427,6 +447,7 @@ int main(void)
         cmocka_unit_test(test_what_is_missing),
         cmocka_unit_test(test_refused),
         cmocka_unit_test(test_a_bucket_that_is_busy),
+        cmocka_unit_test(test_a_lock_that_is_lost),
         cmocka_unit_test(test_a_dry_run),
         cmocka_unit_test(test_a_damaged_manifest),
         cmocka_unit_test(test_killed_anywhere),
