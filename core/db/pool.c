@@ -16,11 +16,16 @@
 
 enum { LIMIT = 8, IDLE_MS = 30000 };
 
+static void init_waits(struct core_pool *pool)
+{
+    RC_ASSERT(pthread_mutex_init(&pool->mutex, NULL) == 0);
+    core_db_init_condition(&pool->wake);
+}
+
 void core_pool_init(struct core_pool *pool)
 {
     *pool = (struct core_pool){ .pid = getpid(), .idle_ms = IDLE_MS };
-    RC_ASSERT(pthread_mutex_init(&pool->mutex, NULL) == 0);
-    core_db_init_condition(&pool->wake);
+    init_waits(pool);
 }
 
 static void close_all(struct rc_db *db)
@@ -44,14 +49,15 @@ static struct rc_db *cut_all(struct core_pool *pool)
     return all;
 }
 
-/* With the mutex held: leaves to the parent what a forked child has of it, threads among that. */
+/*
+ * Leaves to the parent what a forked child has of it. The sweeper is not in the child, and may have
+ * held the mutex, which is why that is made anew.
+ */
 static void disown(struct core_pool *pool)
 {
-    struct rc_db *db;
+    struct rc_db *db = cut_all(pool);
 
-    if (pool->pid == getpid())
-        return;
-    for (db = cut_all(pool); db;) {
+    while (db) {
         struct rc_db *next = db->next;
 
         core_session_forget(db->session);
@@ -59,8 +65,21 @@ static void disown(struct core_pool *pool)
         db = next;
     }
     pool->pid = getpid();
-    pool->sweeping = false;
-    core_db_init_condition(&pool->wake); /* the parent's thread waits on what was there */
+    pool->sweeping = pool->asleep = false;
+    init_waits(pool);
+}
+
+/* Takes the mutex. */
+static void enter(struct core_pool *pool)
+{
+    if (pool->pid != getpid())
+        disown(pool);
+    (void)pthread_mutex_lock(&pool->mutex);
+}
+
+static void leave(struct core_pool *pool)
+{
+    (void)pthread_mutex_unlock(&pool->mutex);
 }
 
 /* ---- the sweeper -------------------------------------------------------------------------- */
@@ -133,8 +152,7 @@ static struct rc_db *cut_one(struct core_pool *pool, const char *plugin,
 {
     struct rc_db **at, *found;
 
-    (void)pthread_mutex_lock(&pool->mutex);
-    disown(pool);
+    enter(pool);
     at = &pool->first;
     while (*at && !fits(*at, plugin, migrations, count))
         at = &(*at)->next;
@@ -144,7 +162,7 @@ static struct rc_db *cut_one(struct core_pool *pool, const char *plugin,
         found->next = NULL;
         pool->count--;
     }
-    (void)pthread_mutex_unlock(&pool->mutex);
+    leave(pool);
     return found;
 }
 
@@ -153,9 +171,9 @@ static void drop_all(struct core_pool *pool)
 {
     struct rc_db *all;
 
-    (void)pthread_mutex_lock(&pool->mutex);
+    enter(pool);
     all = cut_all(pool);
-    (void)pthread_mutex_unlock(&pool->mutex);
+    leave(pool);
     close_all(all);
 }
 
@@ -178,8 +196,7 @@ void core_pool_give(struct core_pool *pool, struct rc_db *db)
     bool kept = false;
 
     if (!db->is_doubtful && core_session_rest(db->session)) {
-        (void)pthread_mutex_lock(&pool->mutex);
-        disown(pool);
+        enter(pool);
         start_sweeper(pool);
         kept = pool->sweeping && pool->count < LIMIT;
         if (kept) {
@@ -188,7 +205,7 @@ void core_pool_give(struct core_pool *pool, struct rc_db *db)
             pool->first = db;
             pool->count++;
         }
-        (void)pthread_mutex_unlock(&pool->mutex);
+        leave(pool);
     }
     if (!kept)
         close_all(db);
@@ -198,12 +215,11 @@ void core_pool_clear(struct core_pool *pool)
 {
     bool sweeping;
 
-    (void)pthread_mutex_lock(&pool->mutex);
-    disown(pool);
+    enter(pool);
     sweeping = pool->sweeping;
     pool->stopping = true;
     (void)pthread_cond_signal(&pool->wake);
-    (void)pthread_mutex_unlock(&pool->mutex);
+    leave(pool);
     if (sweeping)
         (void)pthread_join(pool->sweeper, NULL);
     close_all(cut_all(pool));

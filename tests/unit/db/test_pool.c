@@ -326,11 +326,13 @@ static void a_child_leaves_them_to_its_parent(void **state)
 
     (void)state;
     rest_one();
+    (void)pthread_mutex_lock(&db->pool.mutex); /* as one of its threads may have */
     child = fork();
     if (child == 0) {
         plugin = open_notes();
         _exit(note(plugin, &err) == RC_OK && waiting() == 0 ? 0 : 1);
     }
+    (void)pthread_mutex_unlock(&db->pool.mutex);
     assert_int_equal(waitpid(child, &status, 0), child);
     assert_int_equal(status, 0);
     child = fork();
