@@ -13,9 +13,6 @@
 
 enum { MISTAKES_LIMIT = 64 << 10, MAX_JOBS = 1000, MAX_SHOWN = 10 };
 
-/* The only words that the older system has for a pool that it does not take. */
-static const char pool_refused[] = "Job pool already exists or jobs in use";
-
 /* A job as a body has it. Borrowed. */
 struct job_request {
     const char *name, *project, *schedule, *type;
@@ -174,12 +171,6 @@ static enum rc_code read_jobs(json_t *list, const struct pool_key *key, struct s
 
 /* ---- the service ----------------------------------------------------------------------------- */
 
-static enum rc_code refuse_pool(struct sdrs_request *request, const char *why, struct rc_error *err)
-{
-    sdrs_request_log(request, RC_LOG_WARN, "the pool is not taken: %s", why);
-    return rc_fail(err, RC_CONFLICT, "%s", pool_refused);
-}
-
 /* Each job has to be one that the service knows. */
 static enum rc_code check_jobs(struct sdrs_request *request, const struct sdrs_pool *pool,
                                struct rc_error *err)
@@ -191,12 +182,12 @@ static enum rc_code check_jobs(struct sdrs_request *request, const struct sdrs_p
         RC_CLEANUP(sdrs_transfer_job_clear) struct sdrs_transfer_job job = { 0 };
         enum rc_code code = sdrs_transfer_get(&google, asked->project, asked->name, &job, err);
 
-        if (code == RC_NOT_FOUND || code == RC_INVALID || code == RC_DENIED) {
-            RC_STR_AUTO why =
-                rc_strf("'%s' of project '%s': %s", asked->name, asked->project, err->cause);
-
-            return refuse_pool(request, why, err);
-        }
+        if (code == RC_NOT_FOUND)
+            return rc_fail(err, RC_INVALID, "Transfer job %s does not exist in project %s",
+                           asked->name, asked->project);
+        if (code == RC_INVALID || code == RC_DENIED)
+            return rc_fail(err, RC_INVALID, "Transfer job %s of project %s cannot be looked at: %s",
+                           asked->name, asked->project, err->cause);
         if (code)
             return rc_context(err, "look for '%s' of project '%s'", asked->name, asked->project);
     }
@@ -218,19 +209,11 @@ enum rc_code sdrs_pool_post(struct sdrs_request *request, struct rc_error *err)
     RC_CLEANUP(json_decrefp) json_t *list = NULL;
     RC_CLEANUP(sdrs_pool_clear) struct sdrs_pool pool = { 0 };
     struct pool_key key;
-    enum rc_code code;
 
     if (sdrs_read_json(request, JSON_ARRAY, &list, err) || read_key(request, &key, err) ||
-        read_jobs(list, &key, &pool, err) || check_jobs(request, &pool, err))
+        read_jobs(list, &key, &pool, err) || check_jobs(request, &pool, err) ||
+        sdrs_pool_add(&request->state, key.bucket, key.project, &pool, err))
         return err->code;
-    code = sdrs_pool_add(&request->state, key.bucket, key.project, &pool, err);
-    if (code == RC_CONFLICT) {
-        RC_STR_AUTO why = rc_strdup(err->cause);
-
-        return refuse_pool(request, why, err);
-    }
-    if (code)
-        return code;
     sdrs_request_log(request, RC_LOG_INFO, "bucket '%s' of project '%s' has a pool of %zu jobs",
                      key.bucket, key.project, pool.count);
     return reply_success(request, err);

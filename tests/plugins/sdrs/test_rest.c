@@ -100,7 +100,7 @@ static void check_failed(struct rc_fake_host *host, enum rc_code code)
     else if (status != 400 || code == RC_UNAVAILABLE)
         fail_msg("%u: %s", status, rc_fake_host_reply(host, NULL));
     else if (!strstr(rc_fake_host_reply(host, NULL), "Bucket events of project p") &&
-             !strstr(rc_fake_host_reply(host, NULL), "jobs in use"))
+             !strstr(rc_fake_host_reply(host, NULL), "Transfer job transferJobs/"))
         fail_msg("%s", rc_fake_host_reply(host, NULL));
 }
 
