@@ -334,7 +334,7 @@ static enum rc_code find(struct core_aws_lookup *lookup, struct core_aws_keys *o
     if (core_aws_from_machine(lookup, out, err) || out->access_key_id)
         return out->access_key_id ? RC_OK : err->code;
     return rc_fail(err, RC_NOT_FOUND,
-                   "there are none: set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or name a "
+                   "no AWS credentials: set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or name a "
                    "profile (looked at %s)",
                    lookup->tried.data);
 }
