@@ -10,6 +10,7 @@ import pytest
 from api_world import until
 from sdrs_world import UTC, SdrsWorld, moment, rows, rule, sdrs, service  # noqa: F401
 
+NOW = "2019-03-10T05:30:00Z"
 OLD = "2019-03-01T00"  # whatever the day is, older than any retention below
 EVENTS = "/events/execution"
 HOUR = datetime.timedelta(hours=1)
@@ -54,6 +55,35 @@ def test_an_object_moves_exactly_when_its_hour_has_passed(world_in_memory, rng, 
     assert plan.final["counters"]["objects_to_move"] == len(goes)
 
 
+def test_a_month_moves_when_all_of_it_has_passed(sdrs):  # noqa: F811
+    sdrs.bucket("events")
+    sdrs.configure(path_template="year={yyyy}/month={mm}", rules=[rule(sdrs, "events", "x", 28)])
+    months = [f"x/year={year}/month={month:02}/part/0" for year, month in (
+        (2018, 12), (2019, 1), (2019, 2), (2019, 3))]
+    for key in (*months, "x/year=2018/total", "x/2018/12/31/23/0"):
+        sdrs.put("events", key)
+    for now, moved in (("2019-02-28T23:59:59Z", 1), ("2019-03-01T00:00:00Z", 2),
+                       ("2019-03-28T23:59:59Z", 2), ("2019-03-29T00:00:00Z", 3)):
+        assert sdrs.run("execute", now=now).status == 0
+        assert sdrs.keys("eventsshadow") == months[:moved]
+    assert sdrs.keys("events") == ["x/2018/12/31/23/0", "x/year=2018/total", months[3]]
+
+
+def test_the_newest_versions_stay(sdrs):  # noqa: F811
+    sdrs.bucket("events")
+    versions = ("v1", "v2", "v9", "v10", "v11")
+    for version in versions:
+        sdrs.put("events", f"models/{version}/a")
+        sdrs.put("events", f"models/{version}/2019/01/01/00/b")
+    sdrs.put("events", "models/readme")
+    sdrs.configure(rules=[rule(sdrs, "events", "models", 2, retentionPeriodUnit="VERSION")])
+    for _ in range(2):  # the second time there is nothing to do
+        assert sdrs.run("execute").status == 0
+        assert {key.split("/")[1] for key in sdrs.keys("eventsshadow")} == {"v1", "v2", "v9"}
+        assert len(sdrs.keys("eventsshadow")) == 6
+        assert {key.split("/")[1] for key in sdrs.keys("events")} == {"v10", "v11", "readme"}
+
+
 def test_default_and_global_go_by_the_last_change(sdrs):  # noqa: F811
     for bucket in ("events", "logs"):
         sdrs.bucket(bucket)
@@ -71,6 +101,24 @@ def test_default_and_global_go_by_the_last_change(sdrs):  # noqa: F811
     assert sdrs.run("execute", now="2019-05-10T05:30:00Z").status == 0
     assert sdrs.keys("logsshadow") == ["old"]
     assert sdrs.keys("events", "kept") == ["kept/old"]
+
+
+def test_nothing_below_a_legal_hold_moves(sdrs):  # noqa: F811
+    """Whatever rule is for it; a neighbour whose name begins alike does."""
+    sdrs.bucket("events")
+    for key in ("clicks/2019/01/01/00/x", "clicks/2019/01/02/00/x", "clicks/2018/12/31/23/x",
+                "cases/1", "cases2/1", "other/1"):
+        sdrs.put("events", key, modified="2019-01-01T00:00:00Z")
+    sdrs.configure(legal_holds=[sdrs.name("events", "clicks/2019/01/01/"),
+                                sdrs.name("events", "cases/")],
+                   rules=[rule(sdrs, "events", "clicks"), rule(sdrs, "events")])
+    plan = sdrs.run("plan", "--json", now=NOW)
+    assert plan.final["counters"]["objects_to_move"] == 4
+    assert sdrs.run("execute", now=NOW).status == 0
+    assert sdrs.keys("events") == ["cases/1", "clicks/2019/01/01/00/x"]
+    sdrs.configure(legal_holds=None)
+    assert sdrs.run("execute", now=NOW).status == 0
+    assert sdrs.keys("events") == []
 
 
 # ---- one bucket apart from the others ----------------------------------------------------------

@@ -285,6 +285,35 @@ def test_the_bucket_has_to_be_there(sdrs, service):
     assert service.get("/retentionrules").json["rules"] == []
 
 
+def test_rules_for_buckets_of_s3(sdrs, bucket, ceph):
+    sdrs.stores["events"] = {
+        "bucket": bucket, "endpoint": ceph.endpoint, "region": ceph.region,
+        "access_key_id": ceph.access_key, "secret_access_key": ceph.secret_key}
+    sdrs.stores["nowhere"] = dict(sdrs.stores["events"], bucket=f"{bucket}-nowhere")
+    sdrs.configure()
+    with sdrs.serve() as service:
+        body = body_of(sdrs, dataStorageName="s3://events/clicks/")
+        rule = service.post("/retentionrules", body)
+        assert rule.status == 200, rule.text
+        found = service.get("/retentionrules", type="DATASET", projectId=PROJECT,
+                            dataStorageName="s3://events/clicks").json
+        assert (found["ruleId"], found["datasetName"]) == (rule.json["ruleId"], "clicks")
+        assert said(service.post("/retentionrules", dict(
+            body, dataStorageName="s3://nowhere/clicks"))) == (
+                f"Bucket nowhere does not exist for project {PROJECT}")
+
+
+def test_rules_for_buckets_of_google(sdrs, gcs):
+    sdrs.use_google(gcs, "events", "nowhere")
+    gcs.store.make_bucket("events", PROJECT)
+    with sdrs.serve() as service:
+        body = body_of(sdrs, dataStorageName="gs://events/clicks")
+        assert service.post("/retentionrules", body).status == 200
+        assert said(service.post("/retentionrules", dict(
+            body, dataStorageName="gs://nowhere/clicks"))) == (
+                f"Bucket nowhere does not exist for project {PROJECT}")
+
+
 # ---- all rules ----
 
 
