@@ -132,102 +132,6 @@ static BIGNUM *number_of(const json_t *jwk, const char *name)
     return BN_bin2bn((const unsigned char *)bytes.data, (int)bytes.len, NULL);
 }
 
-/* ---- JWKS ------------------------------------------------------------------------------------ */
-
-/* Whether a member that may be away has that value. */
-static bool allows(const json_t *jwk, const char *name, const char *value)
-{
-    const json_t *member = json_object_get(jwk, name);
-
-    return !member || (json_is_string(member) && strcmp(json_string_value(member), value) == 0);
-}
-
-static bool allows_to_verify(const json_t *jwk)
-{
-    const json_t *operations = json_object_get(jwk, "key_ops"), *one;
-    size_t i;
-
-    if (!operations)
-        return true;
-    json_array_foreach(operations, i, one)
-    {
-        if (json_is_string(one) && strcmp(json_string_value(one), "verify") == 0)
-            return true;
-    }
-    return false;
-}
-
-/* NULL: it is for something else, or no key that is good enough. */
-static EVP_PKEY *key_of_jwk(const json_t *jwk)
-{
-    const json_t *kid = json_object_get(jwk, "kid");
-    BIGNUM *modulus, *exponent;
-    EVP_PKEY *key = NULL;
-
-    if (!json_object_get(jwk, "kty") || !allows(jwk, "kty", "RSA") || !allows(jwk, "use", "sig") ||
-        !allows(jwk, "alg", "RS256") || !allows_to_verify(jwk) || (kid && !json_is_string(kid)))
-        return NULL;
-    modulus = number_of(jwk, "n");
-    exponent = number_of(jwk, "e");
-    if (modulus && exponent)
-        key = key_of_numbers(modulus, exponent);
-    BN_free(modulus);
-    BN_free(exponent);
-    if (key && !is_good(key)) {
-        EVP_PKEY_free(key);
-        key = NULL;
-    }
-    return key;
-}
-
-static enum rc_code take_all(const json_t *list, struct sdrs_jwks **out, struct rc_error *err)
-{
-    size_t count = json_array_size(list), i;
-    struct sdrs_jwks *keys;
-    const json_t *jwk;
-
-    if (count > MOST_KEYS)
-        return rc_fail(err, RC_INVALID, "the JWKS document has %zu keys; at most %d are read",
-                       count, MOST_KEYS);
-    keys = keys_new(count + 1);
-    json_array_foreach(list, i, jwk)
-    {
-        EVP_PKEY *key = key_of_jwk(jwk);
-
-        if (key)
-            add(keys, json_string_value(json_object_get(jwk, "kid")), key);
-    }
-    ERR_clear_error();
-    if (keys->count > 0) {
-        *out = keys;
-        return RC_OK;
-    }
-    sdrs_jwks_free(keys);
-    return rc_fail(err, RC_INVALID,
-                   "none of the %zu keys in the JWKS document is an RSA key for RS256 signatures, "
-                   "of %d to %d bits",
-                   count, LEAST_BITS, MOST_BITS);
-}
-
-enum rc_code sdrs_jwks_parse(const char *json, size_t len, struct sdrs_jwks **out,
-                             struct rc_error *err)
-{
-    json_error_t why;
-    json_t *document = json_loadb(json, len, JSON_REJECT_DUPLICATES, &why);
-    const json_t *list = json_object_get(document, "keys");
-    enum rc_code code;
-
-    if (!document)
-        code = rc_fail(err, RC_INVALID, "the JWKS document is no JSON: line %d: %s", why.line,
-                       why.text);
-    else if (!json_is_array(list))
-        code = rc_fail(err, RC_INVALID, "the JWKS document has no list 'keys'");
-    else
-        code = take_all(list, out, err);
-    json_decref(document);
-    return code;
-}
-
 /* ---- PEM ------------------------------------------------------------------------------------- */
 
 static EVP_PKEY *key_of_certificate(const unsigned char **at, long len)
@@ -302,8 +206,8 @@ static enum rc_code key_of_pem(BIO *text, EVP_PKEY **out, struct rc_error *err)
     return code;
 }
 
-enum rc_code sdrs_jwks_from_pem(const char *pem, size_t len, struct sdrs_jwks **out,
-                                struct rc_error *err)
+/* The key of a text; NULL: RC_INVALID, or RC_TOO_LARGE. */
+static EVP_PKEY *key_of_text(const char *pem, size_t len, struct rc_error *err)
 {
     BIO *text = len <= INT_MAX ? BIO_new_mem_buf(pem, (int)len) : NULL;
     EVP_PKEY *key = NULL;
@@ -315,14 +219,151 @@ enum rc_code sdrs_jwks_from_pem(const char *pem, size_t len, struct sdrs_jwks **
         code = rc_fail(err, RC_INVALID, "the key is no RSA key of %d to %d bits", LEAST_BITS,
                        MOST_BITS);
     ERR_clear_error();
-    if (code) {
-        EVP_PKEY_free(key);
-        return code;
-    }
+    if (!code)
+        return key;
+    EVP_PKEY_free(key);
+    return NULL;
+}
+
+enum rc_code sdrs_jwks_from_pem(const char *pem, size_t len, struct sdrs_jwks **out,
+                                struct rc_error *err)
+{
+    EVP_PKEY *key = key_of_text(pem, len, err);
+
+    if (!key)
+        return err->code;
     *out = keys_new(1);
     (*out)->is_for_all = true;
     add(*out, NULL, key);
     return RC_OK;
+}
+
+/* ---- JWKS ------------------------------------------------------------------------------------ */
+
+/* Whether a member that may be away has that value. */
+static bool allows(const json_t *jwk, const char *name, const char *value)
+{
+    const json_t *member = json_object_get(jwk, name);
+
+    return !member || (json_is_string(member) && strcmp(json_string_value(member), value) == 0);
+}
+
+static bool allows_to_verify(const json_t *jwk)
+{
+    const json_t *operations = json_object_get(jwk, "key_ops"), *one;
+    size_t i;
+
+    if (!operations)
+        return true;
+    json_array_foreach(operations, i, one)
+    {
+        if (json_is_string(one) && strcmp(json_string_value(one), "verify") == 0)
+            return true;
+    }
+    return false;
+}
+
+/* NULL: it is for something else, or no key that is good enough. */
+static EVP_PKEY *key_of_jwk(const json_t *jwk)
+{
+    const json_t *kid = json_object_get(jwk, "kid");
+    BIGNUM *modulus, *exponent;
+    EVP_PKEY *key = NULL;
+
+    if (!json_object_get(jwk, "kty") || !allows(jwk, "kty", "RSA") || !allows(jwk, "use", "sig") ||
+        !allows(jwk, "alg", "RS256") || !allows_to_verify(jwk) || (kid && !json_is_string(kid)))
+        return NULL;
+    modulus = number_of(jwk, "n");
+    exponent = number_of(jwk, "e");
+    if (modulus && exponent)
+        key = key_of_numbers(modulus, exponent);
+    BN_free(modulus);
+    BN_free(exponent);
+    if (key && !is_good(key)) {
+        EVP_PKEY_free(key);
+        key = NULL;
+    }
+    return key;
+}
+
+static enum rc_code take_all(const json_t *list, struct sdrs_jwks *keys, struct rc_error *err)
+{
+    size_t i;
+    const json_t *jwk;
+
+    json_array_foreach(list, i, jwk)
+    {
+        EVP_PKEY *key = key_of_jwk(jwk);
+
+        if (key)
+            add(keys, json_string_value(json_object_get(jwk, "kid")), key);
+    }
+    ERR_clear_error();
+    if (keys->count > 0)
+        return RC_OK;
+    return rc_fail(err, RC_INVALID,
+                   "none of the %zu keys in the JWKS document is an RSA key for RS256 signatures, "
+                   "of %d to %d bits",
+                   json_array_size(list), LEAST_BITS, MOST_BITS);
+}
+
+/* In place of a JWKS document Google has certificates by the names of their keys, too. */
+static enum rc_code take_certificates(json_t *document, struct sdrs_jwks *keys,
+                                      struct rc_error *err)
+{
+    const char *kid;
+    json_t *pem;
+
+    json_object_foreach(document, kid, pem)
+    {
+        struct rc_error unfit = RC_ERROR_INIT;
+        EVP_PKEY *key = json_is_string(pem)
+                            ? key_of_text(json_string_value(pem), json_string_length(pem), &unfit)
+                            : NULL;
+
+        if (key)
+            add(keys, kid, key);
+    }
+    if (keys->count > 0)
+        return RC_OK;
+    return rc_fail(err, RC_INVALID,
+                   "the JWKS document has no list 'keys', and no certificates of RSA keys by their "
+                   "names in its place");
+}
+
+static enum rc_code take(json_t *document, struct sdrs_jwks **out, struct rc_error *err)
+{
+    const json_t *list = json_object_get(document, "keys");
+    size_t count = list ? json_array_size(list) : json_object_size(document);
+    struct sdrs_jwks *keys;
+    enum rc_code code;
+
+    if (!json_is_object(document) || (list && !json_is_array(list)))
+        return rc_fail(err, RC_INVALID, "the JWKS document has no list 'keys'");
+    if (count > MOST_KEYS)
+        return rc_fail(err, RC_INVALID, "the JWKS document has %zu keys; at most %d are read",
+                       count, MOST_KEYS);
+    keys = keys_new(count + 1);
+    code = list ? take_all(list, keys, err) : take_certificates(document, keys, err);
+    if (!code)
+        *out = keys;
+    else
+        sdrs_jwks_free(keys);
+    return code;
+}
+
+enum rc_code sdrs_jwks_parse(const char *json, size_t len, struct sdrs_jwks **out,
+                             struct rc_error *err)
+{
+    json_error_t why;
+    json_t *document = json_loadb(json, len, JSON_REJECT_DUPLICATES, &why);
+    enum rc_code code = document
+                            ? take(document, out, err)
+                            : rc_fail(err, RC_INVALID, "the JWKS document is no JSON: line %d: %s",
+                                      why.line, why.text);
+
+    json_decref(document);
+    return code;
 }
 
 /* ---- asking ---------------------------------------------------------------------------------- */

@@ -15,8 +15,8 @@ struct sdrs_jwks;
 
 /*
  * Keys of the document that are for something else, or not understood, are passed over (RFC 7517,
- * section 5). RC_INVALID: no JWKS, or none of its keys is an RSA key for RS256 of 2048 bits at
- * least.
+ * section 5). In its place may be an object of certificates, in PEM, by the names of their keys.
+ * RC_INVALID: neither, or none of its keys is an RSA key for RS256 of 2048 bits at least.
  */
 RC_MUST_CHECK enum rc_code sdrs_jwks_parse(const char *json, size_t len, struct sdrs_jwks **out,
                                            struct rc_error *err);

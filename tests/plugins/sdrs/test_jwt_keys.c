@@ -17,6 +17,7 @@
 #include "jwt_signer.h"
 
 #include <inttypes.h>
+#include <jansson.h>
 #include <openssl/core_names.h>
 #include <pthread.h>
 #include <stdatomic.h>
@@ -101,6 +102,36 @@ static void test_keys_among_others(void **state)
     RC_STR_AUTO by_second = sign(second_key, HEADER, CLAIMS);
     expect(by_first, keys, NULL);
     expect(by_second, keys, NULL);
+}
+
+/* "{"a": pem, ...}" */
+static char *named_pems(const char *first, const char *second)
+{
+    json_t *json = json_pack("{s:s, s:s, s:i}", "a", first, "b", second, "c", 7);
+    char *text = json_dumps(json, 0);
+
+    json_decref(json);
+    return text;
+}
+
+static void test_certificates_by_their_names(void **state)
+{
+    (void)state;
+    RC_STR_AUTO first = certificate_of(first_key);
+    RC_STR_AUTO small = certificate_of(small_key);
+    RC_STR_AUTO json = named_pems(first, small);
+    JWKS_AUTO keys = parse(json);
+    RC_STR_AUTO genuine = sign(first_key, HEADER, CLAIMS);
+    RC_STR_AUTO forged = sign(second_key, HEADER, CLAIMS);
+
+    assert_int_equal(sdrs_jwks_count(keys), 1);
+    assert_true(sdrs_jwks_has(keys, "a"));
+    assert_false(sdrs_jwks_has(keys, "b"));
+    expect(genuine, keys, NULL);
+    expect(forged, keys, "signature");
+    RC_STR_AUTO unfit = named_pems(small, "no certificate");
+    expect_no_keys(unfit, "no certificates of RSA keys");
+    expect_no_keys("{}", "no certificates of RSA keys");
 }
 
 static void expect_pem(const char *pem, const char *reason)
@@ -419,6 +450,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_keys_that_are_not_taken),
         cmocka_unit_test(test_keys_among_others),
+        cmocka_unit_test(test_certificates_by_their_names),
         cmocka_unit_test(test_a_pem_file),
         cmocka_unit_test(test_keys_are_read_once_and_again_when_one_is_missed),
         cmocka_unit_test(test_a_key_that_was_taken_back),
