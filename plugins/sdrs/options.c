@@ -135,8 +135,9 @@ const struct rc_option sdrs_options[] = {
 
     { RC_STR("jwt_jwks", struct sdrs_config, jwks),
       .help =
-          "JWKS document of those who sign tokens: a file, file:// or http(s)://. With it every "
-          "request but GET /status needs a valid token." },
+          "JWKS document of those who sign tokens, or certificates by the names of their keys, as "
+          "Google has them: a file, file:// or http(s)://. With it every request but GET /status "
+          "needs a valid token." },
     { RC_STR("jwt_public_key_file", struct sdrs_config, public_key_file),
       .help = "PEM file with the one public key or certificate, in place of 'jwt_jwks'." },
     { RC_STR("jwt_issuer", struct sdrs_config, issuer), .help = "'iss' that tokens need to have." },
