@@ -286,21 +286,28 @@ def test_the_bucket_has_to_be_there(sdrs, service):
 
 
 def test_rules_for_buckets_of_s3(sdrs, bucket, ceph):
-    sdrs.stores["events"] = {
-        "bucket": bucket, "endpoint": ceph.endpoint, "region": ceph.region,
-        "access_key_id": ceph.access_key, "secret_access_key": ceph.secret_key}
-    sdrs.stores["nowhere"] = dict(sdrs.stores["events"], bucket=f"{bucket}-nowhere")
+    missing = f"{bucket}-nowhere"
+    for name in (bucket, missing):
+        sdrs.stores[name] = {
+            "bucket": name, "endpoint": ceph.endpoint, "region": ceph.region,
+            "access_key_id": ceph.access_key, "secret_access_key": ceph.secret_key}
     sdrs.configure()
     with sdrs.serve() as service:
-        body = body_of(sdrs, dataStorageName="s3://events/clicks/")
+        body = body_of(sdrs, dataStorageName=f"s3://{bucket}/clicks/")
         rule = service.post("/retentionrules", body)
         assert rule.status == 200, rule.text
         found = service.get("/retentionrules", type="DATASET", projectId=PROJECT,
-                            dataStorageName="s3://events/clicks").json
+                            dataStorageName=f"s3://{bucket}/clicks").json
         assert (found["ruleId"], found["datasetName"]) == (rule.json["ruleId"], "clicks")
         assert said(service.post("/retentionrules", dict(
-            body, dataStorageName="s3://nowhere/clicks"))) == (
-                f"Bucket nowhere does not exist for project {PROJECT}")
+            body, dataStorageName=f"s3://{missing}/clicks"))) == (
+                f"Bucket {missing} does not exist for project {PROJECT}")
+        # Which credentials the server looked for is not for clients.
+        assert said(service.post("/retentionrules", dict(
+            body, dataStorageName="s3://elsewhere/clicks"))) == (
+                f"Bucket elsewhere of project {PROJECT} cannot be looked at: the server has no "
+                "access to it, and its log says why")
+        assert "AWS_ACCESS_KEY_ID" in service.said
 
 
 def test_rules_for_buckets_of_google(sdrs, gcs):

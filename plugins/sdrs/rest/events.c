@@ -187,7 +187,8 @@ static enum rc_code check_bucket(const struct marking *marking, struct rc_buf *m
     if (!code && bucket.exists == RC_ANSWER_NO)
         mistake(mistakes, "The bucket %s/%s does not exist", project, name);
     if (code == RC_DENIED || code == RC_INVALID || code == RC_NOT_FOUND)
-        mistake(mistakes, "The bucket %s/%s cannot be looked at: %s", project, name, err->cause);
+        mistake(mistakes, "The bucket %s/%s cannot be looked at: %s", project, name,
+                sdrs_bucket_trouble(marking->request, uri, err));
     else if (code)
         return rc_context(err, "look for bucket '%s'", uri);
     return RC_OK;

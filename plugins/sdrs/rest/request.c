@@ -119,6 +119,16 @@ enum rc_code sdrs_refuse(const struct rc_buf *mistakes, struct rc_error *err)
     return rc_fail(err, RC_INVALID, "Invalid input: %s", mistakes->data);
 }
 
+const char *sdrs_bucket_trouble(struct sdrs_request *request, const char *uri,
+                                const struct rc_error *err)
+{
+    if (err->code == RC_INVALID)
+        return err->cause;
+    sdrs_request_log(request, RC_LOG_WARN, "look for bucket '%s': %s%s%s", uri, err->context,
+                     err->context[0] ? ": " : "", err->cause);
+    return "the server has no access to it, and its log says why";
+}
+
 /*
  * What a client did wrong is told without a context; what went wrong while the server worked for it
  * has one, and is the server's, whatever the code says.

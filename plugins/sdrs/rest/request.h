@@ -70,6 +70,13 @@ json_t *sdrs_text_json(const char *text);
 /* "Invalid input: a, b" of messages that are separated by ", "; RC_OK where there are none. */
 RC_MUST_CHECK enum rc_code sdrs_refuse(const struct rc_buf *mistakes, struct rc_error *err);
 
+/*
+ * What a client is told of a bucket that could not be looked at, as 'err' has it. What the server
+ * tried with its own credentials is for those who run it: that is in the log alone.
+ */
+const char *sdrs_bucket_trouble(struct sdrs_request *request, const char *uri,
+                                const struct rc_error *err);
+
 /* ---- bodies -----------------------------------------------------------------------------------
  */
 

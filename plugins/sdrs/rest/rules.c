@@ -104,7 +104,7 @@ static enum rc_code check_bucket(struct sdrs_request *request, const struct sdrs
                        rule->project);
     if (code == RC_DENIED || code == RC_INVALID || code == RC_NOT_FOUND)
         return rc_fail(err, RC_INVALID, "Bucket %s of project %s cannot be looked at: %s",
-                       place.bucket, rule->project, err->cause);
+                       place.bucket, rule->project, sdrs_bucket_trouble(request, uri, err));
     return code ? rc_context(err, "look for bucket '%s'", uri) : RC_OK;
 }
 

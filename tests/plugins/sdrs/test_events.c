@@ -189,7 +189,10 @@ static void test_a_bucket_that_we_may_not_see(void **state)
     rc_fake_host_fail_on(host, "bucket.look", "gs://events/", 1, RC_DENIED);
     assert_int_equal(ask(host, "POST", "/events/execution", marker_body), 400);
     RC_STR_AUTO message = member(host, "message");
-    assert_true(rc_str_starts(message, "Invalid input: The bucket p/events cannot be looked at: "));
+    assert_string_equal(message,
+                        "Invalid input: The bucket p/events cannot be looked at: the server "
+                        "has no access to it, and its log says why");
+    assert_non_null(strstr(rc_fake_host_log(host), "look for bucket 'gs://events/': "));
     assert_int_equal(count_markers(host), 0);
     rc_fake_host_bucket(host, "gs://events/")->exists = RC_ANSWER_NO;
     assert_int_equal(ask(host, "POST", "/events/execution", marker_body), 400);
