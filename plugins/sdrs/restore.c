@@ -305,6 +305,7 @@ static enum rc_code restore_source(struct restore *restore, const struct source 
     const struct sdrs_manifest_query query = { .batch = source->batch, .record = source->job };
     const struct sdrs_carry carry = {
         .job = restore->job,
+        .batch = restore->batch,
         .lock = restore->lock,
         .from = source->at.shadow,
         .to = source->at.bucket,

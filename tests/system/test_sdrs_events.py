@@ -175,6 +175,23 @@ def test_an_execution_that_fails_says_why(sdrs, service):  # noqa: F811
     assert len(sdrs.keys("lone")) == 2
 
 
+def test_each_line_of_an_execution_has_its_batch(sdrs, service):  # noqa: F811
+    sdrs.bucket("lone", shadow=False)
+    for bucket in ("events", "lone"):
+        keys = sdrs.hours(bucket, "clicks", OLD, 2)
+        service.add_rule(bucket, "clicks", 30)
+    sdrs.put("eventsshadow", keys[0], "another")
+    sdrs.configure(collision="keep")
+    reply = service.post(EXECUTION, {"type": "POLICY"}, headers={"correlation-uuid": "batch-7"})
+    service.execution(reply.json["executionId"])
+    run_of(sdrs, reply.json["runId"])
+    lines = [json.loads(line) for line in
+             sdrs.world.run("logs", reply.json["runId"]).stdout.splitlines() if line[:1] == "{"]
+    lines = [line for line in lines if "level" in line and "sdrs execute " not in line["message"]]
+    assert len(lines) >= 4  # the beginning, the object that stays, and both rules that fail
+    assert {line.get("batch") for line in lines} == {"batch-7"}, lines
+
+
 def test_executions_that_are_none(service):  # noqa: F811
     for name in (str(uuid.uuid4()), "1", "x" * 300, "%27%3B--", "%ff%00"):
         reply = service.get(f"{EXECUTION}/{name}")

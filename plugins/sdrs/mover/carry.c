@@ -5,6 +5,8 @@
  */
 #include "carry.h"
 
+#include "../run.h"
+
 #include <inttypes.h>
 #include <pthread.h>
 #include <stdlib.h>
@@ -40,9 +42,11 @@ static void count_failure(struct carrying *c, const char *key, const struct rc_e
 
     done->failed++;
     if (done->failed <= LOGGED)
-        rc_warn(c->carry->job, "'%s%s' stays: %s", c->carry->from, key, err->cause);
+        sdrs_batch_log(c->carry->job, RC_LOG_WARN, c->carry->batch, "'%s%s' stays: %s",
+                       c->carry->from, key, err->cause);
     if (done->failed == LOGGED + 1)
-        rc_warn(c->carry->job, "more objects of '%s' stay: they are only counted", c->carry->from);
+        sdrs_batch_log(c->carry->job, RC_LOG_WARN, c->carry->batch,
+                       "more objects of '%s' stay: they are only counted", c->carry->from);
     if (done->first.code)
         return;
     done->first = *err;

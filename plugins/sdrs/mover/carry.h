@@ -19,6 +19,7 @@ struct sdrs_carry_item {
 
 struct sdrs_carry {
     struct rc_job *job;
+    const char *batch;     /* that lines of the log are of */
     struct rc_lock *lock;  /* of the bucket: once it is lost, nothing more is carried; or NULL */
     const char *from, *to; /* as of sdrs_bucket_uri() */
     bool replaces;         /* another object of the same key in 'to' */

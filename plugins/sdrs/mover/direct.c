@@ -117,6 +117,7 @@ static enum rc_code carry(struct rc_job *job, const struct sdrs_move *move,
     struct direct direct = { .texts = RC_BUF_INIT(2 * PART_BYTES) };
     const struct sdrs_carry request = {
         .job = job,
+        .batch = record->batch,
         .lock = move->lock,
         .from = record->bucket,
         .to = record->shadow,
