@@ -355,16 +355,33 @@ static void add_header(struct forward *forward, const char *name, const char *va
     (void)core_curl_add_header(forward->proxy->curl, &forward->headers, name, value);
 }
 
+/*
+ * For whom the request has come here. A proxy may say it in a line of its own behind what its
+ * client claims, so each line counts; of more than there is room for nobody would know the end.
+ */
+static void add_clients(const struct core_http_exchange *exchange, struct rc_buf *out)
+{
+    const char *name, *value;
+
+    for (size_t i = 0; core_http_header_at(exchange, i, &name, &value); i++)
+        if (strcasecmp(name, "X-Forwarded-For") == 0)
+            rc_buf_addf(out, "%s, ", value);
+    rc_buf_adds(out, core_http_peer(exchange)->address);
+    if (out->overflow) {
+        rc_buf_reset(out);
+        rc_buf_adds(out, "unknown");
+    }
+}
+
 static void add_forwarded(struct forward *forward, const struct core_http_target *target)
 {
     const struct core_http_exchange *exchange = forward->exchange;
-    const char *before = core_http_header(exchange, "X-Forwarded-For");
     const char *proto = core_http_header(exchange, "X-Forwarded-Proto");
     const char *host = core_http_header(exchange, "Host");
-    RC_STR_AUTO chain = rc_strf("%s%s%s", before ? before : "", before ? ", " : "",
-                                core_http_peer(exchange)->address);
+    RC_BUF_AUTO(chain, HEAD_BYTES);
 
-    add_header(forward, "X-Forwarded-For", chain);
+    add_clients(exchange, &chain);
+    add_header(forward, "X-Forwarded-For", chain.data);
     if (!target->judges)
         add_header(forward, CORE_HTTP_ADMITTED, "yes");
     /* TLS ends before this server, if it is used. */
@@ -387,6 +404,8 @@ static void set_headers(struct forward *forward, const struct core_http_target *
         target->judges ? NULL : "Authorization",
         NULL,
     };
+    /* Where a request has come from is not hidden by its word in Connection. */
+    static const char *const traces[] = { "Forwarded", "Via", "X-Real-IP", NULL };
     const struct core_curl *curl = forward->proxy->curl;
     RC_BUF_AUTO(dropped, HEAD_BYTES);
     const char *name, *value;
@@ -396,7 +415,7 @@ static void set_headers(struct forward *forward, const struct core_http_target *
             add_dropped(&dropped, value, strlen(value));
     for (size_t i = 0; core_http_header_at(forward->exchange, i, &name, &value); i++)
         if (!concerns_connection(name, strlen(name)) && !is_one_of(name, strlen(name), replaced) &&
-            !is_dropped(&dropped, name))
+            (!is_dropped(&dropped, name) || is_one_of(name, strlen(name), traces)))
             add_header(forward, name, value);
     add_forwarded(forward, target);
     /* Without these, libcurl would add some of its own. */

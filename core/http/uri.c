@@ -269,7 +269,8 @@ bool core_http_uri_asks_locally(const char *header, const char *value)
 {
     static const char blanks[] = " \t";
 
-    if (strcasecmp(header, "Forwarded") == 0) /* in a grammar that hides more than it tells */
+    /* In a grammar that hides more than it tells, and only that there was a proxy. */
+    if (strcasecmp(header, "Forwarded") == 0 || strcasecmp(header, "Via") == 0)
         return false;
     if (strcasecmp(header, "X-Forwarded-For") != 0 && strcasecmp(header, "X-Real-IP") != 0)
         return true;

@@ -194,6 +194,30 @@ static void passes_on_what_concerns_both(void **state)
     close_back(&back);
 }
 
+/* A proxy before us may add a line of its own, or mark the one of its client as for nobody else. */
+static void tells_every_client_that_was_named(void **state)
+{
+    struct back back;
+    struct front front;
+    RC_BUF_AUTO(answer, ANSWER_BYTES);
+
+    (void)state;
+    open_back(&back);
+    open_front(&front, back.socket_path, NULL);
+    ask(&front,
+        "GET / HTTP/1.1\r\nHost: localhost\r\n"
+        "Connection: close, X-Forwarded-For, X-Real-IP, Forwarded, Via\r\n"
+        "X-Forwarded-For: 127.0.0.1\r\nX-Test: yes\r\nx-forwarded-for: 192.0.2.7, ::1\r\n"
+        "X-Real-IP: 192.0.2.8\r\nForwarded: for=192.0.2.9\r\nVia: 1.1 gateway\r\n\r\n",
+        &answer);
+    assert_non_null(strstr(answer.data, "X-Forwarded-For: 127.0.0.1, 192.0.2.7, ::1, 127.0.0.1\n"));
+    assert_non_null(strstr(answer.data, "X-Real-IP: 192.0.2.8\n"));
+    assert_non_null(strstr(answer.data, "Forwarded: for=192.0.2.9\n"));
+    assert_non_null(strstr(answer.data, "Via: 1.1 gateway\n"));
+    pump_stop(&front.pump);
+    close_back(&back);
+}
+
 static void streams_at_the_pace_of_the_client(void **state)
 {
     struct back back;
@@ -374,6 +398,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(passes_on_what_concerns_both),
+        cmocka_unit_test(tells_every_client_that_was_named),
         cmocka_unit_test(streams_at_the_pace_of_the_client),
         cmocka_unit_test(tells_the_other_server_that_nobody_waits),
         cmocka_unit_test(limits_what_is_under_way),

@@ -154,6 +154,7 @@ static void knows_for_whom_a_proxy_asks(void **state)
         { "X-Real-IP", "::1", true },
         { "X-Real-IP", "2001:db8::1", false },
         { "Forwarded", "for=127.0.0.1", false },
+        { "via", "1.1 gateway", false },
         { "X-Forwarded-Host", "example.org", true },
         { "Accept", "*/*", true },
     };
