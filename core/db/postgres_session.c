@@ -334,9 +334,23 @@ static enum rc_code postgres_exec(struct core_session *session, const char *stat
     return RC_OK;
 }
 
-static enum rc_code postgres_query(struct core_session *session, const char *statement,
-                                   const struct rc_value *params, size_t count,
-                                   struct rc_rows **out, struct rc_error *err)
+/*
+ * A server that was started again, or a wall between that has forgotten the connection, is noticed
+ * by the first that is said. Where nothing can have been done by it, a plugin's session says it
+ * again over another connection, which prepare_connection() makes.
+ */
+static bool is_said_again(const struct core_postgres *db, bool was_ready, enum rc_code code)
+{
+    struct rc_error ignored;
+
+    return code == RC_UNAVAILABLE && was_ready && db->state != CORE_POSTGRES_READY &&
+           db->session.walled && !db->in_transaction &&
+           !core_cancel_check(db->session.cancel, &ignored);
+}
+
+static enum rc_code query(struct core_session *session, const char *statement,
+                          const struct rc_value *params, size_t count, struct rc_rows **out,
+                          struct rc_error *err)
 {
     struct core_postgres *db = postgres_of(session);
     /* What changes something is done, with all its errors, before its first row is seen. */
@@ -352,6 +366,19 @@ static enum rc_code postgres_query(struct core_session *session, const char *sta
     }
     *out = core_postgres_rows_new(db, result, stream);
     return RC_OK;
+}
+
+static enum rc_code postgres_query(struct core_session *session, const char *statement,
+                                   const struct rc_value *params, size_t count,
+                                   struct rc_rows **out, struct rc_error *err)
+{
+    const struct core_postgres *db = postgres_of(session);
+    bool was_ready = db->state == CORE_POSTGRES_READY;
+    enum rc_code code = query(session, statement, params, count, out, err);
+
+    if (core_statement_is_read(statement) && is_said_again(db, was_ready, code))
+        code = query(session, statement, params, count, out, err);
+    return code;
 }
 
 static enum rc_code postgres_is_read(struct core_session *session, const char *statement,
@@ -462,9 +489,8 @@ static bool postgres_in_transaction(const struct core_session *session)
     return ((const struct core_postgres *)session)->in_transaction;
 }
 
-static enum rc_code postgres_begin(struct core_session *session, struct rc_error *err)
+static enum rc_code begin(struct core_postgres *db, struct rc_error *err)
 {
-    struct core_postgres *db = postgres_of(session);
     RC_BUF_AUTO(statements, 4096);
     struct rc_error ignored;
 
@@ -476,8 +502,19 @@ static enum rc_code postgres_begin(struct core_session *session, struct rc_error
             core_postgres_break(db);
         return err->code;
     }
-    db->in_transaction = true;
     return RC_OK;
+}
+
+static enum rc_code postgres_begin(struct core_session *session, struct rc_error *err)
+{
+    struct core_postgres *db = postgres_of(session);
+    bool was_ready = db->state == CORE_POSTGRES_READY;
+    enum rc_code code = begin(db, err);
+
+    if (is_said_again(db, was_ready, code))
+        code = begin(db, err);
+    db->in_transaction = code == RC_OK;
+    return code;
 }
 
 static void postgres_rollback(struct core_session *session)

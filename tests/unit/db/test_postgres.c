@@ -509,6 +509,36 @@ static void a_plugin_connects_again_by_itself(void **state)
     core_db_close_plugin(plugin);
 }
 
+/* Nobody has said anything since the server was started again. */
+static void what_cannot_have_been_done_is_said_again(void **state)
+{
+    struct rc_error err = RC_ERROR_INIT;
+    struct rc_db *plugin = open_notes(db, "notes");
+
+    (void)state;
+    expect_ok(note(plugin, &err));
+    proxy_set(proxy, PROXY_CUTS);
+    proxy_set(proxy, PROXY_PASSES);
+    assert_int_equal(count_notes(plugin), 1);
+    proxy_set(proxy, PROXY_CUTS);
+    proxy_set(proxy, PROXY_PASSES);
+    expect_ok(core_db_begin(plugin, &err));
+    expect_ok(note(plugin, &err));
+    expect_ok(core_db_commit(plugin, &err));
+    assert_int_equal(count_notes(plugin), 2);
+
+    /* A write by itself may have been; and what stays away is told. */
+    proxy_set(proxy, PROXY_CUTS);
+    proxy_set(proxy, PROXY_PASSES);
+    assert_int_equal(note(plugin, &err), RC_UNAVAILABLE);
+    assert_int_equal(count_notes(plugin), 2);
+    proxy_set(proxy, PROXY_CUTS);
+    assert_int_equal(core_db_begin(plugin, &err), RC_UNAVAILABLE);
+    assert_int_equal(core_db_begin(plugin, &err), RC_UNAVAILABLE);
+    proxy_set(proxy, PROXY_PASSES);
+    core_db_close_plugin(plugin);
+}
+
 static void plugins_have_schemas_of_their_own(void **state)
 {
     static const char *const names[] = {
@@ -576,6 +606,7 @@ int main(void)
         TEST(the_url_may_set_options),
         TEST(a_socket_is_an_address_too),
         TEST(a_plugin_connects_again_by_itself),
+        TEST(what_cannot_have_been_done_is_said_again),
         TEST(plugins_have_schemas_of_their_own),
         TEST(types_that_are_not_ours_come_as_text),
     };
