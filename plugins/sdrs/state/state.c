@@ -111,13 +111,35 @@ enum rc_code sdrs_state_failed(const struct sdrs_state *state, struct rc_error *
 
 /* ---- statements ------------------------------------------------------------------------------ */
 
-/* Here and below: what fails in a body that goes on behind a refusal is not refused. */
+struct statement {
+    const char *text;
+    const struct rc_value *params;
+    size_t count;
+    int64_t *changed;
+};
+
+static enum rc_code exec(struct sdrs_state *state, void *context, struct rc_error *err)
+{
+    const struct statement *statement = context;
+
+    return rc_db_exec(state->job, state->db, statement->text, statement->params, statement->count,
+                      statement->changed, err);
+}
+
+/*
+ * Always in a transaction: of one that cannot begin, as after the server was started again, it is
+ * known that nothing was done, and so it is begun anew.
+ *
+ * Here and below: what fails in a body that goes on behind a refusal is not refused.
+ */
 enum rc_code sdrs_state_exec(struct sdrs_state *state, const char *statement,
                              const struct rc_value *params, size_t count, int64_t *changed,
                              struct rc_error *err)
 {
+    struct statement one = { statement, params, count, changed };
+
     state->refused = false;
-    return rc_db_exec(state->job, state->db, statement, params, count, changed, err);
+    return sdrs_state_transact(state, exec, &one, err);
 }
 
 enum rc_code sdrs_state_rows(struct sdrs_state *state, const char *statement,
