@@ -4,8 +4,10 @@ with a wire each to one PostgreSQL.
     one, two = replicas                           # the fixture: SdrsWorlds
     at_once(lambda: one.run("execute"), lambda: two.run("execute"))
 """
+import contextlib
 import os
 import signal
+import socket
 import subprocess
 import threading
 import time
@@ -15,9 +17,9 @@ from api_world import until
 from conftest import BUILD, World
 from sdrs_world import SdrsWorld
 from stand_in import Reply, StandIn
-from test_cluster import Wire
+import test_cluster
 
-LEASE_S = 3
+LEASE_S = 30  # of a lock
 
 
 class Machine(World):
@@ -37,10 +39,37 @@ class Machine(World):
 class Contained(subprocess.Popen):
     """Its kill() ends the whole machine; what is to end as it likes is asked to itself."""
 
+    def __init__(self, *words, **options):
+        super().__init__(*words, **options)
+        # While somebody has it open, no other machine gets this one's name.
+        path, mine = f"/proc/{self.pid}/ns/pid_for_children", os.readlink("/proc/self/ns/pid")
+        self.namespace = None
+        with contextlib.suppress(OSError):  # it has ended already
+            until(lambda: os.readlink(path) not in (mine, ""))
+            self.namespace = open(path, "rb")  # pylint: disable=consider-using-with
+
     def terminate(self):
         path = f"/proc/{self.pid}/task/{self.pid}/children"
         first, = until(lambda: open(path, encoding="ascii").read().split())
         os.kill(int(first), signal.SIGTERM)
+
+
+class Wire(test_cluster.Wire):
+    """One that is there for longer than the server at its end."""
+
+    def accept(self):
+        while True:
+            try:
+                client, _ = self.listener.accept()
+            except OSError:
+                return
+            try:
+                server = socket.create_connection(("127.0.0.1", self.target))
+            except OSError:
+                client.close()
+                continue
+            self.pairs.add((client, server))
+            threading.Thread(target=self.pump, args=(client, server), daemon=True).start()
 
 
 def replica(root, name, state, kind=World):
@@ -50,7 +79,6 @@ def replica(root, name, state, kind=World):
     world = kind(folder)
     world.environment["RUN_CORE_STATE"] = str(state)
     lake = SdrsWorld(world, root / "lake")
-    lake.core["lease"] = f"{LEASE_S}s"
     if "://" in str(state):
         lake.core["spool"] = str(folder / "spool")
     lake.configure()

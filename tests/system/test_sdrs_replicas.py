@@ -1,15 +1,17 @@
 """Replicas of sdrs on one state: whatever they are asked for at the same time, and whichever of them
 dies or is cut off, each thing is done once."""
 import json
+import os
 import random
 import time
 
 
+import postgres as postgres_server
 import pytest
 from api_world import until
 from conftest import World
-from sdrs_replicas import (LEASE_S, Machine, Tap, at_once, configure, database_of, replica,  # noqa: F401
-                           replicas, webhook)
+from sdrs_replicas import (LEASE_S, Machine, Tap, Wire, at_once, configure, database_of,  # noqa: F401
+                           replica, replicas, webhook)
 from sdrs_world import PROJECT, rule
 
 # pylint: disable=redefined-outer-name
@@ -17,6 +19,9 @@ from sdrs_world import PROJECT, rule
 NOW = "2019-03-10T05:30:00Z"
 LATER = "2019-03-10T08:30:00Z"
 RULES, EXECUTION, MARKER = "/retentionrules", "/events/execution", ".delete_this_folder"
+
+# Of a process of another machine only the lease is known.
+slow = pytest.mark.skipif(not os.environ.get("RUN_CORE_FULL"), reason="waits for a lease to end")
 
 
 # ---- rules ---------------------------------------------------------------------------------------
@@ -182,7 +187,7 @@ def test_delete_markers_at_once(replicas, webhook):
 # ---- one of them is killed -----------------------------------------------------------------------
 
 
-@pytest.fixture(params=["sqlite", "postgres", "machines"])
+@pytest.fixture(params=["sqlite", "postgres", pytest.param("machines", marks=slow)])
 def cloud(request, tmp_path, gcs):
     """Replicas over the bucket 'events' of the stand-in; 'machines': each on a machine of its own."""
     state = tmp_path / "state" if request.param == "sqlite" else \
@@ -279,3 +284,152 @@ def test_dm_batch_is_killed_and_the_other_takes_over(cloud, gcs, webhook):
     assert names(gcs, "events") == [] and names(gcs, "eventsshadow") == keys
     told = facts(webhook)
     assert len(told) == len(set(told)) == 2 * len(executions)
+
+
+# ---- who is told ---------------------------------------------------------------------------------
+
+
+def test_both_deliver_what_has_waited(replicas, webhook):
+    one, two = replicas
+    one.bucket("events")
+    one.hours("events", "a", FIRST, DUE)
+    configure(replicas, rules=[rule(one, "events", "a", 30)], webhook_url=webhook.endpoint)
+    webhook.up = False
+    result = one.run("execute", now=NOW)
+    assert result.status == 0 and "notifications wait to be delivered" in result.text
+    assert two.run("validate", now=NOW).status == 0
+    assert webhook.told == []
+    webhook.up = True
+    results = at_once(*[lambda lake=lake, action=action: lake.run(action, "--json", now=LATER)
+                        for lake in replicas for action in ("execute", "validate", "dm-batch")])
+    assert {result.status for result in results} <= {0, 3}, [result.text for result in results]
+    told = facts(webhook)
+    assert len(told) == len(set(told)) and {kind for kind, _ in told} == {"deleted", "inactive"}
+    assert sum(counter(result, "notifications_delivered") for result in results) == len(told)
+
+
+# ---- the database is away ------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def server():
+    """A PostgreSQL server that tests stop and kill."""
+    started = postgres_server.temporary()
+    yield started
+    postgres_server.remove(started)
+
+
+@pytest.fixture
+def wired(request, server, tmp_path, gcs):
+    """Replicas as those of 'cloud', each with a wire of its own to the database."""
+    kind = getattr(request, "param", World)
+    url = database_of(server)
+    made = []
+    for name in ("one", "two"):
+        wire = Wire(server.port)
+        made.append(replica(
+            tmp_path, name, url.replace(f":{server.port}/", f":{wire.port}/"), kind))
+        made[-1].wire = wire
+    for name in ("events", "eventsshadow"):
+        gcs.store.make_bucket(name, PROJECT)
+    for one in made:
+        one.use_google(gcs, "events", "eventsshadow")
+        one.configure(mover="direct", width=1, rules=[gs_rule()])
+    return made
+
+
+def test_a_server_without_its_database(wired, server, gcs):
+    keys = fill(gcs, 3)
+    with wired[0].serve() as first, wired[1].serve() as second:
+        for service in (first, second):
+            assert service.get("/status").text.splitlines()[:2] == [
+                "Web server is UP", "Database is UP"]
+        server.stop("immediate")
+        try:
+            for service in (first, second):
+                reply = service.get("/status")
+                assert reply.status == 503, reply.text
+                assert reply.text.splitlines()[:2] == ["Web server is UP", "Database is DOWN"]
+                for reply in (service.get(RULES), service.post(EXECUTION, {"type": "POLICY"})):
+                    assert reply.status == 503 and reply.headers["retry-after"], reply.text
+                    assert set(reply.json) == {"requestUuid", "message"}
+                assert "the state database is down: " in service.said
+        finally:
+            server.start()
+        for service in (first, second):
+            until(lambda service=service: service.get("/status").status == 200)
+        replies = at_once(*[lambda service=service: service.post(EXECUTION, {"type": "POLICY"})
+                            for service in (first, second)])
+        for reply in replies:
+            shown = first.execution(reply.json["executionId"])
+            assert shown["status"] == "success", shown
+    assert names(gcs, "events") == [] and names(gcs, "eventsshadow") == keys
+
+
+def stop_in_the_middle(one, gcs):
+    """An execution of which five objects are moved, and the gate behind which the others are."""
+    tap = Tap(gcs)
+    tap.close(skip=5)
+    process = one.start("execute", now=NOW)
+    tap.wait(process)
+    return process, tap
+
+
+def check_all_is_done_once(replicas, gcs, webhook, keys):
+    """By whoever comes next."""
+    for lake in replicas:
+        result = take_over(lambda lake=lake: lake.run("execute", now=NOW), LEASE_S + 10)
+        assert result.status == 0, result.text
+    assert names(gcs, "events") == [] and names(gcs, "eventsshadow") == keys
+    for lake in replicas:
+        result = lake.run("validate", now=LATER)
+        assert result.status == 0 and "no job is pending" in result.stdout, result.text
+    told = facts(webhook)
+    assert len(told) == len(set(told)) == 2 * len({where for _, where in told}) > 0
+
+
+@pytest.mark.parametrize("end", ["stop", "kill"])
+def test_an_execution_goes_on_when_the_database_is_back(wired, server, gcs, webhook, end):
+    keys = fill(gcs, 12)
+    configure(wired, webhook_url=webhook.endpoint)
+    process, tap = stop_in_the_middle(wired[0], gcs)
+    getattr(server, end)()
+    server.start()
+    tap.open()
+    said = process.communicate(timeout=60)[1].decode()
+    assert process.returncode == 0, said
+    check_all_is_done_once(wired, gcs, webhook, keys)
+
+
+def test_an_execution_without_a_database_leaves_the_rest_to_the_next(wired, server, gcs, webhook):
+    keys = fill(gcs, 12)
+    configure(wired, webhook_url=webhook.endpoint)
+    process, tap = stop_in_the_middle(wired[0], gcs)
+    server.stop()
+    try:
+        tap.open()
+        said = process.communicate(timeout=60)[1].decode()
+    finally:
+        server.start()
+    assert process.returncode == 1, said
+    assert "1 of 1 rules failed; the first, of 'gs://events/a': " in said
+    assert "keep what became of job 1: state database 'postgresql://127.0.0.1:" in said
+    check_all_is_done_once(wired, gcs, webhook, keys)
+
+
+@slow
+@pytest.mark.parametrize("wired", [Machine], indirect=True)
+def test_a_replica_that_is_cut_off_lets_the_other_take_over(wired, gcs, webhook):
+    one, two = wired
+    keys = fill(gcs, 12)
+    configure(wired, webhook_url=webhook.endpoint)
+    process, tap = stop_in_the_middle(one, gcs)
+    one.wire.cut()
+    assert two.run("execute", now=NOW).status == 3
+    result = take_over(lambda: two.run("execute", now=NOW), LEASE_S + 10)
+    tap.open()
+    assert result.status == 0, result.text
+    said = process.communicate(timeout=120)[1].decode()
+    one.wire.mend()
+    assert process.returncode == 1, said
+    check_all_is_done_once(wired, gcs, webhook, keys)
