@@ -253,6 +253,58 @@ static void each_owner_has_its_own_cancellation(void **state)
     assert_int_equal(count_notes(), 0);
 }
 
+/* ---- what a session keeps ------------------------------------------------------------------- */
+
+static size_t columns_of_notes(struct rc_db *plugin)
+{
+    RC_ROWS_AUTO(rows);
+    struct rc_error err = RC_ERROR_INIT;
+    const struct rc_value *row;
+
+    expect_ok(core_db_query(plugin, "SELECT * FROM notes", NULL, 0, &rows, &err));
+    expect_ok(rc_rows_next(rows, &row, &err));
+    assert_string_equal(row[0].text, "x");
+    return rc_rows_columns(rows, NULL);
+}
+
+/* Whose statements are kept sees all the same what others do to the tables. */
+static void statements_follow_the_schema(void **state)
+{
+    struct rc_error err = RC_ERROR_INIT;
+    struct rc_db *plugin = open_notes(), *other = open_notes();
+
+    (void)state;
+    expect_ok(note(plugin, &err));
+    for (int i = 0; i < 3; i++)
+        assert_int_equal(columns_of_notes(plugin), 1);
+    expect_ok(run(other, "ALTER TABLE notes ADD COLUMN size BIGINT", &err));
+    assert_int_equal(columns_of_notes(plugin), 2);
+    core_db_close_plugin(plugin);
+    assert_int_equal(columns_of_notes(other), 2);
+    expect_ok(run(other, "DROP TABLE notes", &err));
+    core_db_close_plugin(other);
+    plugin = open_notes();
+    assert_int_equal(note(plugin, &err), RC_INVALID);
+    core_db_close_plugin(plugin);
+}
+
+/* The texts are those that were run for it when the migrations were looked at. */
+static void what_the_core_compiled_is_not_for_the_plugin(void **state)
+{
+    static const char *const texts[] = {
+        "SELECT number, fingerprint FROM run_core_schema ORDER BY number",
+        "INSERT INTO run_core_schema VALUES ($1, $2, $3)",
+    };
+    const struct rc_value params[] = { rc_value_int(9), rc_value_text("x"), rc_value_int(9) };
+    struct rc_error err = RC_ERROR_INIT;
+    struct rc_db *plugin = open_notes();
+
+    (void)state;
+    assert_int_equal(core_db_exec(plugin, texts[0], NULL, 0, NULL, &err), RC_DENIED);
+    assert_int_equal(core_db_exec(plugin, texts[1], params, 3, NULL, &err), RC_DENIED);
+    core_db_close_plugin(plugin);
+}
+
 /* ---- how many, for how long ------------------------------------------------------------------ */
 
 static void only_some_wait_and_not_for_long(void **state)
@@ -431,6 +483,8 @@ int main(void)
         BOTH(temporary_tables_go_with_their_owner),
         ON_POSTGRES(a_servers_settings_and_locks_go_too),
         BOTH(each_owner_has_its_own_cancellation),
+        BOTH(statements_follow_the_schema),
+        BOTH(what_the_core_compiled_is_not_for_the_plugin),
         BOTH(only_some_wait_and_not_for_long),
         BOTH(many_threads_share_them),
         BOTH(a_child_leaves_them_to_its_parent),
