@@ -1,7 +1,7 @@
 /*
  * Compiled statements that wait to be used again: for the few texts that the core and plugins
- * repeat thousands of times, compiling them takes longer than running them. A table of one statement
- * for each value of a hash; whoever comes later replaces what is there.
+ * repeat thousands of times, compiling them takes longer than running them. A table of one
+ * statement for each value of a hash; whoever comes later replaces what is there.
  */
 #include <db/sqlite.h>
 
