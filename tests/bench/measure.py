@@ -22,6 +22,7 @@ class Setting:
     threads: int
     memory_limit: str
     unordered: bool
+    objects: int
 
     def binary(self):
         return os.path.join(self.build, "run-core")
