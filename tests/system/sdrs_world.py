@@ -15,6 +15,7 @@ import datetime
 import http.client
 import json
 import os
+import subprocess
 import time
 import urllib.parse
 import uuid
@@ -24,6 +25,7 @@ from api_world import Reply, until
 
 PROJECT = "analytics"
 UTC = datetime.timezone.utc
+UNHEARD = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
 
 
 def moment(text):
@@ -112,8 +114,10 @@ class SdrsWorld:
     def run(self, action, *words, now=None, env=None, **parameters):
         return self.world.run(*self.words(action, now, **parameters), *words, env=env or {})
 
-    def start(self, action, *words, now=None, env=None, **parameters):
-        return self.world.start(*self.words(action, now, **parameters), *words, env=env or {})
+    def start(self, action, *words, now=None, env=None, process=None, **parameters):
+        """'process' has what subprocess.Popen takes, such as UNHEARD."""
+        return self.world.start(*self.words(action, now, **parameters), *words, env=env or {},
+                                **(process or {}))
 
     def serve(self, *words, **options):
         return Service(self, *words, **options)

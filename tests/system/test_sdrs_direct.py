@@ -12,7 +12,7 @@ import time
 import pytest
 import s3_server
 from api_world import until
-from sdrs_world import SdrsWorld, sdrs  # noqa: F401, a fixture
+from sdrs_world import UNHEARD, SdrsWorld, sdrs  # noqa: F401, a fixture
 
 NOW = "2026-02-10T12:00:00Z"  # with 30 days: up to 2026-01-11T12
 OLD = "clicks/2026/01/01"
@@ -302,11 +302,10 @@ def test_a_full_disk(sdrs):  # noqa: F811
 
 def kill_often(sdrs, judge, rng, times, most_s):  # noqa: F811
     for _ in range(times):
-        process = sdrs.start("execute", now=NOW, stdout=subprocess.DEVNULL,
-                             stderr=subprocess.DEVNULL)
+        process = sdrs.start("execute", now=NOW, process=UNHEARD)
         time.sleep(rng.uniform(0.05, most_s))
         process.send_signal(signal.SIGKILL)
-        process.wait()
+        assert process.wait() in (0, -signal.SIGKILL)
         judge()
 
 
