@@ -54,6 +54,17 @@ def test_a_genuine_token_and_whose_it_is(guarded, signers):
     assert [v["user"] for v in versions] == ["unknown", "grace@example.org", "ada@example.org"]
 
 
+def test_whose_an_event_is(guarded, signers):
+    guarded.token = signers[0].token(email="grace@example.org")
+    for body in ({"type": "POLICY"},
+                 {"type": "USER", "projectId": "p",
+                  "target": guarded.sdrs.name("events", "clicks/.delete_this_folder")}):
+        event = guarded.post("/events/execution", body)
+        assert event.status == 200, event.text
+        found = guarded.get(f"/events/execution/{event.json['executionId']}").json
+        assert found["user"] == "grace@example.org"
+
+
 def test_who_has_no_token(guarded):
     for headers in ({}, {"Authorization": ""}, {"Authorization": "Basic YTpi"},
                     {"Authorization": "Bearer"}, {"authorization": "token abc"}):
