@@ -124,6 +124,16 @@ static enum rc_code refuse(const struct sdrs_google *google, const struct rc_htt
 
 /* ---- a request ------------------------------------------------------------------------------- */
 
+void sdrs_google_path(struct rc_buf *out, const char *name)
+{
+    rc_buf_adds(out, "v1");
+    for (const char *at = name; at; at = strchr(at, '/')) {
+        at += *at == '/';
+        rc_buf_addc(out, '/');
+        rc_buf_add_url(out, at, strcspn(at, "/"));
+    }
+}
+
 static enum rc_code send_request(const struct sdrs_google *google, const char *method,
                                  const char *url, const char *body, bool repeatable,
                                  struct rc_http_answer *answer, struct rc_error *err)

@@ -32,6 +32,12 @@ RC_MUST_CHECK enum rc_code sdrs_google_call(const struct sdrs_google *google, co
                                             const char *path, json_t *body, bool repeatable,
                                             json_t **reply, struct rc_error *err);
 
+/*
+ * Appends "v1/" and a name of the service's as "transferJobs/123", so that whatever stands in it is
+ * part of the path: a project's name comes from whoever made a rule.
+ */
+void sdrs_google_path(struct rc_buf *out, const char *name);
+
 /* Whether it is the service that has refused, and not the host that could not ask it. */
 bool sdrs_google_has_refused(const struct sdrs_google *google, const struct rc_error *err);
 

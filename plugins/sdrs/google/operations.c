@@ -120,10 +120,11 @@ static void read_operation(const json_t *operation, struct sdrs_operation *out)
 enum rc_code sdrs_operation_get(const struct sdrs_google *google, const char *name,
                                 struct sdrs_operation *out, struct rc_error *err)
 {
-    RC_STR_AUTO path = rc_strf("v1/%s", name);
+    RC_BUF_AUTO(path, SIZE_MAX);
     SDRS_JSON_AUTO reply = NULL;
 
-    if (sdrs_google_call(google, "GET", path, NULL, /* repeatable = */ true, &reply, err))
+    sdrs_google_path(&path, name);
+    if (sdrs_google_call(google, "GET", path.data, NULL, /* repeatable = */ true, &reply, err))
         return rc_context(err, "look at the transfer operation '%s'", name);
     read_operation(reply, out);
     return RC_OK;

@@ -54,18 +54,20 @@ enum rc_code sdrs_pubsub_publish(const struct sdrs_google *google, const char *t
                                  const struct sdrs_pubsub_message *messages, size_t count,
                                  struct rc_error *err)
 {
-    RC_STR_AUTO path = rc_strf("v1/%s:publish", topic);
+    RC_BUF_AUTO(path, SIZE_MAX);
     SDRS_JSON_AUTO reply = NULL;
     SDRS_JSON_AUTO body = NULL;
     json_t *list = json_array();
     size_t published;
 
+    sdrs_google_path(&path, topic);
+    rc_buf_adds(&path, ":publish");
     for (size_t i = 0; i < count; i++)
         (void)json_array_append_new(list,
                                     json_pack("{s:o, s:{s:s}}", "data", data_of(messages[i].json),
                                               "attributes", "uuid", messages[i].uuid));
     body = json_pack("{s:o}", "messages", list);
-    if (sdrs_google_call(google, "POST", path, body, /* repeatable = */ true, &reply, err))
+    if (sdrs_google_call(google, "POST", path.data, body, /* repeatable = */ true, &reply, err))
         return advise(google, topic, err);
     published = json_array_size(json_object_get(reply, "messageIds"));
     if (published != count && !google->job->dry_run)
@@ -78,12 +80,13 @@ enum rc_code sdrs_pubsub_look(const struct sdrs_google *google, const char *topi
                               struct rc_error *err)
 {
     struct sdrs_google once = *google;
-    RC_STR_AUTO path = rc_strf("v1/%s", topic);
+    RC_BUF_AUTO(path, SIZE_MAX);
     SDRS_JSON_AUTO reply = NULL;
 
+    sdrs_google_path(&path, topic);
     once.attempts = 1;
     once.total_ms = LOOK_MS;
-    if (sdrs_google_call(&once, "GET", path, NULL, /* repeatable = */ true, &reply, err))
+    if (sdrs_google_call(&once, "GET", path.data, NULL, /* repeatable = */ true, &reply, err))
         return advise(google, topic, err);
     return RC_OK;
 }

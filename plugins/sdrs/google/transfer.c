@@ -95,10 +95,12 @@ static json_t *daily_json(int64_t now_unix_ms, int start_seconds)
 static char *account_of(const struct sdrs_google *google, const char *project)
 {
     struct rc_error ignored = RC_ERROR_INIT;
-    RC_STR_AUTO path = rc_strf("v1/googleServiceAccounts/%s", project);
+    RC_BUF_AUTO(path, SIZE_MAX);
     SDRS_JSON_AUTO reply = NULL;
 
-    if (sdrs_google_call(google, "GET", path, NULL, /* repeatable = */ true, &reply, &ignored))
+    rc_buf_adds(&path, "v1/googleServiceAccounts/");
+    rc_buf_add_url(&path, project, strlen(project));
+    if (sdrs_google_call(google, "GET", path.data, NULL, /* repeatable = */ true, &reply, &ignored))
         return rc_strdup("");
     return rc_strdup(sdrs_json_text(reply, "accountEmail"));
 }
@@ -181,11 +183,12 @@ enum rc_code sdrs_transfer_create_daily(const struct sdrs_google *google, const 
 static enum rc_code patch(const struct sdrs_google *google, const char *project, const char *name,
                           json_t *fields, const char *mask, json_t **reply, struct rc_error *err)
 {
-    RC_STR_AUTO path = rc_strf("v1/%s", name);
+    RC_BUF_AUTO(path, SIZE_MAX);
     SDRS_JSON_AUTO body = json_pack("{s:s, s:o, s:s}", "projectId", project, "transferJob", fields,
                                     "updateTransferJobFieldMask", mask);
 
-    return sdrs_google_call(google, "PATCH", path, body, /* repeatable = */ true, reply, err);
+    sdrs_google_path(&path, name);
+    return sdrs_google_call(google, "PATCH", path.data, body, /* repeatable = */ true, reply, err);
 }
 
 enum rc_code sdrs_transfer_change(const struct sdrs_google *google, const char *project,
@@ -274,7 +277,8 @@ enum rc_code sdrs_transfer_get(const struct sdrs_google *google, const char *pro
     RC_BUF_AUTO(path, SIZE_MAX);
     SDRS_JSON_AUTO reply = NULL;
 
-    rc_buf_addf(&path, "v1/%s?projectId=", name);
+    sdrs_google_path(&path, name);
+    rc_buf_adds(&path, "?projectId=");
     rc_buf_add_url(&path, project, strlen(project));
     if (sdrs_google_call(google, "GET", path.data, NULL, /* repeatable = */ true, &reply, err))
         return rc_context(err, "look at the transfer job '%s' in the project '%s'", name, project);

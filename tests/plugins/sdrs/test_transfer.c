@@ -198,6 +198,26 @@ static void test_whom_rights_are_to_be_granted(void **state)
     assert_true(rc_str_ends(err.cause, " to the service account of Storage Transfer Service"));
 }
 
+/* It comes from whoever makes a rule, and must not ask the service for something else. */
+static void test_a_project_that_looks_like_more_of_an_address(void **state)
+{
+    struct google_world *world = *state;
+    struct sdrs_google google = sdrs_transfer_service(world->job, &world->config);
+    PREFIXES_AUTO(none, "");
+    const struct sdrs_transfer_spec spec = {
+        .source = "events", .sink = "eventsshadow", .includes = &none, .excludes = &none
+    };
+    struct rc_error err = RC_ERROR_INIT;
+
+    google_refuse(world, "POST", -1, 400, "FAILED_PRECONDITION", "No access.");
+    google_answer(world, "GET", -1, 200, "{}");
+    assert_int_equal(sdrs_transfer_create(&google, "a/../b?c=d#e", JOB, "rule 7", &spec, NOW, &err),
+                     RC_FAILED);
+    assert_string_equal(google_asked_what(world, 1),
+                        "GET https://storagetransfer.googleapis.com/v1/googleServiceAccounts/"
+                        "a%2F..%2Fb%3Fc%3Dd%23e");
+}
+
 /* ---- looking --------------------------------------------------------------------------------- */
 
 static void test_reading_a_job(void **state)
@@ -449,6 +469,7 @@ int main(void)
         TEST(test_changing),
         TEST(test_what_refusals_ask_for),
         TEST(test_whom_rights_are_to_be_granted),
+        TEST(test_a_project_that_looks_like_more_of_an_address),
         TEST(test_reading_a_job),
         TEST(test_a_job_of_somebody_else_s),
         TEST(test_how_operations_stand),
