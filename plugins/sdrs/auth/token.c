@@ -180,13 +180,20 @@ static bool is_printable(const char *text)
 }
 
 /* An issuer that says of itself that it has not verified the address vouches for nobody. */
+static bool is_vouched_for(const json_t *claims)
+{
+    const json_t *verified = json_object_get(claims, "email_verified");
+
+    return !verified || json_is_true(verified) || is_text(verified, "true"); /* some send a text */
+}
+
 static void take_email(const json_t *claims, struct sdrs_claims *out)
 {
     const json_t *claim = json_object_get(claims, "email");
     const char *email = json_string_value(claim);
 
     if (!email || !*email || json_string_length(claim) >= sizeof(out->email) ||
-        !is_printable(email) || json_is_false(json_object_get(claims, "email_verified")))
+        !is_printable(email) || !is_vouched_for(claims))
         email = "unknown";
     (void)snprintf(out->email, sizeof(out->email), "%s", email);
 }
