@@ -34,7 +34,7 @@ struct at_bucket {
     struct rc_job *job;
     struct batching *batching;
     const struct group *group;
-    struct sdrs_prefixes holds;
+    struct sdrs_prefixes holds, under_way;
     struct sdrs_state state;
     struct rc_lock *lock;
 };
@@ -256,6 +256,18 @@ static enum rc_code fail_held(struct at_bucket *at, const struct sdrs_markers *m
     return make_job(at, &taken, "the target is under a legal hold, or the host's own", err);
 }
 
+/* One whose folder the transfer service is at waits, so that no two jobs move the same objects. */
+static bool is_under_way(const struct at_bucket *at, const struct sdrs_marker *marker)
+{
+    if (!sdrs_prefixes_cover(&at->under_way, marker->prefix))
+        return false;
+    sdrs_batch_log(at->job, RC_LOG_INFO, marker->batch,
+                   "'%s' waits: the transfer service moves it already, and 'validate' has not "
+                   "found it done",
+                   marker->target);
+    return true;
+}
+
 /*
  * As many of the markers from 'begin' on as one job takes: nested ones count once.
  */
@@ -268,7 +280,7 @@ static size_t take(const struct at_bucket *at, const struct sdrs_markers *marker
         size_t room = most - taken->includes.count;
 
         for (; i < markers->count && room > 0; i++) {
-            if (is_held(at, &markers->items[i]))
+            if (is_held(at, &markers->items[i]) || is_under_way(at, &markers->items[i]))
                 continue;
             append(&taken->markers, &markers->items[i]);
             sdrs_prefixes_add(&taken->includes, markers->items[i].prefix);
@@ -326,9 +338,14 @@ static enum rc_code process_locked(struct at_bucket *at, struct rc_error *err)
 
     if (!code)
         code = sdrs_holds_of(config, at->group->bucket, &at->holds, err);
+    if (!code && !at->job->dry_run)
+        code = sdrs_settle_bucket(at->job, config, &at->state, at->group->bucket, err);
+    if (!code)
+        code = sdrs_under_way(&at->state, at->group->bucket, /* rule = */ 0, &at->under_way, err);
     if (!code)
         code = process_markers(at, err);
     sdrs_prefixes_clear(&at->holds);
+    sdrs_prefixes_clear(&at->under_way);
     sdrs_state_close(&at->state);
     return code;
 }

@@ -141,6 +141,17 @@ static enum rc_code add_record(struct at_bucket *at, struct sdrs_rule_move *kept
     return RC_OK;
 }
 
+/* Two transfer jobs for the same objects would get into each other's way. */
+static enum rc_code leave_under_way(struct at_bucket *at, const struct sdrs_rule *rule,
+                                    struct sdrs_rule_move *kept, struct rc_error *err)
+{
+    RC_CLEANUP(sdrs_prefixes_clear) struct sdrs_prefixes under_way = { 0 };
+
+    if (sdrs_under_way(&at->state, at->bucket->bucket, rule->id, &under_way, err))
+        return err->code;
+    return sdrs_rule_move_leave(kept, &under_way, err);
+}
+
 /* What a rule would move is known before any of it is; a mistake in it is the rule's. */
 static enum rc_code prepare(struct at_bucket *at, const struct sdrs_rule *rule,
                             struct sdrs_rule_move *kept, struct sdrs_move *move,
@@ -150,7 +161,8 @@ static enum rc_code prepare(struct at_bucket *at, const struct sdrs_rule *rule,
     struct sdrs_weight weight;
 
     if (sdrs_rule_move_make(at->job, config, at->bucket, rule, at->job->now_unix_ms, kept, move,
-                            err))
+                            err) ||
+        leave_under_way(at, rule, kept, err))
         return err->code;
     move->state = &at->state;
     move->lock = at->lock;
@@ -167,8 +179,9 @@ static enum rc_code execute_move(struct at_bucket *at, struct sdrs_rule_move *ke
 {
     if (kept->includes.count == 0) {
         kept->record.status = SDRS_JOB_SUCCESS;
-        set_text(&kept->record.message, kept->is_held ? "all of it is held or of other rules"
-                                                      : "nothing is older than the rule keeps");
+        if (!kept->record.message)
+            set_text(&kept->record.message, kept->is_held ? "all of it is held or of other rules"
+                                                          : "nothing is older than the rule keeps");
     }
     if (add_record(at, kept, err))
         return err->code;

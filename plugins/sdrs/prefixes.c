@@ -72,18 +72,24 @@ bool sdrs_prefixes_cover(const struct sdrs_prefixes *prefixes, const char *key)
     return first > 0 && rc_str_starts(key, prefixes->items[first - 1]);
 }
 
-void sdrs_prefixes_hold(struct sdrs_prefixes *prefixes, const struct sdrs_prefixes *held,
-                        struct sdrs_prefixes *excluded)
+size_t sdrs_prefixes_leave(struct sdrs_prefixes *prefixes, const struct sdrs_prefixes *others)
 {
-    size_t kept = 0;
+    size_t all = prefixes->count, kept = 0;
 
-    for (size_t i = 0; i < prefixes->count; i++) {
-        if (sdrs_prefixes_cover(held, prefixes->items[i]))
+    for (size_t i = 0; i < all; i++) {
+        if (sdrs_prefixes_cover(others, prefixes->items[i]))
             free(prefixes->items[i]);
         else
             prefixes->items[kept++] = prefixes->items[i];
     }
     prefixes->count = kept;
+    return all - kept;
+}
+
+void sdrs_prefixes_hold(struct sdrs_prefixes *prefixes, const struct sdrs_prefixes *held,
+                        struct sdrs_prefixes *excluded)
+{
+    (void)sdrs_prefixes_leave(prefixes, held);
     for (size_t i = 0; i < held->count; i++)
         if (sdrs_prefixes_cover(prefixes, held->items[i]))
             sdrs_prefixes_add(excluded, held->items[i]);

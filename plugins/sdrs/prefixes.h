@@ -47,6 +47,9 @@ void sdrs_prefixes_merge(struct sdrs_prefixes *prefixes);
 /* Whether 'key' begins with one of them; they are merged. By binary search. */
 bool sdrs_prefixes_cover(const struct sdrs_prefixes *prefixes, const char *key);
 
+/* Takes out those that one of 'others' covers, which are merged. Returns how many. */
+size_t sdrs_prefixes_leave(struct sdrs_prefixes *prefixes, const struct sdrs_prefixes *others);
+
 /*
  * Of merged prefixes the part of 'held' that lies within one of them; and 'prefixes' without those
  * that lie within one of 'held', which is merged, too: what is to be excluded, and what remains to

@@ -345,6 +345,10 @@ static enum rc_code restore_sources(struct restore *restore, size_t begin, size_
     if (sdrs_bucket_check(restore->job, at->bucket, "make it first", err) ||
         sdrs_bucket_check(restore->job, at->shadow, "there is nothing to be brought back", err))
         return err->code;
+    for (size_t i = begin; i < end; i++)
+        if (sdrs_under_way_check(&restore->state, at->bucket, &restore->sources.items[i].includes,
+                                 err))
+            return err->code;
     for (size_t i = begin; i < end; i++) {
         struct sdrs_carried done = { .objects = 0 };
         enum rc_code code = restore_source(restore, &restore->sources.items[i], &done, err);
@@ -430,6 +434,9 @@ static enum rc_code restore_bucket(struct restore *restore, size_t begin, size_t
 
     restore->lock = NULL;
     code = sdrs_bucket_lock(restore->job, at->bucket, LOCK_WAIT_MS, &restore->lock, &failure);
+    if (!code && !restore->job->dry_run)
+        code = sdrs_settle_bucket(restore->job, restore->config, &restore->state, at->bucket,
+                                  &failure);
     /* Not before: whoever has the lock takes a job that is running for one whose process died. */
     if (begin_record(restore, at, &record, err)) {
         rc_lock_release(restore->job, restore->lock);

@@ -280,6 +280,20 @@ enum rc_code sdrs_rule_move_make(struct rc_job *job, const struct sdrs_config *c
     return make(&making, move, &held, err);
 }
 
+enum rc_code sdrs_rule_move_leave(struct sdrs_rule_move *kept,
+                                  const struct sdrs_prefixes *under_way, struct rc_error *err)
+{
+    size_t all = kept->includes.count, left = sdrs_prefixes_leave(&kept->includes, under_way);
+
+    if (left == 0)
+        return RC_OK;
+    kept->record.message = rc_strf("%zu of %zu prefixes are left out: the transfer service has "
+                                   "them already, and 'validate' has not found it done",
+                                   left, all);
+    rc_str_free(&kept->record.prefixes);
+    return write_prefixes(&kept->includes, &kept->record.prefixes, err);
+}
+
 void sdrs_rule_move_clear(struct sdrs_rule_move *kept)
 {
     sdrs_prefixes_clear(&kept->includes);

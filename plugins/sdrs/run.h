@@ -84,8 +84,8 @@ struct sdrs_work {
 };
 /*
  * Each active rule that the scope names, by its bucket. A project names GLOBAL, too, for the
- * buckets that its rules name; GLOBAL is for no bucket with a DEFAULT rule, and for no shadow. Under --dry-run the
- * rules of the configuration count as they would become.
+ * buckets that its rules name; GLOBAL is for no bucket with a DEFAULT rule, and for no shadow.
+ * Under --dry-run the rules of the configuration count as they would become.
  *
  * RC_NOT_FOUND: the scope names a rule, project or name that no active rule has.
  */
@@ -127,6 +127,14 @@ RC_MUST_CHECK enum rc_code sdrs_rule_move_make(struct rc_job *job, const struct 
                                                struct rc_error *err);
 void sdrs_rule_move_clear(struct sdrs_rule_move *kept);
 
+/*
+ * Takes out what the transfer service has already, merged, and says so in the record, which is not
+ * in the state yet.
+ */
+RC_MUST_CHECK enum rc_code sdrs_rule_move_leave(struct sdrs_rule_move *kept,
+                                                const struct sdrs_prefixes *under_way,
+                                                struct rc_error *err);
+
 /* How much a move is of what is there. Times are those of the paths where they tell, else of the
    last change; 0: nothing is to be moved. */
 struct sdrs_weight {
@@ -145,6 +153,21 @@ RC_MUST_CHECK enum rc_code sdrs_weigh(struct rc_job *job, const struct sdrs_move
 RC_MUST_CHECK enum rc_code sdrs_weight_check(const struct sdrs_config *config,
                                              const struct sdrs_weight *weight,
                                              struct rc_error *err);
+
+/* ---- what the transfer service still has: under_way.c -----------------------------------------
+ */
+
+/*
+ * Adds, merged, what jobs of the bucket that are pending move as a whole, and what those of 'rule'
+ * do: it is not asked for again until it is known what became of them. 0: of no rule.
+ */
+RC_MUST_CHECK enum rc_code sdrs_under_way(struct sdrs_state *state, const char *bucket,
+                                          int64_t rule, struct sdrs_prefixes *out,
+                                          struct rc_error *err);
+/* RC_CONFLICT: a job of the bucket that is pending moves something below one of the includes. */
+RC_MUST_CHECK enum rc_code sdrs_under_way_check(struct sdrs_state *state, const char *bucket,
+                                                const struct sdrs_prefixes *includes,
+                                                struct rc_error *err);
 
 /* ---- what follows: settle.c, deliver.c --------------------------------------------------------
  */
@@ -176,8 +199,8 @@ RC_MUST_CHECK enum rc_code sdrs_settle_job(struct rc_job *job, const struct sdrs
                                            struct rc_error *err);
 
 /*
- * Settles what a process that died has left of a bucket as running. The caller has the bucket's
- * lock.
+ * Settles what a process that died has left of a bucket as running, and what the transfer service
+ * has ended meanwhile. The caller has the bucket's lock.
  */
 RC_MUST_CHECK enum rc_code sdrs_settle_bucket(struct rc_job *job, const struct sdrs_config *config,
                                               struct sdrs_state *state, const char *bucket,

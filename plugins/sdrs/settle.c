@@ -210,27 +210,36 @@ enum rc_code sdrs_move(struct rc_job *job, const struct sdrs_move *move, struct 
 }
 
 /* What cannot be settled now waits for the next run: the bucket's other jobs do not wait for it. */
+static enum rc_code settle_one(struct rc_job *job, const struct sdrs_config *config,
+                               struct sdrs_state *state, struct sdrs_record *record,
+                               struct rc_error *err)
+{
+    enum sdrs_job_status before = record->status;
+    struct rc_error ignored = RC_ERROR_INIT;
+
+    if (sdrs_settle_job(job, config, state, record, err)) {
+        if (rc_job_check(job, &ignored))
+            return err->code;
+        sdrs_batch_log(job, RC_LOG_WARN, record->batch, "%s: %s; the next run tries again",
+                       err->context, err->cause);
+    } else if (record->status != before) {
+        sdrs_batch_log(job, RC_LOG_INFO, record->batch, "job %" PRId64 " of '%s'%s is now '%s'",
+                       record->id, record->bucket,
+                       before == SDRS_JOB_RUNNING ? ", whose process has died," : "",
+                       sdrs_job_status_name(record->status));
+    }
+    return RC_OK;
+}
+
 enum rc_code sdrs_settle_bucket(struct rc_job *job, const struct sdrs_config *config,
                                 struct sdrs_state *state, const char *bucket, struct rc_error *err)
 {
-    const struct sdrs_jobs_query query = { .bucket = bucket, .statuses = "running" };
-    struct rc_error ignored = RC_ERROR_INIT;
+    const struct sdrs_jobs_query query = { .bucket = bucket, .statuses = "running,pending" };
     struct sdrs_records left = { 0 };
     enum rc_code code = sdrs_jobs_list(state, &query, &left, err);
 
-    for (size_t i = 0; !code && i < left.count; i++) {
-        struct sdrs_record *record = &left.items[i];
-
-        if (!sdrs_settle_job(job, config, state, record, err))
-            sdrs_batch_log(job, RC_LOG_INFO, record->batch,
-                           "job %" PRId64 " of '%s', whose process has died, is now '%s'",
-                           record->id, bucket, sdrs_job_status_name(record->status));
-        else if (rc_job_check(job, &ignored))
-            code = err->code;
-        else
-            sdrs_batch_log(job, RC_LOG_WARN, record->batch, "%s: %s; the next run tries again",
-                           err->context, err->cause);
-    }
+    for (size_t i = 0; !code && i < left.count; i++)
+        code = settle_one(job, config, state, &left.items[i], err);
     sdrs_records_clear(&left);
     return code;
 }

@@ -365,13 +365,14 @@ def test_what_a_pool_job_is_told_before_it_runs_and_after(clicks):
     before = clicks.includes(job_of(clicks, names[0]))
     clicks.rule("events", "views", 300)
     rows, _ = clicks.rows("execute")
-    assert [row["status"] for row in rows] == ["pending", "pending"]
+    assert [row["status"] for row in rows] == ["success", "pending"]
+    assert f"{len(before)} of {len(before)} prefixes are left out" in rows[0]["message"]
     told = clicks.includes(job_of(clicks, names[0]))
     assert set(before) < set(told) and "views/2017/" not in told and "views/2018/01/" in told
     clicks.pass_until(14)
     clicks.pass_time(minutes=1)
     rows, _ = clicks.rows("validate")
-    assert [row["status"] for row in rows] == ["success"] * 3
+    assert [row["status"] for row in rows] == ["success"] * 2
     assert "prefixes of other jobs" in rows[0]["message"]
     assert clicks.keys("events") == [NEW, "views/2018/12/31/23/log"]
     # The next day's are the only ones.
@@ -438,6 +439,74 @@ def test_killed_while_the_pool_is_told(clicks):
     assert validate(clicks, "success")["objects"] == "2"
 
 
+# ---- what is under way ---------------------------------------------------------------------------
+
+
+def test_what_is_under_way_is_not_asked_for_again(clicks):
+    clicks.gcs.transfers.plan = Plan(queued=True)
+    execute(clicks)
+    row, _ = execute(clicks, "success")
+    assert "the transfer service has them already" in row["message"]
+    clicks.gcs.clock.advance(hours=1)
+    row, _ = execute(clicks)
+    assert "prefixes are left out" in row["message"]
+    assert [clicks.includes(job) for job in clicks.jobs()[1:]] == [["clicks/2019/02/08/05/"]]
+    # What has ended meanwhile is settled first.
+    clicks.gcs.transfers.change(queued=False)
+    clicks.settle()
+    row, result = execute(clicks)
+    assert not row["message"] and "is now 'success'" in result.text
+    assert len(clicks.jobs()) == 3
+    clicks.settle()
+    assert clicks.keys("events") == [NEW, "views/2018/12/31/23/log"]
+
+
+@pytest.mark.parametrize("hold", ["clicks/2018/", "clicks/2018/12/", "clicks/2018/12/31/23/log"])
+@pytest.mark.parametrize("action", ["validate", "execute"])
+def test_a_hold_that_comes_later(clicks, hold, action):
+    """It is taken out of the pool's job before that runs."""
+    names = make_pool(clicks, "dataset", 14)
+    execute(clicks)
+    before = clicks.includes(job_of(clicks, names[0]))
+    clicks.configure(legal_holds=[f"gs://events/{hold}"])
+    clicks.rows(action)
+    conditions = job_of(clicks, names[0])["transferSpec"]["objectConditions"]
+    if hold in before:
+        assert conditions["includePrefixes"] == [one for one in before if one != hold]
+    else:
+        assert conditions["includePrefixes"] == before
+        assert conditions["excludePrefixes"] == [hold]
+    clicks.pass_until(14)
+    assert validate(clicks, "success")["objects"] == "1"
+    assert clicks.keys("eventsshadow") == [OLD]
+    assert job_of(clicks, names[0])["status"] == "DISABLED"
+
+
+def test_a_hold_on_all_that_waits(clicks):
+    names = make_pool(clicks, "dataset", 14)
+    execute(clicks)
+    clicks.configure(legal_holds=["gs://events/clicks/"])
+    assert "is held by now" in validate(clicks, "success")["message"]
+    assert job_of(clicks, names[0])["status"] == "DISABLED"
+    clicks.pass_until(14)
+    assert clicks.keys("eventsshadow") == []
+
+
+def test_what_is_under_way_is_not_restored(clicks):
+    """It would be moved again."""
+    make_pool(clicks, "dataset", 14)
+    execute(clicks)
+    clicks.gcs.store.put("eventsshadow", "clicks/2018/01/01/00/log", b"x", {})
+    result = clicks.run("restore", prefix="gs://events/clicks/2018/")
+    assert result.status == 1 and "has not ended job 1" in result.text
+    assert clicks.run("restore", prefix="gs://events/views/").status == 0
+    clicks.pass_until(14)
+    assert clicks.run("restore", prefix="gs://events/clicks/2018/").status == 0
+    assert clicks.keys("eventsshadow") == [OLD]
+    clicks.pass_time(days=2)
+    assert clicks.keys("eventsshadow") == [OLD]
+
+
 # ---- delete markers ------------------------------------------------------------------------------
 
 
@@ -474,6 +543,27 @@ def test_delete_markers_by_a_pool_on_demand(google):
     assert [row["status"] for row in rows] == ["success", "success"]
     assert google.keys("events") == ["clicks/2019/03/log"]
     assert google.rows("dm-cleanup")[1].status == 0
+
+
+def test_a_delete_marker_below_another_one_waits(google):
+    google.bucket("events")
+    for key in ("clicks/2019/01/02/log", "clicks/2019/02/log"):
+        google.put("events", key)
+    google.gcs.transfers.plan = Plan(queued=True)
+    with google.serve() as service:
+        mark(service, "clicks/2019/01")
+        google.rows("dm-batch")
+        mark(service, "clicks/2019/01/02", "clicks/2019/02")
+        _, result = google.rows("dm-batch")
+        assert "'gs://events/clicks/2019/01/02' waits: the transfer service" in result.text
+        assert [google.includes(job) for job in google.jobs()] == [
+            ["clicks/2019/01/"], ["clicks/2019/02/"]]
+        google.gcs.transfers.change(queued=False)
+        google.settle()
+        assert one(google.rows("dm-batch")[0])["status"] == "pending"
+    assert google.includes(google.jobs()[-1]) == ["clicks/2019/01/02/"]
+    validate(google, "success")
+    assert google.keys("events") == []
 
 
 def test_a_delete_marker_that_fails_is_tried_again(google):

@@ -126,7 +126,6 @@ static enum rc_code conclude(struct sts_work *work, enum rc_code code, struct rc
         return RC_OK;
     }
     record->status = work->parts.count > 0 ? SDRS_JOB_PENDING : SDRS_JOB_SUCCESS;
-    put_message(record, NULL);
     return RC_OK;
 }
 
@@ -142,10 +141,8 @@ void sts_excludes_within(const struct sts_work *work, const struct sdrs_prefixes
             sdrs_prefixes_add(out, excludes->items[i]);
 }
 
-char *sts_description(const struct sts_work *work)
+char *sts_description(const struct sdrs_record *record)
 {
-    const struct sdrs_record *record = work->move->record;
-
     if (record->rule == 0)
         return rc_strf("run-core sdrs: delete markers, job %" PRId64 ", batch %.128s", record->id,
                        record->batch);
@@ -231,7 +228,7 @@ static enum rc_code make_part(struct sts_work *work, const struct sts_part *part
         .modified_before_unix_ms = move->record->modified_before_unix_ms,
         .keep_existing = move->config->collision == SDRS_COLLISION_KEEP,
     };
-    RC_STR_AUTO description = sts_description(work);
+    RC_STR_AUTO description = sts_description(move->record);
     enum rc_code code;
 
     sts_excludes_within(work, &includes, &excludes);

@@ -45,7 +45,7 @@ struct sts_work {
 };
 
 /* What is said of a part at the service. The caller frees it. */
-char *sts_description(const struct sts_work *work);
+char *sts_description(const struct sdrs_record *record);
 /* The excludes that are within some includes; of the whole bucket all are. */
 void sts_excludes_within(const struct sts_work *work, const struct sdrs_prefixes *includes,
                          struct sdrs_prefixes *out);
@@ -59,6 +59,16 @@ RC_MUST_CHECK enum rc_code sts_keep(struct sts_work *work, struct rc_error *err)
  * without a pool has no room.
  */
 RC_MUST_CHECK enum rc_code sts_use_pool(struct sts_work *work, struct rc_error *err);
+/*
+ * Takes out of a job of the pool what is held, merged, by now, if it has not run with it yet. The
+ * part's own prefixes are left as they are in the record.
+ */
+RC_MUST_CHECK enum rc_code sts_hold_pool_job(struct rc_job *job, const struct sdrs_config *config,
+                                             const struct sdrs_google *google,
+                                             const struct sdrs_record *record,
+                                             const struct sts_part *part,
+                                             const struct sdrs_prefixes *held,
+                                             struct rc_error *err);
 /*
  * A job of the pool that has run since it was last changed runs no more, until it is used again: it
  * would move once more what somebody has restored. A failure is a warning.

@@ -258,7 +258,7 @@ static enum rc_code change_job(struct sts_work *work, const struct sdrs_pool_job
         .modified_before_unix_ms = work->move->record->modified_before_unix_ms,
         .keep_existing = work->move->config->collision == SDRS_COLLISION_KEEP,
     };
-    RC_STR_AUTO description = sts_description(work);
+    RC_STR_AUTO description = sts_description(work->move->record);
     struct sts_part *part = sts_parts_add(&work->parts);
 
     part->name = rc_strdup(job->name);
@@ -342,6 +342,83 @@ enum rc_code sts_use_pool(struct sts_work *work, struct rc_error *err)
     sdrs_pool_clear(&pool);
     rc_lock_release(work->job, lock);
     return code;
+}
+
+/* ---- what is held since a job was told ------------------------------------------------------- */
+
+static bool is_same(const struct sdrs_prefixes *a, const struct sdrs_prefixes *b)
+{
+    if (a->count != b->count)
+        return false;
+    for (size_t i = 0; i < a->count; i++)
+        if (strcmp(a->items[i], b->items[i]) != 0)
+            return false;
+    return true;
+}
+
+/* What a job moves without what is held; false: nothing of it is. */
+static bool make_held_load(const struct sdrs_transfer_job *there, const struct sdrs_prefixes *held,
+                           struct load *out)
+{
+    size_t count;
+
+    add_all(&out->includes, &there->includes);
+    if (there->includes.count == 0)
+        sdrs_prefixes_add(&out->includes, ""); /* the whole bucket */
+    add_all(&out->excludes, &there->excludes);
+    count = out->includes.count;
+    sdrs_prefixes_hold(&out->includes, held, &out->excludes);
+    sdrs_prefixes_merge(&out->excludes);
+    return out->includes.count != count || !is_same(&out->excludes, &there->excludes);
+}
+
+/* One with nothing left to move is disabled: without includes it would move the whole bucket. So is
+   one that has run, which is only told anew. */
+static enum rc_code hold(const struct sdrs_config *config, const struct sdrs_google *google,
+                         const struct sdrs_record *record, const struct sts_part *part,
+                         const struct sdrs_prefixes *held, struct rc_error *err)
+{
+    RC_CLEANUP(sdrs_transfer_job_clear) struct sdrs_transfer_job there = { .name = NULL };
+    RC_CLEANUP(load_clear) struct load load = { .includes = { .items = NULL } };
+    const struct sdrs_prefixes all = { .items = NULL };
+    RC_STR_AUTO description = sts_description(record);
+    int64_t ran_unix_ms, changed_unix_ms = 0;
+    bool waits;
+
+    if (sdrs_transfer_get(google, part->project, part->name, &there, err))
+        return err->code == RC_NOT_FOUND ? RC_OK : err->code;
+    if (strcmp(there.status, "ENABLED") != 0 || !make_held_load(&there, held, &load))
+        return RC_OK;
+    if (look_whether_waits(google, &there, &waits, &ran_unix_ms, err))
+        return err->code;
+    if (!waits || load.includes.count == 0 || load.excludes.count > SDRS_TRANSFER_PREFIXES)
+        return sdrs_transfer_disable(google, part->project, part->name, err);
+    return sdrs_transfer_change(google, part->project, part->name, description,
+                                &(struct sdrs_transfer_spec){
+                                    .source = there.source,
+                                    .sink = there.sink,
+                                    .includes = there.includes.count > 0 ? &load.includes : &all,
+                                    .excludes = &load.excludes,
+                                    .modified_before_unix_ms = there.modified_before_unix_ms,
+                                    .keep_existing = config->collision == SDRS_COLLISION_KEEP,
+                                },
+                                &changed_unix_ms, err);
+}
+
+enum rc_code sts_hold_pool_job(struct rc_job *job, const struct sdrs_config *config,
+                               const struct sdrs_google *google, const struct sdrs_record *record,
+                               const struct sts_part *part, const struct sdrs_prefixes *held,
+                               struct rc_error *err)
+{
+    struct rc_lock *lock = NULL;
+    enum rc_code code = lock_pool(job, record->bucket, &lock, err);
+
+    if (code)
+        return code;
+    code = hold(config, google, record, part, held, err);
+    rc_lock_release(job, lock);
+    return code ? rc_context(err, "take out of the transfer job '%s' what is held", part->name)
+                : RC_OK;
 }
 
 /* ---- a job that has run ---------------------------------------------------------------------- */

@@ -4,6 +4,8 @@
  */
 #include "sts.h"
 
+#include "../run.h"
+
 #include <run-core/str.h>
 
 #include <inttypes.h>
@@ -11,6 +13,22 @@
 #include <string.h>
 
 enum { MESSAGE_BYTES = 16 << 10 };
+
+/* A record that is looked at. */
+struct looking {
+    struct rc_job *job;
+    const struct sdrs_config *config;
+    const struct sdrs_google *google;
+    const struct sdrs_record *record;
+    struct sdrs_prefixes prefixes; /* of the record */
+    struct sdrs_prefixes held;     /* by now, merged */
+};
+
+static void looking_clear(struct looking *looking)
+{
+    sdrs_prefixes_clear(&looking->prefixes);
+    sdrs_prefixes_clear(&looking->held);
+}
 
 /* Of all parts of a record. */
 struct outcome {
@@ -124,26 +142,69 @@ static enum rc_code look_at_job(const struct sdrs_google *google, const struct s
     return code ? code : look_at_latest(google, &there, part, includes, out, err);
 }
 
-static enum rc_code look_at_part(const struct sdrs_google *google, const struct sts_part *part,
-                                 const struct sdrs_prefixes *prefixes, struct outcome *out,
-                                 struct rc_error *err)
+/* The first operation since that moves all of the includes, or else the job itself. */
+static enum rc_code look_for(const struct sdrs_google *google, const struct sts_part *part,
+                             const struct sdrs_prefixes *includes, struct outcome *out,
+                             struct rc_error *err)
 {
     RC_CLEANUP(sdrs_operation_clear) struct sdrs_operation operation = { .name = NULL };
-    struct sdrs_prefixes includes;
     bool found;
+
+    if (sdrs_operation_since(google, part->project, part->name, part->since_unix_ms, includes,
+                             &found, &operation, err))
+        return err->code;
+    if (!found)
+        return look_at_job(google, part, includes, out, err);
+    take_operation(&operation, part, out);
+    return RC_OK;
+}
+
+/*
+ * What is held since the job was told is taken out before it runs, and then asked for no more. Of
+ * one that ran with it, or runs, that is known all the same.
+ */
+static enum rc_code look_with_holds(const struct looking *looking, const struct sts_part *part,
+                                    const struct sdrs_prefixes *includes, struct outcome *out,
+                                    struct rc_error *err)
+{
+    RC_CLEANUP(sdrs_operation_clear) struct sdrs_operation operation = { .name = NULL };
+    RC_CLEANUP(sdrs_prefixes_clear) struct sdrs_prefixes free_ones = { .items = NULL };
+    bool found;
+
+    for (size_t i = 0; i < includes->count; i++)
+        sdrs_prefixes_add(&free_ones, includes->items[i]);
+    if (sdrs_operation_since(looking->google, part->project, part->name, part->since_unix_ms,
+                             includes, &found, &operation, err))
+        return err->code;
+    if (found) {
+        take_operation(&operation, part, out);
+        return RC_OK;
+    }
+    if (sts_hold_pool_job(looking->job, looking->config, looking->google, looking->record, part,
+                          &looking->held, err))
+        return err->code;
+    if (sdrs_prefixes_leave(&free_ones, &looking->held) > 0 && free_ones.count == 0) {
+        out->succeeded++;
+        tell(out, "all that the transfer job '%s' was to move is held by now", part->name);
+        return RC_OK;
+    }
+    return look_for(looking->google, part, &free_ones, out, err);
+}
+
+static enum rc_code look_at_part(const struct looking *looking, const struct sts_part *part,
+                                 struct outcome *out, struct rc_error *err)
+{
+    const struct sdrs_prefixes *prefixes = &looking->prefixes;
+    struct sdrs_prefixes includes;
 
     if (part->first > prefixes->count || part->count > prefixes->count - part->first)
         return rc_fail(err, RC_CORRUPT, "the transfer job '%s' has %zu prefixes from %zu on of %zu",
                        part->name, part->count, part->first, prefixes->count);
     includes =
         (struct sdrs_prefixes){ .items = prefixes->items + part->first, .count = part->count };
-    if (sdrs_operation_since(google, part->project, part->name, part->since_unix_ms, &includes,
-                             &found, &operation, err))
-        return err->code;
-    if (!found)
-        return look_at_job(google, part, &includes, out, err);
-    take_operation(&operation, part, out);
-    return RC_OK;
+    if (looking->held.count > 0 && part->since_unix_ms > 0)
+        return look_with_holds(looking, part, &includes, out, err);
+    return look_for(looking->google, part, &includes, out, err);
 }
 
 /* ---- a record -------------------------------------------------------------------------------- */
@@ -160,18 +221,14 @@ static void settle(struct sdrs_record *record, struct outcome *outcome)
     record->message = outcome->message.len > 0 ? rc_buf_take(&outcome->message) : NULL;
 }
 
-static enum rc_code look_at_parts(struct rc_job *job, const struct sdrs_google *google,
-                                  struct sdrs_record *record, const struct sts_parts *parts,
-                                  struct rc_error *err)
+static enum rc_code look_at_parts(const struct looking *looking, struct sdrs_record *record,
+                                  const struct sts_parts *parts, struct rc_error *err)
 {
     RC_CLEANUP(outcome_clear)
     struct outcome outcome = { .message = RC_BUF_INIT(MESSAGE_BYTES) };
-    RC_CLEANUP(sdrs_prefixes_clear) struct sdrs_prefixes prefixes = { .items = NULL };
 
-    if (record->prefixes)
-        sdrs_prefixes_read(record->prefixes, &prefixes);
     for (size_t i = 0; i < parts->count; i++)
-        if (look_at_part(google, &parts->items[i], &prefixes, &outcome, err))
+        if (look_at_part(looking, &parts->items[i], &outcome, err))
             return err->code;
     if (parts->count == 0) {
         outcome.failed_parts++;
@@ -180,7 +237,7 @@ static enum rc_code look_at_parts(struct rc_job *job, const struct sdrs_google *
     settle(record, &outcome);
     for (size_t i = 0; i < parts->count && record->status != SDRS_JOB_PENDING; i++)
         if (parts->items[i].since_unix_ms > 0)
-            sts_rest_pool_job(job, google, record, &parts->items[i]);
+            sts_rest_pool_job(looking->job, looking->google, record, &parts->items[i]);
     return RC_OK;
 }
 
@@ -190,10 +247,16 @@ enum rc_code sdrs_validate_sts(struct rc_job *job, const struct sdrs_config *con
 {
     const struct sdrs_google google = sdrs_transfer_service(job, config);
     RC_CLEANUP(sts_parts_clear) struct sts_parts parts = { .items = NULL };
+    RC_CLEANUP(looking_clear)
+    struct looking looking = { .job = job, .config = config, .google = &google, .record = record };
 
     (void)state;
+    sdrs_prefixes_read(record->prefixes ? record->prefixes : "", &looking.prefixes);
+    /* Without legal holds only the host's own folder is held, which no job was ever told. */
+    if (config->legal_holds.len > 0 && sdrs_holds_of(config, record->bucket, &looking.held, err))
+        return err->code;
     if (sts_parts_read(record->transfers ? record->transfers : "", &parts, err) ||
-        look_at_parts(job, &google, record, &parts, err))
+        look_at_parts(&looking, record, &parts, err))
         return rc_context(err, "validate the job %" PRId64 " of '%s'", record->id, record->bucket);
     return RC_OK;
 }
