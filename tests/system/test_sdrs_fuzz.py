@@ -12,7 +12,7 @@ import urllib.parse
 from api_schema import Judge
 from api_world import Reply
 from sdrs_world import PROJECT, sdrs, service  # noqa: F401: fixtures
-from test_sdrs_rules import UUID
+from test_sdrs_rules import UUID, said
 
 # pylint: disable=redefined-outer-name
 
@@ -167,6 +167,24 @@ def is_of_the_server(reply):
     return reply.status in (413, 414, 431) and reply.body.startswith(b"<html>") or (
         reply.status in (400, 404, 405, 413, 414, 431, 501) and (
             not reply.body or reply.body.startswith(b'{"error":')))
+
+
+def test_texts_that_are_no_utf8(state_on_postgres, sdrs):
+    """The database takes none, which is the client's mistake."""
+    assert state_on_postgres
+    sdrs.bucket("events")
+    good = {"type": "DATASET", "projectId": PROJECT, "dataStorageName": sdrs.name("events", "a"),
+            "sourceBucket": "b", "sourceProject": "p"}
+    with sdrs.serve() as service:
+        for text in (b"\xff", b"a\xc3", b"\xed\xa0\x80"):
+            for path, names in (("/retentionrules", ("type", "projectId", "dataStorageName")),
+                                ("/stsjobpool", ("sourceBucket", "sourceProject"))):
+                for name in names:
+                    for reply in (service.get(path, **{**good, name: text}),
+                                  service.delete(path, **{**good, name: text})):
+                        assert said(reply) == f"Invalid input: {name} is not UTF-8"
+            # In paths the server itself takes none.
+            assert service.get(f"/events/execution/{urllib.parse.quote(text)}").status == 400
 
 
 def test_pipelined_requests_are_answered_in_their_order(sdrs, service):

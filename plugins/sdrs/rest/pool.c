@@ -66,11 +66,12 @@ static enum rc_code read_key(struct sdrs_request *request, struct pool_key *out,
 {
     RC_BUF_AUTO(mistakes, MISTAKES_LIMIT);
 
-    out->bucket = rc_exchange_query(request->job, request->exchange, "sourceBucket");
-    out->project = rc_exchange_query(request->job, request->exchange, "sourceProject");
-    if (!out->bucket || !*out->bucket)
+    if (sdrs_query(request, "sourceBucket", &out->bucket, err) ||
+        sdrs_query(request, "sourceProject", &out->project, err))
+        return err->code;
+    if (!out->bucket)
         mistake(&mistakes, "sourceBucket must be provided");
-    if (!out->project || !*out->project)
+    if (!out->project)
         mistake(&mistakes, "sourceProject must be provided");
     return sdrs_refuse(&mistakes, err);
 }

@@ -110,6 +110,20 @@ enum rc_code sdrs_reply_list(struct sdrs_request *request, json_t *list, struct 
     return send_json(request, list, err);
 }
 
+enum rc_code sdrs_query(struct sdrs_request *request, const char *name, const char **out,
+                        struct rc_error *err)
+{
+    const char *text = rc_exchange_query(request->job, request->exchange, name);
+    json_t *json = text ? json_string(text) : NULL;
+    bool is_utf8 = json != NULL;
+
+    json_decref(json);
+    *out = text && *text ? text : NULL;
+    if (text && !is_utf8)
+        return rc_fail(err, RC_INVALID, "Invalid input: %s is not UTF-8", name);
+    return RC_OK;
+}
+
 enum rc_code sdrs_refuse(const struct rc_buf *mistakes, struct rc_error *err)
 {
     if (mistakes->overflow)

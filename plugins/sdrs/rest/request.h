@@ -67,6 +67,13 @@ void sdrs_set_number(json_t *object, const char *name, int64_t number);
 void sdrs_set_time(json_t *object, const char *name, int64_t unix_ms);
 json_t *sdrs_text_json(const char *text);
 
+/*
+ * A parameter of the query; NULL: it is not given, or empty. RC_INVALID: it is no UTF-8, which no
+ * database takes.
+ */
+RC_MUST_CHECK enum rc_code sdrs_query(struct sdrs_request *request, const char *name,
+                                      const char **out, struct rc_error *err);
+
 /* "Invalid input: a, b" of messages that are separated by ", "; RC_OK where there are none. */
 RC_MUST_CHECK enum rc_code sdrs_refuse(const struct rc_buf *mistakes, struct rc_error *err);
 

@@ -135,14 +135,6 @@ enum rc_code sdrs_rules_post(struct sdrs_request *request, struct rc_error *err)
 
 /* ---- GET and DELETE by what names a rule ----------------------------------------------------- */
 
-/* A parameter of the query; one without a value is not given. */
-static const char *query(struct sdrs_request *request, const char *name)
-{
-    const char *text = rc_exchange_query(request->job, request->exchange, name);
-
-    return text && *text ? text : NULL;
-}
-
 /*
  * The rule that would have this key: its type, project and name as the state has them. No period is
  * asked for, so it has any.
@@ -150,11 +142,13 @@ static const char *query(struct sdrs_request *request, const char *name)
 static enum rc_code read_key(struct sdrs_request *request, struct sdrs_rule *out,
                              struct rc_error *err)
 {
-    struct sdrs_rule_request key = { .type = query(request, "type"),
-                                     .project = query(request, "projectId"),
-                                     .storage = query(request, "dataStorageName") };
+    struct sdrs_rule_request key = { 0 };
     RC_BUF_AUTO(mistakes, MISTAKES_LIMIT);
 
+    if (sdrs_query(request, "type", &key.type, err) ||
+        sdrs_query(request, "projectId", &key.project, err) ||
+        sdrs_query(request, "dataStorageName", &key.storage, err))
+        return err->code;
     sdrs_key_mistakes(&key, request->config, &mistakes);
     if (sdrs_refuse(&mistakes, err))
         return err->code;
@@ -165,8 +159,10 @@ static enum rc_code read_key(struct sdrs_request *request, struct sdrs_rule *out
 static enum rc_code read_number(struct sdrs_request *request, const char *name, int64_t least,
                                 int64_t most, int64_t *out, struct rc_error *err)
 {
-    const char *text = query(request, name);
+    const char *text;
 
+    if (sdrs_query(request, name, &text, err))
+        return err->code;
     if (text && (!rc_parse_int(text, out) || *out < least || *out > most))
         return rc_fail(err, RC_INVALID,
                        "Invalid input: %s has to be a number from %" PRId64 " to %" PRId64, name,
