@@ -310,6 +310,22 @@ static enum rc_code purge_shadow(struct purge *purge, struct rc_error *err)
 /* ---- the action ------------------------------------------------------------------------------
  */
 
+/* A dataset is refused: whoever means it does not mean all else that is in the shadow. */
+static enum rc_code read_name(const struct sdrs_config *config, const char *storage,
+                              struct sdrs_shadow *out, struct rc_error *err)
+{
+    char *prefix = NULL;
+    enum rc_code code = sdrs_shadow_of(config, "storage", storage, out, &prefix, err);
+
+    if (!code && *prefix)
+        code =
+            rc_fail(err, RC_INVALID,
+                    "'storage' has '%s': a shadow is purged as a whole, so name the bucket, '%s'",
+                    storage, out->bucket);
+    free(prefix);
+    return code;
+}
+
 static enum rc_code choose(struct sdrs_state *state, const struct sdrs_config *config,
                            const struct sdrs_purge_params *params, struct sdrs_shadows *named,
                            struct sdrs_shadows *out, struct rc_error *err)
@@ -320,7 +336,7 @@ static enum rc_code choose(struct sdrs_state *state, const struct sdrs_config *c
         return RC_OK;
     out->items = rc_calloc(1, sizeof(*out->items));
     out->count = 1;
-    return sdrs_shadow_of(config, "storage", params->storage, &out->items[0], NULL, err);
+    return read_name(config, params->storage, &out->items[0], err);
 }
 
 /* A bucket with data of its own is nobody's to be purged, even if it is named like a shadow. */

@@ -105,6 +105,20 @@ static void test_by_name(void **state)
     assert_string_equal(rc_fake_host_objects(host, "s3://bshadow/"), YOUNG);
 }
 
+/* What was meant may be a dataset; all of the bucket's shadow would go. */
+static void test_a_dataset_is_no_bucket(void **state)
+{
+    (void)state;
+    HOST_AUTO host = two_moves();
+    RC_STR_AUTO before = rc_strdup(rc_fake_host_objects(host, ""));
+    struct rc_error err = RC_ERROR_INIT;
+
+    assert_int_equal(RUN(host, &err, "days=0", "storage=s3://b/d"), RC_INVALID);
+    assert_has(err.cause, "a shadow is purged as a whole");
+    assert_has(err.cause, "'s3://b/'");
+    assert_string_equal(rc_fake_host_objects(host, ""), before);
+}
+
 static void test_all_goes(void **state)
 {
     (void)state;
@@ -307,6 +321,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_what_is_old_goes),
         cmocka_unit_test(test_by_name),
+        cmocka_unit_test(test_a_dataset_is_no_bucket),
         cmocka_unit_test(test_all_goes),
         cmocka_unit_test(test_nobody_names_a_bucket),
         cmocka_unit_test(test_renamed_files_are_spared),
