@@ -299,7 +299,7 @@ static enum rc_code execute_work(struct rc_job *job, struct executing *executing
     for (size_t i = 0; i < work->count; i++)
         executing->rules += work->buckets[i].rules.count;
     if (executing->rules == 0) {
-        rc_job_say(job, "no rules: nothing to move");
+        rc_job_say(job, "no rule names a bucket: nothing to move");
         return RC_OK;
     }
     sdrs_batch_log(job, RC_LOG_INFO, executing->batch, "executing %zu rules in %zu bucket%s",

@@ -112,7 +112,7 @@ void sdrs_plan_show(struct rc_job *job, const struct sdrs_plan *plan)
     char size[RC_AMOUNT_TEXT];
 
     if (plan->count == 0) {
-        rc_job_say(job, "no rules: nothing to move");
+        rc_job_say(job, "no rule names a bucket: nothing to move");
         return;
     }
     for (size_t i = 0; i < plan->count; i++) {

@@ -111,7 +111,7 @@ static void test_without_rules_there_is_nothing_to_do(void **unused)
     RUN_WORLD_AUTO(w);
 
     assert_int_equal(run_with(&w, "execute", "mover=auto"), RC_OK);
-    assert_has(rc_fake_host_said(w.host), "no rules: nothing to move");
+    assert_has(rc_fake_host_said(w.host), "no rule names a bucket: nothing to move");
 }
 
 static void test_dry_run_changes_nothing(void **unused)

@@ -79,7 +79,7 @@ static void test_without_rules(void **unused)
     RUN_WORLD_AUTO(w);
 
     run_must(&w, "plan", "width=1");
-    assert_has(rc_fake_host_said(w.host), "no rules: nothing to move");
+    assert_has(rc_fake_host_said(w.host), "no rule names a bucket: nothing to move");
 }
 
 static void test_what_would_be_refused(void **unused)
