@@ -5,7 +5,7 @@
 #ifndef TESTS_DSR_PARQUET_DRAWN_H
 #define TESTS_DSR_PARQUET_DRAWN_H
 
-#include <run-core/chance.h>
+#include <chance.h>
 
 #include "parquet/page.h"
 #include "parquet/rewrite.h"

@@ -15,7 +15,7 @@
 
 #include "users_file.h"
 
-#include <run-core/chance.h>
+#include <chance.h>
 
 #include <string.h>
 

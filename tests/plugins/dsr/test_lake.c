@@ -13,7 +13,7 @@
 
 #include <lake.h>
 
-#include <run-core/chance.h>
+#include <chance.h>
 
 #include <stdlib.h>
 #include <string.h>

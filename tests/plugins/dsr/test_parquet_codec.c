@@ -11,7 +11,7 @@
 
 #include "parquet/codec.h"
 
-#include <run-core/chance.h>
+#include <chance.h>
 
 #include <libdeflate.h>
 #include <lz4.h>

@@ -11,7 +11,7 @@
 
 #include "parquet/encoding.h"
 
-#include <run-core/chance.h>
+#include <chance.h>
 
 #include <stdlib.h>
 #include <string.h>

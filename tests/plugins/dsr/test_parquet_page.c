@@ -12,7 +12,7 @@
 
 #include "parquet/page.h"
 
-#include <run-core/chance.h>
+#include <chance.h>
 
 #include <stdlib.h>
 #include <string.h>

@@ -13,7 +13,7 @@
 #include <set.h>
 #include <users.h>
 
-#include <run-core/chance.h>
+#include <chance.h>
 
 #include <string.h>
 

@@ -10,7 +10,7 @@
 
 #include <path_template.h>
 
-#include <run-core/chance.h>
+#include <chance.h>
 #include <run-core/time.h>
 
 #include <string.h>

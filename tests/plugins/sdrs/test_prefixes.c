@@ -11,7 +11,7 @@
 
 #include <prefixes.h>
 
-#include <run-core/chance.h>
+#include <chance.h>
 #include <run-core/time.h>
 
 #include <string.h>

@@ -2,8 +2,8 @@
  * Random numbers for tests of properties: another seed each time, which is printed, and which
  * RUN_CORE_SEED sets to see a failure again.
  */
-#ifndef RUN_CORE_CHANCE_H
-#define RUN_CORE_CHANCE_H
+#ifndef TESTS_CHANCE_H
+#define TESTS_CHANCE_H
 
 #include <run-core/str.h>
 
