@@ -8,6 +8,7 @@
 
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
 enum {
     DOCUMENT_BYTES = 1 << 20,
@@ -21,6 +22,23 @@ enum {
 static bool is_http(const char *place)
 {
     return rc_str_starts(place, "http://") || rc_str_starts(place, "https://");
+}
+
+/* Whether others than this machine may have had a hand in what comes from there. */
+static bool is_open(const char *place)
+{
+    static const char *const near[] = { "localhost", "127.0.0.1", "[::1]" };
+    static const char scheme[] = "http://";
+
+    if (!rc_str_starts(place, scheme))
+        return false;
+    place += sizeof(scheme) - 1;
+    if (strchr(place, '@')) /* where the name of the host begins is not looked for */
+        return true;
+    for (size_t i = 0; i < RC_ARRAY_LEN(near); i++)
+        if (rc_str_starts(place, near[i]) && strchr(":/", place[strlen(near[i])]))
+            return false; /* strchr() finds the end, too */
+    return true;
 }
 
 static enum rc_code read_http(struct rc_job *job, const char *url, struct rc_buf *out,
@@ -136,25 +154,43 @@ static void tell(struct rc_job *job, const struct sdrs_config *config,
     if (!had_some)
         rc_info(job, "tokens are verified by %zu keys from '%s'", sdrs_jwks_count(fresh),
                 source_of(config));
+    if (!had_some && is_open(source_of(config)))
+        rc_warn(job,
+                "whoever is on the way to '%s' can put keys of their own there: let 'jwt_jwks' "
+                "begin with https://",
+                source_of(config));
     if (!had_some && !config->audience)
         rc_warn(job, "tokens are believed whomever they were made for: set 'jwt_audience'");
 }
 
-/* With 'reading' held, and without the mutex while it takes its time. */
+static int64_t clock_ms(void)
+{
+    struct timespec now;
+
+    (void)clock_gettime(CLOCK_MONOTONIC, &now);
+    return (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000;
+}
+
+/*
+ * With 'reading' held, and without the mutex while it takes its time. The pause begins at the end:
+ * of a server that hangs, whoever sends tokens with names of no keys could hold every handler.
+ */
 static void renew(struct sdrs_keys *keys, struct rc_job *job, const struct sdrs_config *config,
                   int64_t now_mono_ms)
 {
+    int64_t begun_ms = clock_ms(), ended_mono_ms;
     struct rc_error why = RC_ERROR_INIT;
     struct sdrs_jwks *fresh = NULL, *old;
     bool had_some;
 
     if (read_keys(job, config, &fresh, &why))
         fresh = NULL;
+    ended_mono_ms = now_mono_ms + clock_ms() - begun_ms;
     (void)pthread_mutex_lock(&keys->mutex);
     old = keys->current;
     had_some = old != NULL;
     keys->was_tried = true;
-    keys->tried_mono_ms = now_mono_ms;
+    keys->tried_mono_ms = ended_mono_ms;
     if (fresh) {
         keys->current = sdrs_jwks_share(fresh);
         keys->read_mono_ms = now_mono_ms;

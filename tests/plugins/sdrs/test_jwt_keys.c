@@ -233,8 +233,8 @@ static void test_keys_are_read_once_and_again_when_one_is_missed(void **state)
     for (int i = 0; i < 100; i++)
         assert_false(has(&keys, host, i % 2 ? "b" : "c", 5003 + 50 * i));
     assert_int_equal(rc_fake_host_http_requests(host), 1);
-    assert_true(has(&keys, host, "b", 15001));
-    assert_true(has(&keys, host, "a", 15002));
+    assert_true(has(&keys, host, "b", 16001));
+    assert_true(has(&keys, host, "a", 16002));
     assert_int_equal(rc_fake_host_http_requests(host), 2);
     struct rc_fake_http_request request = rc_fake_host_http_request(host, 0);
     assert_string_equal(request.method, "GET");
@@ -273,8 +273,8 @@ static void test_old_keys_stay_where_there_are_no_new_ones(void **state)
     answer(host, 1, 200, after);
     assert_true(has(&keys, host, "a", 0));
     for (int i = 0; i < 3; i++) {
-        assert_true(has(&keys, host, "a", 600000 + 10000 * i));
-        assert_true(has(&keys, host, "a", 609999 + 10000 * i));
+        assert_true(has(&keys, host, "a", 600000 + 11000 * i));
+        assert_true(has(&keys, host, "a", 609999 + 11000 * i));
     }
     assert_int_equal(rc_fake_host_http_requests(host), 4);
     const char *log = rc_fake_host_log(host);
@@ -282,8 +282,8 @@ static void test_old_keys_stay_where_there_are_no_new_ones(void **state)
     assert_non_null(strstr(log, "no JSON"));
     assert_non_null(strstr(log, "302"));
     assert_non_null(strstr(log, "the keys from before stay"));
-    assert_false(has(&keys, host, "a", 630000));
-    assert_true(has(&keys, host, "b", 630001));
+    assert_false(has(&keys, host, "a", 633000));
+    assert_true(has(&keys, host, "b", 633001));
 }
 
 static void test_keys_that_cannot_be_had(void **state)
@@ -299,7 +299,77 @@ static void test_keys_that_cannot_be_had(void **state)
         assert_false(has(&keys, host, "a", 100 + i));
     assert_non_null(strstr(rc_fake_host_log(host), "every token is refused until then"));
     assert_null(strstr(strstr(rc_fake_host_log(host), "refused until") + 1, "refused until"));
-    assert_true(has(&keys, host, "a", 10100));
+    assert_true(has(&keys, host, "a", 11100));
+}
+
+/* A server that hangs. */
+static void take_time(void *context, struct rc_fake_host *host, int n, const char *service,
+                      const char *subject)
+{
+    static const struct timespec pause = { .tv_nsec = 200 * 1000000L };
+
+    (void)context;
+    (void)host;
+    (void)n;
+    (void)subject;
+    if (strcmp(service, "http.call") == 0)
+        (void)nanosleep(&pause, NULL);
+}
+
+static void test_the_pause_begins_when_the_server_has_answered(void **state)
+{
+    HOST_AUTO host = rc_fake_host_new(NULL);
+    KEYS_AUTO keys = SDRS_KEYS_INIT;
+    RC_STR_AUTO json = jwks_of(first_key, "a", NULL, NULL);
+
+    (void)state;
+    answer(host, -1, 200, json);
+    rc_fake_host_on_call(host, take_time, NULL);
+    assert_true(has(&keys, host, "a", 0));
+    assert_false(has(&keys, host, "b", SDRS_KEYS_PAUSE_MS + 190));
+    assert_int_equal(rc_fake_host_http_requests(host), 1);
+    assert_false(has(&keys, host, "b", SDRS_KEYS_PAUSE_MS + 60000));
+    assert_int_equal(rc_fake_host_http_requests(host), 2);
+}
+
+static bool warns_of(const char *place)
+{
+    HOST_AUTO host = rc_fake_host_new(NULL);
+    KEYS_AUTO keys = SDRS_KEYS_INIT;
+    RC_STR_AUTO json = jwks_of(first_key, "a", NULL, NULL);
+    const struct sdrs_config config = { .jwks = place, .audience = "sdrs" };
+    struct rc_error err = RC_ERROR_INIT;
+    struct sdrs_jwks *found;
+
+    rc_fake_host_answer_http(host, NULL, -1,
+                             &(struct rc_fake_http_answer){ .status = 200, .body = json });
+    assert_int_equal(sdrs_keys_get(&keys, rc_fake_host_job(host), &config, "a", 0, &found, &err),
+                     RC_OK);
+    sdrs_jwks_free(found);
+    return strstr(rc_fake_host_log(host), "keys of their own") != NULL;
+}
+
+static void test_keys_that_others_may_put_there(void **state)
+{
+    static const struct {
+        const char *place;
+        bool warns;
+    } cases[] = {
+        { "https://login.example/keys", false },
+        { "http://localhost:8080/keys", false },
+        { "http://127.0.0.1/keys", false },
+        { "http://[::1]:80", false },
+        { "http://localhost", false },
+        { "http://login.example/keys", true },
+        { "http://localhost.example/keys", true },
+        { "http://localhost:x@login.example/keys", true },
+        { "http://127.0.0.1@login.example/keys", true },
+    };
+
+    (void)state;
+    for (size_t i = 0; i < RC_ARRAY_LEN(cases); i++)
+        if (warns_of(cases[i].place) != cases[i].warns)
+            fail_msg("%s", cases[i].place);
 }
 
 /* The keys of another place than before are no reason to believe those of the old one. */
@@ -321,7 +391,7 @@ static void test_another_source(void **state)
                      RC_UNAVAILABLE);
     rc_fake_host_put(host, "file:///etc/keys/public.pem", pem, strlen(pem));
     assert_int_equal(
-        sdrs_keys_get(&keys, rc_fake_host_job(host), &by_file, "a", 10001, &found, &err), RC_OK);
+        sdrs_keys_get(&keys, rc_fake_host_job(host), &by_file, "a", 11001, &found, &err), RC_OK);
     RC_STR_AUTO token = sign(second_key, HEADER, CLAIMS);
     expect(token, found, NULL);
     sdrs_jwks_free(found);
@@ -456,6 +526,8 @@ int main(void)
         cmocka_unit_test(test_a_key_that_was_taken_back),
         cmocka_unit_test(test_old_keys_stay_where_there_are_no_new_ones),
         cmocka_unit_test(test_keys_that_cannot_be_had),
+        cmocka_unit_test(test_the_pause_begins_when_the_server_has_answered),
+        cmocka_unit_test(test_keys_that_others_may_put_there),
         cmocka_unit_test(test_another_source),
         cmocka_unit_test(test_many_threads_share_the_keys),
         cmocka_unit_test(test_the_authorization_header),
