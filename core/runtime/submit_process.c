@@ -6,7 +6,6 @@
 #include <runtime/submit.h>
 
 #include <os/path.h>
-#include <os/process.h>
 
 #include <run-core/str.h>
 
@@ -19,7 +18,6 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/prctl.h>
-#include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -97,19 +95,17 @@ static int spawn(const char *const words[WORDS], int order_fd, int told_fd, pid_
 enum rc_code core_submit_start(const char *const words[WORDS], int order_fd, int told_fd,
                                struct rc_error *err)
 {
-    struct rlimit descriptors;
-    bool raised = getrlimit(RLIMIT_NOFILE, &descriptors) == 0;
-    int status, failed;
+    int failed, status;
     pid_t pid;
 
-    core_process_restore_descriptors();
     failed = spawn(words, order_fd, told_fd, &pid);
-    if (raised)
-        (void)setrlimit(RLIMIT_NOFILE, &descriptors);
     if (failed)
         return rc_fail_errno(err, failed, "start a process of run-core");
-    /* It only forks, so that the run's process is left without us: see cli/submitted.c. */
-    while (waitpid(pid, &status, 0) < 0)
+    /*
+     * It only forks, so that the run's process is left without us: see cli/submitted.c. Where
+     * SIGCHLD is ignored, as whoever started us may have it, there is nothing of it to wait for.
+     */
+    while (waitpid(pid, &status, 0) < 0 && errno != ECHILD)
         if (errno != EINTR)
             return rc_fail_errno(err, errno, "wait for the process %d", (int)pid);
     return RC_OK;

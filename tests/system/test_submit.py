@@ -98,6 +98,18 @@ def test_a_route_begins_a_run_that_its_server_need_not_outlive(world, folder):
     assert "geheimnis" not in world.run("logs", run).stdout
 
 
+def test_a_server_that_was_started_without_word_of_its_children(world, folder):
+    handler = signal.signal(signal.SIGCHLD, signal.SIG_IGN)  # which children inherit
+    try:
+        served = Served(world, "--set", f"folder={folder}", routes="submit")
+    finally:
+        signal.signal(signal.SIGCHLD, handler)
+    status, run, _ = served.ask("POST", "/begin/work?mark=x")
+    assert status == 200, run
+    assert ended(world, run)["status"] == "succeeded"
+    assert served.stop()[0] == 0
+
+
 def test_many_begin_at_the_same_time(world, folder):
     served = Served(world, "--set", f"folder={folder}", routes="submit")
     with ThreadPoolExecutor(6) as pool:
