@@ -215,13 +215,13 @@ static enum rc_code settle_one(struct rc_job *job, const struct sdrs_config *con
                                struct rc_error *err)
 {
     enum sdrs_job_status before = record->status;
-    struct rc_error ignored = RC_ERROR_INIT;
+    struct rc_error failure = RC_ERROR_INIT;
 
-    if (sdrs_settle_job(job, config, state, record, err)) {
-        if (rc_job_check(job, &ignored))
+    if (sdrs_settle_job(job, config, state, record, &failure)) {
+        if (rc_job_check(job, err))
             return err->code;
         sdrs_batch_log(job, RC_LOG_WARN, record->batch, "%s: %s; the next run tries again",
-                       err->context, err->cause);
+                       failure.context, failure.cause);
     } else if (record->status != before) {
         sdrs_batch_log(job, RC_LOG_INFO, record->batch, "job %" PRId64 " of '%s'%s is now '%s'",
                        record->id, record->bucket,

@@ -44,7 +44,8 @@ bool sdrs_move_wants(const struct sdrs_move *move, const char *key, int64_t modi
         return false;
     if (!sdrs_prefixes_cover(move->includes, key) || sdrs_prefixes_cover(move->excludes, key))
         return false;
-    return !move->template || has_passed(move, key);
+    /* The service is told prefixes alone. */
+    return !move->template || move->record->mover == SDRS_MOVER_STS || has_passed(move, key);
 }
 
 /* ---- the walk --------------------------------------------------------------------------------

@@ -27,7 +27,7 @@ struct sdrs_move {
                                    status, transfers, counts and message */
 };
 
-/* Whether an object is to be moved; for listings. 'key' is in the bucket. */
+/* Whether an object is to be moved, by the record's mover; for listings. 'key' is in the bucket. */
 bool sdrs_move_wants(const struct sdrs_move *move, const char *key, int64_t modified_unix_ms);
 
 /*

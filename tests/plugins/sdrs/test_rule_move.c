@@ -246,6 +246,23 @@ static void test_weight(void **unused)
     assert_has(m.err.cause, "confirm=true");
 }
 
+/* The transfer service is told prefixes, and moves what has no time in its path, too. */
+static void test_weight_of_what_the_service_moves(void **unused)
+{
+    (void)unused;
+    MAKER_AUTO(m);
+    struct sdrs_weight weight;
+
+    run_put(&m.world, "events/clicks/2018/05/06/07/a");
+    run_put(&m.world, "events/clicks/2018/readme");
+    run_put(&m.world, "events/clicks/readme");
+    m.config.mover = SDRS_MOVER_STS;
+    assert_int_equal(try_make(&m), RC_OK);
+    assert_int_equal(sdrs_weigh(m.world.job, &m.move, m.kept.scope, &weight, &m.err), RC_OK);
+    assert_int_equal(weight.objects, 2);
+    assert_int_equal(weight.all_objects, 3);
+}
+
 /* Each call that fails says what it was for, and leaves nothing open. */
 static void test_failures(void **unused)
 {
@@ -276,6 +293,7 @@ int main(void)
         cmocka_unit_test(test_the_rest_of_a_bucket),
         cmocka_unit_test(test_holds_are_excluded),
         cmocka_unit_test(test_weight),
+        cmocka_unit_test(test_weight_of_what_the_service_moves),
         cmocka_unit_test(test_failures),
     };
 
