@@ -4,12 +4,14 @@
  */
 #include <db/postgres.h>
 
+#include <db/internal.h>
 #include <os/clock.h>
 #include <run-core/buf.h>
 #include <run-core/str.h>
 
 #include <fcntl.h>
 #include <poll.h>
+#include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -326,14 +328,81 @@ enum rc_code core_postgres_open(const char *url, const char *schema, int64_t lim
 
 /* ---- waiting ------------------------------------------------------------------------------ */
 
-void core_postgres_ask_to_cancel(struct core_postgres *db)
-{
-    char reason[256]; /* why that failed; the wait for the result ends all the same */
-    PGcancel *cancel = db->pq->getCancel(db->conn);
+/* A request to cancel, of whom the last one to leave frees it. */
+struct asking {
+    const struct core_libpq *pq;
+    PGcancel *cancel;
+    pthread_mutex_t mutex;
+    pthread_cond_t answered;
+    bool is_answered, is_left;
+};
 
-    if (cancel)
-        (void)db->pq->cancel(cancel, reason, sizeof(reason));
-    db->pq->freeCancel(cancel);
+static void free_asking(struct asking *asking)
+{
+    asking->pq->freeCancel(asking->cancel);
+    (void)pthread_cond_destroy(&asking->answered);
+    (void)pthread_mutex_destroy(&asking->mutex);
+    free(asking);
+}
+
+static void *ask(void *context)
+{
+    struct asking *asking = context;
+    char reason[256]; /* why that failed; the wait for the result ends all the same */
+    bool is_left;
+
+    (void)asking->pq->cancel(asking->cancel, reason, sizeof(reason));
+    (void)pthread_mutex_lock(&asking->mutex);
+    asking->is_answered = true;
+    is_left = asking->is_left;
+    (void)pthread_cond_signal(&asking->answered);
+    (void)pthread_mutex_unlock(&asking->mutex);
+    if (is_left)
+        free_asking(asking);
+    return NULL;
+}
+
+static bool wait_for_answer(struct asking *asking)
+{
+    struct timespec end = core_db_after_ms(CANCEL_MS);
+    int error = 0;
+    bool is_answered;
+
+    (void)pthread_mutex_lock(&asking->mutex);
+    while (!asking->is_answered && error == 0)
+        error = pthread_cond_timedwait(&asking->answered, &asking->mutex, &end);
+    is_answered = asking->is_answered;
+    asking->is_left = !is_answered;
+    (void)pthread_mutex_unlock(&asking->mutex);
+    return is_answered;
+}
+
+/*
+ * libpq waits for the answer without any limit, and so for ever where the network or the server
+ * hangs. Hence the thread, which is left to itself then.
+ */
+bool core_postgres_ask_to_cancel(struct core_postgres *db)
+{
+    struct asking *asking = rc_calloc(1, sizeof(*asking));
+    pthread_t thread;
+    bool is_answered = false;
+
+    asking->pq = db->pq;
+    asking->cancel = db->pq->getCancel(db->conn);
+    RC_ASSERT(pthread_mutex_init(&asking->mutex, NULL) == 0);
+    core_db_init_condition(&asking->answered);
+    if (!core_db_start_thread(&thread, ask, asking)) {
+        free_asking(asking);
+        return false;
+    }
+    is_answered = wait_for_answer(asking);
+    if (is_answered) {
+        (void)pthread_join(thread, NULL);
+        free_asking(asking);
+    } else {
+        (void)pthread_detach(thread);
+    }
+    return is_answered;
 }
 
 static enum rc_code give_up(struct core_postgres *db, struct rc_error *err)
@@ -371,7 +440,8 @@ enum rc_code core_postgres_result(struct core_postgres *db, PGresult **out, stru
     *out = NULL;
     while (!has_result(db, SLICE_MS)) {
         if (!cancelling && core_cancel_code(db->session.cancel)) {
-            core_postgres_ask_to_cancel(db);
+            if (!core_postgres_ask_to_cancel(db))
+                return give_up(db, err);
             cancelling = true;
             start_ms = core_clock_mono_ms();
             limit_ms = CANCEL_MS;

@@ -110,8 +110,11 @@ void core_postgres_forget(struct core_postgres *db);
 RC_MUST_CHECK enum rc_code core_postgres_result(struct core_postgres *db, PGresult **out,
                                                 struct rc_error *err);
 
-/* Asks the server to end the present statement, over a connection of its own. */
-void core_postgres_ask_to_cancel(struct core_postgres *db);
+/*
+ * Asks the server to end the present statement, over a connection of its own. False: nobody has
+ * answered, so that it may still come to pass and the connection is of no use any more.
+ */
+bool core_postgres_ask_to_cancel(struct core_postgres *db);
 
 /* The error in a result, or without one, of the connection; breaks it if it is lost. */
 enum rc_code core_postgres_fail(struct core_postgres *db, const PGresult *result,

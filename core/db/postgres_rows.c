@@ -256,8 +256,10 @@ static void discard(struct core_postgres_rows *rows)
         if (!result)
             db->open = NULL;
         db->pq->clear(result);
-        if (++count == DISCARDED_ROWS && !db->in_transaction)
-            core_postgres_ask_to_cancel(db);
+        if (++count == DISCARDED_ROWS && !db->in_transaction && !core_postgres_ask_to_cancel(db)) {
+            core_postgres_break(db);
+            return;
+        }
     }
 }
 

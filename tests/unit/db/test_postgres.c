@@ -14,6 +14,7 @@
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdio.h>
+#include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -539,6 +540,34 @@ static void what_cannot_have_been_done_is_said_again(void **state)
     core_db_close_plugin(plugin);
 }
 
+static void *ask_to_stop(void *cancel)
+{
+    core_clock_sleep_ms(300);
+    core_cancel_request(cancel, RC_CANCELLED);
+    return NULL;
+}
+
+/* Neither the statement is answered nor the request to end it. */
+static void a_silent_server_is_not_waited_for_to_cancel(void **state)
+{
+    struct core_cancel cancel = CORE_CANCEL_INIT;
+    struct rc_error err = RC_ERROR_INIT;
+    int64_t start_ms = core_clock_mono_ms();
+    struct rc_db *plugin;
+    pthread_t thread;
+
+    (void)state;
+    expect_ok(core_db_open_plugin(db, "notes", notes, 1, &cancel, &plugin, &err));
+    proxy_set(proxy, PROXY_SWALLOWS);
+    assert_int_equal(pthread_create(&thread, NULL, ask_to_stop, &cancel), 0);
+    assert_int_equal(core_db_begin(plugin, &err), RC_UNAVAILABLE);
+    assert_non_null(strstr(err.cause, "did not answer within"));
+    assert_true(core_clock_mono_ms() - start_ms < SLOWEST_MS);
+    assert_int_equal(pthread_join(thread, NULL), 0);
+    proxy_set(proxy, PROXY_PASSES);
+    core_db_close_plugin(plugin);
+}
+
 static void plugins_have_schemas_of_their_own(void **state)
 {
     static const char *const names[] = {
@@ -607,6 +636,7 @@ int main(void)
         TEST(a_socket_is_an_address_too),
         TEST(a_plugin_connects_again_by_itself),
         TEST(what_cannot_have_been_done_is_said_again),
+        TEST(a_silent_server_is_not_waited_for_to_cancel),
         TEST(plugins_have_schemas_of_their_own),
         TEST(types_that_are_not_ours_come_as_text),
     };
