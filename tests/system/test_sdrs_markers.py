@@ -44,6 +44,19 @@ def test_many_markers_in_few_jobs(sdrs, service):  # noqa: F811
         assert marker(service, execution) == ("success", 0, "success")
 
 
+def test_what_markers_moved_is_brought_back(sdrs, service):  # noqa: F811
+    """By the batch of their job, which is nobody's own where it is of several requests."""
+    keys = [f"{folder}/{MARKER}" for folder in ("clicks", "views")]
+    executions = [mark(service, f"events/{folder}") for folder in ("clicks", "views")]
+    assert sdrs.run("dm-batch").status == 0
+    assert sdrs.keys("events") == []
+    shown = [service.get(f"{EVENTS}/{execution}").json for execution in executions]
+    batch, = {one["jobs"][0]["batchId"] for one in shown}
+    assert batch not in {one["batchId"] for one in shown}
+    assert sdrs.run("restore", batch=batch).status == 0
+    assert sdrs.keys("events") == keys
+
+
 def test_one_bad_bucket_is_tried_again_and_given_up(sdrs, service):  # noqa: F811
     sdrs.configure(**{RETRIES: 1})
     sdrs.bucket("bare", shadow=False)

@@ -35,6 +35,7 @@ static json_t *job_json(const struct sdrs_record *record)
     json_t *json = json_object();
 
     sdrs_set_number(json, "jobId", record->id);
+    sdrs_set_text(json, "batchId", record->batch);
     sdrs_set_text(json, "type", record->type);
     set_id(json, "ruleId", record->rule);
     set_id(json, "ruleVersion", record->rule_version);

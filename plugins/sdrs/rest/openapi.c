@@ -113,6 +113,7 @@ static const struct schema job = {
     .members =
         (const struct member[]){
             { "jobId", "integer", .help = "Its number." },
+            { "batchId", "string", .flags = NULLABLE, .help = "By which it can be brought back." },
             { "type", "string", .help = "DATASET, DEFAULT, GLOBAL or USER." },
             { "ruleId", "integer", .flags = NULLABLE, .help = "null: of delete markers." },
             { "ruleVersion", "integer", .flags = NULLABLE, .help = "The rule as it was." },
