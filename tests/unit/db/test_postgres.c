@@ -11,10 +11,10 @@
 #include <os/clock.h>
 #include <run-core/str.h>
 
+#include <pthread.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdio.h>
-#include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
 
