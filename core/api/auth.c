@@ -1,6 +1,6 @@
 /*
  * Who asks, and what they may do. Over the Unix socket the kernel says who it is; over TCP a token
- * does, or, where there are none, being a process of this machine.
+ * does, or, where there are none, being a process of this machine, and no proxy for another one.
  */
 #include <api/call.h>
 
@@ -76,7 +76,7 @@ enum core_scope core_api_scope(struct core_api *api, struct core_http_exchange *
     }
     (void)snprintf(by, CORE_API_WHO, "%s", peer->address);
     if (!api->tokens)
-        return peer->is_loopback ? CORE_SCOPE_RUN : CORE_SCOPE_NONE;
+        return core_http_is_local(exchange) ? CORE_SCOPE_RUN : CORE_SCOPE_NONE;
     token = bearer(exchange);
     scope = token ? core_tokens_find(api->tokens, token, &name) : CORE_SCOPE_NONE;
     if (name)
@@ -107,6 +107,22 @@ static void note(struct core_api *api, struct core_http_exchange *exchange, cons
                     core_http_peer(exchange)->address, by, what, more);
 }
 
+/* Somebody of whom nothing is known. */
+static void refuse_unknown(struct core_api *api, struct core_http_exchange *exchange,
+                           const char *by)
+{
+    const char *what = bearer(exchange) ? "the token is not known" : "there is no token";
+
+    if (!api->tokens)
+        what = "a proxy asks for another machine, and there are no tokens";
+    note(api, exchange, by, what);
+    core_http_add_header(exchange, "WWW-Authenticate", "Bearer realm=\"run-core\"");
+    core_http_reply_error(exchange, 401, "%s; %s", what,
+                          api->tokens ? "send one as 'Authorization: Bearer TOKEN' "
+                                        "(auth.tokens_file says which there are)"
+                                      : "set auth.tokens_file");
+}
+
 bool core_api_allows(struct core_api *api, struct core_http_exchange *exchange,
                      enum core_scope needed, char by[CORE_API_WHO])
 {
@@ -118,14 +134,7 @@ bool core_api_allows(struct core_api *api, struct core_http_exchange *exchange,
     if (scope >= needed)
         return true;
     if (scope == CORE_SCOPE_NONE && !peer->is_unix) {
-        const char *what = bearer(exchange) ? "the token is not known" : "there is no token";
-
-        note(api, exchange, by, what);
-        core_http_add_header(exchange, "WWW-Authenticate", "Bearer realm=\"run-core\"");
-        core_http_reply_error(exchange, 401,
-                              "%s; send one as 'Authorization: Bearer TOKEN' (auth.tokens_file "
-                              "says which there are)",
-                              what);
+        refuse_unknown(api, exchange, by);
         return false;
     }
     note(api, exchange, by, "the scope is not enough");

@@ -706,6 +706,18 @@ def test_tokens_with_mistakes(world, text, mode, word):
     assert word in said.lower() and str(tokens) in said
 
 
+@pytest.mark.parametrize("name, value, status", [
+    ("X-Forwarded-For", "127.0.0.1", 200),
+    ("X-Forwarded-For", "192.0.2.7", 401),
+    ("X-Real-IP", "192.0.2.7", 401),
+    ("Via", "1.1 gateway", 401),
+])
+def test_a_proxy_on_this_machine_without_tokens(api, name, value, status):
+    reply = api.ask("GET", "/api/v1/jobs", headers={name: value})
+    assert reply.status == status
+    assert status == 200 or "set auth.tokens_file" in reply.json["error"]
+
+
 def test_loopback_without_tokens(api):
     assert api.get("/api/v1/jobs").status == 200
     refused = api.post("/api/v1/reload")
