@@ -10,13 +10,19 @@
 #include <inttypes.h>
 #include <pthread.h>
 #include <stdlib.h>
+#include <time.h>
 
 enum {
     SETTLE_AT = 1000, /* left objects */
     SETTLE_WIDTH = 16,
     COMPARE_BYTES = 64 << 10,
-    GIVE_UP_AFTER = 200, /* failures in a row that look like the store's */
-    LOGGED = 20,         /* failures; the others are counted */
+    LOGGED = 20, /* failures; the others are counted */
+
+    /* Failures in a row that look like the store's: so many, or fewer in so long. The host tries
+       each object for some seconds. */
+    GIVE_UP_AFTER = 200,
+    GIVE_UP_AFTER_FEWER = 10,
+    GIVE_UP_AFTER_MS = 20000,
 };
 
 struct carrying {
@@ -29,7 +35,8 @@ struct carrying {
     struct sdrs_carried done;
     char **left; /* keys of objects that the transfer passed over, or did not find */
     size_t left_count, left_capacity;
-    int64_t in_a_row;
+    int64_t in_a_row;    /* failures of the store */
+    int64_t row_mono_ms; /* when the first of them was told */
 };
 
 /* ---- counting --------------------------------------------------------------------------------
@@ -69,9 +76,21 @@ static void leave(struct carrying *c, const char *key)
     c->left[c->left_count++] = rc_strdup(key);
 }
 
-static bool is_of_the_store(enum rc_code code)
+static int64_t now_mono_ms(void)
 {
-    return rc_retryable(code) || code == RC_FAILED;
+    struct timespec now;
+
+    (void)clock_gettime(CLOCK_MONOTONIC, &now);
+    return (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000;
+}
+
+/* With the mutex held. What was replaced, or is denied, says nothing of the store. */
+static void count_in_a_row(struct carrying *c, enum rc_code code)
+{
+    if (!rc_retryable(code) && code != RC_FAILED)
+        return;
+    if (c->in_a_row++ == 0)
+        c->row_mono_ms = now_mono_ms();
 }
 
 static void told(void *context, const struct rc_transfer_report *report)
@@ -84,7 +103,7 @@ static void told(void *context, const struct rc_transfer_report *report)
     if (report->act == RC_TRANSFER_SKIP || (report->err && report->err->code == RC_NOT_FOUND)) {
         leave(c, key);
     } else if (report->err) {
-        c->in_a_row = is_of_the_store(report->err->code) ? c->in_a_row + 1 : 0;
+        count_in_a_row(c, report->err->code);
         count_failure(c, key, report->err);
     } else {
         count_moved(c, report->item.size_bytes >= 0 ? report->item.size_bytes
@@ -279,11 +298,15 @@ static enum rc_code settle(struct carrying *c, struct rc_error *err)
 static enum rc_code check_store(struct carrying *c, struct rc_error *err)
 {
     (void)pthread_mutex_lock(&c->mutex);
-    bool is_over = c->in_a_row >= GIVE_UP_AFTER;
+    int64_t in_a_row = c->in_a_row;
+    bool is_over =
+        in_a_row >= GIVE_UP_AFTER ||
+        (in_a_row >= GIVE_UP_AFTER_FEWER && now_mono_ms() - c->row_mono_ms >= GIVE_UP_AFTER_MS);
     if (is_over)
         *err = c->done.first;
     (void)pthread_mutex_unlock(&c->mutex);
-    return is_over ? rc_context(err, "gave up after %d failures in a row", GIVE_UP_AFTER) : RC_OK;
+    return is_over ? rc_context(err, "gave up after %" PRId64 " failures in a row", in_a_row)
+                   : RC_OK;
 }
 
 static enum rc_code give(struct carrying *c, struct rc_transfer_item *item, bool *more,

@@ -410,7 +410,8 @@ static void test_single_failures(void **state)
     expect(&w, SDRS_JOB_SUCCESS, 1, 0);
 }
 
-/* A store that takes nothing any more, as a full one, is not asked for each of a million. */
+/* A store that takes nothing any more, as a full one, is not asked for each of a million; that
+   others replace some of them meanwhile does not make it better. */
 static void test_a_full_shadow(void **state)
 {
     (void)state;
@@ -421,8 +422,10 @@ static void test_a_full_shadow(void **state)
 
         put(w.host, key, "x");
     }
+    rc_fake_host_fail_on(w.host, "transfer.copy", OLD "00050", 1, RC_CONFLICT);
+    rc_fake_host_fail_on(w.host, "transfer.copy", OLD "00150", 1, RC_CONFLICT);
     rc_fake_host_fail_on(w.host, "transfer.copy", NULL, -1, RC_UNAVAILABLE);
-    expect(&w, SDRS_JOB_ERROR, 0, 200);
+    expect(&w, SDRS_JOB_ERROR, 0, 202);
     assert_has(w.record.message, "gave up after 200 failures in a row");
     assert_has(rc_fake_host_log(w.host), "more objects of '" BUCKET "' stay");
     rc_fake_host_revive(w.host);
