@@ -163,7 +163,6 @@ static void test_a_job_that_waits_is_told_less(void **state)
     for (size_t i = 0; i < RC_ARRAY_LEN(cases); i++) {
         MOVING_AUTO(moving);
         struct rc_error err;
-        SDRS_JSON_AUTO nothing = NULL;
         size_t patch;
 
         hold(world, cases[i].hold);
