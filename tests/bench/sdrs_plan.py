@@ -139,7 +139,7 @@ def sdrs_plan(setting):
             costs = rounds(setting, ways)
     finally:
         ceph.remove(server)
-    print(f"  {count:,} objects in {datasets} datasets, medians:")
+    print(f"  {count:,} objects, {OF_EACH:,} in each dataset, medians:")
     ratios = {name: show(name, of, costs[ours.name]) for name, of in costs.items()}
     peak_mib = max(cost.peak_mib for cost in costs[ours.name])
     print(f"  goal, no longer than the bare requests: "
