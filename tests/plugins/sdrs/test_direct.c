@@ -252,6 +252,25 @@ static void test_excluded_prefixes_are_passed(void **state)
     assert_true(rc_fake_host_calls(w.host) - calls < 2 * MANY);
 }
 
+/* Keys that are no text sort behind where the listing goes on; it has to come to its end. */
+static void test_excluded_keys_that_are_no_text(void **state)
+{
+    (void)state;
+    WORLD_AUTO(w);
+
+    put(w.host, "e", "x");
+    for (int i = 0; i < MANY; i++) {
+        RC_STR_AUTO key = rc_strf("data/\xff%05d", i);
+
+        put(w.host, key, "x");
+    }
+    sdrs_prefixes_clear(&w.includes);
+    sdrs_prefixes_add(&w.includes, "");
+    sdrs_prefixes_add(&w.excludes, "data/");
+    w.move.template = NULL;
+    expect(&w, SDRS_JOB_SUCCESS, 1, 0);
+}
+
 /* ---- what is refused ------------------------------------------------------------------------- */
 
 static void test_buckets_have_to_be_there(void **state)
@@ -667,6 +686,7 @@ int main(void)
         cmocka_unit_test(test_excludes_and_times),
         cmocka_unit_test(test_nothing_to_do),
         cmocka_unit_test(test_excluded_prefixes_are_passed),
+        cmocka_unit_test(test_excluded_keys_that_are_no_text),
         cmocka_unit_test(test_buckets_have_to_be_there),
         cmocka_unit_test(test_replaced_meanwhile),
         cmocka_unit_test(test_added_meanwhile),
