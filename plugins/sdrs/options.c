@@ -165,8 +165,7 @@ const struct rc_option sdrs_options[] = {
     { 0 },
 };
 
-/* ---- parameters -------------------------------------------------------------------------------
- */
+/* ---- parameters ----------------------------------------------------------------------------- */
 
 #define SCOPE_PARAMS                                                                               \
     { RC_STR("project", struct sdrs_scope_params, project),                                        \

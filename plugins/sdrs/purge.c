@@ -53,8 +53,7 @@ struct purge {
     struct rc_error first;
 };
 
-/* ---- which -----------------------------------------------------------------------------------
- */
+/* ---- which ---------------------------------------------------------------------------------- */
 
 static size_t keep_text(struct purge *purge, const char *text)
 {
@@ -141,8 +140,7 @@ static enum rc_code spare_young(struct purge *purge, struct rc_error *err)
     return code;
 }
 
-/* ---- removing --------------------------------------------------------------------------------
- */
+/* ---- removing ------------------------------------------------------------------------------- */
 
 /* Once it is lost, others may move into the shadow. */
 static enum rc_code check_lock(struct purge *purge, struct rc_error *err)
@@ -307,8 +305,7 @@ static enum rc_code purge_shadow(struct purge *purge, struct rc_error *err)
     return code;
 }
 
-/* ---- the action ------------------------------------------------------------------------------
- */
+/* ---- the action ----------------------------------------------------------------------------- */
 
 /* A dataset is refused: whoever means it does not mean all else that is in the shadow. */
 static enum rc_code read_name(const struct sdrs_config *config, const char *storage,

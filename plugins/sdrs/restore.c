@@ -73,8 +73,7 @@ static struct source *add_source(struct sources *sources)
     return source;
 }
 
-/* ---- what is brought back --------------------------------------------------------------------
- */
+/* ---- what is brought back ------------------------------------------------------------------- */
 
 static enum rc_code check_params(const struct sdrs_restore_params *params, struct rc_error *err)
 {
@@ -204,8 +203,7 @@ static enum rc_code choose(struct restore *restore, struct rc_error *err)
     return RC_OK;
 }
 
-/* ---- the objects of a source -----------------------------------------------------------------
- */
+/* ---- the objects of a source ---------------------------------------------------------------- */
 
 struct feed {
     struct restore *restore;
@@ -295,8 +293,7 @@ static void progressed(void *context, int64_t objects)
     rc_job_progress(feed->restore->job, feed->restore->objects + objects, 0, "objects");
 }
 
-/* ---- one bucket ------------------------------------------------------------------------------
- */
+/* ---- one bucket ----------------------------------------------------------------------------- */
 
 static enum rc_code restore_source(struct restore *restore, const struct source *source,
                                    struct sdrs_carried *out, struct rc_error *err)
@@ -463,8 +460,7 @@ static enum rc_code restore_bucket(struct restore *restore, size_t begin, size_t
     return end_record(restore, &record, &sum, &failure, err);
 }
 
-/* ---- the action ------------------------------------------------------------------------------
- */
+/* ---- the action ----------------------------------------------------------------------------- */
 
 static enum rc_code restore_all(struct restore *restore, struct rc_error *err)
 {

@@ -34,8 +34,7 @@ static void add_all(struct sdrs_prefixes *out, const struct sdrs_prefixes *more)
         sdrs_prefixes_add(out, more->items[i]);
 }
 
-/* ---- datasets by time ------------------------------------------------------------------------
- */
+/* ---- datasets by time ----------------------------------------------------------------------- */
 
 /* Names come in the order of their bytes, and years have four digits: the first one is the oldest.
  */
@@ -99,8 +98,7 @@ static enum rc_code include_times(const struct making *making, struct sdrs_move 
     return RC_OK;
 }
 
-/* ---- datasets by version ---------------------------------------------------------------------
- */
+/* ---- datasets by version -------------------------------------------------------------------- */
 
 static enum rc_code list_directories(const struct making *making, struct rc_listing *listing,
                                      struct sdrs_prefixes *out, struct rc_error *err)
@@ -142,8 +140,7 @@ static enum rc_code include_versions(const struct making *making, struct rc_erro
     return RC_OK;
 }
 
-/* ---- the rest of a bucket --------------------------------------------------------------------
- */
+/* ---- the rest of a bucket ------------------------------------------------------------------- */
 
 /* "logs/; tmp/": empty ones count for nothing. */
 static void add_listed(const char *list, struct sdrs_prefixes *out)
@@ -178,8 +175,7 @@ static enum rc_code include_rest(const struct making *making, struct sdrs_prefix
     return RC_OK;
 }
 
-/* ---- all of it -------------------------------------------------------------------------------
- */
+/* ---- all of it ------------------------------------------------------------------------------ */
 
 static enum rc_code read_scope(const struct making *making, struct rc_error *err)
 {
@@ -304,8 +300,7 @@ void sdrs_rule_move_clear(struct sdrs_rule_move *kept)
     *kept = (struct sdrs_rule_move){ 0 };
 }
 
-/* ---- how much it is --------------------------------------------------------------------------
- */
+/* ---- how much it is ------------------------------------------------------------------------- */
 
 /* When what its path says is over, or when it was changed. */
 static int64_t time_of(const struct sdrs_move *move, const struct rc_object *object)

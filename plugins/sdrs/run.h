@@ -63,8 +63,7 @@ RC_MUST_CHECK enum rc_code sdrs_marker_lock(struct rc_job *job, const struct sdr
 char *sdrs_execution_lock(const char *id);
 enum { SDRS_LOST_AFTER_MS = 60000 };
 
-/* ---- what is to be done: work.c ---------------------------------------------------------------
- */
+/* ---- what is to be done: work.c ------------------------------------------------------------- */
 
 /* The rules of one bucket that an execution is of. */
 struct sdrs_bucket_work {
@@ -102,8 +101,7 @@ void sdrs_work_clear(struct sdrs_work *work);
 RC_MUST_CHECK enum rc_code sdrs_holds_of(const struct sdrs_config *config, const char *bucket,
                                          struct sdrs_prefixes *out, struct rc_error *err);
 
-/* ---- what a rule moves: rule_move.c -----------------------------------------------------------
- */
+/* ---- what a rule moves: rule_move.c --------------------------------------------------------- */
 
 /* What a move borrows. */
 struct sdrs_rule_move {
@@ -154,8 +152,7 @@ RC_MUST_CHECK enum rc_code sdrs_weight_check(const struct sdrs_config *config,
                                              const struct sdrs_weight *weight,
                                              struct rc_error *err);
 
-/* ---- what the transfer service still has: under_way.c -----------------------------------------
- */
+/* ---- what the transfer service still has: under_way.c --------------------------------------- */
 
 /*
  * Adds, merged, what jobs of the bucket that are pending move as a whole, and what those of 'rule'
@@ -169,8 +166,7 @@ RC_MUST_CHECK enum rc_code sdrs_under_way_check(struct sdrs_state *state, const 
                                                 const struct sdrs_prefixes *includes,
                                                 struct rc_error *err);
 
-/* ---- what follows: settle.c, deliver.c --------------------------------------------------------
- */
+/* ---- what follows: settle.c, deliver.c ------------------------------------------------------ */
 
 /*
  * Keeps a record whose status is final, or pending, with all that follows from it in one

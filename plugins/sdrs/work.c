@@ -46,8 +46,7 @@ static void add_rule(struct sdrs_rules *rules, const struct sdrs_rule *rule)
     copy_rule(&rules->items[rules->count++], rule);
 }
 
-/* ---- the scope -------------------------------------------------------------------------------
- */
+/* ---- the scope ------------------------------------------------------------------------------ */
 
 static enum rc_code read_scope(struct choice *choice, struct rc_error *err)
 {
@@ -104,8 +103,7 @@ static enum rc_code check_scope(const struct choice *choice, struct rc_error *er
     return rc_fail(err, RC_NOT_FOUND, "there is no active rule%s", asked.data);
 }
 
-/* ---- by bucket -------------------------------------------------------------------------------
- */
+/* ---- by bucket ------------------------------------------------------------------------------ */
 
 /* A rule whose name is none any more stands in a bucket of its own. */
 static void read_name(const struct sdrs_config *config, const struct sdrs_rule *rule,

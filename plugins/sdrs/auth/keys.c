@@ -152,8 +152,8 @@ static void tell(struct rc_job *job, const struct sdrs_config *config,
         return;
     }
     if (!had_some)
-        rc_info(job, "tokens are verified by %zu keys from '%s'", sdrs_jwks_count(fresh),
-                source_of(config));
+        rc_info(job, "tokens are verified by %zu key%s from '%s'", sdrs_jwks_count(fresh),
+                sdrs_jwks_count(fresh) == 1 ? "" : "s", source_of(config));
     if (!had_some && is_open(source_of(config)))
         rc_warn(job,
                 "whoever is on the way to '%s' can put keys of their own there: let 'jwt_jwks' "

@@ -39,8 +39,7 @@ struct carrying {
     int64_t row_mono_ms; /* when the first of them was told */
 };
 
-/* ---- counting --------------------------------------------------------------------------------
- */
+/* ---- counting ------------------------------------------------------------------------------- */
 
 /* With the mutex held. */
 static void count_failure(struct carrying *c, const char *key, const struct rc_error *err)
@@ -115,8 +114,7 @@ static void told(void *context, const struct rc_transfer_report *report)
         c->carry->progress(c->carry->context, moved);
 }
 
-/* ---- what the transfer has left --------------------------------------------------------------
- */
+/* ---- what the transfer has left ------------------------------------------------------------- */
 
 static enum rc_code look(struct rc_job *job, const char *uri, struct rc_stat *stat, bool *is_there,
                          struct rc_error *err)
@@ -181,7 +179,8 @@ static enum rc_code compare(struct rc_job *job, const struct pair *pair, bool *i
     RC_CLEANUP(side_free) struct side *b = NULL;
 
     *is_same = pair->at_source.size_bytes == pair->at_target.size_bytes;
-    if (!*is_same || strcmp(pair->at_source.etag, pair->at_target.etag) == 0)
+    if (!*is_same ||
+        (pair->at_source.etag[0] && strcmp(pair->at_source.etag, pair->at_target.etag) == 0))
         return RC_OK;
     if (side_open(job, pair->source, &pair->at_source, &a, err) ||
         side_open(job, pair->target, &pair->at_target, &b, err))
@@ -291,8 +290,7 @@ static enum rc_code settle(struct carrying *c, struct rc_error *err)
     return code;
 }
 
-/* ---- the list --------------------------------------------------------------------------------
- */
+/* ---- the list ------------------------------------------------------------------------------- */
 
 /* Whether the store takes nothing any more: then all else would fail, too, only later. */
 static enum rc_code check_store(struct carrying *c, struct rc_error *err)
@@ -350,8 +348,7 @@ static enum rc_code next_item(void *context, struct rc_transfer_item *item, bool
     return code;
 }
 
-/* ---- the whole -------------------------------------------------------------------------------
- */
+/* ---- the whole ------------------------------------------------------------------------------ */
 
 /* A failure of single objects is counted; what is of the whole is an error. */
 static enum rc_code transfer(struct carrying *c, struct rc_error *err)

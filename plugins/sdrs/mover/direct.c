@@ -19,8 +19,7 @@ enum {
     PART_BYTES = 4 << 20, /* of keys and tags */
 };
 
-/* ---- parts -----------------------------------------------------------------------------------
- */
+/* ---- parts ---------------------------------------------------------------------------------- */
 
 /* An object of a part; its texts stand in the part's buffer. */
 struct entry {
@@ -93,8 +92,7 @@ static enum rc_code next(void *context, struct sdrs_carry_item *item, bool *more
     return RC_OK;
 }
 
-/* ---- moving ----------------------------------------------------------------------------------
- */
+/* ---- moving --------------------------------------------------------------------------------- */
 
 /* Before anything is touched. */
 static enum rc_code check_buckets(struct rc_job *job, const struct sdrs_record *record,
@@ -183,8 +181,7 @@ enum rc_code sdrs_move_direct(struct rc_job *job, const struct sdrs_move *move,
     return RC_OK;
 }
 
-/* ---- afterwards ------------------------------------------------------------------------------
- */
+/* ---- afterwards ----------------------------------------------------------------------------- */
 
 /* What the manifest of a job lists. */
 struct listed {

@@ -19,8 +19,7 @@ int sdrs_mover_of(const struct sdrs_config *config, const char *bucket)
     return rc_str_starts(bucket, "gs://") ? SDRS_MOVER_STS : SDRS_MOVER_DIRECT;
 }
 
-/* ---- which -----------------------------------------------------------------------------------
- */
+/* ---- which ---------------------------------------------------------------------------------- */
 
 /* What says whether its time has passed: its path, in the dataset that it is of. */
 static bool has_passed(const struct sdrs_move *move, const char *key)
@@ -48,8 +47,7 @@ bool sdrs_move_wants(const struct sdrs_move *move, const char *key, int64_t modi
     return !move->template || move->record->mover == SDRS_MOVER_STS || has_passed(move, key);
 }
 
-/* ---- the walk --------------------------------------------------------------------------------
- */
+/* ---- the walk ------------------------------------------------------------------------------- */
 
 struct sdrs_walk {
     struct rc_job *job;

@@ -29,8 +29,7 @@ static void add_folder(struct rc_buf *out, const char *shadow, const char *batch
     rc_buf_addc(out, '/');
 }
 
-/* ---- writing ---------------------------------------------------------------------------------
- */
+/* ---- writing -------------------------------------------------------------------------------- */
 
 struct sdrs_manifest {
     struct rc_job *job;
@@ -103,8 +102,7 @@ void sdrs_manifest_free(struct sdrs_manifest *manifest)
     free(manifest);
 }
 
-/* ---- reading ---------------------------------------------------------------------------------
- */
+/* ---- reading -------------------------------------------------------------------------------- */
 
 struct sdrs_manifest_reader {
     struct rc_job *job;

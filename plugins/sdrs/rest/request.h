@@ -84,8 +84,7 @@ RC_MUST_CHECK enum rc_code sdrs_refuse(const struct rc_buf *mistakes, struct rc_
 const char *sdrs_bucket_trouble(struct sdrs_request *request, const char *uri,
                                 const struct rc_error *err);
 
-/* ---- bodies -----------------------------------------------------------------------------------
- */
+/* ---- bodies --------------------------------------------------------------------------------- */
 
 enum sdrs_property_type { SDRS_TEXT, SDRS_INTEGER, SDRS_CHOICE };
 

@@ -238,7 +238,7 @@ static void test_excluded_prefixes_are_passed(void **state)
 
     put(w.host, "a", "x");
     put(w.host, "data0", "x");
-    for (int i = 0; i < 4 * MANY; i++) {
+    for (int i = 0; i < MANY + MANY / 4; i++) {
         RC_STR_AUTO key = rc_strf("data/%05d", i);
 
         put(w.host, key, "x");
@@ -249,7 +249,7 @@ static void test_excluded_prefixes_are_passed(void **state)
     w.move.template = NULL;
     calls = rc_fake_host_calls(w.host);
     expect(&w, SDRS_JOB_SUCCESS, 2, 0);
-    assert_true(rc_fake_host_calls(w.host) - calls < 2 * MANY);
+    assert_true(rc_fake_host_calls(w.host) - calls < MANY);
 }
 
 /* Keys that are no text sort behind where the listing goes on; it has to come to its end. */
