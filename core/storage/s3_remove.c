@@ -18,6 +18,7 @@
 enum {
     ROUNDS = 4,                /* for keys that a server could not remove just now */
     AT_ONCE = CORE_S3_AT_ONCE, /* single removals */
+    LOOKED_AT = 64,            /* in one request, where the server does not compare by itself */
     XML_LIMIT = 8 << 20        /* of 1,000 keys of 1 KiB, all of characters that are escaped */
 };
 
@@ -77,6 +78,7 @@ struct batch {
     size_t count;
     struct rc_error **failures; /* one for each of 'places'; NULL: none */
     bool plain;                 /* entity tags are not said */
+    bool looks;                 /* we compare them, just before each request */
 };
 
 /* Whether XML can hold the key: it has no way to write control characters. */
@@ -207,7 +209,7 @@ static enum rc_code send_batch(struct batch *batch, struct core_s3_refusal *refu
     request.body_len = xml.len;
     request.answers_xml = true;
     request.root = "DeleteResult";
-    request.repeats = true;
+    request.repeats = !batch->looks;
     code = core_s3_send(&request, &answer, err);
     *refusal = request.refusal;
     if (!code)
@@ -271,6 +273,21 @@ static void forget_failures(struct batch *batch)
     }
 }
 
+static void note_replaced(void *context, size_t index, const struct rc_error *err)
+{
+    fail_place(context, index, err);
+}
+
+/* Leaves out what was replaced, where nobody else compares. */
+static enum rc_code look(struct batch *batch, struct rc_error *err)
+{
+    const struct core_remove_report replaced = { .failed = note_replaced, .context = batch };
+
+    return batch->looks ? core_s3_leave_replaced(batch->places, batch->indexes, &batch->count,
+                                                 &replaced, err)
+                        : RC_OK;
+}
+
 static bool lacks_batches(const struct core_s3_refusal *refusal)
 {
     return refusal->status == 405 || refusal->status == 501 ||
@@ -293,8 +310,14 @@ static enum rc_code remove_batch(struct batch *batch, struct rc_error *err)
         if (round > 0) {
             forget_failures(batch);
             core_clock_sleep_ms(100 << round);
+            if (look(batch, err))
+                return err->code;
+            if (batch->count == 0)
+                break;
         }
         if (send_batch(batch, &refusal, err)) {
+            if (batch->looks && rc_retryable(err->code) && round + 1 < ROUNDS)
+                continue;
             if (rc_str_eq(refusal.code, "MalformedXML") && !batch->plain) {
                 batch->plain = true; /* one that does not know of entity tags there */
                 continue;
@@ -326,14 +349,9 @@ static enum rc_code report_failures(const struct batch *batch, size_t count, siz
     return RC_OK;
 }
 
-static void note_replaced(void *context, size_t index, const struct rc_error *err)
-{
-    fail_place(context, index, err);
-}
-
 /* Those from 'offset' on, of one bucket. */
 static enum rc_code remove_run(const struct core_place_in_store *places, size_t offset,
-                               size_t count, const struct core_remove_report *report,
+                               size_t count, bool looks, const struct core_remove_report *report,
                                struct rc_error *err)
 {
     struct batch batch = {
@@ -341,13 +359,13 @@ static enum rc_code remove_run(const struct core_place_in_store *places, size_t 
         .indexes = rc_calloc(count, sizeof(*batch.indexes)),
         .count = count,
         .failures = rc_calloc(count, sizeof(*batch.failures)),
+        .looks = looks,
     };
-    const struct core_remove_report replaced = { .failed = note_replaced, .context = &batch };
     enum rc_code code;
 
     for (size_t i = 0; i < count; i++)
         batch.indexes[i] = i;
-    code = core_s3_leave_replaced(batch.places, batch.indexes, &batch.count, &replaced, err);
+    code = look(&batch, err);
     if (!code && batch.count > 0)
         code = remove_batch(&batch, err);
     if (code && report && code != RC_CANCELLED) {
@@ -364,19 +382,37 @@ static enum rc_code remove_run(const struct core_place_in_store *places, size_t 
     return code;
 }
 
+/* Whether an entity tag is said that somebody has to compare. */
+static bool has_condition(const struct core_place_in_store *place)
+{
+    return place->remove_if_match && !place->version;
+}
+
+/* How many from the first on go into one run. */
+static size_t count_run(const struct core_place_in_store *places, size_t count, bool honours)
+{
+    bool looks = !honours && has_condition(places);
+    /* The fewer there are, the shorter each waits between our look and its removal. */
+    size_t run = 1, most = looks ? LOOKED_AT : CORE_S3_PAGE;
+
+    while (run < most && run < count && places[run].settings == places->settings &&
+           rc_str_eq(places[run].bucket, places->bucket) &&
+           (honours || has_condition(&places[run]) == looks))
+        run++;
+    return run;
+}
+
 enum rc_code core_s3_remove(const struct core_place_in_store *places, size_t count,
                             const struct core_remove_report *report, struct rc_error *err)
 {
     for (size_t done = 0, run; done < count; done += run) {
         const struct core_place_in_store *first = &places[done];
+        bool honours;
 
-        if (core_cancel_check(first->cancel, err))
+        if (core_cancel_check(first->cancel, err) || core_s3_honours(first, &honours, err))
             return err->code;
-        for (run = 1; run < CORE_S3_PAGE && done + run < count; run++)
-            if (places[done + run].settings != first->settings ||
-                !rc_str_eq(places[done + run].bucket, first->bucket))
-                break;
-        if (remove_run(places, done, run, report, err))
+        run = count_run(first, count - done, honours);
+        if (remove_run(places, done, run, !honours && has_condition(first), report, err))
             return err->code;
     }
     return RC_OK;

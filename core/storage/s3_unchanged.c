@@ -141,13 +141,16 @@ enum rc_code core_s3_leave_replaced(const struct core_place_in_store *places, si
 
     if (core_s3_honours(places, &honours, err))
         return err->code;
-    if (honours)
+    if (honours || *count == 0)
         return RC_OK;
     look.sorted = rc_calloc(*count, sizeof(struct core_place_in_store *));
-    look.is_left = rc_calloc(*count, sizeof(*look.is_left));
-    for (size_t i = 0; i < *count; i++)
-        if (places[i].remove_if_match && !places[i].version)
-            look.sorted[look.count++] = &places[i];
+    look.is_left = rc_calloc(indexes[*count - 1] + 1, sizeof(*look.is_left));
+    for (size_t i = 0; i < *count; i++) {
+        const struct core_place_in_store *place = &places[indexes[i]];
+
+        if (place->remove_if_match && !place->version)
+            look.sorted[look.count++] = place;
+    }
     if (look.count > 1)
         qsort(look.sorted, look.count, sizeof(*look.sorted), by_key);
     strike_neighbours(&look);

@@ -198,6 +198,30 @@ def test_sources_that_are_replaced_meanwhile(world, ceph, bucket):
         thread.join()
 
 
+def test_a_source_that_is_replaced_before_a_removal_is_repeated(world, ceph, bucket, proxy):
+    """The server does not compare as it removes: it is asked again what is there."""
+    configure(world, ceph, bucket, endpoint=proxy.endpoint)
+    source, target = S3(ceph.s3(), bucket, "in/"), Files(world.root / "out")
+    source.fill({f"{number:03}": b"first" for number in range(100)})
+    proxy.rules.add(method="POST", target="delete", status=503, times=1)
+    ended = threading.Event()
+
+    def replace():
+        while not ended.is_set() and not proxy.count(method="POST", target="delete"):
+            time.sleep(0.001)
+        source.put("017", b"second")
+
+    thread = threading.Thread(target=replace)
+    thread.start()
+    try:
+        result = move(world, source.uri, target.uri, going="true", move="true")
+    finally:
+        ended.set()
+        thread.join()
+    assert result.status == 0 or "replaced" in result.text, result.stderr
+    assert b"second" in [source.objects().get("017"), target.objects().get("017")]
+
+
 @pytest.mark.parametrize("fault", [
     {"method": "PUT", "cut_request_body_bytes": 5000, "times": 5},
     {"method": "PUT", "status": 503, "share": 0.3},
