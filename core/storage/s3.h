@@ -359,9 +359,9 @@ RC_MUST_CHECK enum rc_code core_s3_remove(const struct core_place_in_store *plac
                                           const struct core_remove_report *report,
                                           struct rc_error *err);
 /*
- * Of removals from one bucket, whose indexes into 'places' are given and rise: takes out those whose
- * object is not what remove_if_match says. One that was replaced is told, one that is gone is not.
- * Of a server that compares by itself nothing is asked.
+ * Of removals from one bucket, whose indexes into 'places' are given and rise: takes out those
+ * whose object is not what remove_if_match says. One that was replaced is told, one that is gone is
+ * not. Of a server that compares by itself nothing is asked.
  */
 RC_MUST_CHECK enum rc_code core_s3_leave_replaced(const struct core_place_in_store *places,
                                                   size_t *indexes, size_t *count,
