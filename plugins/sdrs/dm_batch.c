@@ -459,7 +459,8 @@ static enum rc_code process_queue(struct rc_job *job, const struct sdrs_config *
     return code;
 }
 
-enum rc_code sdrs_marker_lock(struct rc_job *job, const struct sdrs_config *config,
+/* A dry run changes nothing, and so is in nobody's way. */
+static enum rc_code take_lock(struct rc_job *job, const struct sdrs_config *config,
                               struct rc_lock **out, struct rc_error *err)
 {
     enum rc_code code;
@@ -473,9 +474,9 @@ enum rc_code sdrs_marker_lock(struct rc_job *job, const struct sdrs_config *conf
     return code;
 }
 
-enum rc_code sdrs_dm_batch(struct rc_job *job, const void *options, struct rc_error *err)
+enum rc_code sdrs_with_markers(struct rc_job *job, const struct sdrs_config *config,
+                               sdrs_markers_fn *work, struct rc_error *err)
 {
-    const struct sdrs_config *config = options;
     struct rc_error ignored = RC_ERROR_INIT;
     struct sdrs_state state;
     struct rc_lock *lock;
@@ -483,13 +484,18 @@ enum rc_code sdrs_dm_batch(struct rc_job *job, const void *options, struct rc_er
 
     if (sdrs_open(job, config, &state, err))
         return err->code;
-    code = sdrs_marker_lock(job, config, &lock, err);
+    code = take_lock(job, config, &lock, err);
     if (!code) {
-        code = process_queue(job, config, &state, err);
+        code = work(job, config, &state, err);
         rc_lock_release(job, lock);
         if (!rc_job_check(job, &ignored))
             sdrs_deliver(job, config, &state);
     }
     sdrs_state_close(&state);
     return code;
+}
+
+enum rc_code sdrs_dm_batch(struct rc_job *job, const void *options, struct rc_error *err)
+{
+    return sdrs_with_markers(job, options, process_queue, err);
 }

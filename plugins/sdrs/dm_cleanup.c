@@ -139,21 +139,5 @@ static enum rc_code clean(struct rc_job *job, const struct sdrs_config *config,
 
 enum rc_code sdrs_dm_cleanup(struct rc_job *job, const void *options, struct rc_error *err)
 {
-    const struct sdrs_config *config = options;
-    struct rc_error ignored = RC_ERROR_INIT;
-    struct sdrs_state state;
-    struct rc_lock *lock;
-    enum rc_code code;
-
-    if (sdrs_open(job, config, &state, err))
-        return err->code;
-    code = sdrs_marker_lock(job, config, &lock, err);
-    if (!code) {
-        code = clean(job, config, &state, err);
-        rc_lock_release(job, lock);
-        if (!rc_job_check(job, &ignored))
-            sdrs_deliver(job, config, &state);
-    }
-    sdrs_state_close(&state);
-    return code;
+    return sdrs_with_markers(job, options, clean, err);
 }

@@ -50,11 +50,13 @@ RC_MUST_CHECK enum rc_code sdrs_source_check(struct rc_job *job, const char *buc
                                              struct rc_error *err);
 
 /*
- * The lock of those who change the queue of delete markers, for which they wait as long as is
- * configured; none in a dry run. RC_SKIPPED: another run has it.
+ * Opens the state, does the work under the lock of delete markers, and delivers what is due then.
+ * RC_SKIPPED: another run has the lock. Not locked in a dry run.
  */
-RC_MUST_CHECK enum rc_code sdrs_marker_lock(struct rc_job *job, const struct sdrs_config *config,
-                                            struct rc_lock **out, struct rc_error *err);
+typedef enum rc_code sdrs_markers_fn(struct rc_job *job, const struct sdrs_config *config,
+                                     struct sdrs_state *state, struct rc_error *err);
+RC_MUST_CHECK enum rc_code sdrs_with_markers(struct rc_job *job, const struct sdrs_config *config,
+                                             sdrs_markers_fn *work, struct rc_error *err);
 
 /*
  * The name of the lock under which an event is carried out; the caller frees it. An event that was
