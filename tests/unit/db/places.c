@@ -71,6 +71,18 @@ int place_clear(void)
     return core_tree_remove(place_folder, &err) == RC_OK ? 0 : -1;
 }
 
+int place_open(bool postgres, struct core_db **db)
+{
+    struct rc_error err = RC_ERROR_INIT;
+
+    if (place_make(postgres))
+        return -1;
+    if (core_db_open(place_url, db, &err) == RC_OK)
+        return 0;
+    print_error("%s\n", err.cause);
+    return -1;
+}
+
 void place_tamper(const char *statement)
 {
     struct rc_error err = RC_ERROR_INIT;

@@ -12,8 +12,9 @@ extern char place_url[256];
 extern char place_folder[64];
 extern bool place_is_postgres;
 
-/* Both for cmocka's fixtures; 0 is success. */
+/* For cmocka's fixtures; 0 is success. The second one opens the state there, too. */
 int place_make(bool postgres);
+int place_open(bool postgres, struct core_db **db);
 int place_clear(void);
 
 /* Runs one statement in the state, behind everybody's back, as another machine would. */

@@ -43,16 +43,10 @@ static int set_up(bool postgres)
         { 2, "ALTER TABLE notes ADD COLUMN size REAL; -- of the text\n"
              "INSERT INTO notes (text) VALUES ('first');" },
     };
-    struct rc_error err = RC_ERROR_INIT;
 
     (void)umask(022);
-    if (place_make(postgres))
-        return -1;
     memcpy(notes, postgres ? on_postgres : on_sqlite, sizeof(notes));
-    if (core_db_open(place_url, &db, &err) == RC_OK)
-        return 0;
-    print_error("%s\n", err.cause);
-    return -1;
+    return place_open(postgres, &db);
 }
 
 static int on_sqlite(void **state)

@@ -26,28 +26,16 @@
 
 static struct core_db *db;
 
-static int set_up(bool postgres)
-{
-    struct rc_error err = RC_ERROR_INIT;
-
-    if (place_make(postgres))
-        return -1;
-    if (core_db_open(place_url, &db, &err) == RC_OK)
-        return 0;
-    print_error("%s\n", err.cause);
-    return -1;
-}
-
 static int on_sqlite(void **state)
 {
     (void)state;
-    return set_up(/* postgres = */ false);
+    return place_open(/* postgres = */ false, &db);
 }
 
 static int on_postgres(void **state)
 {
     (void)state;
-    return set_up(/* postgres = */ true);
+    return place_open(/* postgres = */ true, &db);
 }
 
 static int tear_down(void **state)
