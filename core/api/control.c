@@ -35,6 +35,7 @@ static void check_values(const struct core_config *config, const struct core_job
 {
     RC_CLEANUP(core_image_close) struct core_image image = CORE_IMAGE_INIT;
     const struct core_binding_source source = {
+        .config = config,
         .set = set,
         .job = job,
         .plugin = core_config_plugin(config, job->plugin),
@@ -51,6 +52,7 @@ static void check_values(const struct core_config *config, const struct core_job
     }
     plugin = *image.plugin;
     plugin.check = NULL;
+    plugin.check_engine = NULL;
     action = core_plugin_action(&plugin, job->action);
     if (!action)
         core_problem_add(problems, &job->place, "plugin '%s' has no action '%s'", plugin.name,

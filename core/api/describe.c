@@ -4,6 +4,8 @@
  */
 #include <api/describe.h>
 
+#include <sql/engine.h>
+
 #include <string.h>
 
 static void add_text(struct rc_buf *out, const char *text)
@@ -20,6 +22,44 @@ static void add_member(struct rc_buf *out, const char *key, const char *text)
     rc_buf_addc(out, ':');
     add_text(out, text);
     rc_buf_addc(out, ',');
+}
+
+/* The features that the plugin makes use of, and that the engine has, or has not. */
+static void add_features(const struct core_plugin *plugin, const struct core_engine_ops *engine,
+                         bool has, struct rc_buf *out)
+{
+    const char *separator = "";
+
+    rc_buf_addc(out, '[');
+    for (const struct core_feature *feature = core_engine_features; feature->text; feature++) {
+        if (!(plugin->engine_features & feature->feature) ||
+            ((engine->features & feature->feature) != 0) != has)
+            continue;
+        rc_buf_adds(out, separator);
+        add_text(out, feature->text);
+        separator = ",";
+    }
+    rc_buf_addc(out, ']');
+}
+
+/* Of a plugin that uses none: none. */
+static void add_engines(const struct core_plugin *plugin, struct rc_buf *out)
+{
+    const struct core_engine_ops *engine;
+    struct rc_option option;
+    bool uses = core_plugin_engine_option(plugin, &option);
+
+    rc_buf_adds(out, "\"engines\":[");
+    for (size_t i = 0; uses && (engine = core_engine_at(i)); i++) {
+        rc_buf_adds(out, i ? ",{" : "{");
+        add_member(out, "kind", engine->name);
+        rc_buf_adds(out, "\"can\":");
+        add_features(plugin, engine, /* has = */ true, out);
+        rc_buf_adds(out, ",\"cannot\":");
+        add_features(plugin, engine, /* has = */ false, out);
+        rc_buf_addc(out, '}');
+    }
+    rc_buf_adds(out, "],");
 }
 
 void core_describe_add_json(const struct core_plugin *plugin, struct rc_buf *out)
@@ -39,7 +79,9 @@ void core_describe_add_json(const struct core_plugin *plugin, struct rc_buf *out
         core_options_to_json(&plugin->actions[i].params, out);
         rc_buf_addc(out, '}');
     }
-    rc_buf_adds(out, "],\"routes\":[");
+    rc_buf_adds(out, "],");
+    add_engines(plugin, out);
+    rc_buf_adds(out, "\"routes\":[");
     for (size_t i = 0; i < plugin->route_count; i++) {
         rc_buf_adds(out, i ? ",{" : "{");
         add_member(out, "method", plugin->routes[i].method);

@@ -333,6 +333,17 @@ static const struct core_schema plugin_route = {
     },
 };
 
+static const struct core_schema plugin_engine = {
+    "PluginEngine",
+    "A kind of SQL engine, as far as the plugin makes use of what it can do.",
+    (const struct core_field[]){
+        TEXT("kind", 0, "duckdb, athena or trino."),
+        TEXT("can", LIST, "What the plugin makes use of."),
+        TEXT("cannot", LIST, "What it has to do without."),
+        { 0 },
+    },
+};
+
 const struct core_schema core_schema_plugin = {
     "Plugin",
     "What a plugin declares, as 'run-core describe --json' shows it.",
@@ -343,6 +354,7 @@ const struct core_schema core_schema_plugin = {
         TEXT("abi", 0, "Of run-core, as it was built."),
         OBJECT("options", LIST, "Of its configuration.", option),
         OBJECT("actions", LIST, "The first is the default.", action),
+        OBJECT("engines", LIST, "That it may use; none: it uses no SQL.", plugin_engine),
         OBJECT("routes", LIST, "That it serves.", plugin_route),
         { 0 },
     },

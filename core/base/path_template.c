@@ -21,6 +21,12 @@ static bool is_name(const char *part, size_t len)
     return len > 2 && part[0] == '{' && part[len - 1] == '}';
 }
 
+/* A {name*}, behind which nothing follows. */
+static bool is_rest(const char *part, size_t len)
+{
+    return is_name(part, len) && len > 3 && part[len - 2] == '*' && part[len] == '\0';
+}
+
 static bool has_name(const struct core_path_values *values, const char *name, size_t len)
 {
     for (size_t i = 0; i < values->count; i++)
@@ -43,11 +49,14 @@ bool core_path_template_is_good(const char *path_template)
                 return false;
             continue;
         }
-        if (names.count == CORE_PATH_VALUES || has_name(&names, part + 1, len - 2) ||
-            memchr(part + 1, '{', len - 2) || memchr(part + 1, '}', len - 2))
+        size_t name_len = len - (is_rest(part, len) ? 3 : 2);
+
+        if (names.count == CORE_PATH_VALUES || has_name(&names, part + 1, name_len) ||
+            memchr(part + 1, '{', name_len) || memchr(part + 1, '}', name_len) ||
+            memchr(part + 1, '*', name_len))
             return false;
         names.items[names.count++] =
-            (struct core_path_value){ .name = part + 1, .name_len = len - 2 };
+            (struct core_path_value){ .name = part + 1, .name_len = name_len };
     }
     return true;
 }
@@ -61,6 +70,11 @@ bool core_path_match(const char *path_template, const char *path, struct core_pa
     while (next_part(&path_template, &wanted, &wanted_len)) {
         if (!next_part(&path, &given, &given_len))
             return false;
+        if (is_rest(wanted, wanted_len) && out->count < CORE_PATH_VALUES) {
+            out->items[out->count++] =
+                (struct core_path_value){ wanted + 1, given, wanted_len - 3, strlen(given) };
+            return true;
+        }
         if (!is_name(wanted, wanted_len)) {
             if (wanted_len != given_len || memcmp(wanted, given, given_len) != 0)
                 return false;
@@ -84,6 +98,8 @@ bool core_path_goes_before(const char *a, const char *b)
 
         if (name_a != name_b)
             return name_b;
+        if (is_rest(part_a, len_a) != is_rest(part_b, len_b))
+            return is_rest(part_b, len_b);
     }
     return false;
 }

@@ -1,6 +1,6 @@
 /*
  * Path templates of HTTP routes: "/rules/{id}", in which each {name} stands for one part between
- * slashes, never an empty one.
+ * slashes, never an empty one; a {name*} at the end for all that is left, also for nothing.
  */
 #ifndef CORE_BASE_PATH_TEMPLATE_H
 #define CORE_BASE_PATH_TEMPLATE_H

@@ -50,12 +50,16 @@ size_t core_utf8_next(const char *text, size_t len, bool *valid)
     return have;
 }
 
-bool core_utf8_is_valid(const char *text)
+bool core_utf8_are_valid(const char *bytes, size_t len)
 {
-    size_t len = strlen(text);
     bool valid = true;
 
     for (size_t at = 0; valid && at < len;)
-        at += core_utf8_next(text + at, len - at, &valid);
+        at += core_utf8_next(bytes + at, len - at, &valid);
     return valid;
+}
+
+bool core_utf8_is_valid(const char *text)
+{
+    return core_utf8_are_valid(text, strlen(text));
 }

@@ -15,5 +15,7 @@
 size_t core_utf8_next(const char *text, size_t len, bool *valid);
 
 bool core_utf8_is_valid(const char *text);
+/* Of so many bytes, which may have a NUL among them. */
+bool core_utf8_are_valid(const char *bytes, size_t len);
 
 #endif

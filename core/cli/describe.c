@@ -6,6 +6,7 @@
 
 #include <api/describe.h>
 #include <cli/arguments.h>
+#include <cli/engines.h>
 #include <cli/output.h>
 #include <cli/plugins.h>
 
@@ -16,6 +17,18 @@ static bool has_options(const struct core_option_table *table)
     struct rc_option option;
 
     return core_option_at(table, 0, &option);
+}
+
+/* Of a plugin with such an option: what it makes use of, and which engines can do that. */
+static void add_engines(const struct core_plugin *plugin, const char *title,
+                        void (*add)(uint32_t features, struct rc_buf *out), struct rc_buf *out)
+{
+    struct rc_option option;
+
+    if (!core_plugin_engine_option(plugin, &option))
+        return;
+    rc_buf_addf(out, "\n%s\n", title);
+    add(plugin->engine_features, out);
 }
 
 /* ---- Markdown ------------------------------------------------------------------------------- */
@@ -36,6 +49,7 @@ void core_describe_add_markdown(const struct core_plugin *plugin, struct rc_buf 
         rc_buf_adds(out, "\n### Options\n\n");
         core_options_to_markdown(&plugin->options, out);
     }
+    add_engines(plugin, "### SQL engines\n", core_engines_add_markdown, out);
     if (plugin->route_count)
         rc_buf_adds(out, "\n### Routes\n\n| request | what it answers |\n|---|---|\n");
     for (size_t i = 0; i < plugin->route_count; i++)
@@ -65,6 +79,7 @@ void core_describe_add_text(const struct core_plugin *plugin, struct rc_buf *out
         rc_buf_adds(out, "\nOptions:\n");
         core_options_to_text(&plugin->options, out);
     }
+    add_engines(plugin, "SQL engines:", core_engines_add_text, out);
     if (plugin->route_count)
         rc_buf_adds(out, "\nRoutes:\n");
     for (size_t i = 0; i < plugin->route_count; i++)

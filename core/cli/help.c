@@ -6,6 +6,7 @@
 
 #include <api/openapi.h>
 #include <cli/arguments.h>
+#include <cli/engines.h>
 #include <cli/output.h>
 #include <cli/plugins.h>
 
@@ -304,6 +305,8 @@ static int run_help(const struct core_arguments *arguments)
         core_help_add_general(arguments->commands, &out);
     else if (strcmp(arguments->words[0], "configuration") == 0)
         core_help_add_configuration(arguments->markdown, &out);
+    else if (strcmp(arguments->words[0], "engines") == 0)
+        core_help_add_engines(arguments->markdown, &out);
     else if (strcmp(arguments->words[0], "api") == 0)
         (arguments->markdown ? core_openapi_add_markdown : core_openapi_add_text)(&out);
     else
@@ -331,7 +334,7 @@ static void complete_help(const struct core_arguments *arguments, struct rc_buf 
     for (size_t i = 0; arguments->commands[i]; i++)
         if (!arguments->commands[i]->hidden)
             rc_buf_addf(out, "%s\n", arguments->commands[i]->name);
-    rc_buf_adds(out, "configuration\napi\n");
+    rc_buf_adds(out, "configuration\nengines\napi\n");
     core_plugin_list_make(NULL, &plugins);
     for (size_t i = 0; i < plugins.count; i++)
         rc_buf_addf(out, "%s\n", plugins.items[i].name);
@@ -339,9 +342,9 @@ static void complete_help(const struct core_arguments *arguments, struct rc_buf 
 
 const struct core_command core_command_help = {
     .name = "help",
-    .operands = "[COMMAND...|PLUGIN|configuration|api]",
-    .summary = "Shows how to use run-core, a command or a plugin; or the configuration's keys, or "
-               "the daemon's HTTP requests.",
+    .operands = "[COMMAND...|PLUGIN|configuration|engines|api]",
+    .summary = "Shows how to use run-core, a command or a plugin; or the configuration's keys, "
+               "what the SQL engines can do, or the daemon's HTTP requests.",
     .flags = CORE_FLAG_CONFIG | CORE_FLAG_MARKDOWN,
     .max_words = 2,
     .run = run_help,

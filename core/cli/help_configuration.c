@@ -19,6 +19,10 @@ static const struct section sections[] = {
       "HTTP requests that go out: to stores, of plugins, notifications." },
     { "storage", "storage: NAME", "A store, and the bucket that it stands for." },
     { "sql", "sql: NAME", "An SQL engine." },
+    { "sql.duckdb", "sql: NAME", "If the engine is duckdb." },
+    { "sql.elsewhere", "sql: NAME", "If it is athena or trino." },
+    { "sql.athena", "sql: NAME", "If it is athena." },
+    { "sql.trino", "sql: NAME", "If it is trino." },
     { "plugins", "plugins: NAME",
       "A plugin, with defaults for all its runs under 'config', in the file 'config_file', or "
       "both." },

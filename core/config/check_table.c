@@ -125,7 +125,7 @@ static void check_default(const struct check *check, const struct rc_option *opt
 
 static void check_flags(const struct check *check, const struct rc_option *option)
 {
-    if (option->flags & ~(uint32_t)(RC_OPT_REQUIRED | RC_OPT_SECRET | RC_OPT_WHOLE))
+    if (option->flags & ~(uint32_t)(RC_OPT_REQUIRED | RC_OPT_SECRET | RC_OPT_WHOLE | RC_OPT_ENGINE))
         complain(check, option, "has a flag that this run-core does not know");
     if ((option->flags & RC_OPT_REQUIRED) && option->def)
         complain(check, option, "is required and has a default: one of the two is in vain");
@@ -151,6 +151,19 @@ static void check_whole(const struct check *check, const struct rc_option *optio
         complain(check, option, "is the whole of a file, but within an item");
     else if (has_whole)
         complain(check, option, "is the whole of a file, as an earlier one is");
+}
+
+/* 'has_engine' says whether an earlier option names the engine already. */
+static void check_engine(const struct check *check, const struct rc_option *option, bool has_engine)
+{
+    if (!(option->flags & RC_OPT_ENGINE))
+        return;
+    if (option->type != RC_OPT_STR)
+        complain(check, option, "names an SQL engine, but is no text");
+    if (check->depth > 0)
+        complain(check, option, "names an SQL engine, but within an item");
+    else if (has_engine)
+        complain(check, option, "names an SQL engine, as an earlier one does");
 }
 
 static void check_type(const struct check *check, const struct rc_option *option)
@@ -203,7 +216,7 @@ static bool usable(const struct rc_option *option)
 static void check_table(const struct check *check)
 {
     struct rc_option option;
-    bool has_whole = false;
+    bool has_whole = false, has_engine = false;
 
     for (size_t i = 0; core_option_at(check->table, i, &option); i++) {
         if (i == MOST_OPTIONS) {
@@ -216,6 +229,8 @@ static void check_table(const struct check *check)
         check_flags(check, &option);
         check_whole(check, &option, has_whole);
         has_whole |= (option.flags & RC_OPT_WHOLE) != 0;
+        check_engine(check, &option, has_engine);
+        has_engine |= (option.flags & RC_OPT_ENGINE) != 0;
         if (option.type < RC_OPT_STR || option.type > RC_OPT_OBJECTS) {
             complain(check, &option, "has a type that this run-core does not know");
             continue;

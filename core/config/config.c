@@ -296,6 +296,7 @@ static void bind_entry(struct loader *loader, enum core_section_id id,
         core_path_resolve_named(arena, map, "library", &engine->library);
         core_path_resolve(arena, map, "temp_dir", &engine->temp_dir);
         core_path_resolve(arena, map, "staging_dir", &engine->staging_dir);
+        core_path_resolve(arena, map, "ca_file", &engine->ca_file);
     }
 }
 

@@ -85,6 +85,39 @@ struct core_engine_settings {
     int64_t temp_limit_bytes;    /* 0: no limit */
     const char *staging_dir;     /* for copies of remote objects; NULL: the run's own */
     int64_t staging_limit_bytes; /* of them; 0: no limit */
+
+    /* Of engines elsewhere. */
+    const char *work; /* URI of a folder for what sessions leave for a while; NULL: not said */
+    const char *catalog, *database;
+    int64_t query_timeout_ms; /* of one statement; 0: the server's own */
+    const char *ca_file, *proxy;
+
+    /* Of Trino. */
+    const char *url, *user, *password, *token;
+    const char *source;
+    struct rc_map session; /* session properties */
+    struct rc_map roles;   /* of catalogs */
+    struct rc_map extra_credentials;
+    struct rc_strs client_tags;
+    bool shares_files; /* the server reads file:// as this machine does */
+
+    /* Of Athena. */
+    const char *region, *endpoint, *work_group;
+    const char *results; /* URI of the folder of results; NULL: the work group's, or below work */
+    int results_encryption; /* enum core_results_encryption */
+    const char *results_kms_key, *results_owner;
+    const char *access_key_id, *secret_access_key, *session_token;
+    const char *profile, *role_arn, *external_id, *role_session_name;
+    double starts_per_s, reads_per_s; /* of statements, and of looks at them */
+    int64_t ddl_at_once, queries_at_once;
+    double price_per_tib; /* of what is scanned, in US dollars */
+};
+
+enum core_results_encryption {
+    CORE_RESULTS_PLAIN,
+    CORE_RESULTS_SSE_S3,
+    CORE_RESULTS_SSE_KMS,
+    CORE_RESULTS_CSE_KMS,
 };
 
 enum core_plugin_auth { CORE_AUTH_TOKENS, CORE_AUTH_PLUGIN };
@@ -182,11 +215,18 @@ const struct core_plugin_settings *core_config_plugin(const struct core_config *
                                                       const char *name);
 
 /*
- * The table of a section's own keys: "core", "core.auth", "storage", "sql", "plugins", "jobs",
- * "jobs.for_each", "jobs.retry", "jobs.notify"; NULL: there is no such section. For describing the
- * configuration.
+ * The table of a section's own keys: "core", "core.auth", "storage", "sql", "sql.athena",
+ * "plugins", "jobs", "jobs.for_each", "jobs.retry", "jobs.notify", ...; NULL: there is no such
+ * section. For describing the configuration.
  */
 const struct core_option_table *core_settings_table(const char *section);
+
+/*
+ * The settings of an engine of which nothing is said but its kind, which there has to be. It is
+ * also its name.
+ */
+void core_settings_engine(const char *kind, struct core_arena *arena,
+                          struct core_engine_settings *out);
 
 /* What stands at a config_url, fetched by a layer that can. */
 struct core_config_text {

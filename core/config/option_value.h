@@ -38,11 +38,14 @@ const char *core_node_kind_text(const struct core_node *node);
 void core_option_add_hint(struct rc_buf *out, const char *word, const char *const *names,
                           size_t count, const char *lead);
 
-/* As core_options_check_keys(), where the names in 'more' are valid too. */
+/*
+ * As core_options_check_keys(), where the names in 'more' are valid too. Of the tables only the
+ * first 'named_count' are named as what is valid: what is in the others somebody else judges.
+ */
 void core_options_check_keys_and(const struct core_node *map,
                                  const struct core_option_table *tables, size_t table_count,
-                                 const char *const *more, size_t more_count, const char *what,
-                                 struct core_problems *problems);
+                                 size_t named_count, const char *const *more, size_t more_count,
+                                 const char *what, struct core_problems *problems);
 
 /* Entry of that name, first or second. */
 bool core_option_find(const struct core_option_table *table, const char *name,

@@ -335,7 +335,7 @@ void core_options_bind(const struct core_option_table *table, const struct core_
 
 struct key_check {
     const struct core_option_table *tables;
-    size_t table_count;
+    size_t table_count, named_count;
     const char *const *more;
     size_t more_count;
     const char *what;
@@ -356,12 +356,12 @@ static void report_unknown(const struct key_check *check, const struct core_entr
 
     if (check->problems->count > CORE_PROBLEMS_MAX)
         return; /* it would not be kept; looking for near names takes long */
-    for (size_t t = 0; t < check->table_count; t++)
+    for (size_t t = 0; t < check->named_count; t++)
         for (size_t i = 0; core_option_at(&check->tables[t], i, &option); i++)
             count++;
     names = core_arena_alloc(check->arena, (count + 1) * sizeof(*names));
     count = 0;
-    for (size_t t = 0; t < check->table_count; t++)
+    for (size_t t = 0; t < check->named_count; t++)
         for (size_t i = 0; core_option_at(&check->tables[t], i, &option); i++)
             names[count++] = option.name;
     for (size_t i = 0; i < check->more_count; i++)
@@ -390,7 +390,7 @@ static void check_items(const struct key_check *outer, size_t stride,
     if (!value || value->kind != CORE_NODE_LIST)
         return;
     check.tables = &table;
-    check.table_count = 1;
+    check.table_count = check.named_count = 1;
     check.more_count = 0;
     check.depth++;
     check.what = core_arena_strf(outer->arena, outer->what ? "'%s' of %s" : "'%s'", option->name,
@@ -435,13 +435,14 @@ static void check_keys(const struct key_check *check, const struct core_node *ma
 
 void core_options_check_keys_and(const struct core_node *map,
                                  const struct core_option_table *tables, size_t table_count,
-                                 const char *const *more, size_t more_count, const char *what,
-                                 struct core_problems *problems)
+                                 size_t named_count, const char *const *more, size_t more_count,
+                                 const char *what, struct core_problems *problems)
 {
     struct core_arena arena = CORE_ARENA_INIT;
     const struct key_check check = {
         .tables = tables,
         .table_count = table_count,
+        .named_count = named_count,
         .more = more,
         .more_count = more_count,
         .what = what,
@@ -456,5 +457,5 @@ void core_options_check_keys_and(const struct core_node *map,
 void core_options_check_keys(const struct core_node *map, const struct core_option_table *tables,
                              size_t table_count, const char *what, struct core_problems *problems)
 {
-    core_options_check_keys_and(map, tables, table_count, NULL, 0, what, problems);
+    core_options_check_keys_and(map, tables, table_count, table_count, NULL, 0, what, problems);
 }

@@ -13,7 +13,7 @@
 #include <stdint.h>
 #include <string.h>
 
-enum { MOST_PARTS = 5, LONGEST_NAME = 63 };
+enum { MOST_PARTS = 5, MESSAGE_BYTES = 512, LONGEST_NAME = 63 };
 
 #define SECONDS_MS(n) (INT64_C(1000) * (n))
 #define DAYS_MS(n) (SECONDS_MS(86400) * (n))
@@ -93,9 +93,9 @@ static const struct rc_option http_options[] = {
 };
 
 static const struct core_subsection core_parts[] = {
-    { "auth", CORE_OPTION_TABLE(auth_options) },
-    { "history", CORE_OPTION_TABLE(history_options) },
-    { "http", CORE_OPTION_TABLE(http_options) },
+    { .key = "auth", .table = CORE_OPTION_TABLE(auth_options) },
+    { .key = "history", .table = CORE_OPTION_TABLE(history_options) },
+    { .key = "http", .table = CORE_OPTION_TABLE(http_options) },
     { 0 },
 };
 
@@ -170,6 +170,10 @@ static const char *const engines[] = { "duckdb", "athena", "trino", NULL };
 static const struct rc_option sql_options[] = {
     { RC_STR("engine", struct core_engine_settings, engine), .def = "duckdb", .choices = engines,
       .help = "The engine behind the name." },
+    { 0 },
+};
+
+static const struct rc_option duckdb_options[] = {
     { RC_STR("library", struct core_engine_settings, library),
       .help = "The file libduckdb.so; by default it is searched for." },
     { RC_BYTES("memory_limit", struct core_engine_settings, memory_limit_bytes), .def = "0",
@@ -191,6 +195,130 @@ static const struct rc_option sql_options[] = {
               "limit." },
     { 0 },
 };
+
+/* Of both engines that are servers. */
+static const struct rc_option elsewhere_options[] = {
+    { RC_URL("work", struct core_engine_settings, work),
+      .help =
+          "Folder, such as s3://bucket/sessions/, that this machine and the engine both reach: for "
+          "tables and files that a session leaves there until it ends. By default below "
+          "'results', of athena." },
+    { RC_STR("catalog", struct core_engine_settings, catalog),
+      .help = "Catalogue of the tables; by default AwsDataCatalog of athena, hive of trino." },
+    { RC_STR("database", struct core_engine_settings, database),
+      .help = "Database of tables that are named without one; by default 'default'. Athena keeps "
+              "the tables of sessions there, too; in trino each session makes a schema of its "
+              "own." },
+    { RC_MS("query_timeout", struct core_engine_settings, query_timeout_ms), .def = "0", .min = 0,
+      .max = DAYS_MS(7), .help = "Longest time for one statement; 0 leaves it to the server." },
+    { RC_STR("ca_file", struct core_engine_settings, ca_file),
+      .help = "PEM file of the certificate authorities that are believed; by default that of "
+              "'core.http'." },
+    { RC_STR("proxy", struct core_engine_settings, proxy), .flags = RC_OPT_SECRET,
+      .help = "URL of the proxy; by default that of 'core.http'." },
+    { 0 },
+};
+
+/* In the order of enum core_results_encryption. */
+static const char *const results_encryptions[] = { "none", "SSE_S3", "SSE_KMS", "CSE_KMS", NULL };
+
+static const struct rc_option athena_options[] = {
+    { RC_STR("region", struct core_engine_settings, region),
+      .help = "AWS region of Athena; by default AWS_REGION, AWS_DEFAULT_REGION or that of the "
+              "profile." },
+    { RC_URL("endpoint", struct core_engine_settings, endpoint),
+      .help = "Athena's HTTP address, where it is not the region's own." },
+    { RC_STR("work_group", struct core_engine_settings, work_group),
+      .help = "Work group of the queries; by default 'primary'." },
+    { RC_URL("results", struct core_engine_settings, results),
+      .help = "Folder, such as s3://bucket/results/, for the results of queries; by default that "
+              "of the work group, or below 'work'." },
+    { RC_ENUM("results_encryption", struct core_engine_settings, results_encryption,
+              results_encryptions),
+      .def = "none", .help = "How Athena encrypts them; none leaves it to work group and bucket." },
+    { RC_STR("results_kms_key", struct core_engine_settings, results_kms_key),
+      .help = "Key of AWS KMS for that." },
+    { RC_STR("results_owner", struct core_engine_settings, results_owner),
+      .help = "Number of the AWS account that the bucket of the results has to belong to." },
+    { RC_STR("access_key_id", struct core_engine_settings, access_key_id),
+      .help = "AWS access key; by default it is searched for as the AWS tools do." },
+    { RC_STR("secret_access_key", struct core_engine_settings, secret_access_key),
+      .flags = RC_OPT_SECRET, .help = "The secret that belongs to it." },
+    { RC_STR("session_token", struct core_engine_settings, session_token), .flags = RC_OPT_SECRET,
+      .help = "The session token of temporary AWS credentials." },
+    { RC_STR("profile", struct core_engine_settings, profile),
+      .help = "Profile of the AWS configuration files; by default AWS_PROFILE, else 'default'." },
+    { RC_STR("role_arn", struct core_engine_settings, role_arn),
+      .help = "AWS role to take on with the credentials that were found." },
+    { RC_STR("external_id", struct core_engine_settings, external_id),
+      .help = "External id that the role asks for." },
+    { RC_STR("role_session_name", struct core_engine_settings, role_session_name),
+      .help = "Name under which the role's use is recorded; by default run-core." },
+    { RC_FLOAT("starts_per_second", struct core_engine_settings, starts_per_s), .def = "1",
+      .min = 0, .max = 1000,
+      .help = "Most statements that a run begins in a second; 0 is no limit." },
+    { RC_FLOAT("reads_per_second", struct core_engine_settings, reads_per_s), .def = "20", .min = 0,
+      .max = 1000,
+      .help = "Most looks of a run at its statements, and pages of results, in a second; 0 is no "
+              "limit." },
+    { RC_INT("ddl_at_once", struct core_engine_settings, ddl_at_once), .def = "20", .min = 1,
+      .max = 1000, .help = "Most statements of a run at once that change the catalogue." },
+    { RC_INT("queries_at_once", struct core_engine_settings, queries_at_once), .def = "20",
+      .min = 1, .max = 1000, .help = "Most other statements of a run at once." },
+    { RC_FLOAT("price_per_tib", struct core_engine_settings, price_per_tib), .def = "5", .min = 0,
+      .max = 1000, .help = "Price of a TiB that is scanned, for the cost of a run.",
+      .unit = "US dollars" },
+    { 0 },
+};
+
+static const struct rc_option trino_options[] = {
+    { RC_URL("url", struct core_engine_settings, url),
+      .help = "Address of the coordinator, such as https://trino.example.org:8443." },
+    { RC_STR("user", struct core_engine_settings, user),
+      .help = "User whose the statements are, with 'password' the one who proves it; by default "
+              "run-core." },
+    { RC_STR("password", struct core_engine_settings, password), .flags = RC_OPT_SECRET,
+      .help = "Password of the user." },
+    { RC_STR("token", struct core_engine_settings, token), .flags = RC_OPT_SECRET,
+      .help = "Bearer token (JWT) in place of a password." },
+    { RC_STR("source", struct core_engine_settings, source), .def = "run-core",
+      .help = "Whence the statements come, for resource groups and the server's records." },
+    { RC_MAP("session", struct core_engine_settings, session),
+      .help = "Session properties, such as query_max_run_time: 2h." },
+    { RC_MAP("roles", struct core_engine_settings, roles),
+      .help = "Roles to take on, by the names of catalogues: ROLE, all or none." },
+    { RC_MAP("extra_credentials", struct core_engine_settings, extra_credentials),
+      .flags = RC_OPT_SECRET, .help = "Further credentials that a connector asks for, by name." },
+    { RC_LIST("client_tags", struct core_engine_settings, client_tags),
+      .help = "Tags of the statements, for resource groups." },
+    { RC_BOOL("shares_files", struct core_engine_settings, shares_files), .def = "false",
+      .help = "Whether the server reads and writes file:// where this machine does." },
+    { 0 },
+};
+
+static const char *const of_duckdb[] = { "duckdb", NULL };
+static const char *const of_servers[] = { "athena", "trino", NULL };
+static const char *const of_athena[] = { "athena", NULL };
+static const char *const of_trino[] = { "trino", NULL };
+
+static const struct core_subsection sql_parts[] = {
+    { .key = "duckdb", .table = CORE_OPTION_TABLE(duckdb_options), .kinds = of_duckdb },
+    { .key = "elsewhere", .table = CORE_OPTION_TABLE(elsewhere_options), .kinds = of_servers },
+    { .key = "athena", .table = CORE_OPTION_TABLE(athena_options), .kinds = of_athena },
+    { .key = "trino", .table = CORE_OPTION_TABLE(trino_options), .kinds = of_trino },
+    { 0 },
+};
+
+/* Of an engine that only another machine knows, or nobody, there is no telling. */
+static const char *kind_of_engine(const struct core_node *map, const void *entry)
+{
+    const struct core_engine_settings *engine = entry;
+    const struct core_node *given = core_node_get(map, "engine");
+    bool is_bound = !given || given->kind == CORE_NODE_NULL ||
+                    (!given->broken && rc_str_eq(given->text, engine->engine));
+
+    return is_bound ? engine->engine : NULL;
+}
 
 /* ---- plugins and jobs --------------------------------------------------------------------- */
 
@@ -311,8 +439,8 @@ static const struct rc_option list_options[] = {
 };
 
 static const struct core_subsection job_parts[] = {
-    { "retry", CORE_OPTION_TABLE(retry_options) },
-    { "limits", CORE_OPTION_TABLE(limits_options) },
+    { .key = "retry", .table = CORE_OPTION_TABLE(retry_options) },
+    { .key = "limits", .table = CORE_OPTION_TABLE(limits_options) },
     { 0 },
 };
 
@@ -326,7 +454,9 @@ const struct core_section core_sections[CORE_SECTION_COUNT] = {
                                .table = CORE_OPTION_TABLE(storage_options) },
     [CORE_SECTION_SQL] = { .key = "sql",
                            .what = "engine",
-                           .table = CORE_OPTION_TABLE(sql_options) },
+                           .table = CORE_OPTION_TABLE(sql_options),
+                           .parts = sql_parts,
+                           .kind = kind_of_engine },
     [CORE_SECTION_PLUGINS] = { .key = "plugins",
                                .what = "plugin",
                                .table = CORE_OPTION_TABLE(plugin_options),
@@ -420,20 +550,95 @@ static void bind_part(const struct core_subsection *part, const struct core_node
     core_options_check_keys(layer, &part->table, 1, whose, problems);
 }
 
+static bool has_kind(const struct core_subsection *part, const char *kind)
+{
+    for (const char *const *of = part->kinds; *of; of++)
+        if (rc_str_eq(*of, kind))
+            return true;
+    return false;
+}
+
+/* Reports the keys of the part in an entry of another kind. */
+static void refuse_part(const struct core_subsection *part, const struct core_node *map,
+                        const char *what, const char *kind, struct core_problems *problems)
+{
+    for (size_t i = 0; map && i < map->len; i++) {
+        RC_BUF_AUTO(kinds, MESSAGE_BYTES);
+        struct rc_option option;
+
+        if (!core_option_find(&part->table, map->entries[i].key, &option))
+            continue;
+        for (const char *const *of = part->kinds; *of; of++)
+            rc_buf_addf(&kinds, "%s%s", of > part->kinds ? " and " : "", *of);
+        core_problem_add(problems, &map->entries[i].place, "'%s' is a setting of %s; the %s is %s",
+                         map->entries[i].key, kinds.data, what, kind);
+    }
+}
+
+/* Adds the tables of the parts that an entry of the kind has, or of those that it has not. */
+static size_t add_tables(const struct core_section *section, const char *kind, bool has,
+                         struct core_option_table *tables, size_t count)
+{
+    for (const struct core_subsection *part = section->parts; part && part->key; part++) {
+        RC_ASSERT(count <= MOST_PARTS);
+        if (part->kinds && (!kind || has_kind(part, kind)) == has)
+            tables[count++] = part->table;
+    }
+    return count;
+}
+
+/* The keys of the entry itself, its parts' too, that nobody knows. */
+static void check_keys(const struct core_section *section, const struct core_node *map,
+                       const char *what, const char *kind, struct core_problems *problems)
+{
+    struct core_option_table tables[1 + MOST_PARTS] = { section->table };
+    const char *more[MOST_PARTS];
+    size_t named_count = add_tables(section, kind, true, tables, 1), count = 0;
+    size_t table_count = add_tables(section, kind, false, tables, named_count);
+
+    for (const struct core_subsection *part = section->parts; part && part->key; part++) {
+        RC_ASSERT(count < MOST_PARTS);
+        if (!part->kinds)
+            more[count++] = part->key;
+    }
+    for (const char *const *key = section->free; key && *key; key++) {
+        RC_ASSERT(count < MOST_PARTS);
+        more[count++] = *key;
+    }
+    core_options_check_keys_and(map, tables, table_count, named_count, more, count, what, problems);
+}
+
 void core_section_bind(const struct core_section *section, const struct core_node *map,
                        const char *what, const struct core_place *place, void *out,
                        struct core_arena *arena, struct core_problems *problems)
 {
-    const char *more[MOST_PARTS];
-    size_t count = 0;
+    const char *kind;
 
-    for (const struct core_subsection *part = section->parts; part && part->key; part++)
-        more[count++] = part->key;
-    for (const char *const *key = section->free; key && *key; key++)
-        more[count++] = *key;
-    RC_ASSERT(count <= MOST_PARTS);
-    core_options_check_keys_and(map, &section->table, 1, more, count, what, problems);
     core_options_bind(&section->table, &map, map ? 1 : 0, place, out, arena, problems);
-    for (const struct core_subsection *part = section->parts; part && part->key; part++)
-        bind_part(part, map, what, place, out, arena, problems);
+    kind = section->kind ? section->kind(map, out) : NULL;
+    check_keys(section, map, what, kind, problems);
+    for (const struct core_subsection *part = section->parts; part && part->key; part++) {
+        if (!part->kinds)
+            bind_part(part, map, what, place, out, arena, problems);
+        else if (kind && !has_kind(part, kind))
+            refuse_part(part, map, what, kind, problems);
+        else
+            core_options_bind(&part->table, &map, map ? 1 : 0, place, out, arena, problems);
+    }
+}
+
+void core_settings_engine(const char *kind, struct core_arena *arena,
+                          struct core_engine_settings *out)
+{
+    CORE_PROBLEMS_AUTO(none);
+    const struct core_place nowhere = { .file = kind };
+    struct core_node value = { .kind = CORE_NODE_SCALAR, .place = nowhere, .text = kind };
+    struct core_entry entry = { .key = "engine", .place = nowhere, .value = &value };
+    const struct core_node map = {
+        .kind = CORE_NODE_MAP, .place = nowhere, .entries = &entry, .len = 1
+    };
+
+    *out = (struct core_engine_settings){ .name = kind };
+    core_section_bind(&core_sections[CORE_SECTION_SQL], &map, kind, &nowhere, out, arena, &none);
+    RC_ASSERT(none.count == 0);
 }

@@ -6,10 +6,14 @@
 
 #include <config/config.h>
 
-/* A map within an entry that fills the entry's own struct, such as 'retry' of a job. */
+/*
+ * A map within an entry that fills the entry's own struct, such as 'retry' of a job; or keys of
+ * the entry itself that only some kinds of entries have, such as those of an SQL engine.
+ */
 struct core_subsection {
-    const char *key;
+    const char *key; /* that of the map; of keys of the entry only what documents call them */
     struct core_option_table table;
+    const char *const *kinds; /* whose keys they are; ends with NULL. NULL: it is a map */
 };
 
 struct core_section {
@@ -18,6 +22,8 @@ struct core_section {
     struct core_option_table table;
     const struct core_subsection *parts; /* ends with { 0 }; or NULL */
     const char *const *free; /* keys that are no options, such as 'config'; ends with NULL */
+    /* What kind the entry is, whose own keys are bound already; NULL: that is not known. */
+    const char *(*kind)(const struct core_node *map, const void *entry);
 };
 
 enum core_section_id {

@@ -96,4 +96,17 @@ RC_MUST_CHECK enum rc_code core_lock_check(struct rc_lock *lock, struct rc_error
 int64_t core_lock_token(const struct rc_lock *lock);
 void core_lock_release(struct rc_lock *lock);
 
+/*
+ * Whether anybody has ever taken a lock of that name in this database, and whether somebody has it
+ * now. It is not taken.
+ */
+RC_MUST_CHECK enum rc_code core_lock_look(struct core_db *db, const char *name, bool *known,
+                                          bool *held, struct rc_error *err);
+/*
+ * Forgets locks whose names begin with 'prefix' and whose last lease ended so long ago: for names
+ * that are used once.
+ */
+RC_MUST_CHECK enum rc_code core_lock_forget(struct core_db *db, const char *prefix, int64_t age_ms,
+                                            struct rc_error *err);
+
 #endif

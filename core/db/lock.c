@@ -20,6 +20,7 @@ enum {
 
 /* The row of a lock, as it was found. */
 struct found {
+    bool is_known; /* there is a row */
     bool is_free;
     bool is_ending; /* held by a process that was killed and is not quite gone */
     char *holder;
@@ -83,6 +84,7 @@ static enum rc_code look(struct core_session *session, const char *name, struct 
                            params, RC_ARRAY_LEN(params), &rows, err) ||
         rc_rows_next(rows, &row, err))
         return err->code;
+    out->is_known = row != NULL;
     out->is_free = !row || row[HOLDER].type == RC_VALUE_NULL;
     if (!out->is_free && judge_holder(session, row, out, err))
         return err->code;
@@ -295,4 +297,45 @@ void core_lock_release(struct rc_lock *lock)
     else
         lock->is_released = true;
     (void)pthread_mutex_unlock(&db->mutex);
+}
+
+enum rc_code core_lock_look(struct core_db *db, const char *name, bool *known, bool *held,
+                            struct rc_error *err)
+{
+    RC_CLEANUP(clear_found) struct found found = { .is_free = false };
+    enum rc_code code;
+
+    (void)pthread_mutex_lock(&db->mutex);
+    code = core_db_mend(db, err);
+    if (!code)
+        code = look(db->core, name, &found, err);
+    (void)pthread_mutex_unlock(&db->mutex);
+    if (code)
+        return rc_context(err, "look at the lock '%s'", name);
+    *known = found.is_known;
+    *held = !found.is_free;
+    return RC_OK;
+}
+
+enum rc_code core_lock_forget(struct core_db *db, const char *prefix, int64_t age_ms,
+                              struct rc_error *err)
+{
+    int64_t now_unix_ms = 0;
+    enum rc_code code;
+
+    (void)pthread_mutex_lock(&db->mutex);
+    code = core_db_mend(db, err);
+    if (!code)
+        code = core_session_now_unix_ms(db->core, &now_unix_ms, err);
+    if (!code) {
+        const struct rc_value params[] = { rc_value_text(prefix),
+                                           rc_value_int(now_unix_ms - age_ms) };
+
+        code = core_session_exec(db->core,
+                                 "DELETE FROM locks WHERE substr(name, 1, length($1)) = $1 "
+                                 "AND expires_unix_ms < $2",
+                                 params, RC_ARRAY_LEN(params), NULL, err);
+    }
+    (void)pthread_mutex_unlock(&db->mutex);
+    return code ? rc_context(err, "forget locks '%s...'", prefix) : RC_OK;
 }

@@ -201,6 +201,9 @@ int64_t core_http_answer_retry_ms(const struct core_http_answer *answer, int64_t
 RC_MUST_CHECK enum rc_code core_http_call(const struct core_http_call *call,
                                           struct core_http_answer *answer, struct rc_error *err);
 
+/* Whether both URLs lead to one server: scheme, host and port, whatever user they name. */
+bool core_http_same_origin(const char *a, const char *b);
+
 /* ---- an answer piece by piece ---------------------------------------------------------------- */
 
 /*

@@ -104,7 +104,6 @@ void core_http_place_leave(struct place *place);
 size_t core_http_origin_len(const char *url);
 /* A copy without user and password. */
 char *core_http_without_user(const char *url);
-bool core_http_same_origin(const char *a, const char *b);
 /* Sleeps, until somebody asks to stop. */
 RC_MUST_CHECK enum rc_code core_http_pause(const struct core_cancel *cancel, int64_t ms,
                                            struct rc_error *err);

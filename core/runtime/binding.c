@@ -5,6 +5,13 @@
  */
 #include <runtime/binding.h>
 
+#include <runtime/engine.h>
+#include <sql/engine.h>
+
+#include <run-core/str.h>
+
+#include <string.h>
+
 /*
  * Keys of --set that name further layers. core_config_layers() has taken them out; they are here to
  * be suggested where one is misspelt.
@@ -139,6 +146,73 @@ void core_binding_check_params(const struct core_action *action, const struct co
     core_arena_clear(&arena);
 }
 
+/* ---- the plugin's own rules ------------------------------------------------------------------ */
+
+static void add_error(const struct core_plugin *plugin, const struct core_place *place,
+                      const struct rc_error *err, struct core_problems *problems)
+{
+    core_problem_add(problems, place, "plugin '%s': %s%s%s", plugin->name, err->context,
+                     err->context[0] ? ": " : "", err->cause);
+}
+
+/* Where the option's value stands, or where it came from if that is in no layer. */
+static struct core_place place_of_option(const struct core_binding_source *source,
+                                         const struct core_layers *layers,
+                                         const struct rc_option *option)
+{
+    for (size_t i = 0; i < layers->count; i++) {
+        const struct core_node *node = core_node_get(layers->nodes[i], option->name);
+
+        if (!node && option->also)
+            node = core_node_get(layers->nodes[i], option->also);
+        if (node)
+            return node->place;
+    }
+    return place_of_check(source);
+}
+
+/* One under 'sql:' is judged with the rest of the configuration, one that is only a kind here. */
+static bool is_section(const struct core_config *config, const char *engine)
+{
+    for (size_t i = 0; config && i < config->engine_count; i++)
+        if (rc_str_eq(config->engines[i].name, engine))
+            return true;
+    return false;
+}
+
+/*
+ * Whether there is such an engine, and it can do what the plugin's configuration asks it for. Where
+ * none is named and several could be meant, only a run that opens one is mistaken.
+ */
+static void check_engine(const struct core_plugin *plugin, const struct core_binding_source *source,
+                         const struct core_layers *layers, const void *config,
+                         struct core_arena *arena, struct core_problems *problems)
+{
+    const struct core_config *all = source->config;
+    struct core_engine_settings settings;
+    struct rc_error err = RC_ERROR_INIT;
+    struct core_engine_view view;
+    struct core_storage *storage;
+    struct core_place place;
+    struct rc_option option;
+    const char *name;
+
+    if (!core_plugin_engine_option(plugin, &option))
+        return;
+    memcpy(&name, (const char *)config + option.offset, sizeof(name));
+    if ((!name || !*name) && all && all->engine_count > 1)
+        return;
+    place = place_of_option(source, layers, &option);
+    storage = core_storage_new(all ? all->stores : NULL, all ? all->store_count : 0, NULL, NULL);
+    if (core_engine_choose(all, name, arena, &settings, &err) ||
+        (!is_section(all, settings.name) && core_engine_check(&settings, storage, &err)) ||
+        core_engine_look(&settings, storage, &view, &err))
+        core_problem_add(problems, &place, "'%s': %s", option.name, err.cause);
+    else if (plugin->check_engine && plugin->check_engine(config, &view.engine, &err))
+        add_error(plugin, &place, &err, problems);
+    core_storage_free(storage);
+}
+
 bool core_binding_make(const struct core_plugin *plugin, const struct core_action *action,
                        const struct core_binding_source *source, struct core_arena *arena,
                        struct core_binding *out, struct core_problems *problems)
@@ -174,8 +248,9 @@ bool core_binding_make(const struct core_plugin *plugin, const struct core_actio
     if (problems->count == problems_before && complete && plugin->check &&
         plugin->check(out->config, &err) != RC_OK) {
         place = place_of_check(source);
-        core_problem_add(problems, &place, "plugin '%s': %s%s%s", plugin->name, err.context,
-                         err.context[0] ? ": " : "", err.cause);
+        add_error(plugin, &place, &err, problems);
     }
+    if (problems->count == problems_before && complete)
+        check_engine(plugin, source, &layers, out->config, arena, problems);
     return problems->count == problems_before;
 }

@@ -9,7 +9,8 @@
 
 /* What the values come from. Any member may be NULL. */
 struct core_binding_source {
-    const struct core_node *set; /* from core_config_parse_set() */
+    const struct core_config *config; /* of the SQL engines and stores that values name */
+    const struct core_node *set;      /* from core_config_parse_set() */
     const struct core_job_settings *job;
     const struct core_plugin_settings *plugin;
     const struct core_config_texts *texts; /* of the config_urls among these */
@@ -28,9 +29,9 @@ struct core_binding {
 /*
  * Fills both structs, which live in 'arena' with all that they point to. A key may name an option
  * of the plugin or a parameter of the action, on the command line as in files. Mistakes go to
- * 'problems'; the plugin's own check() is asked only when there is none so far in this binding.
- * Where a config_url is not among the texts, what it would have given is missed by nobody, and
- * check() is not asked. Returns whether the binding may be used.
+ * 'problems'; the plugin's own check(), and then its check_engine(), is asked only when there is
+ * none so far in this binding. Where a config_url is not among the texts, what it would have given
+ * is missed by nobody, and neither is asked. Returns whether the binding may be used.
  */
 RC_MUST_CHECK bool core_binding_make(const struct core_plugin *plugin,
                                      const struct core_action *action,

@@ -10,6 +10,8 @@
 #include <os/path.h>
 #include <runtime/binding.h>
 #include <runtime/job_schedule.h>
+#include <sql/engine.h>
+#include <storage/storage.h>
 
 #include <run-core/str.h>
 
@@ -93,7 +95,7 @@ static void report_unknown_action(struct check *check, const struct core_job_set
 static void check_job(struct check *check, const struct core_job_settings *job)
 {
     struct core_arena arena = CORE_ARENA_INIT;
-    struct core_binding_source source = { .set = NULL, .job = job };
+    struct core_binding_source source = { .config = check->config, .job = job };
     const struct core_action *action;
     struct core_binding binding;
     struct loaded *loaded;
@@ -168,6 +170,25 @@ static void check_state(const struct core_config *config, struct core_problems *
         core_problem_add(problems, &settings->state_place, "%s", err.cause);
 }
 
+/* What is wrong with an engine although each of its keys is right. */
+static void check_engines(struct check *check)
+{
+    const struct core_config *config = check->config;
+    struct core_storage *storage =
+        core_storage_new(config->stores, config->store_count, NULL, NULL);
+
+    for (size_t i = 0; i < config->engine_count; i++) {
+        const struct core_engine_settings *settings = &config->engines[i];
+        struct rc_error err = RC_ERROR_INIT;
+
+        /* An entry that is no map has been told of, and has no settings. */
+        if (settings->engine && core_engine_check(settings, storage, &err))
+            core_problem_add(check->problems, &settings->place, "the engine '%s': %s%s%s",
+                             settings->name, err.context, *err.context ? ": " : "", err.cause);
+    }
+    core_storage_free(storage);
+}
+
 size_t core_config_check(const struct core_config *config, struct core_problems *problems,
                          char current[CORE_CHECK_NAME])
 {
@@ -175,6 +196,7 @@ size_t core_config_check(const struct core_config *config, struct core_problems 
     struct check *check = &this_check;
 
     check_state(config, problems);
+    check_engines(check);
     core_job_schedule_check(config, problems);
     check->loaded = rc_calloc(config->job_count + config->plugin_count + 1, sizeof(struct loaded));
     for (size_t i = 0; i < config->job_count; i++)

@@ -48,6 +48,9 @@ RC_MUST_CHECK enum rc_code core_host_take(void *out, size_t size, const void *gi
 /* What the requests and the object stores of a run share; they log and count what they do. */
 struct core_remote *core_host_remote_new(struct core_run *run);
 
+/* Logs and counts a request that a service has made; the context is the run. */
+void core_host_record(void *context, const struct core_http_record *attempt);
+
 /* The run's temporary directory, made on first use. */
 RC_MUST_CHECK enum rc_code core_host_temp_dir(struct core_run *run, const char **path,
                                               struct rc_error *err);

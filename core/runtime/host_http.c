@@ -27,7 +27,7 @@ struct made {
     struct core_http_call call;
 };
 
-static void record(void *context, const struct core_http_record *attempt)
+void core_host_record(void *context, const struct core_http_record *attempt)
 {
     const struct core_run *run = context;
     RC_BUF_AUTO(text, 64 * 1024);
@@ -45,7 +45,7 @@ struct core_remote *core_host_remote_new(struct core_run *run)
 {
     const struct core_config *config = run->request->config;
 
-    return core_remote_new(config ? &config->settings : NULL, record, run);
+    return core_remote_new(config ? &config->settings : NULL, core_host_record, run);
 }
 
 static const char *method_of(const struct rc_http_request *request)

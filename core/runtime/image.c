@@ -163,7 +163,7 @@ static enum rc_code read_descriptor(const char *path, struct core_image *image,
                        "'%s'; the plugin's source needs RC_PLUGIN_EXPORT(...)",
                        path, RC_PLUGIN_SYMBOL);
     if ((uintptr_t)descriptor % _Alignof(struct rc_plugin) != 0 ||
-        !core_elf_holds(&image->elf, descriptor, sizeof(*descriptor)))
+        !core_elf_holds(&image->elf, descriptor, offsetof(struct rc_plugin, name)))
         return rc_fail(err, RC_INVALID,
                        "'%s' is damaged: '%s' does not point to a descriptor; build or copy it "
                        "again",

@@ -152,6 +152,12 @@ enum rc_code core_plugin_find(const struct core_config *config, const char *name
 
 /* ---- descriptor checks -------------------------------------------------------------------- */
 
+/* How large the descriptor was in that minor version. The other structs are as they were. */
+static size_t descriptor_size(uint32_t abi_minor)
+{
+    return abi_minor < 7 ? offsetof(struct rc_plugin, check_engine) : sizeof(struct rc_plugin);
+}
+
 static enum rc_code check_head(const char *path, const struct rc_plugin *plugin,
                                struct rc_error *err)
 {
@@ -166,7 +172,7 @@ static enum rc_code check_head(const char *path, const struct rc_plugin *plugin,
                        plugin->abi_major < RC_ABI_MAJOR
                            ? "rebuild the plugin with the headers of this run-core"
                            : "upgrade run-core or rebuild the plugin with its headers");
-    if (plugin->plugin_size != sizeof(struct rc_plugin) ||
+    if (plugin->plugin_size != descriptor_size(plugin->abi_minor) ||
         plugin->option_size != sizeof(struct rc_option) ||
         plugin->action_size != sizeof(struct rc_action) ||
         plugin->route_size != sizeof(struct rc_route))
@@ -337,28 +343,40 @@ static enum rc_code adopt_body(const char *path, const struct rc_plugin *descrip
 enum rc_code core_plugin_adopt(const char *path, const struct rc_plugin *descriptor,
                                struct core_plugin **out, struct rc_error *err)
 {
+    struct rc_plugin present = { .name = NULL };
     struct core_plugin *plugin;
 
     if (check_head(path, descriptor, err))
         return err->code;
+    memcpy(&present, descriptor, descriptor->plugin_size);
     plugin = rc_calloc(1, sizeof(*plugin));
     *plugin = (struct core_plugin){
         .path = rc_strdup(path),
-        .abi_major = descriptor->abi_major,
-        .abi_minor = descriptor->abi_minor,
-        .name = descriptor->name,
-        .version = descriptor->version,
-        .summary = descriptor->summary,
-        .options = { descriptor->options, descriptor->option_size },
-        .config_size = descriptor->config_size,
-        .check = descriptor->check,
+        .abi_major = present.abi_major,
+        .abi_minor = present.abi_minor,
+        .name = present.name,
+        .version = present.version,
+        .summary = present.summary,
+        .options = { present.options, present.option_size },
+        .config_size = present.config_size,
+        .check = present.check,
+        .check_engine = present.check_engine,
+        .engine_features = present.engine_features,
     };
-    if (adopt_body(path, descriptor, plugin, err)) {
+    if (adopt_body(path, &present, plugin, err)) {
         core_plugin_free(plugin);
         return err->code;
     }
     *out = plugin;
     return RC_OK;
+}
+
+bool core_plugin_engine_option(const struct core_plugin *plugin, struct rc_option *out)
+{
+    for (size_t i = 0; core_option_at(&plugin->options, i, out); i++)
+        if (out->flags & RC_OPT_ENGINE)
+            return true;
+    return false;
 }
 
 /* ---- loading ------------------------------------------------------------------------------ */

@@ -28,7 +28,13 @@ struct core_plugin {
     struct rc_route *routes;
     size_t route_count;
     enum rc_code (*check)(const void *config, struct rc_error *err);
+    enum rc_code (*check_engine)(const void *config, const struct rc_sql_engine *engine,
+                                 struct rc_error *err);
+    uint32_t engine_features;
 };
+
+/* The option with RC_OPT_ENGINE; false: the plugin has none, and so uses no SQL engine. */
+bool core_plugin_engine_option(const struct core_plugin *plugin, struct rc_option *out);
 
 /*
  * The directories that are searched, in order: those of the configuration, $RUN_CORE_PLUGIN_PATH

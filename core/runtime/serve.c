@@ -57,10 +57,15 @@ struct server {
 
 /* ---- one request ----------------------------------------------------------------------------- */
 
+static bool takes_any_method(const struct rc_route *route)
+{
+    return strcmp(route->method, "*") == 0;
+}
+
 /* HEAD is answered by what answers GET. */
 static bool takes_method(const struct rc_route *route, const char *method)
 {
-    return strcmp(route->method, method) == 0 ||
+    return takes_any_method(route) || strcmp(route->method, method) == 0 ||
            (strcmp(method, "HEAD") == 0 && strcmp(route->method, "GET") == 0);
 }
 
@@ -96,7 +101,8 @@ static const struct rc_route *find_route(const struct server *server, const char
 
         if (!core_path_match(route->path, path, &these))
             continue;
-        allow_method(allow, route->method);
+        if (!takes_any_method(route))
+            allow_method(allow, route->method);
         if (strcmp(route->method, "GET") == 0)
             allow_method(allow, "HEAD");
         if (takes_method(route, method) &&
@@ -316,6 +322,7 @@ static enum rc_code bind(struct server *server, struct rc_error *err)
     const struct core_serve_request *request = server->request;
     RC_CLEANUP(core_fetched_clear) struct core_fetched fetched = { .texts = { NULL, 0 } };
     const struct core_binding_source source = {
+        .config = request->config,
         .set = request->set,
         .plugin = request->config ? core_config_plugin(request->config, request->plugin) : NULL,
         .texts = &fetched.texts,

@@ -95,6 +95,7 @@ static enum rc_code bind(struct worker *worker, struct rc_error *err)
     const struct core_submission *submission = request->submission;
     RC_CLEANUP(core_fetched_clear) struct core_fetched fetched = { .texts = { NULL, 0 } };
     const struct core_binding_source source = {
+        .config = request->config,
         .set = request->set,
         .job = submission ? submission->like : request->job,
         .plugin = request->config ? core_config_plugin(request->config, request->plugin) : NULL,

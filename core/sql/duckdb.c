@@ -5,7 +5,10 @@
  */
 #include <sql/duckdb_session.h>
 
+#include <storage/resolve.h>
+
 #include <run-core/str.h>
+#include <run-core/uri.h>
 
 #include <ctype.h>
 #include <inttypes.h>
@@ -547,6 +550,16 @@ static enum rc_code open_session(const struct core_sql_context *context, struct 
     return RC_OK;
 }
 
+/* What lies in an object store is copied here, and uploaded from here. */
+static bool reaches(const struct core_engine_settings *settings, const char *uri)
+{
+    struct rc_error no_uri = RC_ERROR_INIT;
+    struct rc_uri parts;
+
+    (void)settings;
+    return !rc_uri_split(uri, &parts, &no_uri) && core_resolve_has_scheme(&parts);
+}
+
 const struct core_engine_ops core_engine_duckdb = {
     .name = "duckdb",
     .open = open_session,
@@ -561,4 +574,14 @@ const struct core_engine_ops core_engine_duckdb = {
     .add_json_text = core_duckdb_add_json_text,
     .add_json_valid = core_duckdb_add_json_valid,
     .add_try_cast = core_duckdb_add_try_cast,
+    .make = core_duckdb_make,
+    .load = core_duckdb_load_rows,
+    .refer = core_duckdb_refer,
+    .publish = core_duckdb_publish_table,
+    .search = core_duckdb_search,
+    .add_table = core_duckdb_add_table,
+    .add_hex = core_duckdb_add_hex,
+    .add_sum = core_duckdb_add_sum,
+    .features = RC_SQL_FILES | RC_SQL_ORDERED | RC_SQL_CSV,
+    .reaches = reaches,
 };

@@ -19,6 +19,7 @@ struct duckdb_prepared;
 struct duckdb_pending;
 struct duckdb_chunk;
 struct duckdb_vector;
+struct duckdb_appender;
 
 /* Passed by value in places, so its size matters; all but the last member is the library's past. */
 struct duckdb_result {
@@ -124,7 +125,19 @@ enum duckdb_statement {
     F(uint64_t, data_chunk_get_size, (struct duckdb_chunk *))                                      \
     F(struct duckdb_vector *, data_chunk_get_vector, (struct duckdb_chunk *, uint64_t))            \
     F(void *, vector_get_data, (struct duckdb_vector *))                                           \
-    F(uint64_t *, vector_get_validity, (struct duckdb_vector *))
+    F(uint64_t *, vector_get_validity, (struct duckdb_vector *))                                   \
+    F(int, appender_create_ext,                                                                    \
+      (struct duckdb_connection *, const char *catalog, const char *schema, const char *table,     \
+       struct duckdb_appender **))                                                                 \
+    F(const char *, appender_error, (struct duckdb_appender *))                                    \
+    F(int, appender_close, (struct duckdb_appender *))                                             \
+    F(int, appender_destroy, (struct duckdb_appender **))                                          \
+    F(int, appender_end_row, (struct duckdb_appender *))                                           \
+    F(int, append_null, (struct duckdb_appender *))                                                \
+    F(int, append_bool, (struct duckdb_appender *, bool))                                          \
+    F(int, append_int64, (struct duckdb_appender *, int64_t))                                      \
+    F(int, append_double, (struct duckdb_appender *, double))                                      \
+    F(int, append_varchar_length, (struct duckdb_appender *, const char *, uint64_t))
 
 #define CORE_DUCKDB_MEMBER(result, name, arguments) result(*name) arguments;
 

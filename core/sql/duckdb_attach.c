@@ -7,6 +7,7 @@
  * of the groups.
  */
 #include <sql/duckdb_session.h>
+#include <sql/format.h>
 
 #include <base/utf8.h>
 
@@ -18,10 +19,8 @@
 
 enum { MAX_PARTITIONS = 8, MAX_GROUPS = 64 };
 
-enum format { PARQUET, JSON, CSV };
-
 struct group {
-    enum format format;
+    enum core_format format;
     int depth[MAX_PARTITIONS]; /* component of the path that is the key's folder, counted from 1 */
     struct rc_buf files;       /* 'a', 'b', ... */
     char *header;              /* first line of CSV with declared columns; NULL: it is data */
@@ -43,58 +42,6 @@ struct attachment {
  */
 #define PATH_COLUMN "filename"
 #define OTHER_PATH_COLUMN "run-core path"
-#define HIVE_NULL "__HIVE_DEFAULT_PARTITION__"
-
-static bool ends_with_any(const char *name, const char *const *suffixes, size_t count)
-{
-    for (size_t i = 0; i < count; i++)
-        if (rc_str_ends(name, suffixes[i]))
-            return true;
-    return false;
-}
-
-static enum rc_code find_format(const char *declared, const char *path, enum format *out,
-                                struct rc_error *err)
-{
-    static const char *const json[] = { ".json",     ".jsonl",     ".ndjson",
-                                        ".json.gz",  ".jsonl.gz",  ".ndjson.gz",
-                                        ".json.zst", ".jsonl.zst", ".ndjson.zst" };
-    static const char *const csv[] = { ".csv", ".csv.gz", ".csv.zst" };
-
-    if (declared && !rc_str_eq(declared, "parquet") && !rc_str_eq(declared, "json") &&
-        !rc_str_eq(declared, "csv"))
-        return rc_fail(err, RC_INVALID, "format '%s' is not parquet, json or csv", declared);
-    if (declared)
-        *out = declared[0] == 'p' ? PARQUET : declared[0] == 'j' ? JSON : CSV;
-    else if (rc_str_ends(path, ".parquet"))
-        *out = PARQUET;
-    else if (ends_with_any(path, json, RC_ARRAY_LEN(json)))
-        *out = JSON;
-    else if (ends_with_any(path, csv, RC_ARRAY_LEN(csv)))
-        *out = CSV;
-    else
-        return rc_fail(err, RC_INVALID,
-                       "the name of '%s' does not tell its format (.parquet, .json, .jsonl, "
-                       ".ndjson or .csv, the latter also with .gz or .zst)",
-                       path);
-    return RC_OK;
-}
-
-/*
- * Names below a location that are not data: hidden ones, markers such as _SUCCESS, writes under
- * way.
- */
-static bool is_hidden(const char *name)
-{
-    while (*name) {
-        size_t len = strcspn(name, "/");
-        if (*name == '.' || (*name == '_' && !memchr(name, '=', len)))
-            return true;
-        name += len;
-        name += *name == '/';
-    }
-    return false;
-}
 
 /* The last component "key=..." among the folders of an absolute path, counted from 1; 0: none. */
 static int find_key(const char *path, const char *key, const char **value)
@@ -147,25 +94,34 @@ static struct group *find_group(struct attachment *work, struct group *like)
     return group;
 }
 
-static enum rc_code add_file(struct attachment *work, const char *path, struct rc_error *err)
+/* The format of a file and the places of its keys, as its name and the folders above it tell. */
+static enum rc_code judge_file(const struct rc_sql_table *table, const char *path,
+                               struct group *out, struct rc_error *err)
 {
-    const struct rc_sql_table *table = work->table;
-    struct group like = { .format = PARQUET };
-    struct group *group;
-
-    if (find_format(table->format, path, &like.format, err))
+    if (core_format_find(table->format, path, &out->format, err))
         return err->code;
     for (size_t i = 0; i < table->partition_count; i++) {
         const char *value = "";
 
-        like.depth[i] = find_key(path, table->partitions[i].name, &value);
-        if (!like.depth[i])
+        out->depth[i] = find_key(path, table->partitions[i].name, &value);
+        if (!out->depth[i])
             return rc_fail(err, RC_INVALID, "no folder '%s=...' is on the way to '%s'",
                            table->partitions[i].name, path);
-        like.nulls |= rc_str_starts(value, HIVE_NULL "/");
-        like.escapes |= memchr(value, '%', strcspn(value, "/")) != NULL;
-        like.repeats |= has_key_twice(path, table->partitions[i].name);
+        out->nulls |= rc_str_starts(value, CORE_FORMAT_HIVE_NULL "/");
+        out->escapes |= memchr(value, '%', strcspn(value, "/")) != NULL;
+        out->repeats |= has_key_twice(path, table->partitions[i].name);
     }
+    return RC_OK;
+}
+
+static enum rc_code add_file(struct attachment *work, const char *path, struct rc_error *err)
+{
+    const struct rc_sql_table *table = work->table;
+    struct group like = { .format = CORE_FORMAT_PARQUET };
+    struct group *group;
+
+    if (judge_file(table, path, &like, err))
+        return err->code;
     if (!core_utf8_is_valid(path))
         return rc_fail(err, RC_UNSUPPORTED,
                        "DuckDB cannot read '%s': its name is not UTF-8; rename it", path);
@@ -173,7 +129,7 @@ static enum rc_code add_file(struct attachment *work, const char *path, struct r
         return rc_fail(err, RC_UNSUPPORTED,
                        "DuckDB cannot read '%s': a backslash together with * ? or [ in its path",
                        path);
-    if (like.format == CSV && table->column_count > 0 &&
+    if (like.format == CORE_FORMAT_CSV && table->column_count > 0 &&
         core_duckdb_csv_header(work->session, table, path, &like.header, err))
         return err->code;
     group = find_group(work, &like);
@@ -204,7 +160,7 @@ static enum rc_code add_folder(struct attachment *work, const char *location, st
     if (core_storage_list(storage, location, NULL, &listing, err))
         return err->code;
     while (!(code = core_listing_next(listing, &object, err)) && object) {
-        if (is_hidden(object->name))
+        if (core_format_is_hidden(object->name))
             continue;
         rc_buf_truncate(path, root);
         rc_buf_adds(path, object->name);
@@ -230,7 +186,7 @@ static bool is_local(const struct attachment *work, const char *location)
 
 static bool is_data(const char *name)
 {
-    return !is_hidden(name);
+    return !core_format_is_hidden(name);
 }
 
 static enum rc_code add_copies(struct attachment *work, const struct core_staged *copies,
@@ -372,7 +328,7 @@ static void add_partition(struct rc_buf *out, const struct rc_sql_table *table,
                 group->escapes ? "url_decode(" : "");
     add_partition_text(out, table, group, index);
     rc_buf_addf(out, "%s%s AS %s) AS ", group->escapes ? ")" : "",
-                group->nulls ? ", '" HIVE_NULL "')" : "", column->type);
+                group->nulls ? ", '" CORE_FORMAT_HIVE_NULL "')" : "", column->type);
     rc_buf_add_ident(out, column->name);
 }
 
@@ -419,11 +375,11 @@ static void add_declared(const struct rc_sql_table *table, const struct group *g
 {
     const char *separator = "";
 
-    if (group->format == PARQUET) {
+    if (group->format == CORE_FORMAT_PARQUET) {
         rc_buf_adds(arguments, ", schema = MAP {");
         add_columns(arguments, table, add_parquet_column);
         rc_buf_addc(arguments, '}');
-    } else if (group->format == JSON) {
+    } else if (group->format == CORE_FORMAT_JSON) {
         rc_buf_adds(arguments, ", format = 'newline_delimited', columns = {");
         add_columns(arguments, table, add_typed_column);
         rc_buf_addc(arguments, '}');
@@ -445,9 +401,9 @@ static void add_discovered(const struct rc_sql_table *table, const struct group 
                            struct rc_buf *select, struct rc_buf *arguments)
 {
     static const char *const by_format[] = {
-        [PARQUET] = "",
-        [JSON] = ", format = 'newline_delimited'",
-        [CSV] = CORE_DUCKDB_CSV ", allow_quoted_nulls = false",
+        [CORE_FORMAT_PARQUET] = "",
+        [CORE_FORMAT_JSON] = ", format = 'newline_delimited'",
+        [CORE_FORMAT_CSV] = CORE_DUCKDB_CSV ", allow_quoted_nulls = false",
     };
 
     rc_buf_adds(select, "COLUMNS(lambda c: lower(c) NOT IN ('" OTHER_PATH_COLUMN "'");
@@ -464,9 +420,9 @@ static void add_discovered(const struct rc_sql_table *table, const struct group 
 static enum rc_code add_group(const struct rc_sql_table *table, const struct group *group,
                               struct rc_buf *out, struct rc_error *err)
 {
-    static const char *const functions[] = {
-        [PARQUET] = "read_parquet", [JSON] = "read_json", [CSV] = "read_csv"
-    };
+    static const char *const functions[] = { [CORE_FORMAT_PARQUET] = "read_parquet",
+                                             [CORE_FORMAT_JSON] = "read_json",
+                                             [CORE_FORMAT_CSV] = "read_csv" };
     RC_BUF_AUTO(select, CORE_DUCKDB_STATEMENT_LIMIT);
     RC_BUF_AUTO(arguments, CORE_DUCKDB_STATEMENT_LIMIT);
 
@@ -605,6 +561,47 @@ enum rc_code core_duckdb_attach(struct rc_sql *sql, const struct rc_sql_table *t
     core_duckdb_release(session, NULL);
     core_duckdb_name_objects(session, err);
     return rc_context(err, "attach table '%s'", table->name ? table->name : "");
+}
+
+/* ---- a table for others --------------------------------------------------------------------- */
+
+/* Whether the files at a location could be a table's, as a listing tells. Nothing is fetched. */
+static enum rc_code check_location(struct core_storage *storage, const struct rc_sql_table *table,
+                                   const char *location, struct rc_error *err)
+{
+    struct rc_listing *listing = NULL;
+    const struct rc_object *object = NULL;
+    bool is_folder = rc_str_ends(location, "/");
+    enum rc_code code;
+
+    if (core_storage_list(storage, location, NULL, &listing, err))
+        return err->code;
+    while (!(code = core_listing_next(listing, &object, err)) && object) {
+        RC_STR_AUTO path = rc_strf("%s%s", location, object->name);
+        struct group found = { .format = CORE_FORMAT_PARQUET };
+
+        if (core_format_is_hidden(object->name) || (!is_folder && *object->name))
+            continue;
+        code = judge_file(table, path, &found, err);
+        if (code)
+            break;
+    }
+    core_listing_close(listing);
+    return code;
+}
+
+enum rc_code core_duckdb_publish_table(struct rc_sql *sql, const char *database,
+                                       const struct rc_sql_table *table, struct rc_error *err)
+{
+    struct core_duckdb_session *session = (struct core_duckdb_session *)sql;
+    enum rc_code code = check_table(table, err);
+
+    for (size_t i = 0; !code && i < table->location_count; i++)
+        code = check_location(session->context.storage, table, table->locations[i], err);
+    if (code)
+        return rc_context(err, "publish table '%s%s%s'", database ? database : "",
+                          database ? "." : "", table->name ? table->name : "");
+    return RC_OK;
 }
 
 enum rc_code core_duckdb_drop(struct rc_sql *sql, const char *table, struct rc_error *err)

@@ -169,6 +169,23 @@ enum rc_code core_duckdb_write(struct rc_sql *sql, const struct rc_sql_output *o
                                struct rc_sql_written *written, struct rc_error *err);
 enum rc_code core_duckdb_drop(struct rc_sql *sql, const char *table, struct rc_error *err);
 
+enum rc_code core_duckdb_make(struct rc_sql *sql, const char *table, const char *query,
+                              const struct rc_value *params, size_t param_count, int64_t *rows,
+                              struct rc_error *err);
+enum rc_code core_duckdb_load_rows(struct rc_sql *sql, const char *table,
+                                   const struct rc_sql_column *columns, size_t column_count,
+                                   const struct rc_sql_rows *rows, struct rc_error *err);
+enum rc_code core_duckdb_refer(struct rc_sql *sql, const char *table, const char *database,
+                               const char *name, struct rc_error *err);
+enum rc_code core_duckdb_publish_table(struct rc_sql *sql, const char *database,
+                                       const struct rc_sql_table *table, struct rc_error *err);
+enum rc_code core_duckdb_search(struct rc_sql *sql, const struct rc_sql_lookup *search,
+                                struct rc_rows **out, struct rc_error *err);
+void core_duckdb_add_table(struct rc_sql *sql, struct rc_buf *out, const char *table);
+void core_duckdb_add_hex(struct rc_sql *sql, struct rc_buf *out, const char *expression);
+void core_duckdb_add_sum(struct rc_sql *sql, struct rc_buf *out, const char *expression,
+                         const char *order);
+
 void core_duckdb_add_json_text(struct rc_sql *sql, struct rc_buf *out, const char *json,
                                const char *path);
 void core_duckdb_add_json_valid(struct rc_sql *sql, struct rc_buf *out, const char *json);

@@ -90,6 +90,25 @@ void core_duckdb_add_try_cast(struct rc_sql *sql, struct rc_buf *out, const char
     rc_buf_addf(out, "try_cast(%s as %s)", expression, type);
 }
 
+void core_duckdb_add_table(struct rc_sql *sql, struct rc_buf *out, const char *table)
+{
+    (void)sql;
+    rc_buf_add_ident(out, table);
+}
+
+void core_duckdb_add_hex(struct rc_sql *sql, struct rc_buf *out, const char *expression)
+{
+    (void)sql;
+    rc_buf_addf(out, "lower(hex(%s))", expression);
+}
+
+void core_duckdb_add_sum(struct rc_sql *sql, struct rc_buf *out, const char *expression,
+                         const char *order)
+{
+    (void)sql;
+    rc_buf_addf(out, "sum(%s ORDER BY %s)", expression, order);
+}
+
 static const char *skip_quoted(const char *c, bool escapes)
 {
     char quote = *c++;

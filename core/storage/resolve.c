@@ -259,6 +259,20 @@ enum rc_code core_resolve(const struct core_storage *storage, const char *uri,
     return RC_OK;
 }
 
+enum rc_code core_resolve_uri(const struct core_storage *storage, const char *uri, char **out,
+                              struct rc_error *err)
+{
+    CORE_RESOLVED_AUTO(resolved);
+    struct rc_uri parts;
+
+    resolved.uri = rc_strdup(uri);
+    if (follow(storage, uri, &resolved, &parts, err))
+        return err->code;
+    *out = resolved.uri;
+    resolved.uri = NULL;
+    return RC_OK;
+}
+
 void core_resolved_clear(struct core_resolved *resolved)
 {
     free(resolved->uri);

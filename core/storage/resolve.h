@@ -42,6 +42,13 @@ RC_MUST_CHECK enum rc_code core_resolve(const struct core_storage *storage, cons
                                         struct core_resolved *out, struct rc_error *err);
 void core_resolved_clear(struct core_resolved *resolved);
 
+/*
+ * Where the URI leads, by the same rules, whether or not that can be reached from here: for those
+ * who hand it on. *out is to be freed.
+ */
+RC_MUST_CHECK enum rc_code core_resolve_uri(const struct core_storage *storage, const char *uri,
+                                            char **out, struct rc_error *err);
+
 /* Whether there is a backend for the scheme. */
 bool core_resolve_has_scheme(const struct rc_uri *uri);
 

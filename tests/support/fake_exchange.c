@@ -143,7 +143,8 @@ static const struct rc_route *find_route(const struct rc_plugin *plugin, const c
     if (strcmp(method, "HEAD") == 0)
         method = "GET";
     for (const struct rc_route *route = plugin->routes; route && route->method; route++)
-        if (strcmp(route->method, method) == 0 && core_path_match(route->path, path, &these) &&
+        if ((strcmp(route->method, method) == 0 || strcmp(route->method, "*") == 0) &&
+            core_path_match(route->path, path, &these) &&
             (!found || core_path_goes_before(route->path, found->path))) {
             found = route;
             *values = these;

@@ -368,6 +368,7 @@ struct rc_fake_host *rc_fake_host_new(struct rc_job *base)
         .transfer = &fake_transfer_api,
         .bucket = &fake_bucket_api,
     };
+    fake->engine_features = RC_SQL_FILES | RC_SQL_ORDERED | RC_SQL_CSV;
     fake->main.fake = fake;
     fake->main.base = base;
     if (base)

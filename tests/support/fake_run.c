@@ -62,6 +62,28 @@ static enum rc_code bind_some(struct rc_fake_host *host, const struct rc_option 
     return code;
 }
 
+static bool reaches_all(const struct rc_sql_engine *engine, const char *uri)
+{
+    (void)engine;
+    (void)uri;
+    return true;
+}
+
+/* What the engine of a base can do is not known before a session is opened. */
+static enum rc_code check_engine(const struct rc_fake_host *host, const struct rc_plugin *plugin,
+                                 const void *config, struct rc_error *err)
+{
+    const struct rc_sql_engine engine = {
+        .name = "fake",
+        .kind = "fake",
+        .features = host->engine_features,
+        .reaches = reaches_all,
+    };
+    if (!plugin->check_engine || host->main.base)
+        return RC_OK;
+    return plugin->check_engine(config, &engine, err);
+}
+
 enum rc_code rc_fake_host_run(struct rc_fake_host *host, const struct rc_plugin *plugin,
                               const char *action_name, const char *const *settings,
                               struct rc_error *err)
@@ -78,6 +100,8 @@ enum rc_code rc_fake_host_run(struct rc_fake_host *host, const struct rc_plugin 
         code = bind_some(host, params, params, true, settings, params_struct, err);
     if (!code && plugin->check)
         code = plugin->check(config, err);
+    if (!code)
+        code = check_engine(host, plugin, config, err);
     if (code)
         return code;
 

@@ -4,6 +4,7 @@
  */
 #include "fake_internal.h"
 
+#include <inttypes.h>
 #include <stdlib.h>
 
 struct rc_sql {
@@ -118,14 +119,17 @@ static enum rc_code begin(struct rc_sql *sql, const char *verb, const char *text
     return RC_OK;
 }
 
-static enum rc_code open_session(struct rc_job *job, const char *engine, struct rc_sql **out,
-                                 struct rc_error *err)
+static enum rc_code open_with(struct rc_job *job, const struct rc_sql_options *options,
+                              struct rc_sql **out, struct rc_error *err)
 {
     struct fake_job *self = fake_job_of(job);
+    const struct rc_sql_api *api = FAKE_BASE(self, sql);
     struct rc_sql *base = NULL;
-    enum rc_code code = fake_call(self, "sql.open", engine ? engine : "", err);
-    if (!code && FAKE_BASE(self, sql))
-        code = self->base->host->sql->open(self->base, engine, &base, err);
+    enum rc_code code = fake_call(self, "sql.open", options->engine ? options->engine : "", err);
+    if (!code && api && api->open_with)
+        code = api->open_with(self->base, options, &base, err);
+    else if (!code && api)
+        code = api->open(self->base, options->engine, &base, err);
     if (code)
         return code;
     struct rc_sql *sql = rc_calloc(1, sizeof *sql);
@@ -134,6 +138,13 @@ static enum rc_code open_session(struct rc_job *job, const char *engine, struct 
     fake_opened(self->fake);
     *out = sql;
     return RC_OK;
+}
+
+static enum rc_code open_session(struct rc_job *job, const char *engine, struct rc_sql **out,
+                                 struct rc_error *err)
+{
+    const struct rc_sql_options options = { .size = sizeof options, .engine = engine };
+    return open_with(job, &options, out, err);
 }
 
 static const struct rc_sql_api *base_api(const struct rc_sql *sql)
@@ -221,6 +232,149 @@ static enum rc_code drop(struct rc_sql *sql, const char *table, struct rc_error 
     return code;
 }
 
+static uint32_t features(struct rc_sql *sql)
+{
+    return sql->base && base_api(sql)->features ? base_api(sql)->features(sql->base)
+                                                : sql->job->fake->engine_features;
+}
+
+/* A dry run only tells of tables where they stand in a catalogue that others see. */
+static bool is_told(struct rc_sql *sql, const char *what, const char *table)
+{
+    return (features(sql) & RC_SQL_CATALOGUE) && fake_held_back(sql->job, what, table);
+}
+
+static enum rc_code make(struct rc_sql *sql, const char *table, const char *statement,
+                         const struct rc_value *params, size_t param_count, int64_t *rows,
+                         struct rc_error *err)
+{
+    const struct fake_answer *answer;
+    enum rc_code code = begin(sql, "make", statement, table, &answer, err);
+    if (code)
+        return code;
+    if (sql->base)
+        return base_api(sql)->make(sql->base, table, statement, params, param_count, rows, err);
+    if (rows)
+        *rows = answer ? answer->count : 0;
+    (void)is_told(sql, "make", table);
+    return RC_OK;
+}
+
+/* Rows of the plugin, written down as they go by. */
+struct tee {
+    const struct rc_sql_rows *rows;
+    size_t column_count;
+    struct rc_buf text;
+};
+
+static void add_value(struct rc_buf *out, const struct rc_value *value)
+{
+    switch (value->type) {
+    case RC_VALUE_NULL:
+        rc_buf_addc(out, '-');
+        break;
+    case RC_VALUE_BOOL:
+        rc_buf_adds(out, value->boolean ? "true" : "false");
+        break;
+    case RC_VALUE_INT:
+        rc_buf_addf(out, "%" PRId64, value->integer);
+        break;
+    case RC_VALUE_FLOAT:
+        rc_buf_addf(out, "%.17g", value->number);
+        break;
+    case RC_VALUE_TEXT:
+    case RC_VALUE_BYTES:
+        rc_buf_add(out, value->text, value->len);
+        break;
+    }
+}
+
+static enum rc_code tee_next(void *context, const struct rc_value **row, struct rc_error *err)
+{
+    struct tee *tee = context;
+    enum rc_code code = tee->rows->next(tee->rows->context, row, err);
+    if (code || !*row)
+        return code;
+    for (size_t i = 0; i < tee->column_count; i++) {
+        rc_buf_adds(&tee->text, i ? "|" : "");
+        add_value(&tee->text, &(*row)[i]);
+    }
+    rc_buf_addc(&tee->text, '\n');
+    return RC_OK;
+}
+
+static enum rc_code load(struct rc_sql *sql, const char *table, const struct rc_sql_column *columns,
+                         size_t column_count, const struct rc_sql_rows *rows, struct rc_error *err)
+{
+    struct tee tee = { .rows = rows, .column_count = column_count };
+    const struct rc_sql_rows teed = { .next = tee_next, .context = &tee };
+    const struct rc_value *row = NULL;
+    enum rc_code code = fake_call(sql->job, "sql.load", table, err);
+    if (code)
+        return code;
+    rc_buf_init(&tee.text, FAKE_TEXT_LIMIT);
+    if (sql->base)
+        code = base_api(sql)->load(sql->base, table, columns, column_count, &teed, err);
+    else if (!is_told(sql, "load", table))
+        while (!(code = tee_next(&tee, &row, err)) && row)
+            continue;
+    if (!code)
+        record(sql->job->fake, "load", table, tee.text.data);
+    rc_buf_clear(&tee.text);
+    const struct fake_answer *answer =
+        code || sql->base ? NULL : find_answer(sql->job->fake, table);
+    if (answer && answer->code)
+        return rc_fail(err, answer->code, "%s", answer->cause);
+    return code;
+}
+
+static enum rc_code refer(struct rc_sql *sql, const char *table, const char *database,
+                          const char *name, struct rc_error *err)
+{
+    RC_STR_AUTO whole = rc_strf("%s%s%s", database ? database : "", database ? "." : "", name);
+    const struct fake_answer *answer;
+    enum rc_code code = begin(sql, "refer", table, whole, &answer, err);
+    if (code)
+        return code;
+    if (sql->base)
+        return base_api(sql)->refer(sql->base, table, database, name, err);
+    return features(sql) & RC_SQL_CATALOGUE
+               ? RC_OK
+               : rc_fail(err, RC_UNSUPPORTED, "the fake engine has no catalogue");
+}
+
+static enum rc_code publish(struct rc_sql *sql, const char *database,
+                            const struct rc_sql_table *table, struct rc_error *err)
+{
+    RC_STR_AUTO whole =
+        rc_strf("%s%s%s", database ? database : "", database ? "." : "", table->name);
+    const char *location = table->location_count ? table->locations[0] : NULL;
+    const struct fake_answer *answer;
+    enum rc_code code = begin(sql, "publish", whole, location, &answer, err);
+    if (code)
+        return code;
+    if (sql->base)
+        code = base_api(sql)->publish(sql->base, database, table, err);
+    else
+        (void)is_told(sql, "publish", whole);
+    return fake_end(sql->job, code, err);
+}
+
+static enum rc_code search(struct rc_sql *sql, const struct rc_sql_lookup *wanted,
+                           struct rc_rows **out, struct rc_error *err)
+{
+    const struct fake_answer *answer;
+    struct rc_rows *base = NULL;
+    enum rc_code code = begin(sql, "search", wanted->condition, wanted->table, &answer, err);
+    if (!code && sql->base)
+        code = base_api(sql)->search(sql->base, wanted, &base, err);
+    else if (!code && !(features(sql) & RC_SQL_SEARCH))
+        code = rc_fail(err, RC_UNSUPPORTED, "the fake engine does not search");
+    if (!code)
+        *out = new_rows(sql->job, base, answer);
+    return code;
+}
+
 static void cancel(struct rc_sql *sql)
 {
     if (sql->base)
@@ -256,6 +410,31 @@ static void add_try_cast(struct rc_sql *sql, struct rc_buf *out, const char *exp
         rc_buf_addf(out, "try_cast(%s AS %s)", expression, type);
 }
 
+static void add_table(struct rc_sql *sql, struct rc_buf *out, const char *table)
+{
+    if (sql->base && base_api(sql)->add_table)
+        base_api(sql)->add_table(sql->base, out, table);
+    else
+        rc_buf_add_ident(out, table);
+}
+
+static void add_hex(struct rc_sql *sql, struct rc_buf *out, const char *expression)
+{
+    if (sql->base)
+        base_api(sql)->add_hex(sql->base, out, expression);
+    else
+        rc_buf_addf(out, "hex(%s)", expression);
+}
+
+static void add_sum(struct rc_sql *sql, struct rc_buf *out, const char *expression,
+                    const char *order)
+{
+    if (sql->base)
+        base_api(sql)->add_sum(sql->base, out, expression, order);
+    else
+        rc_buf_addf(out, "sum(%s ORDER BY %s)", expression, order);
+}
+
 const struct rc_sql_api fake_sql_api = {
     .open = open_session,
     .close = close_session,
@@ -268,6 +447,16 @@ const struct rc_sql_api fake_sql_api = {
     .add_json_text = add_json_text,
     .add_json_valid = add_json_valid,
     .add_try_cast = add_try_cast,
+    .open_with = open_with,
+    .features = features,
+    .make = make,
+    .load = load,
+    .refer = refer,
+    .publish = publish,
+    .search = search,
+    .add_table = add_table,
+    .add_hex = add_hex,
+    .add_sum = add_sum,
 };
 
 /* ---- for the test --------------------------------------------------------------------------- */
@@ -304,6 +493,11 @@ void rc_fake_host_answer_error(struct rc_fake_host *host, const char *text, enum
     struct fake_answer *answer = add_answer(host, text);
     answer->code = code;
     answer->cause = rc_strdup(cause);
+}
+
+void rc_fake_host_set_engine_features(struct rc_fake_host *host, uint32_t features)
+{
+    host->engine_features = features;
 }
 
 size_t rc_fake_host_statements(const struct rc_fake_host *host)

@@ -389,6 +389,83 @@ static void test_sql(void **state)
     assert_int_equal(rc_fake_host_open_handles(host), 0);
 }
 
+static enum rc_code two_rows(void *context, const struct rc_value **row, struct rc_error *err)
+{
+    static const struct rc_value cells[][2] = {
+        { { .type = RC_VALUE_TEXT, .text = "u1", .len = 2 },
+          { .type = RC_VALUE_INT, .integer = 1 } },
+        { { .type = RC_VALUE_NULL }, { .type = RC_VALUE_BOOL, .boolean = true } },
+    };
+    size_t *at = context;
+    (void)err;
+    *row = *at < RC_ARRAY_LEN(cells) ? cells[(*at)++] : NULL;
+    return RC_OK;
+}
+
+/* Verbs and texts of all statements, "verb text location" a line. */
+static void list_statements(const struct rc_fake_host *host, struct rc_buf *out)
+{
+    for (size_t i = 0; i < rc_fake_host_statements(host); i++) {
+        struct rc_fake_statement is = rc_fake_host_statement(host, i);
+        rc_buf_addf(out, "%s %s %s\n", is.verb, is.text, is.location ? is.location : "");
+    }
+}
+
+static void test_sql_tables(void **state)
+{
+    (void)state;
+    HOST_AUTO host = rc_fake_host_new(NULL);
+    struct rc_job *job = rc_fake_host_job(host);
+    struct rc_error err;
+    struct rc_sql *sql;
+    const struct rc_sql_options options = { .size = sizeof options, .engine = "lake" };
+    const struct rc_sql_column columns[] = { { "id", "varchar" }, { "n", "bigint" } };
+    const char *const locations[] = { "s3://b/x/" };
+    const struct rc_sql_table table = { .name = "x", .locations = locations, .location_count = 1 };
+    const struct rc_sql_lookup wanted = { .size = sizeof wanted,
+                                          .table = "x",
+                                          .condition = "id = 1" };
+    static const char *const names[] = { "file", "rows", "found" };
+    const struct rc_value cells[] = { rc_value_text("s3://b/x/1"), rc_value_int(9),
+                                      rc_value_int(2) };
+    size_t at = 0;
+    const struct rc_sql_rows rows = { two_rows, &at };
+    struct rc_rows *found;
+    const struct rc_value *row;
+    int64_t made;
+
+    rc_fake_host_answer_count(host, "SELECT 7", 7);
+    rc_fake_host_answer_rows(host, "id = 1", names, 3, cells, 1);
+    assert_int_equal(rc_sql_open_with(job, &options, &sql, &err), RC_OK);
+    assert_int_equal(rc_sql_features(job, sql), RC_SQL_FILES | RC_SQL_ORDERED | RC_SQL_CSV);
+    assert_int_equal(rc_sql_refer(job, sql, "t", NULL, "events", &err), RC_UNSUPPORTED);
+    assert_int_equal(rc_sql_search(job, sql, &wanted, &found, &err), RC_UNSUPPORTED);
+    rc_fake_host_set_engine_features(host, RC_SQL_SEARCH | RC_SQL_CATALOGUE);
+    assert_int_equal(rc_sql_features(job, sql), RC_SQL_SEARCH | RC_SQL_CATALOGUE);
+
+    assert_int_equal(rc_sql_make(job, sql, "seven", "SELECT 7", NULL, 0, &made, &err), RC_OK);
+    assert_int_equal(made, 7);
+    assert_int_equal(rc_sql_load(job, sql, "ids", columns, 2, &rows, &err), RC_OK);
+    assert_int_equal(rc_sql_refer(job, sql, "t", "db", "events", &err), RC_OK);
+    assert_int_equal(rc_sql_publish(job, sql, "db", &table, &err), RC_OK);
+    assert_int_equal(rc_sql_search(job, sql, &wanted, &found, &err), RC_OK);
+    assert_int_equal(rc_rows_next(found, &row, &err), RC_OK);
+    assert_int_equal(row[1].integer, 9);
+    rc_rows_close(&found);
+
+    RC_BUF_AUTO(text, 1024);
+    rc_sql_add_table(job, sql, &text, "a \"b\"");
+    rc_sql_add_hex(job, sql, &text, "id");
+    assert_string_equal(text.data, "\"a \"\"b\"\"\"hex(id)");
+    rc_sql_close(job, sql);
+    rc_buf_reset(&text);
+    list_statements(host, &text);
+    assert_string_equal(text.data, "refer t events\nsearch id = 1 x\nmake SELECT 7 seven\n"
+                                   "load ids u1|1\n-|true\n\nrefer t db.events\n"
+                                   "publish db.x s3://b/x/\nsearch id = 1 x\n");
+    assert_int_equal(rc_fake_host_open_handles(host), 0);
+}
+
 /* ---- locks and pool ------------------------------------------------------------------------- */
 
 static void test_locks(void **state)
@@ -609,6 +686,7 @@ int main(void)
         cmocka_unit_test(test_faults),
         cmocka_unit_test(test_db),
         cmocka_unit_test(test_sql),
+        cmocka_unit_test(test_sql_tables),
         cmocka_unit_test(test_locks),
         cmocka_unit_test(test_pool),
         cmocka_unit_test(test_base),

@@ -365,115 +365,6 @@ rc_storage_remove_with(struct rc_job *job, const char *uri, const struct rc_remo
     return job->host->storage->remove_with(job, uri, options, err);
 }
 
-/* ---- sql ---------------------------------------------------------------------------------- */
-
-/* Opens a session on an engine named in the configuration; NULL takes the only or embedded one. */
-static inline RC_MUST_CHECK enum rc_code rc_sql_open(struct rc_job *job, const char *engine,
-                                                     struct rc_sql **out, struct rc_error *err)
-{
-    return job->host->sql->open(job, engine, out, err);
-}
-
-static inline void rc_sql_close(struct rc_job *job, struct rc_sql *sql)
-{
-    if (sql)
-        job->host->sql->close(sql);
-}
-
-/* Runs one statement without a result. 'changed' (rows) may be NULL. */
-static inline RC_MUST_CHECK enum rc_code rc_sql_exec(struct rc_job *job, struct rc_sql *sql,
-                                                     const char *statement,
-                                                     const struct rc_value *params,
-                                                     size_t param_count, int64_t *changed,
-                                                     struct rc_error *err)
-{
-    return job->host->sql->exec(sql, statement, params, param_count, changed, err);
-}
-
-/* Runs one statement with a result, which is streamed. Close the rows before the session. */
-static inline RC_MUST_CHECK enum rc_code rc_sql_query(struct rc_job *job, struct rc_sql *sql,
-                                                      const char *statement,
-                                                      const struct rc_value *params,
-                                                      size_t param_count, struct rc_rows **out,
-                                                      struct rc_error *err)
-{
-    return job->host->sql->query(sql, statement, params, param_count, out, err);
-}
-
-/*
- * Makes a table of the files below some locations. The embedded engine fetches what lies in an
- * object store, within the budget that its settings give to such copies (RC_TOO_LARGE: it takes
- * more), and keeps a copy until no table of the session needs it; the table stays what it was when
- * it was attached.
- */
-static inline RC_MUST_CHECK enum rc_code rc_sql_attach(struct rc_job *job, struct rc_sql *sql,
-                                                       const struct rc_sql_table *table,
-                                                       struct rc_error *err)
-{
-    return job->host->sql->attach(sql, table, err);
-}
-
-/*
- * Writes the result of a query to a location and replaces all that was there. The files are
- * written apart, checked and then published: who opens the location afterwards finds the new set,
- * who opened it before the old one, and a reader that opens file by file meanwhile may miss some.
- * What a run that was killed left behind is removed by the next write to the same location. A
- * query without rows leaves an empty location (a folder), or a file with no rows (a single
- * object).
- *
- * In an object store a folder cannot be replaced in one step. The new objects are put there first,
- * under names that no earlier write has used, then the old ones are removed. Who lists the location
- * meanwhile may find the old set, both, or of both a part: so a marker, written once this has
- * returned, should tell readers that it is whole. When this fails, the old set is there unharmed,
- * possibly with objects of the new one beside it, which the next write removes. A single object is
- * replaced in one step everywhere.
- */
-static inline RC_MUST_CHECK enum rc_code rc_sql_write(struct rc_job *job, struct rc_sql *sql,
-                                                      const struct rc_sql_output *output,
-                                                      struct rc_sql_written *written,
-                                                      struct rc_error *err)
-{
-    return job->host->sql->write(sql, output, written, err);
-}
-
-/* Removes a table from the catalogue; its files stay. One that is not there counts as removed. */
-static inline RC_MUST_CHECK enum rc_code rc_sql_drop(struct rc_job *job, struct rc_sql *sql,
-                                                     const char *table, struct rc_error *err)
-{
-    return job->host->sql->drop(sql, table, err);
-}
-
-/* Ends the running statement with RC_CANCELLED. From any thread; the session stays usable. */
-static inline void rc_sql_cancel(struct rc_job *job, struct rc_sql *sql)
-{
-    job->host->sql->cancel(sql);
-}
-
-/*
- * Adds an expression: the text of the scalar at 'path' ("$.a.b", "$.a[0]") in the JSON text that
- * the expression 'json' gives. NULL where it is missing or null, and where the JSON is broken; an
- * object or an array gives its JSON text.
- */
-static inline void rc_sql_add_json_text(struct rc_job *job, struct rc_sql *sql, struct rc_buf *out,
-                                        const char *json, const char *path)
-{
-    job->host->sql->add_json_text(sql, out, json, path);
-}
-
-/* Adds an expression: whether the text is well-formed JSON. NULL for NULL. */
-static inline void rc_sql_add_json_valid(struct rc_job *job, struct rc_sql *sql, struct rc_buf *out,
-                                         const char *json)
-{
-    job->host->sql->add_json_valid(sql, out, json);
-}
-
-/* Adds an expression: 'expression' as 'type' (of rc_sql_column), NULL where that cannot be. */
-static inline void rc_sql_add_try_cast(struct rc_job *job, struct rc_sql *sql, struct rc_buf *out,
-                                       const char *expression, const char *type)
-{
-    job->host->sql->add_try_cast(sql, out, expression, type);
-}
-
 /* ---- http --------------------------------------------------------------------------------- */
 
 /*
@@ -765,5 +656,7 @@ static inline void rc_exchange_reply(struct rc_job *job, struct rc_exchange *exc
 {
     job->host->exchange->reply(exchange, status, content_type, data, len_bytes);
 }
+
+#include <run-core/host_sql.h>
 
 #endif

@@ -47,6 +47,8 @@ enum rc_option_flag {
     RC_OPT_WHOLE = 1u << 2,  /* of RC_OPT_OBJECTS or RC_OPT_LIST, once in a table: a config_file or
                                config_url that holds a list in place of a map gives this option.
                                Since 1.5 */
+    RC_OPT_ENGINE = 1u << 3, /* of RC_OPT_STR, once in a table: an SQL engine under 'sql', or a kind
+                                of them; the only or the embedded one when absent. Since 1.7 */
 };
 
 struct rc_strs {

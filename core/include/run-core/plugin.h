@@ -41,7 +41,7 @@
  * same and its minor number is not above the host's.
  */
 #define RC_ABI_MAJOR 1u
-#define RC_ABI_MINOR 6u
+#define RC_ABI_MINOR 7u
 
 struct rc_action {
     const char *name;
@@ -59,7 +59,9 @@ struct rc_action {
 
 /*
  * A path that 'run-core serve' answers. 'path' begins with '/' and may hold {names}, each for one
- * part between slashes; a plain part goes before a name. See exchange.h for how handlers answer.
+ * part between slashes; a plain part goes before a name. Since 1.7 a {name*} at the end stands for
+ * all that is left, and the method "*" for each that no other route of the path answers. See
+ * exchange.h for how handlers answer.
  */
 struct rc_route {
     const char *method, *path, *summary;
@@ -84,6 +86,19 @@ struct rc_plugin {
      * every run and by 'run-core check'. Returns RC_INVALID.
      */
     enum rc_code (*check)(const void *config, struct rc_error *err);
+
+    /*
+     * Optional. Whether the configuration asks an SQL engine for what it cannot do: called as
+     * 'check' is, and after it, with the engine that the option with RC_OPT_ENGINE names. Returns
+     * RC_INVALID. Since 1.7.
+     */
+    enum rc_code (*check_engine)(const void *config, const struct rc_sql_engine *engine,
+                                 struct rc_error *err);
+    /*
+     * Of enum rc_sql_feature: what it makes use of where the engine can do it, for 'run-core
+     * describe'. Since 1.7.
+     */
+    uint32_t engine_features;
 };
 
 #define RC_PLUGIN_HEAD                                                                             \

@@ -46,17 +46,23 @@ struct result_rows {
     char *texts[COLUMNS];
 };
 
-static enum rc_code sql_open(struct rc_job *job, const char *name, struct rc_sql **out,
-                             struct rc_error *err)
+static enum rc_code sql_open_with(struct rc_job *job, const struct rc_sql_options *options,
+                                  struct rc_sql **out, struct rc_error *err)
 {
     struct rc_sql *sql = rc_calloc(1, sizeof(*sql));
 
     (void)job;
-    (void)name;
+    (void)options;
     if (duckdb.open(NULL, &sql->database) || duckdb.connect(sql->database, &sql->connection))
         return rc_fail(err, RC_FAILED, "the library opens no database");
     *out = sql;
     return RC_OK;
+}
+
+static uint32_t sql_features(struct rc_sql *sql)
+{
+    (void)sql;
+    return RC_SQL_FILES | RC_SQL_ORDERED | RC_SQL_CSV;
 }
 
 static void sql_close(struct rc_sql *sql)
@@ -163,7 +169,11 @@ static enum rc_code sql_query(struct rc_sql *sql, const char *statement,
 const struct rc_sql_api *duckdb_sql_api(void)
 {
     static const struct rc_sql_api api = {
-        .open = sql_open, .close = sql_close, .exec = sql_exec, .query = sql_query
+        .close = sql_close,
+        .exec = sql_exec,
+        .query = sql_query,
+        .open_with = sql_open_with,
+        .features = sql_features,
     };
     const struct {
         const char *name;

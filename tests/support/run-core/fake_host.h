@@ -208,11 +208,29 @@ void rc_fake_host_answer_count(struct rc_fake_host *host, const char *text, int6
 void rc_fake_host_answer_error(struct rc_fake_host *host, const char *text, enum rc_code code,
                                const char *cause);
 
-/* A statement that was run: exec, query, attach, write or drop. */
+/*
+ * What the engine of later sessions can do: bits of enum rc_sql_feature. At first those of the
+ * embedded engine. With a base, it is what that says.
+ */
+void rc_fake_host_set_engine_features(struct rc_fake_host *host, uint32_t features);
+
+/*
+ * A statement that was run: exec, query, attach, write, drop, make, load, refer, publish or search.
+ * Rows of a search are put up for its condition.
+ */
 struct rc_fake_statement {
     const char *verb;
-    const char *text;     /* the statement or query; of attach and drop the table's name */
-    const char *location; /* of write, and the first one of attach; else NULL */
+    /*
+     * The statement or query, of search the condition; of attach, drop, load and refer the table's
+     * name, of publish DATABASE.TABLE.
+     */
+    const char *text;
+    /*
+     * Of write, and the first one of attach and publish; of make and search the table's name, of
+     * refer DATABASE.NAME, of load its rows: values parted by '|', each row ended by '\n', NULL
+     * as '-'. Else NULL.
+     */
+    const char *location;
 };
 size_t rc_fake_host_statements(const struct rc_fake_host *host);
 struct rc_fake_statement rc_fake_host_statement(const struct rc_fake_host *host, size_t index);

@@ -48,6 +48,11 @@ static void paths_fit_templates_part_by_part(void **state)
         { "/{a}/{b}", "/x/y", "a=x b=y" },
         { "/rules/", "/rules/", "" },
         { "/", "", "-" },
+        { "/{rest*}", "/", "rest=" },
+        { "/{rest*}", "/a/b/", "rest=a/b/" },
+        { "/{rest*}", "", "-" },
+        { "/rules/{id}/{rest*}", "/rules/1/x/y", "id=1 rest=x/y" },
+        { "/rules/{id}/{rest*}", "/rules/1", "-" },
     };
 
     (void)state;
@@ -57,18 +62,12 @@ static void paths_fit_templates_part_by_part(void **state)
 
 static void templates_are_checked(void **state)
 {
-    static const char *const good[] = { "/", "/a", "/a/{b}", "/{a}/{b}/c", "/a//b" };
-    static const char *const bad[] = { "",
-                                       "a",
-                                       "/{a",
-                                       "/a}",
-                                       "/x{a}",
-                                       "/{}",
-                                       "/{a}/{a}",
-                                       "/{a}b",
-                                       "/{{a}}",
-                                       "{a}",
-                                       "/{1}/{2}/{3}/{4}/{5}/{6}/{7}/{8}/{9}" };
+    static const char *const good[] = { "/", "/a", "/a/{b}", "/{a}/{b}/c", "/a//b", "/{a}/{b*}" };
+    static const char *const bad[] = {
+        "",        "a",        "/{a",   "/a}",       "/x{a}",
+        "/{}",     "/{a}/{a}", "/{a}b", "/{{a}}",    "{a}",
+        "/{a*}/b", "/{a*b}",   "/{*}",  "/{a}/{a*}", "/{1}/{2}/{3}/{4}/{5}/{6}/{7}/{8}/{9}"
+    };
 
     (void)state;
     for (size_t i = 0; i < sizeof(good) / sizeof(good[0]); i++)
@@ -84,6 +83,8 @@ static void plain_parts_go_before_names(void **state)
     assert_false(core_path_goes_before("/rules/{id}", "/rules/all"));
     assert_false(core_path_goes_before("/rules/{id}", "/rules/{name}"));
     assert_true(core_path_goes_before("/a/{b}", "/{a}/b"));
+    assert_true(core_path_goes_before("/{a}", "/{a*}"));
+    assert_false(core_path_goes_before("/{a*}", "/a"));
 }
 
 int main(void)

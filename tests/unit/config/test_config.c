@@ -369,8 +369,10 @@ static void a_seeds_json_stands_as_it_is(void **state)
 
 static void the_tables_of_all_sections_are_sound(void **state)
 {
-    static const char *const sections[] = { "core",    "core.auth", "storage",    "sql",
-                                            "plugins", "jobs",      "jobs.retry", "jobs.notify" };
+    static const char *const sections[] = { "core",       "core.auth",  "storage",
+                                            "sql",        "sql.duckdb", "sql.elsewhere",
+                                            "sql.athena", "sql.trino",  "plugins",
+                                            "jobs",       "jobs.retry", "jobs.notify" };
     struct fixture *f = *state;
 
     for (size_t i = 0; i < RC_ARRAY_LEN(sections); i++) {

@@ -212,7 +212,7 @@ static void properties_are_judged(void **state)
                 "plugin 'x': option 'a' is required and has a default: one of the two is in vain");
     check_wrong(ONE(NAME("a"), HELP, .def = "x", .flags = RC_OPT_SECRET),
                 "plugin 'x': option 'a' is secret and has a default, which everybody can read");
-    check_wrong(ONE(NAME("a"), HELP, .flags = 8u),
+    check_wrong(ONE(NAME("a"), HELP, .flags = 1u << 31),
                 "plugin 'x': option 'a' has a flag that this run-core does not know");
     check_wrong(ONE(NAME("a"), HELP, .env = "1A"),
                 "plugin 'x': option 'a' has an environment variable whose name is not one");
@@ -228,6 +228,8 @@ static void properties_are_judged(void **state)
                 "plugin 'x': option 'a' has no table for its items");
     check_wrong(ONE(NAME("a"), HELP, .flags = RC_OPT_WHOLE),
                 "plugin 'x': option 'a' is the whole of a file, but no list");
+    check_wrong(ONE(RC_INT("a", struct fields, count), HELP, .flags = RC_OPT_ENGINE),
+                "plugin 'x': option 'a' names an SQL engine, but is no text");
 }
 
 static void defaults_are_judged(void **state)

@@ -83,6 +83,34 @@ static void one_holds_the_others_hear_who(void **state)
     core_lock_release(elsewhere);
 }
 
+static void a_look_does_not_take_and_old_names_are_forgotten(void **state)
+{
+    struct rc_error err = RC_ERROR_INIT;
+    bool known = true, held = true;
+    struct rc_lock *lock;
+
+    (void)state;
+    expect_ok(core_lock_look(db, "sql:a", &known, &held, &err));
+    assert_false(known || held);
+    expect_ok(core_lock_acquire(db, "sql:a", "run 1", 0, NULL, NULL, &lock, &err));
+    expect_ok(core_lock_look(db, "sql:a", &known, &held, &err));
+    assert_true(known && held);
+    core_lock_release(lock);
+    expect_ok(core_lock_look(db, "sql:a", &known, &held, &err));
+    assert_true(known && !held);
+
+    /* Its lease would still go on, had it not been given back. */
+    expect_ok(core_lock_forget(db, "sql:", 0, &err));
+    expect_ok(core_lock_look(db, "sql:a", &known, &held, &err));
+    assert_true(known);
+    expect_ok(core_lock_forget(db, "other:", -3600 * 1000, &err));
+    expect_ok(core_lock_look(db, "sql:a", &known, &held, &err));
+    assert_true(known);
+    expect_ok(core_lock_forget(db, "sql:", -3600 * 1000, &err));
+    expect_ok(core_lock_look(db, "sql:a", &known, &held, &err));
+    assert_false(known);
+}
+
 static void *release_later(void *lock)
 {
     core_clock_sleep_ms(60);
@@ -361,6 +389,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         BOTH(one_holds_the_others_hear_who),
+        BOTH(a_look_does_not_take_and_old_names_are_forgotten),
         BOTH(a_wait_ends_with_the_release_or_the_cancellation),
         BOTH(a_dead_holder_on_this_machine_holds_nothing),
         BOTH(a_holder_without_identity_counts_until_its_lease_ends),

@@ -55,7 +55,8 @@ static struct {
     bool says_crc, says_md5;
     int64_t part_bytes; /* of objects that are stored from now on; 0: stored whole */
     int busy, most_busy, open_uploads, put_pause_ms, puts;
-    bool keeps_uploads; /* so that they can be left */
+    bool keeps_uploads;    /* so that they can be left */
+    bool takes_plain_puts; /* not only of transfers, which say what goes with an object */
     struct left_upload left[UPLOADS];
     int begun_uploads, given_up, refused_resumes;
     int refused_parts_from;         /* all behind so many are refused; 0: none is */
@@ -440,8 +441,9 @@ static enum rc_code memory_put(const struct core_place_in_store *place, const vo
     if (happens(&memory.refused_puts))
         return rc_fail(err, RC_UNAVAILABLE, "503 SlowDown");
     assert_int_equal(options->size_bytes, len);
-    assert_non_null(options->attributes);
-    note_tags(options->attributes);
+    assert_true(options->attributes || memory.takes_plain_puts);
+    if (options->attributes)
+        note_tags(options->attributes);
     enter();
     copy = rc_malloc(len + 1);
     memcpy(copy, data, len);

@@ -1,0 +1,335 @@
+/*
+ * Trino: how its dialect runs statements, and what a session needs there. The verbs are those of
+ * presto*.c, the protocol is the work of trino_client.c.
+ *
+ * The tables of a session lie in a schema of its own. Where the metastore lets a schema have a
+ * place, that is the session's folder, and the files of a table are found below it by the table's
+ * name. Other metastores keep such files where nobody else looks; there a table whose files are
+ * wanted is made over its folder, which the server has to allow
+ * (hive.non-managed-table-writes-enabled).
+ */
+#include <sql/trino_client.h>
+#include <sql/trino_text.h>
+
+#include <run-core/str.h>
+
+#include <stdlib.h>
+#include <string.h>
+
+enum { TEXT_BYTES = 64 * 1024 };
+
+struct trino {
+    struct core_presto base;
+    struct core_trino_client *client;
+    bool has_codec; /* the catalogue has such a property */
+};
+
+/* ---- statements ------------------------------------------------------------------------------ */
+
+static enum rc_code query(struct core_presto *session, const char *text, struct rc_rows **out,
+                          struct rc_error *err)
+{
+    struct core_trino_statement *statement = NULL;
+
+    if (core_trino_start(((struct trino *)session)->client, text, &statement, err))
+        return err->code;
+    return core_trino_rows(statement, out, err);
+}
+
+/*
+ * A table over a folder, of a query without rows: no folder comes of it, which some metastores do
+ * not forgive. There is nothing then, and nothing was wanted.
+ */
+static bool is_without_rows(enum core_presto_kind kind, const struct rc_error *err)
+{
+    return kind == CORE_PRESTO_DML &&
+           strstr(err->cause, "External table location does not exist") != NULL;
+}
+
+static enum rc_code run(struct core_presto *session, enum core_presto_kind kind, const char *text,
+                        int64_t *updated, struct rc_error *err)
+{
+    struct core_trino_statement *statement = NULL;
+    enum rc_code code;
+
+    code = core_trino_start(((struct trino *)session)->client, text, &statement, err);
+    while (!code && statement->next_uri)
+        code = core_trino_next(statement, err);
+    if (!code && updated)
+        *updated = statement->page.update_count;
+    core_trino_end(statement);
+    if (code && is_without_rows(kind, err)) {
+        if (updated)
+            *updated = 0;
+        return RC_OK;
+    }
+    return code;
+}
+
+/* A property of the catalogue, by its own name. */
+static void set_property(struct core_presto *session, const char *name, const char *value)
+{
+    RC_STR_AUTO property = rc_strf("%s.%s", core_trino_catalog(session->context.settings), name);
+
+    core_trino_headers_set(core_trino_client_headers(((struct trino *)session)->client), property,
+                           value);
+}
+
+static void set_compression(struct core_presto *session, const char *compression)
+{
+    if (((struct trino *)session)->has_codec)
+        set_property(session, "compression_codec", core_trino_codec(compression));
+}
+
+/* ---- the session's schema -------------------------------------------------------------------- */
+
+/* A metastore whose schemas cannot have a place, or one that does not get at this one. */
+static bool may_do_without_place(enum rc_code code)
+{
+    return code != RC_CANCELLED && code != RC_TIMEOUT && code != RC_DENIED && code != RC_CONFLICT;
+}
+
+static const struct core_presto_dialect dialect_over;
+
+static enum rc_code drop_schema(struct core_presto *session, const char *schema,
+                                struct rc_error *err)
+{
+    RC_BUF_AUTO(text, TEXT_BYTES);
+
+    rc_buf_adds(&text, "DROP SCHEMA IF EXISTS ");
+    core_trino_add_schema(session, &text, schema);
+    return core_presto_run(session, CORE_PRESTO_DDL, &text, NULL, err);
+}
+
+/*
+ * Whether the schema's tables may lie at its place: a metastore in files lets it have one, in newer
+ * releases, and then wants each table in its own folder.
+ */
+static enum rc_code try_place(struct core_presto *session, struct rc_error *err)
+{
+    RC_BUF_AUTO(name, TEXT_BYTES);
+    RC_BUF_AUTO(text, TEXT_BYTES);
+
+    core_trino_add_ddl_name(session, &name, session->database, "first");
+    rc_buf_addf(&text, "CREATE TABLE %s (a integer)", name.data);
+    if (core_presto_run(session, CORE_PRESTO_DDL, &text, NULL, err))
+        return err->code;
+    rc_buf_reset(&text);
+    rc_buf_addf(&text, "DROP TABLE %s", name.data);
+    return core_presto_run(session, CORE_PRESTO_DDL, &text, NULL, err);
+}
+
+/* A failure says why; what is there of the schema is gone then. */
+static enum rc_code make_placed_schema(struct core_presto *session, struct rc_error *err)
+{
+    RC_BUF_AUTO(text, TEXT_BYTES);
+    struct rc_error ignored = RC_ERROR_INIT;
+
+    core_trino_add_create_schema(session, &text, session->database, session->work_there);
+    if (core_presto_run(session, CORE_PRESTO_DDL, &text, NULL, err))
+        return err->code;
+    if (!try_place(session, err))
+        return RC_OK;
+    /* One that stays is in the way of the next, which says so. */
+    (void)drop_schema(session, session->database, &ignored);
+    return err->code;
+}
+
+static enum rc_code begin_work(struct core_presto *session, struct rc_error *err)
+{
+    RC_BUF_AUTO(plain, TEXT_BYTES);
+    struct rc_error again = RC_ERROR_INIT;
+
+    if (!make_placed_schema(session, err))
+        return RC_OK;
+    core_trino_add_create_schema(session, &plain, session->database, NULL);
+    if (!may_do_without_place(err->code) ||
+        core_presto_run(session, CORE_PRESTO_DDL, &plain, NULL, &again))
+        return err->code;
+    core_presto_say(session, RC_LOG_DEBUG,
+                    "the schema '%s' has no place of its own, as that was refused: %s",
+                    session->database, err->cause);
+    session->dialect = &dialect_over;
+    return RC_OK;
+}
+
+/* The next name of a listing; NULL behind the last. */
+static enum rc_code next_name(struct rc_rows *rows, const char **name, struct rc_error *err)
+{
+    const struct rc_value *row = NULL;
+
+    *name = NULL;
+    if (rc_rows_next(rows, &row, err))
+        return err->code;
+    *name = row && row[0].type == RC_VALUE_TEXT ? row[0].text : NULL;
+    return RC_OK;
+}
+
+/* Adds a statement for each table there is: "DROP ...\0DROP ...\0". */
+static enum rc_code add_drops(struct core_presto *session, const char *schema, struct rc_buf *out,
+                              struct rc_error *err)
+{
+    RC_BUF_AUTO(text, TEXT_BYTES);
+    RC_ROWS_AUTO(rows);
+    const char *name = NULL;
+    enum rc_code code;
+
+    rc_buf_adds(&text, "SHOW TABLES FROM ");
+    core_trino_add_schema(session, &text, schema);
+    if (core_presto_ask(session, &text, &rows, err))
+        return err->code;
+    while (!(code = next_name(rows, &name, err)) && name) {
+        rc_buf_adds(out, "DROP TABLE IF EXISTS ");
+        core_trino_add_ddl_name(session, out, schema, name);
+        rc_buf_addc(out, '\0');
+    }
+    return code ? code : rc_buf_check(out, err);
+}
+
+static enum rc_code drop_tables(struct core_presto *session, const char *schema,
+                                struct rc_error *err)
+{
+    RC_BUF_AUTO(drops, CORE_PRESTO_STATEMENT_LIMIT);
+    RC_BUF_AUTO(text, TEXT_BYTES);
+
+    if (add_drops(session, schema, &drops, err))
+        return err->code;
+    for (const char *at = drops.data; at < drops.data + drops.len; at += strlen(at) + 1) {
+        rc_buf_reset(&text);
+        rc_buf_adds(&text, at);
+        if (core_presto_run(session, CORE_PRESTO_DDL, &text, NULL, err))
+            return err->code;
+    }
+    return RC_OK;
+}
+
+static enum rc_code end_work(struct core_presto *session, const char *over_session,
+                             struct rc_error *err)
+{
+    if (drop_tables(session, over_session, err))
+        return err->code == RC_NOT_FOUND ? RC_OK : err->code;
+    return drop_schema(session, over_session, err);
+}
+
+/* ---- opening and closing --------------------------------------------------------------------- */
+
+static bool is_set(const struct core_engine_settings *settings, const char *property)
+{
+    for (size_t i = 0; i < settings->session.len; i++)
+        if (strcmp(settings->session.items[i].key, property) == 0)
+            return true;
+    return false;
+}
+
+/*
+ * Properties that make results what they are on other engines. The settings of a user come before
+ * them.
+ */
+static void adopt_property(struct trino *trino, const char *property)
+{
+    static const char *const wanted[][2] = {
+        { "timestamp_precision", "MICROSECONDS" },
+        { "parquet_use_column_names", "true" },
+    };
+    const struct core_engine_settings *settings = trino->base.context.settings;
+    const char *catalog = core_trino_catalog(settings);
+    size_t len = strlen(catalog);
+
+    if (strncmp(property, catalog, len) != 0 || property[len] != '.')
+        return;
+    if (strcmp(property + len + 1, "compression_codec") == 0)
+        trino->has_codec = true;
+    for (size_t i = 0; i < RC_ARRAY_LEN(wanted); i++)
+        if (strcmp(property + len + 1, wanted[i][0]) == 0 && !is_set(settings, property))
+            set_property(&trino->base, wanted[i][0], wanted[i][1]);
+}
+
+/* Which properties a catalogue has depends on its connector and on the server's release. */
+static enum rc_code learn(struct trino *trino, struct rc_error *err)
+{
+    RC_BUF_AUTO(text, TEXT_BYTES);
+    RC_BUF_AUTO(names, 1 << 20);
+    RC_ROWS_AUTO(rows);
+    const char *name = NULL;
+    enum rc_code code;
+
+    RC_STR_AUTO pattern = rc_strf("%s.%%", core_trino_catalog(trino->base.context.settings));
+    rc_buf_adds(&text, "SHOW SESSION LIKE ");
+    rc_buf_add_literal(&text, pattern);
+    if (core_presto_ask(&trino->base, &text, &rows, err))
+        return err->code;
+    while (!(code = next_name(rows, &name, err)) && name)
+        rc_buf_add(&names, name, strlen(name) + 1);
+    if (code || rc_buf_check(&names, err))
+        return err->code;
+    for (const char *at = names.data; at < names.data + names.len; at += strlen(at) + 1)
+        adopt_property(trino, at);
+    return RC_OK;
+}
+
+static void close_session(struct rc_sql *sql)
+{
+    struct trino *trino = (struct trino *)sql;
+
+    core_presto_end(&trino->base);
+    core_trino_client_free(trino->client);
+    free(trino);
+}
+
+static enum rc_code open_session(const struct core_sql_context *context, struct rc_sql **out,
+                                 struct rc_error *err)
+{
+    struct trino *trino = rc_calloc(1, sizeof(*trino));
+
+    *out = NULL;
+    if (core_presto_init(&trino->base, context, &core_trino_dialect, context->settings->results,
+                         err)) {
+        free(trino);
+        return err->code;
+    }
+    if (core_trino_client_new(&trino->base, /* limits = */ NULL, &trino->client, err) ||
+        learn(trino, err)) {
+        close_session(&trino->base.base);
+        return rc_context(err, "open a session on Trino");
+    }
+    *out = &trino->base.base;
+    return RC_OK;
+}
+
+/* ---- the engine ------------------------------------------------------------------------------ */
+
+static bool reaches(const struct core_engine_settings *settings, const char *uri)
+{
+    return rc_str_starts(uri, "s3://") || rc_str_starts(uri, "gs://") ||
+           (settings->shares_files && rc_str_starts(uri, "file://"));
+}
+
+static enum rc_code check(const struct core_engine_settings *settings, struct rc_error *err)
+{
+    const char *fault = core_trino_settings_fault(settings);
+
+    return fault ? rc_fail(err, RC_INVALID, "%s", fault) : RC_OK;
+}
+
+/* What a statement may have: query.max-length and hive.max-partitions-per-writers of a server that
+ * was told nothing. */
+#define TRINO_DIALECT                                                                              \
+    .ops = &core_engine_trino, .statement_limit_bytes = 1000 * 1000, .partitions_at_once = 100,    \
+    .timestamp = "timestamp(6)", .makes_schema = true, .run = run, .query = query,                 \
+    .add_ddl_name = core_trino_add_ddl_name, .add_create = core_trino_add_create,                  \
+    .set_compression = set_compression, .add_find_partitions = core_trino_add_find_partitions,     \
+    .begin_work = begin_work, .end_work = end_work, .stop_work = core_trino_stop_session
+
+const struct core_presto_dialect core_trino_dialect = { TRINO_DIALECT,
+                                                        .add_make = core_trino_add_make };
+static const struct core_presto_dialect dialect_over = { TRINO_DIALECT,
+                                                         .add_make = core_trino_add_make_over };
+
+const struct core_engine_ops core_engine_trino = {
+    .name = "trino",
+    .open = open_session,
+    .close = close_session,
+    CORE_PRESTO_VERBS,
+    .reaches = reaches,
+    .check = check,
+};

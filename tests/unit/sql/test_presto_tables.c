@@ -1,0 +1,743 @@
+/*
+ * The names of a session on an engine elsewhere: made, loaded, referred to, published, dropped; and
+ * what is left when something fails or a run is to stop.
+ */
+#include "presto_fixture.h"
+
+#include <run-core/str.h>
+
+#include <math.h>
+#include <pthread.h>
+#include <stdlib.h>
+#include <string.h>
+
+static const struct rc_sql_column columns[] = { { "userid", "varchar" }, { "amount", "bigint" } };
+static const struct rc_sql_column by_both[] = { { "day", "varchar" }, { "part", "integer" } };
+
+static const struct core_engine_ops *ops(struct presto_fixture *f)
+{
+    return f->session.base.ops;
+}
+
+#define must(f, call)                                                                              \
+    do {                                                                                           \
+        if (call)                                                                                  \
+            fail_msg("%s: %s", (f)->err.context, (f)->err.cause);                                  \
+    } while (0)
+
+/* ---- sessions ------------------------------------------------------------------------------- */
+
+static void test_statements(void **state)
+{
+    struct presto_fixture *f = *state;
+    const struct rc_value params[] = { rc_value_text("it's") };
+    int64_t changed = 7;
+
+    f->updated = 3;
+    must(f,
+         ops(f)->exec(&f->session.base, "INSERT INTO t SELECT $1", params, 1, &changed, &f->err));
+    assert_int_equal(changed, 3);
+    f->updated = -1;
+    must(f, ops(f)->exec(&f->session.base, " drop table t", NULL, 0, &changed, &f->err));
+    assert_int_equal(changed, 0);
+    assert_log(f, "dml INSERT INTO t SELECT 'it''s'\nddl drop table t\n");
+    assert_int_equal(ops(f)->exec(&f->session.base, "SELECT $2", params, 1, NULL, &f->err),
+                     RC_INVALID);
+    assert_log(f, "");
+    /* Nothing was left on the server, so nothing is looked at. */
+    presto_close(f);
+    assert_log(f, "");
+}
+
+static void test_rows_keep_the_session(void **state)
+{
+    struct presto_fixture *f = *state;
+    const struct rc_value *row = NULL;
+    struct rc_rows *rows = NULL;
+
+    presto_answer(f, "SELECT x", "one\n2\n");
+    must(f, ops(f)->query(&f->session.base, "SELECT x", NULL, 0, &rows, &f->err));
+    assert_int_equal(rc_rows_columns(rows, NULL), 1);
+    must(f, rc_rows_next(rows, &row, &f->err));
+    assert_string_equal(row[0].text, "one");
+    assert_int_equal(ops(f)->exec(&f->session.base, "DROP TABLE t", NULL, 0, NULL, &f->err),
+                     RC_INVALID);
+    assert_presto_error(f, RC_INVALID, "rows of an earlier query are still open");
+    must(f, rc_rows_next(rows, &row, &f->err));
+    assert_int_equal(row[0].integer, 2);
+    must(f, rc_rows_next(rows, &row, &f->err));
+    assert_null(row);
+    rc_rows_close(&rows);
+    must(f, ops(f)->exec(&f->session.base, "DROP TABLE t", NULL, 0, NULL, &f->err));
+}
+
+static void test_cancel(void **state)
+{
+    struct presto_fixture *f = *state;
+    const struct rc_value *row = NULL;
+    struct rc_rows *rows = NULL;
+
+    /* Nothing is under way, so nothing is ended. */
+    ops(f)->cancel(&f->session.base);
+    presto_answer(f, "SELECT x", "one\n2\n");
+    must(f, ops(f)->query(&f->session.base, "SELECT x", NULL, 0, &rows, &f->err));
+    assert_log(f, "ask SELECT x\n");
+    ops(f)->cancel(&f->session.base);
+    assert_int_equal(rc_rows_next(rows, &row, &f->err), RC_CANCELLED);
+    rc_rows_close(&rows);
+    assert_presto_error(f, RC_CANCELLED, "the statement was cancelled");
+
+    /* The session stays usable, until the run is to stop. */
+    must(f, ops(f)->exec(&f->session.base, "DROP TABLE t", NULL, 0, NULL, &f->err));
+    core_cancel_request(&f->cancel, RC_TIMEOUT);
+    assert_int_equal(ops(f)->exec(&f->session.base, "DROP TABLE t", NULL, 0, NULL, &f->err),
+                     RC_TIMEOUT);
+}
+
+/* A second wish does not end the tidying up that the first has led to. */
+static void test_cancel_while_tidying(void **state)
+{
+    struct presto_fixture *f = *state;
+
+    f->fail_at = 2;
+    f->fail_code = RC_UNAVAILABLE;
+    f->wish_at = 3;
+    assert_int_equal(ops(f)->make(&f->session.base, "t", "SELECT 1", NULL, 0, NULL, &f->err),
+                     RC_UNAVAILABLE);
+    assert_log(f, "ddl BEGIN\n"
+                  "dml MAKE <rc_me_1.t_1> parquet snappy IN file://DIR/work/rc_me_1/t_1/ AS SELECT "
+                  "1\n"
+                  "ddl DROP TABLE IF EXISTS <rc_me_1.t_1>\n");
+    assert_string_equal(f->said.data, "");
+    /* One that comes too late counts for nothing that follows. */
+    f->wish_at = f->fail_at = 0;
+    must(f, ops(f)->make(&f->session.base, "t", "SELECT 1", NULL, 0, NULL, &f->err));
+}
+
+struct wishing {
+    struct presto_fixture *f;
+    atomic_bool ended;
+};
+
+static void *wish_again_and_again(void *context)
+{
+    struct wishing *wishing = context;
+
+    while (!atomic_load(&wishing->ended))
+        core_presto_cancel(&wishing->f->session.base);
+    return NULL;
+}
+
+/* From another thread, at any time: each verb ends as a whole or not at all. */
+static void test_cancel_from_a_thread(void **state)
+{
+    struct presto_fixture *f = *state;
+    struct wishing wishing = { .f = f };
+    pthread_t thread;
+
+    assert_int_equal(pthread_create(&thread, NULL, wish_again_and_again, &wishing), 0);
+    for (int i = 0; i < 200; i++) {
+        enum rc_code code = ops(f)->make(&f->session.base, "t", "SELECT 1", NULL, 0, NULL, &f->err);
+
+        assert_true(code == RC_OK || code == RC_CANCELLED);
+    }
+    atomic_store(&wishing.ended, true);
+    assert_int_equal(pthread_join(thread, NULL), 0);
+    assert_null(strstr(f->said.data, "it is tried again"));
+}
+
+/* Making a table of a query is work, which is no change that may simply be made again. */
+static void test_kinds(void **state)
+{
+    static const struct {
+        const char *statement;
+        enum core_presto_kind kind;
+    } cases[] = {
+        { "INSERT INTO t SELECT 1", CORE_PRESTO_DML },
+        { "/* x */ drop TABLE t", CORE_PRESTO_DDL },
+        { "CREATE TABLE t (a bigint)", CORE_PRESTO_DDL },
+        { "CREATE EXTERNAL TABLE t (`as` bigint) STORED AS PARQUET", CORE_PRESTO_DDL },
+        { "CREATE OR REPLACE VIEW v AS SELECT 1", CORE_PRESTO_DDL },
+        { "create table t as select 1", CORE_PRESTO_DML },
+        { "CREATE TABLE t WITH (format = 'CSV') AS\n(SELECT 1)", CORE_PRESTO_DML },
+        { "CREATE TABLE t AS WITH x AS (SELECT 1) SELECT * FROM x", CORE_PRESTO_DML },
+        { "SHOW TABLES", CORE_PRESTO_DDL },
+        { "CREATE TABLE 'no end", CORE_PRESTO_DDL },
+        { "", CORE_PRESTO_DML },
+    };
+
+    (void)state;
+    for (size_t i = 0; i < RC_ARRAY_LEN(cases); i++)
+        if (core_presto_kind_of(cases[i].statement) != cases[i].kind)
+            fail_msg("%s", cases[i].statement);
+}
+
+static void test_too_long(void **state)
+{
+    struct presto_fixture *f = *state;
+
+    f->dialect.statement_limit_bytes = 16;
+    assert_int_equal(
+        ops(f)->exec(&f->session.base, "DELETE FROM t WHERE true", NULL, 0, NULL, &f->err),
+        RC_TOO_LARGE);
+    assert_presto_error(f, RC_TOO_LARGE, "the server takes no more than 16 B");
+    assert_log(f, "");
+}
+
+static void test_place_of_work(void **state)
+{
+    struct presto_fixture *f = *state;
+    struct core_engine_settings settings = f->settings;
+    struct core_sql_context context = f->context;
+    struct core_presto session = { .made = 0 };
+    RC_STR_AUTO unreachable = rc_strf("file://%s/unreachable/", f->dir);
+    RC_STR_AUTO results = rc_strf("file://%s/results", f->dir);
+
+    context.settings = &settings;
+    settings.work = NULL;
+    assert_int_equal(core_presto_init(&session, &context, &f->dialect, NULL, &f->err), RC_INVALID);
+    assert_presto_error(f, RC_INVALID, "say one as 'work' under 'sql:'");
+    settings.work = unreachable;
+    assert_int_equal(core_presto_init(&session, &context, &f->dialect, NULL, &f->err), RC_INVALID);
+    assert_presto_error(f, RC_INVALID, "'work' of the SQL engine 'lake': the SQL engine 'lake'");
+    settings.work = NULL;
+    must(f, core_presto_init(&session, &context, &f->dialect, results, &f->err));
+    assert_string_equal(strstr(session.work, "/results"), "/results/run-core/rc_me_1/");
+    core_presto_end(&session);
+}
+
+/* ---- make ----------------------------------------------------------------------------------- */
+
+static void test_make(void **state)
+{
+    struct presto_fixture *f = *state;
+    const struct rc_value params[] = { rc_value_int(5) };
+    int64_t rows = 0;
+
+    f->updated = 12;
+    must(f, ops(f)->make(&f->session.base, "Day", "SELECT $1 AS x", params, 1, &rows, &f->err));
+    assert_int_equal(rows, 12);
+    assert_log(f, "ddl BEGIN\n"
+                  "dml MAKE <rc_me_1.day_1> parquet snappy IN file://DIR/work/rc_me_1/day_1/ AS "
+                  "SELECT BIGINT '5' AS x\n");
+    assert_from(f, "day", "\"cat\".\"rc_me_1\".\"day_1\"");
+
+    /* Another of the name may be made of it; the server does not say how many rows. */
+    f->updated = -1;
+    presto_answer(f, "count(*)", "8\n");
+    presto_file(f, "work/rc_me_1/day_1/part", "x");
+    must(f, ops(f)->make(&f->session.base, "day", "SELECT 1 AS x", NULL, 0, &rows, &f->err));
+    assert_int_equal(rows, 8);
+    assert_log(f, "dml MAKE <rc_me_1.day_2> parquet snappy IN file://DIR/work/rc_me_1/day_2/ AS "
+                  "SELECT 1 AS x\n"
+                  "ask SELECT count(*) FROM \"cat\".\"rc_me_1\".\"day_2\"\n"
+                  "ddl DROP TABLE IF EXISTS <rc_me_1.day_1>\n");
+    assert_false(presto_has_file(f, "work/rc_me_1/day_1/part"));
+
+    presto_file(f, "work/rc_me_1/day_2/part", "x");
+    must(f, ops(f)->drop(&f->session.base, "DAY", &f->err));
+    assert_log(f, "ddl DROP TABLE IF EXISTS <rc_me_1.day_2>\n");
+    assert_false(presto_has_file(f, "work/rc_me_1/day_2/part"));
+    must(f, ops(f)->drop(&f->session.base, "day", &f->err));
+    assert_from(f, "day", "\"day\"");
+    assert_log(f, "");
+}
+
+/* Tables of a database that is not the session's own carry its name. */
+static void test_shared_database(void **state)
+{
+    struct presto_fixture *f = *state;
+
+    presto_close(f);
+    f->dialect.makes_schema = false;
+    f->dialect.begin_work = NULL;
+    f->settings.database = "shared";
+    f->settings.catalog = NULL;
+    presto_open(f);
+    must(f, ops(f)->make(&f->session.base, "d\xc3\xa9 \"j\"", "SELECT 1 AS x", NULL, 0, NULL,
+                         &f->err));
+    assert_log(f, "dml MAKE <shared.rc_me_1_d____j__1> parquet snappy IN "
+                  "file://DIR/work/rc_me_1/rc_me_1_d____j__1/ AS SELECT 1 AS x\n");
+    assert_from(f, "d\xc3\xa9 \"j\"", "\"shared\".\"rc_me_1_d____j__1\"");
+}
+
+static void test_make_fails(void **state)
+{
+    struct presto_fixture *f = *state;
+
+    f->fail_at = 1;
+    assert_int_equal(ops(f)->make(&f->session.base, "t", "SELECT 1", NULL, 0, NULL, &f->err),
+                     RC_FAILED);
+    assert_presto_error(f, RC_FAILED, "make table 't': make a place for the session's tables");
+    assert_log(f, "ddl BEGIN\n");
+
+    /* What is not known to have failed wholly is tidied up, even when the run is to stop. */
+    f->fail_at = 0;
+    f->cancel_at = 3;
+    assert_int_equal(ops(f)->make(&f->session.base, "t", "SELECT 1", NULL, 0, NULL, &f->err),
+                     RC_CANCELLED);
+    assert_log(f, "ddl BEGIN\n"
+                  "dml MAKE <rc_me_1.t_1> parquet snappy IN file://DIR/work/rc_me_1/t_1/ AS SELECT "
+                  "1\n"
+                  "ddl DROP TABLE IF EXISTS <rc_me_1.t_1>\n");
+    presto_close(f);
+    assert_log(f, "ddl END rc_me_1\n");
+    assert_string_equal(f->said.data, "");
+}
+
+/* What cannot be removed at the end stays with its mark, for a later session. */
+static void test_end_fails(void **state)
+{
+    struct presto_fixture *f = *state;
+
+    must(f, ops(f)->make(&f->session.base, "t", "SELECT 1", NULL, 0, NULL, &f->err));
+    must(f, ops(f)->make(&f->session.base, "u", "SELECT 1", NULL, 0, NULL, &f->err));
+    rc_buf_reset(&f->log);
+    f->fail_at = 6; /* END, behind two DROPs */
+    presto_close(f);
+    assert_log(f, "ddl DROP TABLE IF EXISTS <rc_me_1.u_2>\n"
+                  "ddl DROP TABLE IF EXISTS <rc_me_1.t_1>\nddl END rc_me_1\n");
+    assert_string_equal(f->said.data,
+                        "1 what the session 'rc_me_1' has left on the SQL engine 'lake' stays for "
+                        "a later one to remove: the server says no\n");
+    assert_true(presto_has_file(f, "work/rc_me_1/_session"));
+
+    f->fail_at = 0;
+    f->context.session = "rc_me_2";
+    presto_open(f);
+    must(f, ops(f)->make(&f->session.base, "t", "SELECT 1", NULL, 0, NULL, &f->err));
+    assert_log(f, "ddl END rc_me_1\nddl BEGIN\n"
+                  "dml MAKE <rc_me_2.t_1> parquet snappy IN file://DIR/work/rc_me_2/t_1/ AS SELECT "
+                  "1\n");
+    assert_false(presto_has_file(f, "work/rc_me_1"));
+}
+
+/* ---- load ----------------------------------------------------------------------------------- */
+
+struct supply {
+    const struct rc_value (*rows)[4];
+    size_t count, next;
+    int64_t copies; /* of the only row, instead */
+    enum rc_code code;
+};
+
+static enum rc_code next_row(void *context, const struct rc_value **row, struct rc_error *err)
+{
+    struct supply *supply = context;
+
+    *row = NULL;
+    if (supply->copies > 0) {
+        supply->copies--;
+        *row = supply->rows[0];
+    } else if (supply->next < supply->count) {
+        *row = supply->rows[supply->next++];
+    } else if (supply->code) {
+        return rc_fail(err, supply->code, "no more rows");
+    }
+    return RC_OK;
+}
+
+static const struct rc_sql_column loaded[] = {
+    { "id", "varchar" }, { "n", "bigint" }, { "x \"y\"", "double" }, { "b", "boolean" }
+};
+
+static enum rc_code load(struct presto_fixture *f, struct supply *supply)
+{
+    return ops(f)->load(&f->session.base, "ids", loaded, RC_ARRAY_LEN(loaded),
+                        &(struct rc_sql_rows){ .next = next_row, .context = supply }, &f->err);
+}
+
+static void test_load(void **state)
+{
+    struct presto_fixture *f = *state;
+    const struct rc_value rows[][4] = {
+        { rc_value_text("a\"\n\\"), rc_value_int(INT64_MIN), rc_value_float(0.1),
+          rc_value_bool(true) },
+        { rc_value_text(""), rc_value_null(), rc_value_float(NAN), rc_value_bool(false) },
+        { rc_value_null(), rc_value_int(7), rc_value_float(-INFINITY), rc_value_null() },
+    };
+    struct supply supply = { .rows = rows, .count = RC_ARRAY_LEN(rows) };
+    RC_BUF_AUTO(body, 1 << 20);
+
+    must(f, load(f, &supply));
+    assert_log(f, "ddl BEGIN\n"
+                  "ddl CREATE <rc_me_1.ids_1> (c0 varchar, c1 varchar, c2 varchar, c3 varchar) "
+                  "OVER json file://DIR/work/rc_me_1/ids_1/\n");
+    assert_from(f, "ids",
+                "(SELECT \"c0\" AS \"id\", CAST(\"c1\" AS bigint) AS \"n\", CAST(\"c2\" AS double) "
+                "AS \"x \"\"y\"\"\", CAST(\"c3\" AS boolean) AS \"b\" FROM "
+                "\"cat\".\"rc_me_1\".\"ids_1\")");
+    must(f,
+         core_storage_get(f->store, presto_uri(f, "work/rc_me_1/ids_1/rows.json"), &body, &f->err));
+    assert_string_equal(body.data, "{\"c0\":\"a\\\"\\n\\\\\",\"c1\":\"-9223372036854775808\","
+                                   "\"c2\":\"0.10000000000000001\",\"c3\":\"true\"}\n"
+                                   "{\"c0\":\"\",\"c1\":null,\"c2\":\"NaN\",\"c3\":\"false\"}\n"
+                                   "{\"c0\":null,\"c1\":\"7\",\"c2\":\"-Infinity\",\"c3\":null}\n");
+
+    rc_buf_reset(&f->log);
+    must(f, ops(f)->drop(&f->session.base, "ids", &f->err));
+    assert_log(f, "ddl DROP TABLE IF EXISTS <rc_me_1.ids_1>\n");
+    assert_false(presto_has_file(f, "work/rc_me_1/ids_1"));
+    presto_close(f);
+    assert_false(presto_has_file(f, "work/rc_me_1"));
+    presto_open(f);
+}
+
+static void test_load_many(void **state)
+{
+    struct presto_fixture *f = *state;
+    const struct rc_value row[1][4] = { { rc_value_text("0123456789abcdef"), rc_value_int(1),
+                                          rc_value_float(1), rc_value_bool(true) } };
+    struct supply supply = { .rows = row, .copies = 300000 };
+    struct rc_stat stat;
+
+    must(f, load(f, &supply));
+    must(f, core_storage_stat(f->store, presto_uri(f, "work/rc_me_1/ids_1/rows.json"), &stat,
+                              &f->err));
+    assert_int_equal(stat.size_bytes % 300000, 0);
+    assert_true(stat.size_bytes > 300000 * 40);
+}
+
+static void test_load_fails(void **state)
+{
+    struct presto_fixture *f = *state;
+    const struct rc_value broken[1][4] = { { rc_value_text("a\xff"), rc_value_int(1),
+                                             rc_value_float(1), rc_value_bool(true) } };
+    const struct rc_value bytes[1][4] = { { rc_value_bytes("a", 1), rc_value_int(1),
+                                            rc_value_float(1), rc_value_bool(true) } };
+    const struct rc_value other[1][4] = { { rc_value_text("a"), rc_value_bool(true),
+                                            rc_value_float(1), rc_value_bool(true) } };
+    struct supply supplies[] = { { .rows = broken, .count = 1 },
+                                 { .rows = bytes, .count = 1 },
+                                 { .rows = other, .count = 1 },
+                                 { .rows = bytes, .count = 0, .code = RC_UNAVAILABLE } };
+    static const char *const words[] = { "load table 'ids': write the rows to 'file://",
+                                         "of the column 'id' is not of its type, varchar",
+                                         "of the column 'n' is not of its type, bigint",
+                                         "no more rows" };
+    static const struct rc_sql_column date[] = { { "d", "date" } };
+
+    for (size_t i = 0; i < RC_ARRAY_LEN(supplies); i++) {
+        enum rc_code code = supplies[i].code ? supplies[i].code : RC_INVALID;
+
+        assert_int_equal(load(f, &supplies[i]), code);
+        assert_presto_error(f, code, words[i]);
+        assert_null(core_presto_find(&f->session, "ids"));
+    }
+    assert_int_equal(ops(f)->load(&f->session.base, "t", date, 1,
+                                  &(struct rc_sql_rows){ .next = next_row, .context = supplies },
+                                  &f->err),
+                     RC_INVALID);
+    assert_presto_error(f, RC_INVALID, "the column 'd' has the type 'date'");
+}
+
+/* ---- refer ---------------------------------------------------------------------------------- */
+
+static void test_refer(void **state)
+{
+    struct presto_fixture *f = *state;
+
+    presto_answer(f, "information_schema.columns", "3\n");
+    must(f, ops(f)->refer(&f->session.base, "e", "Air", "Events's", &f->err));
+    assert_log(f, "ask SELECT count(*) FROM \"cat\".information_schema.columns WHERE table_schema "
+                  "= 'air' AND table_name = 'events''s'\n");
+    assert_from(f, "e", "\"cat\".\"Air\".\"Events's\"");
+    must(f, ops(f)->refer(&f->session.base, "e", "other.Air", "t", &f->err));
+    assert_log(f, "ask SELECT count(*) FROM \"other\".information_schema.columns WHERE "
+                  "table_schema = 'air' AND table_name = 't'\n");
+    assert_from(f, "e", "\"other\".\"Air\".\"t\"");
+    must(f, ops(f)->refer(&f->session.base, "e", NULL, "t", &f->err));
+    assert_from(f, "e", "\"cat\".\"default\".\"t\"");
+
+    presto_answer(f, "information_schema.columns", "0\n");
+    assert_int_equal(ops(f)->refer(&f->session.base, "e", "air", "none", &f->err), RC_NOT_FOUND);
+    assert_presto_error(f, RC_NOT_FOUND, "no table \"cat\".\"air\".\"none\"");
+    /* Nobody's table is dropped. */
+    rc_buf_reset(&f->log);
+    must(f, ops(f)->drop(&f->session.base, "e", &f->err));
+    assert_log(f, "");
+}
+
+/* ---- publish -------------------------------------------------------------------------------- */
+
+static enum rc_code publish(struct presto_fixture *f, const char *database, const char *location)
+{
+    RC_STR_AUTO uri = rc_strdup(presto_uri(f, location));
+    const char *const locations[] = { uri };
+
+    return ops(f)->publish(&f->session.base, database,
+                           &(struct rc_sql_table){
+                               .name = "Daily",
+                               .locations = locations,
+                               .location_count = 1,
+                               .columns = columns,
+                               .column_count = RC_ARRAY_LEN(columns),
+                               .partitions = by_both,
+                               .partition_count = RC_ARRAY_LEN(by_both),
+                           },
+                           &f->err);
+}
+
+#define LOOK_FOR_DATABASE                                                                          \
+    "ask SELECT count(*) FROM \"cat\".information_schema.schemata WHERE schema_name = 'dest'\n"
+#define LOOK_FOR_TABLE                                                                             \
+    "ask SELECT table_type FROM \"cat\".information_schema.tables WHERE table_schema = 'dest' "    \
+    "AND table_name = 'daily'\n"
+#define CREATE_DAILY                                                                               \
+    "ddl CREATE <dest.Daily> (userid varchar, amount bigint) BY day varchar days 20454..20455 "    \
+    "2026-01-01,2026-01-02 grows BY part integer numbers 0..1 0,1 OVER parquet file://DIR/d/\n"    \
+    "ddl FIND dest.Daily\n"
+
+static void add_daily_files(struct presto_fixture *f)
+{
+    presto_file(f, "d/day=2026-01-01/part=0/a.parquet", "x");
+    presto_file(f, "d/day=2026-01-02/part=1/a.parquet", "x");
+}
+
+static void test_publish(void **state)
+{
+    struct presto_fixture *f = *state;
+
+    add_daily_files(f);
+    presto_answer(f, "information_schema.schemata", "1\n");
+    must(f, publish(f, "dest", "d/"));
+    assert_log(f, LOOK_FOR_DATABASE LOOK_FOR_TABLE CREATE_DAILY);
+
+    /* It is no table of the session, and stays. */
+    assert_null(core_presto_find(&f->session, "Daily"));
+    presto_close(f);
+    assert_log(f, "");
+}
+
+static void test_publish_replaces(void **state)
+{
+    struct presto_fixture *f = *state;
+    static const char *const over_files[] = {
+        "CREATE TABLE hive.dest.daily (\n   a bigint\n)\nWITH (\n   external_location = "
+        "'s3://b/d/',\n   format = 'PARQUET'\n)\n",
+        "CREATE EXTERNAL TABLE `dest.daily`(\n",
+    };
+    static const char *const others[] = {
+        "CREATE TABLE hive.dest.daily (\n   a bigint COMMENT 'external_location = '\n)\n",
+        "CREATE TABLE dest.daily (\n",
+    };
+
+    add_daily_files(f);
+    presto_answer(f, "information_schema.schemata", "1\n");
+    presto_answer(f, "information_schema.tables", "BASE TABLE\n");
+    for (size_t i = 0; i < RC_ARRAY_LEN(over_files); i++) {
+        presto_answer(f, "SHOW CREATE TABLE", over_files[i]);
+        must(f, publish(f, "cat.dest", "d/"));
+        assert_log(f, LOOK_FOR_DATABASE LOOK_FOR_TABLE
+                   "ask SHOW CREATE TABLE <dest.Daily>\n"
+                   "ddl DROP TABLE IF EXISTS <dest.Daily>\n" CREATE_DAILY);
+    }
+    for (size_t i = 0; i < RC_ARRAY_LEN(others); i++) {
+        presto_answer(f, "SHOW CREATE TABLE", others[i]);
+        assert_int_equal(publish(f, "dest", "d/"), RC_CONFLICT);
+        assert_presto_error(f, RC_CONFLICT, "has a table of the name <dest.Daily>");
+    }
+    presto_answer(f, "information_schema.tables", "VIEW\n");
+    rc_buf_reset(&f->log);
+    assert_int_equal(publish(f, "dest", "d/"), RC_CONFLICT);
+    assert_presto_error(f, RC_CONFLICT, "has a view of the name");
+    assert_log(f, LOOK_FOR_DATABASE LOOK_FOR_TABLE);
+}
+
+/* Whatever fails on the way, or asks for the run's end: there is a table of that name. */
+static void test_publish_fails(void **state)
+{
+    struct presto_fixture *f = *state;
+    static const char older[] = "CREATE EXTERNAL TABLE `dest.daily`(\n";
+
+    add_daily_files(f);
+    presto_answer(f, "information_schema.schemata", "1\n");
+    presto_answer(f, "information_schema.tables", "BASE TABLE\n");
+    presto_answer(f, "SHOW CREATE TABLE", older);
+
+    /* Not dropped, not made, without its partitions. */
+    for (int at = 4; at <= 6; at++) {
+        f->statements = 0;
+        f->fail_at = at;
+        rc_buf_reset(&f->log);
+        assert_int_equal(publish(f, "dest", "d/"), RC_FAILED);
+        assert_presto_error(f, RC_FAILED,
+                            at == 4 ? "drop the older table" : "the older table was put back");
+        assert_int_equal(at == 4,
+                         !rc_str_ends(f->log.data, "ddl DROP TABLE IF EXISTS <dest.Daily>\n"
+                                                   "ddl CREATE EXTERNAL TABLE `dest.daily`(\n\n"
+                                                   "ddl FIND dest.Daily\n"));
+    }
+
+    /* The run is to stop between the two. */
+    for (int at = 4; at <= 6; at++) {
+        f->statements = f->fail_at = 0;
+        f->cancel_at = at;
+        rc_buf_reset(&f->log);
+        must(f, publish(f, "dest", "d/"));
+        assert_true(
+            rc_str_ends(f->log.data, "ddl DROP TABLE IF EXISTS <dest.Daily>\n" CREATE_DAILY));
+        atomic_store(&f->cancel.code, RC_OK);
+    }
+}
+
+static void test_publish_refuses(void **state)
+{
+    struct presto_fixture *f = *state;
+
+    add_daily_files(f);
+    presto_answer(f, "information_schema.schemata", "0\n");
+    assert_int_equal(publish(f, "dest", "d/"), RC_NOT_FOUND);
+    assert_presto_error(f, RC_NOT_FOUND, "the catalogue 'cat' has no database 'dest'");
+    assert_int_equal(publish(f, "other.dest", "d/"), RC_UNSUPPORTED);
+    assert_presto_error(f, RC_UNSUPPORTED, "own catalogue 'cat' only, not in 'other'");
+
+    presto_file(f, "deep/day=a/part=1/x/a.parquet", "x");
+    assert_int_equal(publish(f, "dest", "deep/"), RC_UNSUPPORTED);
+    assert_presto_error(f, RC_UNSUPPORTED, "lie deeper");
+    presto_file(f, "orders/day=a/part=1/a.parquet", "x");
+    presto_file(f, "orders/part=1/day=a/a.parquet", "x");
+    assert_int_equal(publish(f, "dest", "orders/"), RC_UNSUPPORTED);
+    assert_presto_error(f, RC_UNSUPPORTED, "have different orders");
+    presto_file(f, "formats/day=a/part=1/a.parquet", "x");
+    presto_file(f, "formats/day=b/part=1/a.json", "x");
+    assert_int_equal(publish(f, "dest", "formats/"), RC_UNSUPPORTED);
+    assert_presto_error(f, RC_UNSUPPORTED, "have different formats");
+    presto_file(f, "odd/day=\xc3\xa9/part=1/a.parquet", "x");
+    assert_int_equal(publish(f, "dest", "odd/"), RC_UNSUPPORTED);
+    assert_presto_error(f, RC_UNSUPPORTED, "cannot have the folder");
+
+    static const struct rc_sql_column capital[] = { { "Day", "date" } };
+    const char *const none[] = { presto_uri(f, "none/") };
+    struct rc_sql_table table = {
+        .name = "t",
+        .locations = none,
+        .location_count = 1,
+        .columns = columns,
+        .column_count = RC_ARRAY_LEN(columns),
+        .partitions = capital,
+        .partition_count = 1,
+    };
+    assert_int_equal(ops(f)->publish(&f->session.base, "dest", &table, &f->err), RC_UNSUPPORTED);
+    assert_presto_error(f, RC_UNSUPPORTED, "finds no folders 'Day=...'");
+    table.partition_count = 0;
+    table.format = "csv";
+    assert_int_equal(ops(f)->publish(&f->session.base, "dest", &table, &f->err), RC_UNSUPPORTED);
+    assert_presto_error(f, RC_UNSUPPORTED, "CSV is read by the embedded engine only");
+    table.format = "orc";
+    assert_int_equal(ops(f)->publish(&f->session.base, "dest", &table, &f->err), RC_INVALID);
+    assert_presto_error(f, RC_INVALID, "format 'orc'");
+}
+
+/* ---- sweeping ------------------------------------------------------------------------------- */
+
+static void test_sweep(void **state)
+{
+    struct presto_fixture *f = *state;
+
+    presto_file(f, "work/rc_dead_1/_session", "");
+    presto_file(f, "work/rc_dead_1/t_1/part", "x");
+    presto_file(f, "work/rc_dead_1/t_2/deeper/part", "x");
+    presto_file(f, "work/rc_dead_2/_session", "");
+    presto_file(f, "work/rc_dead_3/t/without-mark", "");
+    presto_file(f, "work/rc_living_1/_session", "");
+    presto_file(f, "work/somebody/file", "x");
+    presto_file(f, "work/rc_NOT-a-session/file", "x");
+    presto_file(f, "work/rc_file", "x");
+    f->living = "rc_living_1";
+    must(f, ops(f)->make(&f->session.base, "t", "SELECT 1", NULL, 0, NULL, &f->err));
+    assert_log(f, "ddl END rc_dead_1\nddl END rc_dead_2\nddl END rc_dead_3\nddl BEGIN\n"
+                  "dml MAKE <rc_me_1.t_1> parquet snappy IN file://DIR/work/rc_me_1/t_1/ AS SELECT "
+                  "1\n");
+    assert_false(presto_has_file(f, "work/rc_dead_1/_session"));
+    assert_false(presto_has_file(f, "work/rc_dead_1/t_2/deeper/part"));
+    assert_false(presto_has_file(f, "work/rc_dead_3/t/without-mark"));
+    assert_true(presto_has_file(f, "work/rc_living_1/_session"));
+    assert_true(presto_has_file(f, "work/somebody/file"));
+    assert_true(presto_has_file(f, "work/rc_NOT-a-session/file"));
+    assert_true(presto_has_file(f, "work/rc_file"));
+    assert_non_null(strstr(f->said.data, "removed what the session 'rc_dead_2' had left"));
+
+    /* Once in a session. */
+    presto_file(f, "work/rc_dead_1/_session", "");
+    rc_buf_reset(&f->log);
+    must(f, ops(f)->drop(&f->session.base, "t", &f->err));
+    must(f, ops(f)->make(&f->session.base, "t", "SELECT 1", NULL, 0, NULL, &f->err));
+    assert_null(strstr(f->log.data, "END"));
+    presto_close(f);
+    assert_int_equal(
+        core_storage_remove(f->store,
+                            (const char *const[]){ presto_uri(f, "work/rc_dead_1/_session"),
+                                                   presto_uri(f, "work/rc_living_1/_session"),
+                                                   presto_uri(f, "work/somebody/file"),
+                                                   presto_uri(f, "work/rc_NOT-a-session/file"),
+                                                   presto_uri(f, "work/rc_file") },
+                            5, &f->err),
+        RC_OK);
+}
+
+/* What fails is told, stays with its mark, and does not end the work. */
+static void test_sweep_fails(void **state)
+{
+    struct presto_fixture *f = *state;
+
+    presto_file(f, "work/rc_dead_1/_session", "");
+    presto_file(f, "work/rc_dead_1/t/part", "");
+    presto_file(f, "work/rc_dead_2/_session", "");
+    f->fail_at = 1;
+    must(f, ops(f)->make(&f->session.base, "t", "SELECT 1", NULL, 0, NULL, &f->err));
+    assert_true(presto_has_file(f, "work/rc_dead_1/_session"));
+    assert_true(presto_has_file(f, "work/rc_dead_1/t/part"));
+    assert_false(presto_has_file(f, "work/rc_dead_2/_session"));
+    assert_non_null(strstr(f->said.data, "1 what the session 'rc_dead_1' has left in "
+                                         "'file://DIR/work/' stays for now: the server says no"));
+    presto_close(f);
+
+    /* The run is to stop while it is looked for. */
+    f->fail_at = 0;
+    f->statements = 0;
+    f->cancel_at = 1;
+    presto_open(f);
+    assert_int_equal(ops(f)->make(&f->session.base, "t", "SELECT 1", NULL, 0, NULL, &f->err),
+                     RC_CANCELLED);
+    assert_true(presto_has_file(f, "work/rc_dead_1/t/part"));
+    presto_close(f);
+
+    f->cancel_at = 0;
+    atomic_store(&f->cancel.code, RC_OK);
+    presto_open(f);
+    must(f, ops(f)->make(&f->session.base, "t", "SELECT 1", NULL, 0, NULL, &f->err));
+    assert_false(presto_has_file(f, "work/rc_dead_1/t/part"));
+}
+
+#define TEST(name) cmocka_unit_test_setup_teardown(name, presto_setup, presto_teardown)
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        TEST(test_statements),
+        TEST(test_rows_keep_the_session),
+        TEST(test_cancel),
+        TEST(test_cancel_while_tidying),
+        TEST(test_cancel_from_a_thread),
+        TEST(test_kinds),
+        TEST(test_too_long),
+        TEST(test_place_of_work),
+        TEST(test_make),
+        TEST(test_shared_database),
+        TEST(test_make_fails),
+        TEST(test_end_fails),
+        TEST(test_load),
+        TEST(test_load_many),
+        TEST(test_load_fails),
+        TEST(test_refer),
+        TEST(test_publish),
+        TEST(test_publish_replaces),
+        TEST(test_publish_fails),
+        TEST(test_publish_refuses),
+        TEST(test_sweep),
+        TEST(test_sweep_fails),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
