@@ -173,7 +173,11 @@ def test_without_keys_only_this_machine_is_served(sdrs):
 def test_other_paths_and_methods(service):
     for method, path, status in [("GET", "/nothing", 404), ("PATCH", "/retentionrules", 405),
                                  ("GET", "/retentionrules/1", 405), ("PUT", "/status", 405)]:
-        assert service.ask(method, path).status == status
+        reply = service.ask(method, path)
+        assert said(reply, status)  # with its UUID, as every reply
+        assert ("allow" in reply.headers) == (status == 405)
+    assert service.ask("PATCH", "/retentionrules").headers["allow"] == "POST, GET, HEAD, DELETE"
+    assert "nothing/at all" in said(service.get("/nothing/at%20all"), 404)
     assert service.ask("HEAD", "/status").status == 200
 
 

@@ -535,6 +535,8 @@ enum rc_code sdrs_openapi_get(struct sdrs_request *request, struct rc_error *err
     for (const struct rc_route *route = sdrs_routes; route->method; route++) {
         const struct operation *operation = find_operation(route);
 
+        if (rc_str_eq(route->method, "*"))
+            continue;
         RC_ASSERT(operation != NULL);
         add_operation(paths, schemas, route, operation);
     }

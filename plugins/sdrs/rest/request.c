@@ -284,21 +284,20 @@ static enum rc_code handle(struct rc_job *job, const void *config, struct rc_exc
     struct sdrs_request request = {
         .job = job, .config = config, .exchange = exchange, .user = { .email = "unknown" }
     };
-    unsigned status = 0; /* 0: as the error says */
     enum rc_code code;
 
     if (identify(&request, err))
         return err->code;
-    code = need >= NEEDS_USER ? authenticate(&request, &status, err) : RC_OK;
+    code = need >= NEEDS_USER ? authenticate(&request, &request.status, err) : RC_OK;
     if (!code && need >= NEEDS_STATE)
-        code = open_state(&request, &status, err);
+        code = open_state(&request, &request.status, err);
     if (!code) {
-        status = 0;
+        request.status = 0;
         code = work(&request, err);
     }
     sdrs_state_close(&request.state);
     if (code)
-        conclude(&request, status ? status : status_of(err), err);
+        conclude(&request, request.status ? request.status : status_of(err), err);
     return RC_OK;
 }
 

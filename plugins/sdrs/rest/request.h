@@ -20,6 +20,7 @@ struct sdrs_request {
     char correlation[SDRS_CORRELATION_TEXT]; /* of the header, or made; echoed */
     struct sdrs_claims user;
     struct sdrs_state state; /* open */
+    unsigned status;         /* of a refusal that no code stands for; 0: as the error says */
 };
 
 /*

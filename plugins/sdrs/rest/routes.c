@@ -4,6 +4,10 @@
  */
 #include "request.h"
 
+#include <string.h>
+
+enum { ALLOWED_BYTES = 256 };
+
 #define HANDLER(name, around, work)                                                                \
     static enum rc_code name(struct rc_job *job, const void *config, struct rc_exchange *exchange, \
                              struct rc_error *err)                                                 \
@@ -26,6 +30,9 @@ HANDLER(pool_post, sdrs_handle, sdrs_pool_post)
 HANDLER(pool_get, sdrs_handle, sdrs_pool_get)
 HANDLER(pool_remove, sdrs_handle, sdrs_pool_remove)
 
+static sdrs_request_fn refuse_unknown;
+HANDLER(unknown, sdrs_handle_open, refuse_unknown)
+
 #define RULES "/retentionrules"
 
 /* clang-format off */
@@ -44,6 +51,42 @@ const struct rc_route sdrs_routes[] = {
     { "POST", "/stsjobpool", "Gives a bucket its pool of transfer jobs.", pool_post },
     { "GET", "/stsjobpool", "The pool of a bucket.", pool_get },
     { "DELETE", "/stsjobpool", "Takes the pool of a bucket away.", pool_remove },
+    { "*", "/{path*}", "Says what is wrong with any other request.", unknown },
     { 0 },
 };
 /* clang-format on */
+
+/* Whether a path is that of a route, in which an {id} is any part but an empty one. */
+static bool fits(const char *route, const char *path)
+{
+    while (*route && *path) {
+        if (*route == '{') {
+            size_t len = strcspn(path, "/");
+
+            if (len == 0)
+                return false;
+            route += strcspn(route, "/");
+            path += len;
+        } else if (*route++ != *path++) {
+            return false;
+        }
+    }
+    return *route == '\0' && *path == '\0';
+}
+
+/* What the core would answer itself, but for the UUID that each reply of this API has. */
+static enum rc_code refuse_unknown(struct sdrs_request *request, struct rc_error *err)
+{
+    const char *path = rc_exchange_path(request->job, request->exchange);
+    RC_BUF_AUTO(allowed, ALLOWED_BYTES);
+
+    for (const struct rc_route *route = sdrs_routes; route->method; route++)
+        if (route->handle != unknown && fits(route->path, path))
+            rc_buf_addf(&allowed, "%s%s", allowed.len ? ", " : "",
+                        rc_str_eq(route->method, "GET") ? "GET, HEAD" : route->method);
+    if (allowed.len == 0)
+        return rc_fail(err, RC_NOT_FOUND, "There is nothing at '%s'", path);
+    rc_exchange_add_header(request->job, request->exchange, "Allow", allowed.data);
+    request->status = 405;
+    return rc_fail(err, RC_UNSUPPORTED, "Here only %s is answered", allowed.data);
+}

@@ -193,9 +193,15 @@ static void test_others_are_not_served_without_keys(void **state)
             assert_int_equal(ask(host, &request), 200);
             continue;
         }
-        assert_int_equal(ask(host, &request), 403);
-        assert_says(host, "jwt_jwks");
-        assert_says(host, "jwt_public_key_file");
+        if (strcmp(route->method, "*") == 0) { /* what is nowhere is no secret */
+            request.method = "PATCH";
+            request.path = "/nowhere/at/all";
+            assert_int_equal(ask(host, &request), 404);
+        } else {
+            assert_int_equal(ask(host, &request), 403);
+            assert_says(host, "jwt_jwks");
+            assert_says(host, "jwt_public_key_file");
+        }
         assert_int_equal(rc_fake_host_calls(host), before); /* nothing was looked at for them */
     }
 }
@@ -209,7 +215,8 @@ static void test_the_description_needs_no_state(void **state)
     (void)state;
     assert_int_equal(ask(host, &request), 200);
     for (const struct rc_route *route = rc_plugin_descriptor->routes; route->method; route++)
-        assert_says(host, route->summary);
+        if (strcmp(route->method, "*") != 0) /* the rest of the paths */
+            assert_says(host, route->summary);
     assert_int_equal(rc_fake_host_calls(host), 0);
 }
 
