@@ -119,7 +119,14 @@ static enum rc_code begin_run(struct agg_run *run, struct rc_job *job,
         agg_state_load(run, *yesterday, err))
         return err->code;
     warn_of_other_definitions(run);
-    if (rc_sql_open(job, config->engine, &run->sql, err))
+    const struct rc_sql_options engine = {
+        .size = sizeof(engine),
+        .engine = config->engine,
+        .region = config->athena_region,
+        .catalog = config->athena_catalog,
+        .results = config->athena_results,
+    };
+    if (rc_sql_open_with(job, &engine, &run->sql, err))
         return rc_context(err, "open the SQL engine");
     return RC_OK;
 }
@@ -151,7 +158,7 @@ static void step_done(struct agg_run *run)
 
 static enum rc_code do_step(struct agg_run *run, const struct agg_step *step, struct rc_error *err)
 {
-    static const char *const names[] = { "daily", "window", "csv", "import" };
+    static const char *const names[] = { "daily", "window", "tables", "csv", "import" };
     char day[RC_DAY_TEXT];
     enum rc_code code = rc_job_check(run->job, err);
 
@@ -164,6 +171,9 @@ static enum rc_code do_step(struct agg_run *run, const struct agg_step *step, st
         break;
     case AGG_STEP_WINDOW:
         code = agg_window(run, step->window, step->day, err);
+        break;
+    case AGG_STEP_TABLES:
+        code = agg_tables(run, step->day, err);
         break;
     case AGG_STEP_CSV:
         code = agg_csv(run, step->day, err);
@@ -199,24 +209,17 @@ static enum rc_code do_plan(struct agg_run *run, const struct agg_plan *plan, st
     return code;
 }
 
-/* The tables that the configuration names, over all days and over the newest day of each window. */
-static enum rc_code update_tables(struct agg_run *run, int32_t newest, struct rc_error *err)
+static enum rc_code do_tables(struct agg_run *run, int32_t newest, struct rc_error *err)
 {
-    const char *daily = run->paths.daily;
+    const struct agg_step step = { .kind = AGG_STEP_TABLES, .day = newest };
+    bool current;
 
-    if (run->config->daily_table &&
-        agg_attach_output(run, run->config->daily_table, &daily, 1, err))
-        return rc_context(err, "table '%s'", run->config->daily_table);
-    for (size_t i = 0; i < run->config->windows.len; i++) {
-        const struct agg_window_option *window =
-            RC_OBJECT_AT(struct agg_window_option, run->config->windows, i);
-        RC_STR_AUTO folder = agg_day_folder(run->paths.windows[i], newest);
-        const char *location = folder;
-
-        if (window->table && agg_attach_output(run, window->table, &location, 1, err))
-            return rc_context(err, "table '%s'", window->table);
-    }
-    return RC_OK;
+    if (agg_tables_current(run, newest, &current, err))
+        return err->code;
+    if (current)
+        return RC_OK;
+    run->steps_total++;
+    return do_step(run, &step, err);
 }
 
 /*
@@ -291,8 +294,7 @@ static enum rc_code do_days(struct agg_run *run, const struct agg_plan_request *
     code = do_plan(run, &plan, err);
     int32_t newest = code ? RC_DAY_NONE : newest_day(run, &plan, request->last);
     if (!code && newest != RC_DAY_NONE) {
-        if (plan.count > 0 && !run->job->dry_run)
-            code = update_tables(run, newest, err);
+        code = do_tables(run, newest, err);
         if (!code)
             code = do_export(run, newest, run->config->force_export, err);
     }
@@ -545,5 +547,7 @@ static const struct rc_plugin aggregator = {
     .config_size = sizeof(struct agg_config),
     .actions = actions,
     .check = agg_check,
+    .check_engine = agg_check_engine,
+    .engine_features = RC_SQL_IN_PLACE | RC_SQL_ORDERED | RC_SQL_CATALOGUE | RC_SQL_CSV,
 };
 RC_PLUGIN_EXPORT(aggregator)

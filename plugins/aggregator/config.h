@@ -97,5 +97,8 @@ size_t agg_total_window(const struct agg_config *config);
 extern const struct rc_option agg_options[];
 
 enum rc_code agg_check(const void *config, struct rc_error *err);
+/* Whether the engine gets at what is configured. */
+enum rc_code agg_check_engine(const void *config, const struct rc_sql_engine *engine,
+                              struct rc_error *err);
 
 #endif

@@ -149,19 +149,20 @@ enum rc_code agg_csv(struct agg_run *run, int32_t day, struct rc_error *err)
     RC_STR_AUTO uri = agg_csv_uri(&run->paths, run->config, day);
     RC_BUF_AUTO(query, STATEMENT_LIMIT);
     struct agg_marker marker = { .step = "csv", .day = day, .inputs = csv_inputs(run, day) };
+    enum rc_code code = RC_OK;
     struct parts parts;
 
     parts_make(run, day, &parts);
+    if (!run->job->dry_run)
+        code = attach_parts(run, &parts, err);
     agg_sql_csv(&sql, (const char *const *)parts.suffixes, parts.count, &query);
-    enum rc_code code = rc_buf_check(&query, err);
+    parts_clear(&parts);
+    if (!code)
+        code = rc_buf_check(&query, err);
     if (!code && run->job->dry_run) {
         agg_say_step(run, AGG_STEP_CSV, query.data, "csv: '%s'", uri);
-        parts_clear(&parts);
         return RC_OK;
     }
-    if (!code)
-        code = attach_parts(run, &parts, err);
-    parts_clear(&parts);
     if (!code)
         code = agg_state_open_step(run, marker_uri, err);
     if (!code)

@@ -15,11 +15,12 @@ struct day_counts {
 
 static enum rc_code read_counts(struct agg_run *run, struct day_counts *out, struct rc_error *err)
 {
+    struct agg_sql sql = agg_run_sql(run);
     RC_BUF_AUTO(statement, STATEMENT_LIMIT);
     RC_ROWS_AUTO(rows);
     const struct rc_value *row = NULL;
 
-    agg_sql_day_counts(&statement);
+    agg_sql_day_counts(&sql, &statement);
     if (rc_sql_query(run->job, run->sql, statement.data, NULL, 0, &rows, err) ||
         rc_rows_next(rows, &row, err))
         return rc_context(err, "count the day's rows");
@@ -30,16 +31,20 @@ static enum rc_code read_counts(struct agg_run *run, struct day_counts *out, str
         out->events = row[2].integer;
         out->rejected = row[3].integer;
     }
+    /* To its end: what is left before is a statement given up, to a server. */
+    if (row && rc_rows_next(rows, &row, err))
+        return rc_context(err, "count the day's rows");
     return RC_OK;
 }
 
 static enum rc_code read_samples(struct agg_run *run, int32_t day, struct rc_error *err)
 {
+    struct agg_sql sql = agg_run_sql(run);
     RC_BUF_AUTO(statement, STATEMENT_LIMIT);
     RC_ROWS_AUTO(rows);
     const struct rc_value *row = NULL;
 
-    agg_sql_day_samples(&statement, AGG_REPORT_SAMPLES);
+    agg_sql_day_samples(&sql, &statement, AGG_REPORT_SAMPLES);
     if (rc_sql_query(run->job, run->sql, statement.data, NULL, 0, &rows, err) ||
         rc_rows_next(rows, &row, err))
         return rc_context(err, "sample the rejected events");
@@ -67,20 +72,17 @@ static enum rc_code judge(const struct agg_run *run, const struct day_counts *co
                    run->config->max_rejected);
 }
 
-static enum rc_code drop_day(struct agg_run *run, struct rc_error *err)
-{
-    return rc_sql_exec(run->job, run->sql, "DROP TABLE IF EXISTS " AGG_DAY, NULL, 0, NULL, err);
-}
-
 static enum rc_code aggregate(struct agg_run *run, int32_t day, struct day_counts *counts,
                               struct rc_error *err)
 {
-    struct agg_sql sql = agg_run_sql(run);
-    RC_BUF_AUTO(statement, STATEMENT_LIMIT);
+    RC_BUF_AUTO(query, STATEMENT_LIMIT);
 
-    agg_sql_day(&sql, &statement);
-    if (rc_buf_check(&statement, err) || agg_source_attach(run, day, err) || drop_day(run, err) ||
-        rc_sql_exec(run->job, run->sql, statement.data, NULL, 0, NULL, err))
+    if (agg_source_attach(run, day, err))
+        return rc_context(err, "aggregate the events");
+    struct agg_sql sql = agg_run_sql(run);
+    agg_sql_day(&sql, &query);
+    if (rc_buf_check(&query, err) ||
+        rc_sql_make(run->job, run->sql, AGG_DAY, query.data, NULL, 0, NULL, err))
         return rc_context(err, "aggregate the events");
     if (read_counts(run, counts, err))
         return err->code;
@@ -166,17 +168,22 @@ static enum rc_code finish(struct agg_run *run, int32_t day, const struct day_co
     return code;
 }
 
-static void plan_daily(struct agg_run *run, int32_t day)
+static enum rc_code plan_daily(struct agg_run *run, int32_t day, struct rc_error *err)
 {
-    struct agg_sql sql = agg_run_sql(run);
-    RC_STR_AUTO source = agg_day_folder(run->paths.source, day);
+    RC_STR_AUTO source = agg_source_name(run, day);
     RC_STR_AUTO location = agg_day_folder(run->paths.daily, day);
     RC_BUF_AUTO(statement, STATEMENT_LIMIT);
 
+    /* To refer to a table changes nothing, to make one of a location may. */
+    if (!run->paths.source && agg_source_attach(run, day, err))
+        return err->code;
+    struct agg_sql sql = agg_run_sql(run);
+    rc_buf_adds(&statement, "CREATE TABLE " AGG_DAY " AS ");
     agg_sql_day(&sql, &statement);
     rc_buf_adds(&statement, ";\n");
     agg_sql_day_output(&sql, &statement);
     agg_say_step(run, AGG_STEP_DAILY, statement.data, "daily: '%s' into '%s'", source, location);
+    return RC_OK;
 }
 
 enum rc_code agg_daily(struct agg_run *run, int32_t day, struct rc_error *err)
@@ -186,14 +193,12 @@ enum rc_code agg_daily(struct agg_run *run, int32_t day, struct rc_error *err)
     char text[RC_DAY_TEXT];
 
     rc_format_day(day, text);
-    if (run->job->dry_run) {
-        plan_daily(run, day);
-        return RC_OK;
-    }
+    if (run->job->dry_run)
+        return plan_daily(run, day, err) ? rc_context(err, "daily aggregation of %s", text) : RC_OK;
     enum rc_code code = aggregate(run, day, &counts, err);
     rc_job_count(run->job, "events", counts.events);
     rc_job_count(run->job, "rejected", counts.rejected);
-    if (code || finish(run, day, &counts, err) || drop_day(run, err))
+    if (code || finish(run, day, &counts, err) || rc_sql_drop(run->job, run->sql, AGG_DAY, err))
         return rc_context(err, "daily aggregation of %s", text);
     rc_job_count(run->job, "days", 1);
     agg_report_day(&run->report, day, counts.events, counts.rejected, counts.users, counts.rows);

@@ -175,8 +175,8 @@ void agg_marker_format(const struct agg_marker *marker, struct rc_buf *out)
 
 static const char *step_name(const char *name)
 {
-    static const char *const names[] = { "daily", "window", "csv", AGG_IMPORT_BEGUN,
-                                         AGG_IMPORT_DONE };
+    static const char *const names[] = { "daily", "window",         "tables",
+                                         "csv",   AGG_IMPORT_BEGUN, AGG_IMPORT_DONE };
 
     for (size_t i = 0; i < RC_ARRAY_LEN(names); i++)
         if (rc_str_eq(names[i], name))

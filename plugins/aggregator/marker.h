@@ -37,7 +37,7 @@ RC_MUST_CHECK enum rc_code agg_manifest_add(struct rc_job *job, const char *loca
 #define AGG_IMPORT_DONE "import"
 
 struct agg_marker {
-    const char *step; /* "daily", "window", "csv", AGG_IMPORT_... */
+    const char *step; /* "daily", "window", "tables", "csv", AGG_IMPORT_... */
     int32_t day;
     uint64_t definition; /* of the options that decide the output */
     uint64_t inputs; /* of what was read; 0 for a daily step, whose source is not looked at again */

@@ -5,6 +5,7 @@
 #include "model.h"
 
 #include <ctype.h>
+#include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -186,6 +187,73 @@ static enum rc_code add_keys(struct agg_model *model, struct rc_error *err)
     return RC_OK;
 }
 
+/* Whether a decimal holds the number, once it is rounded to its scale. */
+static bool is_decimal(const char *name, double number)
+{
+    double limit = 1, half = 0.5;
+    int precision, scale;
+
+    if (sscanf(name, "decimal(%d,%d)", &precision, &scale) != 2)
+        return false;
+    for (int i = scale; i < precision; i++)
+        limit *= 10;
+    for (int i = 0; i < scale; i++)
+        half /= 10;
+    return fabs(number) + half < limit;
+}
+
+/* Beyond its range a number is none to an engine, and no event would ever pass the filter. */
+static bool is_number(const struct agg_type *type, const char *text)
+{
+    double number;
+    int64_t whole;
+
+    if (!rc_parse_float(text, &number))
+        return false;
+    if (rc_str_eq(type->name, "integer"))
+        return number >= INT32_MIN && number <= INT32_MAX;
+    if (rc_str_eq(type->name, "bigint"))
+        return rc_parse_int(text, &whole) || fabs(number) < 0x1p63;
+    return rc_str_eq(type->name, "double") || is_decimal(type->name, number);
+}
+
+/* A day, or one with the time of day; with a zone, or as it is. */
+static bool is_timestamp(const char *text)
+{
+    RC_STR_AUTO utc = rc_strf("%sZ", text);
+    int32_t day;
+    int64_t unix_ms;
+
+    return rc_parse_day(text, &day) || rc_parse_time(text, &unix_ms) ||
+           rc_parse_time(utc, &unix_ms);
+}
+
+/* Engines take such a text as a value of the type; which others they take is their own. */
+static bool is_value(const struct agg_type *type, const char *text)
+{
+    int32_t day;
+
+    if (type->is_text)
+        return true;
+    if (rc_str_eq(type->name, "boolean"))
+        return rc_str_eq(text, "true") || rc_str_eq(text, "false");
+    if (rc_str_eq(type->name, "date"))
+        return rc_parse_day(text, &day);
+    if (rc_str_eq(type->name, "timestamp"))
+        return is_timestamp(text);
+    return is_number(type, text);
+}
+
+static enum rc_code check_values(const struct agg_filter_option *filter,
+                                 const struct agg_type *type, struct rc_error *err)
+{
+    for (size_t i = 0; i < filter->values.len; i++)
+        if (!is_value(type, filter->values.items[i]))
+            return rc_fail(err, RC_INVALID, "'%s' is not a value of the type %s",
+                           filter->values.items[i], type->name);
+    return RC_OK;
+}
+
 static enum rc_code check_filters(const struct agg_config *config, struct rc_error *err)
 {
     for (size_t i = 0; i < config->filter.len; i++) {
@@ -195,7 +263,8 @@ static enum rc_code check_filters(const struct agg_config *config, struct rc_err
         bool none = filter->operator== AGG_PRESENT || filter->operator== AGG_MISSING;
         struct agg_type type;
 
-        if (check_path(filter->path, err) || parse_type(filter->type, &type, err))
+        if (check_path(filter->path, err) || parse_type(filter->type, &type, err) ||
+            check_values(filter, &type, err))
             return rc_context(err, "filter[%zu]", i);
         if (none   ? filter->values.len != 0
             : many ? filter->values.len == 0
@@ -300,4 +369,13 @@ void agg_columns_clear(struct agg_columns *columns)
 {
     free(columns->items);
     *columns = (struct agg_columns){ .items = NULL };
+}
+
+struct rc_sql_column *agg_columns_of_table(const struct agg_columns *columns)
+{
+    struct rc_sql_column *out = rc_calloc(columns->count, sizeof(*out));
+
+    for (size_t i = 0; i < columns->count; i++)
+        out[i] = (struct rc_sql_column){ columns->items[i].name, columns->items[i].type };
+    return out;
 }

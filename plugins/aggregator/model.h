@@ -65,5 +65,7 @@ struct agg_columns {
 };
 void agg_model_columns(const struct agg_model *model, struct agg_columns *out);
 void agg_columns_clear(struct agg_columns *columns);
+/* The same as a table takes them, with their texts; freed with free(). */
+struct rc_sql_column *agg_columns_of_table(const struct agg_columns *columns);
 
 #endif

@@ -21,7 +21,8 @@ static const struct rc_option window_options[] = {
     { RC_STR("targetFolder", struct agg_window_option, folder), .flags = RC_OPT_REQUIRED,
       .help = "Folder of the window's files: a key in targetS3Bucket, a URI, or a local path." },
     { RC_STR("targetTable", struct agg_window_option, table),
-      .help = "Table over the newest day of the window." },
+      .help = "Table over the newest day of the window, left in the engine's catalogue if it has "
+              "one." },
     { 0 },
 };
 
@@ -72,10 +73,12 @@ const struct rc_option agg_options[] = {
       .env = "AIRLOCK_PASSWORD", .help = "Password of the key for Airlock." },
 
     { RC_STR("sourceEventsTable", struct agg_config, source_table), .flags = RC_OPT_REQUIRED,
-      .help = "Table of the raw events: a name in 'tables', or its location itself." },
+      .help = "Table of the raw events: a name in 'tables', or its location itself; else a table "
+              "of the engine's catalogue, in sourceAthenaDb." },
     { RC_MAP("tables", struct agg_config, tables),
       .help = "Locations of tables by name: URIs or local paths that hold "
-              "day=YYYY-MM-DD/partition=N/ folders of Parquet, JSON lines or CSV." },
+              "day=YYYY-MM-DD/partition=N/ folders of Parquet, JSON lines or, on the embedded "
+              "engine, CSV." },
     { RC_STR("eventName", struct agg_config, event_name), .def = "ad-impression",
       .help = "Only events of this name are aggregated." },
     { RC_OBJECTS("filter", struct agg_config, filter, struct agg_filter_option, filter_options),
@@ -98,7 +101,7 @@ const struct rc_option agg_options[] = {
     { RC_STR("dailyAggregationsS3Path", struct agg_config, daily_path), .flags = RC_OPT_REQUIRED,
       .help = "Folder of the daily files and of all markers that are not a window's." },
     { RC_STR("dailyAggregationsTable", struct agg_config, daily_table),
-      .help = "Table over all daily files." },
+      .help = "Table over all daily files, left in the engine's catalogue if it has one." },
     { RC_OBJECTS("secondaryAggregations", struct agg_config, windows, struct agg_window_option,
                  window_options),
       .help = "Windows of days that end at each day." },
@@ -142,18 +145,22 @@ const struct rc_option agg_options[] = {
     { RC_BOOL("devUsers", struct agg_config, dev_users), .def = "false",
       .help = "Imports to the schema of the development users." },
 
-    { RC_STR("engine", struct agg_config, engine),
-      .help = "SQL engine of the section 'sql'; the only one, or the embedded one, when absent." },
+    { RC_STR("engine", struct agg_config, engine), .flags = RC_OPT_ENGINE,
+      .help = "SQL engine: a name of the section 'sql', or duckdb, athena or trino; the only one, "
+              "or the embedded one, when absent." },
     { RC_STR("athenaRegion", struct agg_config, athena_region),
-      .help = "Accepted for the seed's sake; the engine's own settings hold it." },
+      .help = "Region of Athena, where the engine's own settings name none." },
     { RC_STR("athenaCatalog", struct agg_config, athena_catalog),
-      .help = "Accepted for the seed's sake; the engine's own settings hold it." },
+      .help = "Catalogue of the tables, where the engine's own settings name none." },
     { RC_STR("athenaResultsOutputBucket", struct agg_config, athena_results),
-      .help = "Accepted for the seed's sake; the engine's own settings hold it." },
+      .help = "Bucket, or URI of a folder, for what Athena leaves for a while, where the engine's "
+              "own settings name none." },
     { RC_STR("sourceAthenaDb", struct agg_config, source_db),
-      .help = "Accepted for the seed's sake; the engine's own settings hold it." },
+      .help = "Database of the catalogue that has sourceEventsTable, if 'tables' does not; the "
+              "engine's own when absent." },
     { RC_STR("destAthenaDb", struct agg_config, target_db),
-      .help = "Accepted for the seed's sake; the engine's own settings hold it." },
+      .help = "Database of the catalogue in which the tables are made; the engine's own when "
+              "absent." },
     { 0 },
 };
 
@@ -269,11 +276,6 @@ enum rc_code agg_check(const void *filled, struct rc_error *err)
     struct agg_limit limit;
     struct agg_model model;
 
-    if (!agg_source_location(config))
-        return rc_fail(err, RC_INVALID,
-                       "the sourceEventsTable '%s' has no location: name it in "
-                       "'tables'",
-                       config->source_table);
     if (!agg_limit_parse(config->max_rejected, &limit))
         return rc_fail(err, RC_INVALID,
                        "max_rejected '%s' is neither a number of events nor a share such as 1%%",
@@ -285,5 +287,46 @@ enum rc_code agg_check(const void *filled, struct rc_error *err)
     if (agg_model_make(config, &model, err))
         return err->code;
     agg_model_clear(&model);
+    return RC_OK;
+}
+
+/* A place that statements read or write, by the option that says where it is. */
+static enum rc_code check_place(const struct rc_sql_engine *engine, const char *option,
+                                const char *bucket, const char *path, struct rc_error *err)
+{
+    RC_BUF_AUTO(uri, 8192);
+
+    agg_place_folder(&uri, bucket, path, "/");
+    if (rc_buf_check(&uri, err))
+        return rc_context(err, "%s", option);
+    if (engine->reaches(engine, uri.data))
+        return RC_OK;
+    return rc_fail(err, RC_INVALID,
+                   "the engine '%s' (%s) does not reach '%s', where %s lies: name a place that it "
+                   "reaches, or another engine",
+                   engine->name, engine->kind, uri.data, option);
+}
+
+enum rc_code agg_check_engine(const void *filled, const struct rc_sql_engine *engine,
+                              struct rc_error *err)
+{
+    const struct agg_config *config = filled;
+    const char *source = agg_source_location(config);
+
+    if (!source && !(engine->features & RC_SQL_CATALOGUE))
+        return rc_fail(err, RC_INVALID,
+                       "the sourceEventsTable '%s' has no location: name it in 'tables', as the "
+                       "engine '%s' (%s) has no catalogue of tables",
+                       config->source_table, engine->name, engine->kind);
+    if ((source && check_place(engine, "sourceEventsTable", NULL, source, err)) ||
+        check_place(engine, "dailyAggregationsS3Path", config->target_bucket, config->daily_path,
+                    err))
+        return err->code;
+    for (size_t i = 0; i < config->windows.len; i++) {
+        const char *path = RC_OBJECT_AT(struct agg_window_option, config->windows, i)->folder;
+
+        if (check_place(engine, "targetFolder", config->target_bucket, path, err))
+            return rc_context(err, "secondaryAggregations[%zu]", i);
+    }
     return RC_OK;
 }

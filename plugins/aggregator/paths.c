@@ -37,8 +37,11 @@ const char *agg_source_location(const struct agg_config *config)
 
 void agg_paths_make(const struct agg_config *config, const char *working_dir, struct agg_paths *out)
 {
+    const char *source = agg_source_location(config);
+
     *out = (struct agg_paths){ .window_count = config->windows.len };
-    out->source = folder(NULL, agg_source_location(config), working_dir);
+    if (source)
+        out->source = folder(NULL, source, working_dir);
     out->daily = folder(config->target_bucket, config->daily_path, working_dir);
     /* Beside the daily folder, not in it: a table over the daily files must not see them. */
     out->values = rc_strf("%.*s_values/", (int)strlen(out->daily) - 1, out->daily);

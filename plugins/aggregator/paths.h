@@ -5,6 +5,7 @@
  *     <daily>/day=D/partition=P/      the daily files
  *     <daily>/_SUCCESS_D              the marker of the day, as in the seed
  *     <daily>/_CSV_D, _IMPORT_D       the markers of its CSV file and of its hand-off
+ *     <daily>/_TABLES                 the marker of the tables in the engine's catalogue
  *     <daily>_values/day=D/...        the distinct values of the day, if any are counted
  *     <window>/day=D/partition=P/     a window's files
  *     <window>/_SUCCESS_D             the marker of the window
@@ -16,7 +17,8 @@
 #include "config.h"
 
 struct agg_paths {
-    char *source, *daily, *values;
+    char *source; /* NULL: the events are a table of the engine's catalogue */
+    char *daily, *values;
     char **windows; /* one for each of the configuration */
     size_t window_count;
     char *csv; /* NULL: none is configured */
@@ -39,6 +41,7 @@ char *agg_day_folder(const char *folder, int32_t day);
 #define AGG_DONE "_SUCCESS_"
 #define AGG_CSV "_CSV_"
 #define AGG_IMPORT "_IMPORT_"
+#define AGG_TABLES "_TABLES"
 
 /* FOLDER + KIND + D; freed with free(). */
 char *agg_marker_uri(const char *folder, const char *kind, int32_t day);

@@ -12,7 +12,13 @@
 
 #include <run-core/plugin.h>
 
-enum agg_step_kind { AGG_STEP_DAILY, AGG_STEP_WINDOW, AGG_STEP_CSV, AGG_STEP_IMPORT };
+enum agg_step_kind {
+    AGG_STEP_DAILY,
+    AGG_STEP_WINDOW,
+    AGG_STEP_TABLES,
+    AGG_STEP_CSV,
+    AGG_STEP_IMPORT,
+};
 
 struct agg_step {
     enum agg_step_kind kind;

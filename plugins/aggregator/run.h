@@ -26,16 +26,22 @@ struct agg_run {
     uint64_t daily_definition;
     struct rc_lock *lock;
     struct rc_sql *sql;
+    char events_day[RC_DAY_TEXT]; /* that the step asks a table of the catalogue for; else empty */
     struct agg_report report;
     int64_t steps_done, steps_total;
     bool rebuilds;    /* windows are made anew even if they would be the same */
-    bool said_sql[4]; /* by kind of step: a dry run has shown its statement */
+    bool said_sql[5]; /* by kind of step: a dry run has shown its statement */
 };
 
 static inline struct agg_sql agg_run_sql(const struct agg_run *run)
 {
     return (struct agg_sql){
-        .job = run->job, .session = run->sql, .model = &run->model, .columns = &run->columns
+        .job = run->job,
+        .session = run->sql,
+        .model = &run->model,
+        .columns = &run->columns,
+        .day = run->events_day[0] ? run->events_day : NULL,
+        .ordered = (rc_sql_features(run->job, run->sql) & RC_SQL_ORDERED) != 0,
     };
 }
 
@@ -66,16 +72,24 @@ RC_MUST_CHECK enum rc_code agg_state_close_step(struct agg_run *run, const char 
 /* Whether a day has all its partitions; '*found' of them. */
 RC_MUST_CHECK enum rc_code agg_source_complete(struct agg_run *run, int32_t day, int64_t *found,
                                                bool *complete, struct rc_error *err);
+/* Makes the day's events the table AGG_EVENTS, for statements that are built afterwards. */
 RC_MUST_CHECK enum rc_code agg_source_attach(struct agg_run *run, int32_t day,
                                              struct rc_error *err);
+/* Where the events of a day lie, for messages; to be freed. */
+char *agg_source_name(const struct agg_run *run, int32_t day);
 
 /* The steps. */
 RC_MUST_CHECK enum rc_code agg_daily(struct agg_run *run, int32_t day, struct rc_error *err);
 RC_MUST_CHECK enum rc_code agg_window(struct agg_run *run, size_t window, int32_t day,
                                       struct rc_error *err);
+/* Of the tables that the configuration names, where 'newest' is the newest whole day. */
+RC_MUST_CHECK enum rc_code agg_tables(struct agg_run *run, int32_t newest, struct rc_error *err);
 RC_MUST_CHECK enum rc_code agg_csv(struct agg_run *run, int32_t day, struct rc_error *err);
 RC_MUST_CHECK enum rc_code agg_import(struct agg_run *run, int32_t day, struct rc_error *err);
 
+/* Whether the tables are there as they should be, as far as there are any. */
+RC_MUST_CHECK enum rc_code agg_tables_current(struct agg_run *run, int32_t newest, bool *current,
+                                              struct rc_error *err);
 /* Whether the CSV file, or its hand-off, of a day is done and of the windows as they are now. */
 RC_MUST_CHECK enum rc_code agg_csv_current(struct agg_run *run, int32_t day, bool *current,
                                            struct rc_error *err);

@@ -16,6 +16,12 @@ static void add_keys(const struct agg_model *model, struct rc_buf *out)
     }
 }
 
+static void add_from(const struct agg_sql *sql, struct rc_buf *out, const char *table)
+{
+    rc_buf_adds(out, " FROM ");
+    rc_sql_add_table(sql->job, sql->session, out, table);
+}
+
 /* What a row is grouped by. */
 static void add_group(const struct agg_model *model, struct rc_buf *out)
 {
@@ -23,10 +29,13 @@ static void add_group(const struct agg_model *model, struct rc_buf *out)
     add_keys(model, out);
 }
 
-static void add_order(const struct agg_model *model, struct rc_buf *out)
+static void add_order(const struct agg_sql *sql, struct rc_buf *out, const char *more)
 {
+    if (!sql->ordered)
+        return;
     rc_buf_adds(out, " ORDER BY \"partition\", userid, shard");
-    add_keys(model, out);
+    add_keys(sql->model, out);
+    rc_buf_adds(out, more);
 }
 
 /* ---- the events of a day ---- */
@@ -59,15 +68,17 @@ static void add_value(const struct agg_sql *sql, struct rc_buf *out, const char 
         rc_buf_adds(out, cast.data);
 }
 
-static void add_operand(struct rc_buf *out, const struct agg_type *type, const char *literal)
+/* The model has checked that the text is a value of the type. */
+static void add_operand(const struct agg_sql *sql, struct rc_buf *out, const struct agg_type *type,
+                        const char *text)
 {
-    if (type->is_text) {
-        rc_buf_add_literal(out, literal);
-        return;
-    }
-    rc_buf_adds(out, "CAST(");
-    rc_buf_add_literal(out, literal);
-    rc_buf_addf(out, " AS %s)", type->name);
+    RC_BUF_AUTO(literal, EXPRESSION_LIMIT);
+
+    rc_buf_add_literal(&literal, text);
+    if (type->is_text)
+        rc_buf_adds(out, literal.data);
+    else
+        rc_sql_add_try_cast(sql->job, sql->session, out, literal.data, type->name);
 }
 
 static void add_filter(const struct agg_sql *sql, struct rc_buf *out,
@@ -92,10 +103,33 @@ static void add_filter(const struct agg_sql *sql, struct rc_buf *out,
     for (size_t i = 0; i < filter->values.len; i++) {
         if (i > 0)
             rc_buf_adds(out, ", ");
-        add_operand(out, &type, filter->values.items[i]);
+        add_operand(sql, out, &type, filter->values.items[i]);
     }
     if (filter->operator== AGG_IN || filter->operator== AGG_NOT_IN)
         rc_buf_adds(out, ")");
+}
+
+/* A table that others have made holds all days, and may have its numbers in other types. */
+static void add_event_columns(const struct agg_sql *sql, struct rc_buf *out)
+{
+    rc_buf_adds(out, sql->day ? "userid, CAST(shard AS integer) AS shard, "
+                                "CAST(\"partition\" AS integer) AS \"partition\", event"
+                              : "userid, shard, \"partition\", event");
+}
+
+static void add_of_day(const struct agg_sql *sql, struct rc_buf *out, const char *before)
+{
+    if (!sql->day)
+        return;
+    rc_buf_addf(out, "%s\"day\" = ", before);
+    rc_buf_add_literal(out, sql->day);
+}
+
+void agg_sql_partitions(const struct agg_sql *sql, struct rc_buf *out)
+{
+    rc_buf_adds(out, "SELECT count(DISTINCT \"partition\")");
+    add_from(sql, out, AGG_EVENTS);
+    add_of_day(sql, out, " WHERE ");
 }
 
 /*
@@ -107,7 +141,8 @@ static void add_events(const struct agg_sql *sql, struct rc_buf *out)
     const struct agg_model *model = sql->model;
     const struct rc_objects *filter = &model->config->filter;
 
-    rc_buf_adds(out, "SELECT userid, shard, \"partition\", event");
+    rc_buf_adds(out, "SELECT ");
+    add_event_columns(sql, out);
     for (size_t i = 0; i < model->key_count; i++) {
         rc_buf_adds(out, ", ");
         add_text(sql, out, model->keys[i].path);
@@ -118,8 +153,10 @@ static void add_events(const struct agg_sql *sql, struct rc_buf *out)
         add_text(sql, out, model->measures[i].path);
         rc_buf_addf(out, " AS agg_t%zu", i);
     }
-    rc_buf_adds(out, " FROM " AGG_EVENTS " WHERE name = ");
+    add_from(sql, out, AGG_EVENTS);
+    rc_buf_adds(out, " WHERE name = ");
     rc_buf_add_literal(out, model->event_name);
+    add_of_day(sql, out, " AND ");
     for (size_t i = 0; i < filter->len; i++) {
         rc_buf_adds(out, " AND ");
         add_filter(sql, out, RC_OBJECT_AT(struct agg_filter_option, *filter, i));
@@ -168,13 +205,15 @@ static void add_rejected(const struct agg_sql *sql, struct rc_buf *out)
     rc_buf_adds(out, ")");
 }
 
-static void add_sum(struct rc_buf *out, const char *value, const char *order,
-                    const struct agg_type *type)
+static void add_sum(const struct agg_sql *sql, struct rc_buf *out, const char *value,
+                    const char *order, const struct agg_type *type)
 {
-    rc_buf_addf(out, "CAST(coalesce(sum(%s", value);
+    rc_buf_adds(out, "CAST(coalesce(");
     if (type->inexact)
-        rc_buf_addf(out, " ORDER BY %s", order);
-    rc_buf_addf(out, "), 0) AS %s)", type->sum);
+        rc_sql_add_sum(sql->job, sql->session, out, value, order);
+    else
+        rc_buf_addf(out, "sum(%s)", value);
+    rc_buf_addf(out, ", 0) AS %s)", type->sum);
 }
 
 static void add_average(struct rc_buf *out, const char *sum, const char *count)
@@ -190,7 +229,8 @@ static void add_as(struct rc_buf *out, const char *column, const char *suffix)
     rc_buf_add_ident(out, name);
 }
 
-static void add_day_measure(struct rc_buf *out, const struct agg_measure *measure, size_t index)
+static void add_day_measure(const struct agg_sql *sql, struct rc_buf *out,
+                            const struct agg_measure *measure, size_t index)
 {
     char value[48];
     RC_BUF_AUTO(sum, EXPRESSION_LIMIT);
@@ -199,7 +239,7 @@ static void add_day_measure(struct rc_buf *out, const struct agg_measure *measur
     rc_buf_adds(out, ", ");
     switch (measure->aggregate) {
     case AGG_SUM:
-        add_sum(out, value, value, &measure->type);
+        add_sum(sql, out, value, value, &measure->type);
         break;
     case AGG_COUNT:
         rc_buf_addf(out, "count(%s)", value);
@@ -214,14 +254,12 @@ static void add_day_measure(struct rc_buf *out, const struct agg_measure *measur
         rc_buf_addf(out, "count(DISTINCT %s)", value);
         break;
     case AGG_AVG:
-        add_sum(&sum, value, value, &measure->type);
+        add_sum(sql, &sum, value, value, &measure->type);
         rc_buf_adds(out, sum.data);
         add_as(out, measure->column, "_sum");
         rc_buf_addf(out, ", count(%s)", value);
         add_as(out, measure->column, "_cnt");
         rc_buf_adds(out, ", ");
-        rc_buf_reset(&sum);
-        add_sum(&sum, value, value, &measure->type);
         snprintf(value, sizeof(value), "count(agg_v%zu)", index);
         add_average(out, sum.data, value);
         break;
@@ -233,10 +271,10 @@ void agg_sql_day(const struct agg_sql *sql, struct rc_buf *out)
 {
     const struct agg_model *model = sql->model;
 
-    rc_buf_adds(out, "CREATE TABLE " AGG_DAY " AS SELECT userid, shard, \"partition\"");
+    rc_buf_adds(out, "SELECT userid, shard, \"partition\"");
     add_keys(model, out);
     for (size_t i = 0; i < model->measure_count; i++)
-        add_day_measure(out, &model->measures[i], i);
+        add_day_measure(sql, out, &model->measures[i], i);
     rc_buf_addf(
         out,
         ", count(*) AS cnt, count(CASE WHEN agg_rejected THEN 1 END) AS agg_rejected, "
@@ -249,16 +287,18 @@ void agg_sql_day(const struct agg_sql *sql, struct rc_buf *out)
     add_group(model, out);
 }
 
-void agg_sql_day_counts(struct rc_buf *out)
+void agg_sql_day_counts(const struct agg_sql *sql, struct rc_buf *out)
 {
     rc_buf_adds(out, "SELECT count(DISTINCT userid), count(*), CAST(coalesce(sum(cnt), 0) AS "
-                     "bigint), CAST(coalesce(sum(agg_rejected), 0) AS bigint) FROM " AGG_DAY);
+                     "bigint), CAST(coalesce(sum(agg_rejected), 0) AS bigint)");
+    add_from(sql, out, AGG_DAY);
 }
 
-void agg_sql_day_samples(struct rc_buf *out, int limit)
+void agg_sql_day_samples(const struct agg_sql *sql, struct rc_buf *out, int limit)
 {
+    rc_buf_adds(out, "SELECT userid, agg_rejected, agg_sample");
+    add_from(sql, out, AGG_DAY);
     rc_buf_addf(out,
-                "SELECT userid, agg_rejected, agg_sample FROM " AGG_DAY
                 " WHERE agg_rejected > 0 ORDER BY agg_rejected DESC, userid, agg_sample LIMIT %d",
                 limit);
 }
@@ -276,8 +316,9 @@ void agg_sql_day_output(const struct agg_sql *sql, struct rc_buf *out)
 {
     rc_buf_adds(out, "SELECT ");
     add_columns(sql, out);
-    rc_buf_adds(out, ", \"partition\" FROM " AGG_DAY);
-    add_order(sql->model, out);
+    rc_buf_adds(out, ", \"partition\"");
+    add_from(sql, out, AGG_DAY);
+    add_order(sql, out, "");
 }
 
 void agg_sql_day_values(const struct agg_sql *sql, struct rc_buf *out)
@@ -294,21 +335,22 @@ void agg_sql_day_values(const struct agg_sql *sql, struct rc_buf *out)
         rc_buf_adds(out, first ? "" : " UNION ALL ");
         rc_buf_adds(out, "SELECT DISTINCT userid, shard, \"partition\"");
         add_keys(model, out);
-        rc_buf_adds(out, ", ");
+        rc_buf_adds(out, ", CAST(");
         rc_buf_add_literal(out, model->measures[i].column);
-        rc_buf_addf(out, " AS agg_measure, CAST(agg_v%zu AS varchar) AS agg_value FROM (", i);
+        rc_buf_addf(
+            out, " AS varchar) AS agg_measure, CAST(agg_v%zu AS varchar) AS agg_value FROM (", i);
         add_typed_events(sql, out);
         rc_buf_addf(out, ") typed WHERE agg_v%zu IS NOT NULL", i);
         first = false;
     }
     rc_buf_adds(out, ") distinct_values");
-    add_order(model, out);
-    rc_buf_adds(out, ", agg_measure, agg_value");
+    add_order(sql, out, ", agg_measure, agg_value");
 }
 
 /* ---- a window ---- */
 
-static void add_window_measure(struct rc_buf *out, const struct agg_measure *measure)
+static void add_window_measure(const struct agg_sql *sql, struct rc_buf *out,
+                               const struct agg_measure *measure)
 {
     RC_BUF_AUTO(column, 1024);
     RC_BUF_AUTO(sum, EXPRESSION_LIMIT);
@@ -320,7 +362,7 @@ static void add_window_measure(struct rc_buf *out, const struct agg_measure *mea
     rc_buf_adds(out, ", ");
     switch (measure->aggregate) {
     case AGG_SUM:
-        add_sum(out, column.data, "\"day\"", &measure->type);
+        add_sum(sql, out, column.data, "\"day\"", &measure->type);
         break;
     case AGG_COUNT:
         rc_buf_addf(out, "CAST(sum(%s) AS bigint)", column.data);
@@ -339,7 +381,7 @@ static void add_window_measure(struct rc_buf *out, const struct agg_measure *mea
     case AGG_AVG:
         rc_buf_reset(&column);
         rc_buf_add_ident(&column, sum_name);
-        add_sum(&sum, column.data, "\"day\"", &measure->type);
+        add_sum(sql, &sum, column.data, "\"day\"", &measure->type);
         rc_buf_addf(out, "%s AS %s, %s", sum.data, column.data, count);
         add_as(out, count_name, "");
         rc_buf_adds(out, ", ");
@@ -356,13 +398,15 @@ static void add_window_rows(const struct agg_sql *sql, struct rc_buf *out)
     size_t keys_end = 2 + sql->model->key_count;
 
     if (!sql->model->has_distinct) {
-        rc_buf_adds(out, AGG_DAILIES);
+        add_from(sql, out, AGG_DAILIES);
         return;
     }
-    rc_buf_adds(out, "(SELECT ");
+    rc_buf_adds(out, " FROM (SELECT ");
     add_columns(sql, out);
     rc_buf_adds(out, ", CAST(NULL AS varchar) AS agg_measure, CAST(NULL AS varchar) AS agg_value, "
-                     "\"day\", \"partition\" FROM " AGG_DAILIES " UNION ALL SELECT ");
+                     "\"day\", \"partition\"");
+    add_from(sql, out, AGG_DAILIES);
+    rc_buf_adds(out, " UNION ALL SELECT ");
     for (size_t i = 0; i < columns->count; i++) {
         rc_buf_adds(out, i > 0 ? ", " : "");
         if (i < keys_end)
@@ -370,7 +414,9 @@ static void add_window_rows(const struct agg_sql *sql, struct rc_buf *out)
         else
             rc_buf_addf(out, "CAST(NULL AS %s)", columns->items[i].type);
     }
-    rc_buf_adds(out, ", agg_measure, agg_value, \"day\", \"partition\" FROM " AGG_VALUES ") days");
+    rc_buf_adds(out, ", agg_measure, agg_value, \"day\", \"partition\"");
+    add_from(sql, out, AGG_VALUES);
+    rc_buf_adds(out, ") days");
 }
 
 void agg_sql_window(const struct agg_sql *sql, struct rc_buf *out)
@@ -380,11 +426,11 @@ void agg_sql_window(const struct agg_sql *sql, struct rc_buf *out)
     rc_buf_adds(out, "SELECT userid, shard");
     add_keys(model, out);
     for (size_t i = 0; i < model->measure_count; i++)
-        add_window_measure(out, &model->measures[i]);
-    rc_buf_adds(out, ", CAST(sum(cnt) AS bigint) AS cnt, \"partition\" FROM ");
+        add_window_measure(sql, out, &model->measures[i]);
+    rc_buf_adds(out, ", CAST(sum(cnt) AS bigint) AS cnt, \"partition\"");
     add_window_rows(sql, out);
     add_group(model, out);
-    add_order(model, out);
+    add_order(sql, out, "");
 }
 
 /* ---- the CSV file ---- */
@@ -428,10 +474,12 @@ void agg_sql_csv(const struct agg_sql *sql, const char *const *suffixes, size_t 
     }
     rc_buf_adds(out, " FROM (");
     for (size_t part = 0; part < part_count; part++) {
+        RC_STR_AUTO table = rc_strf(AGG_PART "%zu", part);
+
         rc_buf_addf(out, "%sSELECT %zu AS agg_part, \"partition\", ", part ? " UNION ALL " : "",
                     part);
         add_columns(sql, out);
-        rc_buf_addf(out, " FROM " AGG_PART "%zu", part);
+        add_from(sql, out, table);
     }
     rc_buf_adds(out, ") parts");
     add_group(model, out);

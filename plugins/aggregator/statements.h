@@ -1,8 +1,10 @@
 /*
  * The SQL of every step, as text. Statements keep to SQL that all engines know; what differs
- * between engines is written by the host's expression helpers.
+ * between engines is written by the host's expression helpers, and so are the names of tables: they
+ * are known once a table is there, so a statement is built after its tables.
  *
- * Every query is ordered by all its keys, so that the same rows give the same bytes.
+ * Where files are in the order of their query, it is by all keys, so that the same rows give the
+ * same bytes; elsewhere it would be work for nothing. The CSV file is always in order.
  */
 #ifndef AGGREGATOR_STATEMENTS_H
 #define AGGREGATOR_STATEMENTS_H
@@ -22,14 +24,18 @@ struct agg_sql {
     struct rc_sql *session;
     const struct agg_model *model;
     const struct agg_columns *columns;
+    const char *day; /* of the events, where AGG_EVENTS holds those of other days too; else NULL */
+    bool ordered;    /* files get their rows in the order of the query */
 };
 
-/* Aggregates the events into AGG_DAY, with the number of rejected ones and a sample by row. */
+/* One row: in how many partitions there are events of the day. */
+void agg_sql_partitions(const struct agg_sql *sql, struct rc_buf *out);
+/* What AGG_DAY is made of: the events by row, with the number of rejected ones and a sample. */
 void agg_sql_day(const struct agg_sql *sql, struct rc_buf *out);
 /* One row: users, rows, events, rejected events of AGG_DAY. */
-void agg_sql_day_counts(struct rc_buf *out);
+void agg_sql_day_counts(const struct agg_sql *sql, struct rc_buf *out);
 /* Up to 'limit' rejected events of AGG_DAY: userid, the number, one event's text. */
-void agg_sql_day_samples(struct rc_buf *out, int limit);
+void agg_sql_day_samples(const struct agg_sql *sql, struct rc_buf *out, int limit);
 /* The daily files' content. */
 void agg_sql_day_output(const struct agg_sql *sql, struct rc_buf *out);
 /* The distinct values of the day, from the events. */

@@ -47,11 +47,7 @@ static enum rc_code attach(struct agg_run *run, const char *name, const char *co
 enum rc_code agg_attach_output(struct agg_run *run, const char *name, const char *const *locations,
                                size_t count, struct rc_error *err)
 {
-    struct rc_sql_column *columns = rc_calloc(run->columns.count, sizeof(*columns));
-
-    for (size_t i = 0; i < run->columns.count; i++)
-        columns[i] =
-            (struct rc_sql_column){ run->columns.items[i].name, run->columns.items[i].type };
+    struct rc_sql_column *columns = agg_columns_of_table(&run->columns);
     enum rc_code code = attach(run, name, locations, count, columns, run->columns.count, err);
     free(columns);
     return code;

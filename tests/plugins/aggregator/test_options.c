@@ -12,8 +12,26 @@
 
 #include <model.h>
 
+static bool reaches_all(const struct rc_sql_engine *engine, const char *uri)
+{
+    return engine && uri;
+}
+
+static bool reaches_s3(const struct rc_sql_engine *engine, const char *uri)
+{
+    return engine && rc_str_starts(uri, "s3://");
+}
+
+static const struct rc_sql_engine embedded = {
+    .name = "local", .kind = "duckdb", .features = RC_SQL_FILES | RC_SQL_CSV, .reaches = reaches_all
+};
+static const struct rc_sql_engine elsewhere = {
+    .name = "lake", .kind = "athena", .features = RC_SQL_CATALOGUE, .reaches = reaches_s3
+};
+
 /* Binds the good settings with some more, and checks them. */
-static enum rc_code check(const char *const *more, struct rc_error *err)
+static enum rc_code check(const char *const *more, const struct rc_sql_engine *engine,
+                          struct rc_error *err)
 {
     static const char *const good[] = {
         "sourceEventsTable=events",
@@ -49,31 +67,43 @@ static enum rc_code check(const char *const *more, struct rc_error *err)
     for (size_t j = 0; more[j]; j++)
         settings[count++] = more[j];
     settings[count] = NULL;
-    enum rc_code code = rc_fake_host_bind(host, agg_options, &config, settings, err);
-    return code ? code : agg_check(&config, err);
+    if (rc_fake_host_bind(host, agg_options, &config, settings, err) || agg_check(&config, err))
+        return err->code;
+    return agg_check_engine(&config, engine, err);
 }
 
 #define SETTINGS(...) ((const char *const[]){ __VA_ARGS__, NULL })
 
-static void assert_refused(const char *const *more, const char *words)
+static void assert_refused_on(const struct rc_sql_engine *engine, const char *const *more,
+                              const char *words)
 {
     struct rc_error err = RC_ERROR_INIT;
 
-    assert_int_equal(check(more, &err), RC_INVALID);
+    assert_int_equal(check(more, engine, &err), RC_INVALID);
     RC_STR_AUTO message = rc_strf("%s: %s", err.context, err.cause);
     if (!strstr(message, words))
         print_error("'%s' is not in '%s'\n", words, message);
     assert_non_null(strstr(message, words));
 }
 
-static void assert_accepted(const char *const *more)
+static void assert_refused(const char *const *more, const char *words)
+{
+    assert_refused_on(&embedded, more, words);
+}
+
+static void assert_accepted_on(const struct rc_sql_engine *engine, const char *const *more)
 {
     struct rc_error err = RC_ERROR_INIT;
 
-    if (check(more, &err)) {
+    if (check(more, engine, &err)) {
         print_error("%s: %s\n", err.context, err.cause);
         fail();
     }
+}
+
+static void assert_accepted(const char *const *more)
+{
+    assert_accepted_on(&embedded, more);
 }
 
 static void test_good_settings_are_accepted(void **state)
@@ -95,7 +125,6 @@ static void test_good_settings_are_accepted(void **state)
 static void test_contradictions_are_refused(void **state)
 {
     (void)state;
-    assert_refused(SETTINGS("sourceEventsTable=other"), "'other' has no location");
     assert_refused(SETTINGS("max_rejected=many"), "max_rejected 'many' is neither");
     assert_refused(SETTINGS("max_rejected=101%"), "max_rejected '101%' is neither");
     assert_refused(SETTINGS("secondaryAggregations[1].aggregationWindowDays=3650"),
@@ -132,6 +161,85 @@ static void test_values_that_make_no_sense_are_refused(void **state)
     assert_refused(
         SETTINGS("filter[0].path=$.a", "filter[0].operator=present", "filter[0].values=1"),
         "take no values");
+    assert_refused(SETTINGS("filter[0].path=$.a", "filter[0].type=bigint", "filter[0].values=many"),
+                   "'many' is not a value of the type bigint");
+    assert_refused(SETTINGS("filter[0].path=$.a", "filter[0].type=boolean", "filter[0].values=yes"),
+                   "'yes' is not a value of the type boolean");
+    assert_refused(
+        SETTINGS("filter[0].path=$.a", "filter[0].type=timestamp", "filter[0].values=noon"),
+        "'noon' is not a value of the type timestamp");
+    assert_accepted(SETTINGS("filter[0].path=$.a", "filter[0].type=date",
+                             "filter[0].operator=at_least", "filter[0].values=2026-01-31"));
+    assert_accepted(SETTINGS("filter[0].path=$.a", "filter[0].type=timestamp",
+                             "filter[0].values=2026-01-31 10:00:00"));
+    assert_accepted(
+        SETTINGS("filter[0].path=$.a", "filter[0].type=boolean", "filter[0].values=true"));
+    assert_accepted(
+        SETTINGS("filter[0].path=$.a", "filter[0].type=decimal(9,2)", "filter[0].values=-1.25"));
+}
+
+/* No event would pass them, and nothing would say why. */
+static void test_filters_that_nothing_can_pass_are_refused(void **state)
+{
+    static const struct {
+        const char *type, *value;
+        bool good;
+    } cases[] = {
+        { "integer", "2147483647", true },
+        { "integer", "2147483648", false },
+        { "bigint", "9223372036854775807", true },
+        { "bigint", "-9223372036854775808", true },
+        { "bigint", "9223372036854775808", false },
+        { "bigint", "1e3", true },
+        { "bigint", "1e30", false },
+        { "decimal(5,2)", "999.99", true },
+        { "decimal(5,2)", "999.996", false },
+        { "decimal(5,2)", "-1000", false },
+        { "double", "1e300", true },
+        { "double", "1e400", false },
+        { "timestamp", "2026-01-31", true },
+        { "timestamp", "2026-01-31T10:00:00.5Z", true },
+        { "timestamp", "2026-01-31 10:00:00+02:00", true },
+        { "timestamp", "2026-01-31 25:00:00", false },
+        { "timestamp", "2026-01-31, noon", false },
+        { "date", "2026-02-30", false },
+    };
+
+    (void)state;
+    for (size_t i = 0; i < RC_ARRAY_LEN(cases); i++) {
+        RC_STR_AUTO type = rc_strf("filter[0].type=%s", cases[i].type);
+        RC_STR_AUTO value = rc_strf("filter[0].values=%s", cases[i].value);
+
+        if (cases[i].good)
+            assert_accepted(SETTINGS("filter[0].path=$.a", type, value));
+        else
+            assert_refused(SETTINGS("filter[0].path=$.a", type, value), "is not a value of");
+    }
+}
+
+static void test_what_the_engine_does_not_reach_is_refused(void **state)
+{
+    (void)state;
+    assert_accepted_on(&elsewhere, SETTINGS("max_rejected=1"));
+    assert_accepted_on(&embedded, SETTINGS("sourceEventsTable=/data/events", "targetS3Bucket="));
+    assert_refused_on(&elsewhere, SETTINGS("sourceEventsTable=/data/events"),
+                      "the engine 'lake' (athena) does not reach 'file:///data/events/', where "
+                      "sourceEventsTable lies");
+    assert_refused_on(&elsewhere, SETTINGS("targetS3Bucket="),
+                      "where dailyAggregationsS3Path lies");
+    assert_refused_on(&elsewhere, SETTINGS("secondaryAggregations[1].targetFolder=gs://b/total"),
+                      "does not reach 'gs://b/total/'");
+    /* The plugin's host writes the CSV file, wherever the engine is. */
+    assert_accepted_on(&elsewhere, SETTINGS("csvOutputFolder=/data/csv"));
+}
+
+static void test_a_table_without_a_location_needs_a_catalogue(void **state)
+{
+    (void)state;
+    assert_accepted_on(&elsewhere, SETTINGS("sourceEventsTable=other"));
+    assert_refused_on(&embedded, SETTINGS("sourceEventsTable=other"),
+                      "'other' has no location: name it in 'tables', as the engine 'local' "
+                      "(duckdb) has no catalogue");
 }
 
 int main(void)
@@ -140,6 +248,9 @@ int main(void)
         cmocka_unit_test(test_good_settings_are_accepted),
         cmocka_unit_test(test_contradictions_are_refused),
         cmocka_unit_test(test_values_that_make_no_sense_are_refused),
+        cmocka_unit_test(test_filters_that_nothing_can_pass_are_refused),
+        cmocka_unit_test(test_what_the_engine_does_not_reach_is_refused),
+        cmocka_unit_test(test_a_table_without_a_location_needs_a_catalogue),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
