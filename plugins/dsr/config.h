@@ -17,7 +17,7 @@ struct dsr_table {
     const char *athena_db;
 };
 
-enum dsr_verify { DSR_VERIFY_VALUES, DSR_VERIFY_ENGINE };
+enum dsr_verify { DSR_VERIFY_AUTO, DSR_VERIFY_VALUES, DSR_VERIFY_ENGINE };
 
 struct dsr_config {
     /* Labels. */
@@ -67,6 +67,9 @@ extern const struct rc_option dsr_report_params[];
 /* Files to work on at once: as configured, or as many as there are processors. */
 size_t dsr_width(const struct dsr_config *config);
 
+/* The descriptor's: rules across options, and what the engine is asked for that it cannot do. */
 enum rc_code dsr_check_config(const void *config, struct rc_error *err);
+enum rc_code dsr_check_engine(const void *config, const struct rc_sql_engine *engine,
+                              struct rc_error *err);
 
 #endif

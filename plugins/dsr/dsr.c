@@ -23,9 +23,15 @@ static const struct rc_action actions[] = {
 };
 
 static const struct rc_plugin dsr = {
-    RC_PLUGIN_HEAD,         .name = "dsr",
-    .version = "1.0",       .summary = "Erases users from sharded Parquet dumps.",
-    .options = dsr_options, .config_size = sizeof(struct dsr_config),
-    .actions = actions,     .check = dsr_check_config,
+    RC_PLUGIN_HEAD,
+    .name = "dsr",
+    .version = "1.0",
+    .summary = "Erases users from sharded Parquet dumps.",
+    .options = dsr_options,
+    .config_size = sizeof(struct dsr_config),
+    .actions = actions,
+    .check = dsr_check_config,
+    .check_engine = dsr_check_engine,
+    .engine_features = RC_SQL_FILES | RC_SQL_SEARCH | RC_SQL_IN_PLACE,
 };
 RC_PLUGIN_EXPORT(dsr)

@@ -11,7 +11,7 @@
 #include <string.h>
 #include <time.h>
 
-enum { NAP_MS = 100 };
+enum { NAP_MS = 100, SESSIONS_ELSEWHERE = 2 };
 
 /* A session with less is slow or fails; fewer sessions then have to do. */
 #define SESSION_MIN_BYTES ((int64_t)128 << 20)
@@ -21,21 +21,51 @@ struct dsr_engines {
     const struct dsr_config *config;
     const struct dsr_scratch *scratch;
     int64_t memory_bytes; /* of each */
-    pthread_mutex_t mutex;
+    bool read_files;
+    pthread_mutex_t mutex; /* guards what follows */
     pthread_cond_t changed;
+    bool *told; /* of each table */
     size_t count;
     struct dsr_engine items[];
 };
 
 /* ---- sessions ------------------------------------------------------------------------------- */
 
+/* Where the settings of Athena leave something out, the seed's names count. */
+static enum rc_code open_sql(struct dsr_engine *engine, struct rc_error *err)
+{
+    const struct dsr_config *config = engine->engines->config;
+    const struct rc_sql_options options = {
+        .size = sizeof(options),
+        .engine = config->engine,
+        .region = config->athena_region,
+        .catalog = config->athena_catalog,
+        .results = config->athena_results_bucket,
+    };
+
+    return rc_sql_open_with(engine->job, &options, &engine->sql, err);
+}
+
+/* How it is asked is what it can do. */
+static enum rc_code choose_ops(struct dsr_engine *engine, struct rc_error *err)
+{
+    uint32_t features = rc_sql_features(engine->job, engine->sql);
+
+    if (!(features & (RC_SQL_FILES | RC_SQL_SEARCH)))
+        return rc_fail(err, RC_INVALID,
+                       "the SQL engine neither reads files of this machine nor says which files "
+                       "of a lake it found something in; name another one in 'engine'");
+    engine->ops = features & RC_SQL_FILES ? &dsr_engine_duckdb : &dsr_engine_elsewhere;
+    return RC_OK;
+}
+
 static enum rc_code open_session(struct dsr_engine *engine, struct rc_error *err)
 {
     const struct dsr_engines *engines = engine->engines;
 
-    if (rc_sql_open(engine->job, engines->config->engine, &engine->sql, err))
+    if (open_sql(engine, err))
         return err->code;
-    if (engine->ops->prepare(engine, engines->memory_bytes, err)) {
+    if (choose_ops(engine, err) || engine->ops->prepare(engine, engines->memory_bytes, err)) {
         rc_sql_close(engine->job, engine->sql);
         engine->sql = NULL;
         return rc_context(err, "prepare the SQL engine");
@@ -51,6 +81,7 @@ void dsr_engines_free(struct dsr_engines *engines)
         rc_sql_close(engines->job, engines->items[i].sql);
     (void)pthread_cond_destroy(&engines->changed);
     (void)pthread_mutex_destroy(&engines->mutex);
+    free(engines->told);
     free(engines);
 }
 
@@ -78,6 +109,7 @@ enum rc_code dsr_engines_new(struct rc_job *job, const struct dsr_config *config
     engines->scratch = scratch;
     engines->memory_bytes = config->memory_bytes / 2 / (int64_t)count;
     engines->count = count;
+    engines->told = rc_calloc(config->tables.len + 1, sizeof(*engines->told));
     (void)pthread_mutex_init(&engines->mutex, NULL);
     (void)pthread_condattr_init(&attributes);
     (void)pthread_condattr_setclock(&attributes, CLOCK_MONOTONIC);
@@ -85,7 +117,6 @@ enum rc_code dsr_engines_new(struct rc_job *job, const struct dsr_config *config
     (void)pthread_condattr_destroy(&attributes);
     for (size_t i = 0; i < count; i++)
         engines->items[i] = (struct dsr_engine){
-            .ops = &dsr_engine_duckdb,
             .engines = engines,
             .job = job,
             .scratch = scratch,
@@ -94,8 +125,27 @@ enum rc_code dsr_engines_new(struct rc_job *job, const struct dsr_config *config
         dsr_engines_free(engines);
         return err->code;
     }
+    engines->read_files = engines->items[0].ops == &dsr_engine_duckdb;
+    if (!engines->read_files && engines->count > SESSIONS_ELSEWHERE)
+        engines->count = SESSIONS_ELSEWHERE;
     *out = engines;
     return RC_OK;
+}
+
+bool dsr_engines_read_files(const struct dsr_engines *engines)
+{
+    return engines->read_files;
+}
+
+bool dsr_engines_first_of(struct dsr_engines *engines, size_t table)
+{
+    bool is_first;
+
+    (void)pthread_mutex_lock(&engines->mutex);
+    is_first = !engines->told[table];
+    engines->told[table] = true;
+    (void)pthread_mutex_unlock(&engines->mutex);
+    return is_first;
 }
 
 /* ---- lending -------------------------------------------------------------------------------- */
@@ -259,4 +309,15 @@ enum rc_code dsr_engine_compare(struct dsr_engine *engine, const char *old_path,
     if (engine->ops->compare(engine, old_path, new_path, err))
         return rc_context(err, "have the SQL engine compare the files");
     return RC_OK;
+}
+
+enum rc_code dsr_engine_search(struct dsr_engine *engine, const struct dsr_engine_lake *lake,
+                               dsr_engine_tell *tell, void *context, struct rc_error *err)
+{
+    RC_ASSERT(engine->users != 0);
+    if (!engine->ops->search(engine, lake, tell, context, err))
+        return RC_OK;
+    if (err->code == RC_UNSUPPORTED)
+        hide_values(err->cause);
+    return rc_context(err, "have the SQL engine search for the users");
 }

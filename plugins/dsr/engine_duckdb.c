@@ -1,6 +1,6 @@
 /*
- * The embedded engine, DuckDB: reads files of this process by their descriptors, and ids from a
- * file without a name.
+ * An engine that reads files of this process by their descriptors, and ids from a file without a
+ * name. Only the embedded one does, DuckDB, and these statements are its own.
  *
  * A session has one thread, since files are worked on beside one another; and rows then come in the
  * order of the file.

@@ -11,6 +11,8 @@ struct dsr_engine_ops {
     enum rc_code (*prepare)(struct dsr_engine *engine, int64_t memory_bytes, struct rc_error *err);
     enum rc_code (*users)(struct dsr_engine *engine, const struct dsr_users *users,
                           struct rc_error *err);
+
+    /* Of one that reads files. */
     enum rc_code (*count)(struct dsr_engine *engine, const char *const *paths, size_t path_count,
                           const struct dsr_engine_columns *columns, int64_t *rows,
                           struct rc_error *err);
@@ -21,6 +23,10 @@ struct dsr_engine_ops {
                           int64_t *matching, struct rc_error *err);
     enum rc_code (*compare)(struct dsr_engine *engine, const char *old_path, const char *new_path,
                             struct rc_error *err);
+
+    /* Of one that is elsewhere. */
+    enum rc_code (*search)(struct dsr_engine *engine, const struct dsr_engine_lake *lake,
+                           dsr_engine_tell *tell, void *context, struct rc_error *err);
 };
 
 struct dsr_engine {
@@ -33,7 +39,7 @@ struct dsr_engine {
     bool is_lent;
 };
 
-extern const struct dsr_engine_ops dsr_engine_duckdb;
+extern const struct dsr_engine_ops dsr_engine_duckdb, dsr_engine_elsewhere;
 
 /*
  * Makes of an error that is of the file alone one that says so, RC_UNSUPPORTED or what else is
@@ -42,6 +48,9 @@ extern const struct dsr_engine_ops dsr_engine_duckdb;
  */
 enum rc_code dsr_engine_cannot(struct rc_job *job, enum rc_code code, const char *what,
                                struct rc_error *err);
+
+/* Whether the id is a whole number as one is written: no zeros in front, no plus, no -0. */
+bool dsr_engine_is_number(struct pq_slice id);
 
 /*
  * Writes the ids as lines of four fields: the id's bytes in hex; the whole number that it is in

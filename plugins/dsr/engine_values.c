@@ -44,8 +44,7 @@ static bool is_digit(uint8_t c)
     return c >= '0' && c <= '9';
 }
 
-/* As a number is written: no zeros in front, no plus, no minus nought. */
-static bool is_number(struct pq_slice id)
+bool dsr_engine_is_number(struct pq_slice id)
 {
     uint32_t sign = id.len > 0 && id.data[0] == '-';
     uint32_t digits = id.len - sign;
@@ -101,7 +100,7 @@ static void add_user(struct rc_buf *out, struct pq_slice id)
 {
     add_hex(out, id.data, id.len);
     rc_buf_addc(out, ',');
-    if (is_number(id))
+    if (dsr_engine_is_number(id))
         rc_buf_add(out, id.data, id.len);
     rc_buf_addc(out, ',');
     for (uint32_t i = 0; id.len == UUID_TEXT && begins_with_uuid(id) && i < id.len; i++)

@@ -12,7 +12,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-static const char *const verify_names[] = { "values", "engine", NULL };
+static const char *const verify_names[] = { "auto", "values", "engine", NULL };
 
 static const struct rc_option table_options[] = {
     { RC_STR("piTable", struct dsr_table, name), .flags = RC_OPT_REQUIRED,
@@ -29,7 +29,8 @@ static const struct rc_option table_options[] = {
     { RC_STR("sourceS3Bucket", struct dsr_table, bucket),
       .help = "Bucket of the table: a name, as mapped under 'storage', or a URI." },
     { RC_STR("athenaDb", struct dsr_table, athena_db),
-      .help = "Database of the table in Athena. Other engines read the files themselves." },
+      .help = "Database of the table in Athena. Not used: every engine reads the files as they "
+              "lie, by tables of its own." },
     { 0 },
 };
 
@@ -65,12 +66,13 @@ const struct rc_option dsr_options[] = {
     { RC_BOOL("trust_statistics", struct dsr_config, trust_statistics), .def = "true",
       .help = "Passes over row groups whose statistics or bloom filters say that no user is in "
               "them. What is found after the erasure never relies on them." },
-    { RC_ENUM("verify", struct dsr_config, verify, verify_names), .def = "engine",
+    { RC_ENUM("verify", struct dsr_config, verify, verify_names), .def = "auto",
       .help = "How a new file is compared with the old one before it takes its place: every value "
-              "by the plugin's own reader, or by the SQL engine's as well." },
-    { RC_STR("engine", struct dsr_config, engine),
-      .help = "SQL engine, as named under 'sql', that verifies; the only or the embedded one when "
-              "absent." },
+              "by the plugin's own reader, or by the SQL engine's as well; auto: by both where "
+              "the engine reads files of this machine." },
+    { RC_STR("engine", struct dsr_config, engine), .flags = RC_OPT_ENGINE,
+      .help = "SQL engine, as named under 'sql' or a kind, such as athena, that gives the second "
+              "opinion; the only or the embedded one when absent." },
     { RC_BYTES("memory_limit", struct dsr_config, memory_bytes), .def = "1GiB", .min = 67108864,
       .max = 1099511627776, .help = "Memory of the run; beyond it the engine uses the disk." },
     { RC_BYTES("scratch_limit", struct dsr_config, scratch_bytes), .def = "10GiB", .min = 1048576,
@@ -89,11 +91,11 @@ const struct rc_option dsr_options[] = {
               "in the state database." },
 
     { RC_STR("athenaRegion", struct dsr_config, athena_region),
-      .help = "Region of Athena. Not used by the embedded engine." },
+      .help = "Region of Athena, where the engine's settings name none." },
     { RC_STR("athenaResultsOutputBucket", struct dsr_config, athena_results_bucket),
-      .help = "Bucket of Athena's results. Not used by the embedded engine." },
+      .help = "Bucket of Athena's results, where the engine's settings name no place for them." },
     { RC_STR("athenaCatalog", struct dsr_config, athena_catalog),
-      .help = "Catalog of Athena. Not used by the embedded engine." },
+      .help = "Catalog of Athena, where the engine's settings name none." },
     { 0 },
 };
 
@@ -232,4 +234,45 @@ enum rc_code dsr_check_config(const void *config, struct rc_error *err)
         return err->code;
     dsr_places_clear(&places);
     return RC_OK;
+}
+
+/* Its word is needed of the data; markers and the rest are read here. */
+static enum rc_code check_reach(const struct dsr_config *config, const struct dsr_places *places,
+                                const struct rc_sql_engine *engine, struct rc_error *err)
+{
+    for (size_t i = 0; i < places->table_count; i++)
+        if (!engine->reaches(engine, places->tables[i]))
+            return rc_fail(err, RC_INVALID,
+                           "the SQL engine '%s' (%s) does not reach '%s', where the table '%s' "
+                           "lies; name an engine in 'engine' that does, such as duckdb",
+                           engine->name, engine->kind, places->tables[i],
+                           RC_OBJECT_AT(struct dsr_table, config->tables, i)->name);
+    return RC_OK;
+}
+
+enum rc_code dsr_check_engine(const void *config, const struct rc_sql_engine *engine,
+                              struct rc_error *err)
+{
+    const struct dsr_config *given = config;
+    struct dsr_places places;
+    enum rc_code code;
+
+    if (engine->features & RC_SQL_FILES)
+        return RC_OK;
+    if (given->verify == DSR_VERIFY_ENGINE)
+        return rc_fail(err, RC_INVALID,
+                       "'verify' is 'engine', and the SQL engine '%s' (%s) reads no files of this "
+                       "machine, where new files are verified; leave 'verify' out, or name another "
+                       "engine in 'engine'",
+                       engine->name, engine->kind);
+    if (!(engine->features & RC_SQL_SEARCH))
+        return rc_fail(err, RC_INVALID,
+                       "the SQL engine '%s' (%s) does not tell in which files it found something; "
+                       "name another one in 'engine'",
+                       engine->name, engine->kind);
+    if (dsr_places_make(given, ANY_DIRECTORY, &places, err))
+        return err->code;
+    code = check_reach(given, &places, engine, err);
+    dsr_places_clear(&places);
+    return code;
 }

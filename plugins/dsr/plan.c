@@ -3,6 +3,7 @@
  * takes no lock.
  */
 #include "plan.h"
+#include "lookup.h"
 #include "run.h"
 
 #include "parquet/rewrite.h"
@@ -13,6 +14,7 @@
 struct planning {
     const struct dsr_config *config;
     const struct dsr_places *places;
+    struct dsr_engines *engines; /* that search the lake; NULL: the plugin's own reader does */
     struct dsr_malformed malformed;
     struct dsr_plan *plan;
     const int32_t *shards;
@@ -25,6 +27,7 @@ struct searching {
     const struct dsr_shard_markers *markers;
     size_t table;
     struct dsr_objects objects;
+    struct dsr_looked_up looked;
 };
 
 static int64_t now_ns(void)
@@ -93,15 +96,31 @@ static enum rc_code try_rewrite(struct dsr_plan *plan, const struct pq_file *fil
     return RC_OK;
 }
 
+/* What was found in a file, if anything. */
+static void add_file(const struct searching *searching, const struct dsr_object *object,
+                     int64_t rows, int64_t row_count)
+{
+    dsr_plan_add(searching->planning->plan, &(struct dsr_plan_file){
+                                                .shard = searching->markers->shard,
+                                                .day = object->day,
+                                                .table = searching->table,
+                                                .uri = object->uri,
+                                                .rows = rows,
+                                                .row_count = row_count,
+                                                .size_bytes = object->stat.size_bytes,
+                                            });
+}
+
+/* 'told': rows, of dsr_looked_rows(). */
 static enum rc_code search_file(struct rc_job *job, const struct searching *searching,
                                 const struct dsr_object *object, const struct pq_file *file,
-                                struct rc_error *err)
+                                int64_t told, struct rc_error *err)
 {
     const struct planning *planning = searching->planning;
     const struct dsr_table *table =
         RC_OBJECT_AT(struct dsr_table, planning->config->tables, searching->table);
     struct dsr_found found;
-    enum rc_code code = RC_OK;
+    enum rc_code code;
 
     if (dsr_find(file, table, searching->markers->users, planning->config->trust_statistics, &found,
                  err))
@@ -109,25 +128,19 @@ static enum rc_code search_file(struct rc_job *job, const struct searching *sear
     if (found.is_summary)
         rc_warn(job, "'%s' describes other files and has no rows of its own; it is not searched",
                 object->uri);
-    if (found.count > 0 && (int64_t)found.count < found.row_count &&
+    code = dsr_looked_agree(told, found.count, err);
+    if (!code && found.count > 0 && (int64_t)found.count < found.row_count &&
         dsr_plan_wants_trial(planning->plan, object->stat.size_bytes))
         code = try_rewrite(planning->plan, file, &found, err);
     if (!code)
-        dsr_plan_add(planning->plan, &(struct dsr_plan_file){
-                                         .shard = searching->markers->shard,
-                                         .day = object->day,
-                                         .table = searching->table,
-                                         .uri = object->uri,
-                                         .rows = (int64_t)found.count,
-                                         .row_count = found.row_count,
-                                         .size_bytes = object->stat.size_bytes,
-                                     });
+        add_file(searching, object, (int64_t)found.count, found.row_count);
     dsr_found_clear(&found);
     return code;
 }
 
 static enum rc_code search_object(struct rc_job *job, const struct searching *searching,
-                                  const struct dsr_object *object, struct rc_error *err)
+                                  const struct dsr_object *object, int64_t told,
+                                  struct rc_error *err)
 {
     struct dsr_reader *reader;
     struct pq_file file;
@@ -142,7 +155,7 @@ static enum rc_code search_object(struct rc_job *job, const struct searching *se
     if (!code && is_data) {
         code = pq_file_open(&file, dsr_reader_source(reader), DSR_FOOTER_LIMIT, err);
         if (!code) {
-            code = search_file(job, searching, object, &file, err);
+            code = search_file(job, searching, object, &file, told, err);
             pq_file_close(&file);
         }
     }
@@ -169,12 +182,16 @@ static enum rc_code search_one(struct rc_job *job, void *context, size_t index,
     struct planning *planning = searching->planning;
     struct dsr_object object = searching->objects.items[index];
     RC_STR_AUTO what = rc_strf("'%s'", object.uri);
+    int64_t told = dsr_looked_rows(&searching->looked, index);
     enum rc_code code = RC_OK;
 
-    for (int64_t attempt = 1;; attempt++) {
-        code = search_object(job, searching, &object, err);
+    if (told == 0)
+        add_file(searching, &object, 0, searching->looked.items[index].row_count);
+    for (int64_t attempt = 1; told != 0; attempt++) {
+        code = search_object(job, searching, &object, told, err);
         if (code != RC_CONFLICT || attempt >= planning->config->attempts)
             break;
+        told = DSR_NOT_TOLD;
         code = rc_storage_stat(job, object.uri, &object.stat, err);
         if (code) {
             code = code == RC_NOT_FOUND ? RC_OK : code;
@@ -186,6 +203,24 @@ static enum rc_code search_one(struct rc_job *job, void *context, size_t index,
 }
 
 /* ---- a shard ---- */
+
+static enum rc_code look_up(struct rc_job *job, struct searching *searching, size_t width,
+                            struct rc_error *err)
+{
+    const struct planning *planning = searching->planning;
+    const struct dsr_lookup lookup = {
+        .engines = planning->engines,
+        .config = planning->config,
+        .places = planning->places,
+        .table = searching->table,
+        .shard = searching->markers->shard,
+        .users = searching->markers->users,
+        .objects = &searching->objects,
+        .width = width,
+    };
+
+    return dsr_lookup(job, &lookup, &searching->looked, err);
+}
 
 static enum rc_code plan_table(struct rc_job *job, struct planning *planning,
                                const struct dsr_shard_markers *markers, size_t table, size_t width,
@@ -199,7 +234,10 @@ static enum rc_code plan_table(struct rc_job *job, struct planning *planning,
     if (code)
         return code;
     tell_progress(job, planning->plan, searching.objects.count, /* done = */ 0);
-    code = rc_parallel(job, width, searching.objects.count, search_one, &searching, err);
+    code = look_up(job, &searching, width, err);
+    if (!code)
+        code = rc_parallel(job, width, searching.objects.count, search_one, &searching, err);
+    dsr_looked_clear(&searching.looked);
     dsr_objects_clear(&searching.objects);
     return code;
 }
@@ -251,6 +289,38 @@ static size_t choose_shards(const struct dsr_params *params, int32_t *shards, si
     return kept;
 }
 
+/*
+ * An engine that is elsewhere is asked as by a cleanup; one of this machine would be no more than a
+ * second opinion. One that is not there keeps a cleanup from beginning, but not a plan.
+ */
+static enum rc_code open_engines(struct rc_job *job, struct planning *planning,
+                                 struct rc_error *err)
+{
+    struct rc_error why = RC_ERROR_INIT;
+
+    if (job->dry_run)
+        return RC_OK;
+    if (dsr_engines_new(job, planning->config, /* scratch = */ NULL, planning->width,
+                        &planning->engines, &why)) {
+        if (rc_job_check(job, err))
+            return err->code;
+        if (why.code == RC_CANCELLED || rc_retryable(why.code)) {
+            *err = why;
+            return rc_context(err, "open the SQL engine");
+        }
+        rc_warn(job,
+                "a cleanup could not begin, as there is no SQL engine; the plan is made by "
+                "the plugin's own reader: %s%s%s",
+                why.context, why.context[0] ? ": " : "", why.cause);
+        return RC_OK;
+    }
+    if (dsr_engines_read_files(planning->engines)) {
+        dsr_engines_free(planning->engines);
+        planning->engines = NULL;
+    }
+    return RC_OK;
+}
+
 static enum rc_code search(struct rc_job *job, struct planning *planning, struct rc_error *err)
 {
     size_t width = dsr_width(planning->config), count, outer;
@@ -264,7 +334,10 @@ static enum rc_code search(struct rc_job *job, struct planning *planning, struct
     outer = count < width ? (count > 0 ? count : 1) : width;
     planning->shards = shards;
     planning->width = width / outer;
-    code = rc_parallel(job, outer, count, plan_shard, planning, err);
+    code = count > 0 ? open_engines(job, planning, err) : RC_OK;
+    if (!code)
+        code = rc_parallel(job, outer, count, plan_shard, planning, err);
+    dsr_engines_free(planning->engines);
     free(shards);
     return code;
 }

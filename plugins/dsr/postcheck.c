@@ -1,12 +1,14 @@
 /*
  * Step S3 of README.md: the whole range is listed and searched again before a marker goes, by the
  * SQL engine. It sees the columns of the ids alone, without statistics, so that little is read and
- * nothing passed over.
+ * nothing passed over. One that is elsewhere is asked as it was for the erasure, see lookup.h.
  *
- * Files are gathered in batches, one in each thread. Space is taken before an engine is borrowed,
- * here as in replace.c, so that no two threads wait for one another.
+ * For one that reads files of this process they are gathered in batches, one in each thread. Space
+ * is taken before an engine is borrowed, here as in replace.c, so that no two threads wait for one
+ * another.
  */
 #include "ids.h"
+#include "lookup.h"
 #include "run.h"
 
 #include <run-core/host.h>
@@ -32,6 +34,7 @@ struct check {
     const struct dsr_objects *objects;
     int64_t batch_bytes;
     atomic_size_t next;
+    struct dsr_looked_up looked; /* by an engine elsewhere */
 
     pthread_mutex_t mutex; /* guards the following */
     int64_t rows;          /* of the users, in so many files */
@@ -112,11 +115,10 @@ static void close_object(struct opened *opened)
 }
 
 /* '*is_data': it is Parquet, and open. */
-static enum rc_code open_object(struct batch *batch, const struct dsr_object *object,
+static enum rc_code open_object(struct rc_job *job, const struct dsr_object *object,
                                 struct opened *out, bool *is_data, struct rc_error *err)
 {
-    enum rc_code code =
-        dsr_reader_open(batch->job, object->uri, &object->stat, NULL, &out->reader, err);
+    enum rc_code code = dsr_reader_open(job, object->uri, &object->stat, NULL, &out->reader, err);
 
     *is_data = false;
     if (code)
@@ -135,29 +137,28 @@ static enum rc_code open_object(struct batch *batch, const struct dsr_object *ob
  * An object that was replaced since it was listed is searched as it is now; one that is gone has
  * nothing. RC_FAILED: it changes over and over.
  */
-static enum rc_code look_again(struct batch *batch, struct dsr_object *object, int attempt,
+static enum rc_code look_again(struct rc_job *job, struct dsr_object *object, int attempt,
                                bool *is_gone, struct rc_error *err)
 {
     if (attempt >= ATTEMPTS)
         return rc_fail(err, RC_FAILED, "somebody else replaces '%s' over and over", object->uri);
-    return dsr_lake_look(batch->job, object->uri, &object->stat, is_gone, err);
+    return dsr_lake_look(job, object->uri, &object->stat, is_gone, err);
 }
 
-static enum rc_code search_once(struct batch *batch, const struct dsr_object *object,
-                                struct rc_error *err)
+static enum rc_code search_once(struct rc_job *job, struct check *check,
+                                const struct dsr_object *object, struct rc_error *err)
 {
-    const struct check *check = batch->check;
     struct opened opened;
     struct dsr_found found;
     bool is_data;
-    enum rc_code code = open_object(batch, object, &opened, &is_data, err);
+    enum rc_code code = open_object(job, object, &opened, &is_data, err);
 
     if (code || !is_data)
         return code;
     code = dsr_find(&opened.file, table_of(check), check->markers->users,
                     /* trust_statistics = */ false, &found, err);
     if (!code) {
-        note_rows(batch->check, object->uri, (int64_t)found.count);
+        note_rows(check, object->uri, (int64_t)found.count);
         dsr_found_clear(&found);
     }
     close_object(&opened);
@@ -165,18 +166,26 @@ static enum rc_code search_once(struct batch *batch, const struct dsr_object *ob
 }
 
 /* The plugin's own reader has to do where the engine is no judge. */
-static enum rc_code search_part(struct batch *batch, size_t index, const struct rc_error *why,
-                                struct rc_error *err)
+static enum rc_code search_alone(struct rc_job *job, struct check *check,
+                                 const struct dsr_object *listed, struct rc_error *err)
 {
-    struct dsr_object object = batch->parts[index].object;
+    struct dsr_object object = *listed;
     bool is_gone = false;
     enum rc_code code;
 
-    dsr_engine_is_no_judge(batch->job, object.uri, why);
-    for (int attempt = 1; (code = search_once(batch, &object, err)) == RC_CONFLICT; attempt++)
-        if (look_again(batch, &object, attempt, &is_gone, err) || is_gone)
+    for (int attempt = 1; (code = search_once(job, check, &object, err)) == RC_CONFLICT; attempt++)
+        if (look_again(job, &object, attempt, &is_gone, err) || is_gone)
             return is_gone ? RC_OK : err->code;
     return code ? rc_context(err, "search '%s'", object.uri) : RC_OK;
+}
+
+static enum rc_code search_part(struct batch *batch, size_t index, const struct rc_error *why,
+                                struct rc_error *err)
+{
+    const struct dsr_object *object = &batch->parts[index].object;
+
+    dsr_engine_is_no_judge(batch->job, object->uri, why);
+    return search_alone(batch->job, batch->check, object, err);
 }
 
 /* One by one: which files have rows of the users, or cannot be read. */
@@ -313,7 +322,7 @@ static enum rc_code gather_once(struct batch *batch, const struct dsr_object *ob
 {
     struct opened opened;
     bool is_data, is_kept = false;
-    enum rc_code code = open_object(batch, object, &opened, &is_data, err);
+    enum rc_code code = open_object(batch->job, object, &opened, &is_data, err);
 
     if (code || !is_data)
         return code;
@@ -331,7 +340,7 @@ static enum rc_code gather(struct batch *batch, size_t index, struct rc_error *e
 
     for (int attempt = 1; (code = gather_once(batch, &object, index, err)) == RC_CONFLICT;
          attempt++)
-        if (look_again(batch, &object, attempt, &is_gone, err) || is_gone)
+        if (look_again(batch->job, &object, attempt, &is_gone, err) || is_gone)
             return is_gone ? RC_OK : err->code;
     return code ? rc_context(err, "look at '%s'", object.uri) : RC_OK;
 }
@@ -387,13 +396,61 @@ static enum rc_code check_large(struct rc_job *job, void *context, size_t index,
     return check_batch(job, check, check->large[index].bytes, &check->large[index].index, err);
 }
 
-static enum rc_code run_check(struct check *check, struct rc_job *job, size_t width,
+static enum rc_code check_all(struct check *check, struct rc_job *job, size_t width,
                               struct rc_error *err)
 {
     size_t count = check->objects->count, threads = count < width ? count : width;
+    enum rc_code code = rc_parallel(job, threads, threads, check_some, check, err);
 
-    if (rc_parallel(job, threads, threads, check_some, check, err) ||
-        rc_parallel(job, width, check->large_count, check_large, check, err))
+    return code ? code : rc_parallel(job, width, check->large_count, check_large, check, err);
+}
+
+/* ---- an engine elsewhere -------------------------------------------------------------------- */
+
+static enum rc_code search_unseen(struct rc_job *job, void *context, size_t index,
+                                  struct rc_error *err)
+{
+    struct check *check = context;
+
+    if (dsr_looked_rows(&check->looked, index) != DSR_NOT_TOLD)
+        return RC_OK;
+    return search_alone(job, check, &check->objects->items[index], err);
+}
+
+static enum rc_code look_up(struct check *check, struct rc_job *job, size_t width,
+                            struct rc_error *err)
+{
+    const struct dsr_lookup lookup = {
+        .engines = check->run->engines,
+        .config = check->run->config,
+        .places = &check->run->places,
+        .table = check->table,
+        .shard = check->markers->shard,
+        .users = check->markers->users,
+        .objects = check->objects,
+        .width = width,
+    };
+    size_t count = check->objects->count;
+    enum rc_code code = dsr_lookup(job, &lookup, &check->looked, err);
+
+    for (size_t i = 0; !code && i < count; i++)
+        if (dsr_looked_rows(&check->looked, i) != DSR_NOT_TOLD)
+            note_rows(check, check->objects->items[i].uri, dsr_looked_rows(&check->looked, i));
+    if (!code && check->looked.later_rows > 0)
+        note_rows(check, check->looked.later, check->looked.later_rows);
+    if (!code)
+        code = rc_parallel(job, width, count, search_unseen, check, err);
+    dsr_looked_clear(&check->looked);
+    return code;
+}
+
+/* ---- a table -------------------------------------------------------------------------------- */
+
+static enum rc_code run_check(struct check *check, struct rc_job *job, size_t width,
+                              struct rc_error *err)
+{
+    if (dsr_engines_read_files(check->run->engines) ? check_all(check, job, width, err)
+                                                    : look_up(check, job, width, err))
         return err->code;
     if (check->rows == 0)
         return RC_OK;

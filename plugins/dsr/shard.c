@@ -2,6 +2,7 @@
  * One shard from its lock to its last backup: steps S1 to S6 of README.md. A file that fails fails
  * the shard, and its markers stay; the other files are seen to all the same.
  */
+#include "lookup.h"
 #include "run.h"
 
 #include <run-core/host.h>
@@ -20,6 +21,7 @@ struct cleaning {
     const struct dsr_shard_markers *markers;
     size_t table;
     const struct dsr_objects *objects;
+    struct dsr_looked_up looked; /* what an SQL engine elsewhere says of them */
     struct dsr_shard_result *result;
 
     pthread_mutex_t mutex; /* guards the result and the following */
@@ -217,9 +219,10 @@ static void count_replaced(struct rc_job *job, struct cleaning *cleaning, const 
             (long long)found->row_count, replaced->removed ? ", the file removed" : "");
 }
 
-/* '*again': somebody else replaced the object meanwhile. */
+/* '*again': somebody else replaced the object meanwhile. 'told': rows, of dsr_looked_rows(). */
 static enum rc_code clean_once(struct rc_job *job, struct cleaning *cleaning,
-                               const struct dsr_object *object, bool *again, struct rc_error *err)
+                               const struct dsr_object *object, int64_t told, bool *again,
+                               struct rc_error *err)
 {
     struct dsr_found found = { 0 };
     struct dsr_replaced replaced = { 0 };
@@ -237,7 +240,8 @@ static enum rc_code clean_once(struct rc_job *job, struct cleaning *cleaning,
         rc_warn(job, "'%s' describes other files and has no rows of its own; it is left alone",
                 object->uri);
     count_scanned(job, cleaning);
-    if (found.count > 0) {
+    code = dsr_looked_agree(told, found.count, err);
+    if (!code && found.count > 0) {
         code = remove_derived(job, cleaning, object->uri, err);
         if (!code)
             code = dsr_replace(cleaning->run, job, cleaning->lock, cleaning->markers->shard,
@@ -267,15 +271,16 @@ static enum rc_code look_again(struct rc_job *job, struct dsr_object *object, bo
     return code;
 }
 
-static enum rc_code clean_object(struct rc_job *job, struct cleaning *cleaning,
-                                 const struct dsr_object *listed, struct rc_error *err)
+static enum rc_code clean_object(struct rc_job *job, struct cleaning *cleaning, size_t index,
+                                 struct rc_error *err)
 {
-    struct dsr_object object = *listed;
+    struct dsr_object object = cleaning->objects->items[index];
+    int64_t told = dsr_looked_rows(&cleaning->looked, index);
     int64_t attempts = cleaning->run->config->attempts, refusals = 0;
 
     for (int64_t attempt = 0; attempt < attempts; attempt++) {
         bool again, is_gone, is_another;
-        enum rc_code code = clean_once(job, cleaning, &object, &again, err);
+        enum rc_code code = clean_once(job, cleaning, &object, told, &again, err);
         struct rc_error cause = *err;
 
         if (!code && !again)
@@ -291,6 +296,7 @@ static enum rc_code clean_object(struct rc_job *job, struct cleaning *cleaning,
             return code;
         }
         refusals = is_another ? 0 : refusals + 1;
+        told = is_another ? DSR_NOT_TOLD : told;
         if (refusals == REFUSALS)
             return rc_fail(
                 err, RC_UNSUPPORTED,
@@ -310,15 +316,41 @@ static enum rc_code clean_object(struct rc_job *job, struct cleaning *cleaning,
 static enum rc_code clean_one(struct rc_job *job, void *context, size_t index, struct rc_error *err)
 {
     struct cleaning *cleaning = context;
-    const struct dsr_object *object = &cleaning->objects->items[index];
-    enum rc_code code = clean_object(job, cleaning, object, err);
+    enum rc_code code;
 
+    if (dsr_looked_rows(&cleaning->looked, index) == 0) {
+        count_scanned(job, cleaning);
+        return RC_OK;
+    }
+    code = clean_object(job, cleaning, index, err);
     if (!code || stops(job, cleaning->lock))
         return code;
-    return tell_failed(job, cleaning, object->uri, err);
+    return tell_failed(job, cleaning, cleaning->objects->items[index].uri, err);
 }
 
 /* ---- S2: the tables ------------------------------------------------------------------------- */
+
+/* Has an SQL engine that is elsewhere say which of the objects are worth to be fetched. */
+static enum rc_code look_up(struct rc_job *job, struct cleaning *cleaning, struct rc_error *err)
+{
+    struct dsr_run *run = cleaning->run;
+    const struct dsr_lookup lookup = {
+        .engines = run->engines,
+        .config = run->config,
+        .places = &run->places,
+        .table = cleaning->table,
+        .shard = cleaning->markers->shard,
+        .users = cleaning->markers->users,
+        .objects = cleaning->objects,
+        .width = dsr_share(run),
+    };
+
+    if (dsr_lookup(job, &lookup, &cleaning->looked, err))
+        return err->code;
+    if (cleaning->looked.unseen > 0)
+        rc_job_count(job, "files_not_seen_by_engine", (int64_t)cleaning->looked.unseen);
+    return RC_OK;
+}
 
 static enum rc_code clean_table(struct dsr_run *run, struct rc_job *job, struct rc_lock *lock,
                                 const struct dsr_shard_markers *markers, size_t table,
@@ -340,12 +372,15 @@ static enum rc_code clean_table(struct dsr_run *run, struct rc_job *job, struct 
     if (dsr_lake_list(job, &run->places, table, markers->shard, markers->first_day,
                       markers->last_day, &objects, err))
         return err->code;
-    code = rc_parallel(job, dsr_share(run), objects.count, clean_one, &cleaning, err);
+    code = look_up(job, &cleaning, err);
+    if (!code)
+        code = rc_parallel(job, dsr_share(run), objects.count, clean_one, &cleaning, err);
     if (!code && cleaning.failed > 0)
         code = rc_fail(err, cleaning.first == RC_UNAVAILABLE ? RC_UNAVAILABLE : RC_FAILED,
                        "%zu file%s could not be cleaned, as told above; the markers stay",
                        cleaning.failed, cleaning.failed == 1 ? "" : "s");
     result->tables += cleaning.has_lost;
+    dsr_looked_clear(&cleaning.looked);
     (void)pthread_mutex_destroy(&cleaning.above_mutex);
     (void)pthread_mutex_destroy(&cleaning.mutex);
     dsr_objects_clear(&objects);

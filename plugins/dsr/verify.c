@@ -1,7 +1,8 @@
 /*
  * The two readers that have to agree before anything is replaced: the plugin's own, and the SQL
- * engine. Each says that the new file has the rows that stay, all of them and with every value; the
- * engine, which knows nothing of what was found, says that those that go are the users' as well.
+ * engine, if it reads files of this process. Each says that the new file has the rows that stay,
+ * all of them and with every value; the engine, which knows nothing of what was found, says that
+ * those that go are the users' as well.
  */
 #include "verify.h"
 #include "ids.h"
@@ -205,7 +206,7 @@ static enum rc_code verify(struct dsr_run *run, struct rc_job *job, const struct
 {
     if (after && check_new(change, run->config->trust_statistics, before, after, err))
         return err->code;
-    if (run->config->verify != DSR_VERIFY_ENGINE)
+    if (run->config->verify == DSR_VERIFY_VALUES || !dsr_engines_read_files(run->engines))
         return RC_OK;
     return check_by_engine(run, job, change, before, /* is_left = */ after != NULL, err);
 }

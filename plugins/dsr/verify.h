@@ -19,7 +19,8 @@ struct dsr_change {
 
 /*
  * Whether the new file is the old one, which is open as 'before', but for the rows that were found;
- * and, with verify: engine, whether these are the users' rows to the SQL engine too. Of an object
+ * and, unless with verify: values, whether these are the users' rows to the SQL engine too, if it
+ * reads files of this process. Of an object
  * all of whose rows go there is no new file, and only that is asked. RC_FAILED: not so. For a while
  * it takes as much scratch space as found->id_bytes.
  */

@@ -9,6 +9,7 @@
 #include <cmocka.h>
 
 #include "crash_world.h"
+#include "elsewhere_sql.h"
 #include "users_file.h"
 
 #include <dirent.h>
@@ -197,14 +198,20 @@ static void row_close(struct rc_rows *rows)
     free(rows);
 }
 
-static enum rc_code sql_open(struct rc_job *job, const char *name, struct rc_sql **out,
-                             struct rc_error *err)
+static enum rc_code sql_open_with(struct rc_job *job, const struct rc_sql_options *options,
+                                  struct rc_sql **out, struct rc_error *err)
 {
     (void)job;
-    (void)name;
+    (void)options;
     (void)err;
     *out = &engine;
     return RC_OK;
+}
+
+static uint32_t sql_features(struct rc_sql *sql)
+{
+    (void)sql;
+    return RC_SQL_FILES | RC_SQL_ORDERED | RC_SQL_CSV;
 }
 
 static void sql_close(struct rc_sql *sql)
@@ -248,14 +255,38 @@ static enum rc_code sql_query(struct rc_sql *sql, const char *statement,
 }
 
 static const struct rc_sql_api sql_api = {
-    .open = sql_open, .close = sql_close, .exec = sql_exec, .query = sql_query
+    .close = sql_close,
+    .exec = sql_exec,
+    .query = sql_query,
+    .open_with = sql_open_with,
+    .features = sql_features,
 };
+
+/* Of one that is elsewhere: the rows and those of the shard's users, by the bytes of the object. */
+static bool look(void *context, const char *uri, int64_t *rows, int64_t *users_rows)
+{
+    static const char text[] = { 10, 0, 0, 0, 't', 'e', 'x', 't', '-' };
+    size_t len;
+    const char *data = rc_fake_host_object(elsewhere.host, uri, &len);
+
+    (void)context;
+    if (len < 12 || memcmp(data, "PAR1", 4) != 0)
+        return false;
+    *rows = 0;
+    for (const char *at = data; (at = memmem(at, len - (size_t)(at - data), text, sizeof(text)));
+         at++)
+        (*rows)++;
+    *users_rows = count_values(data, len, "ada");
+    if (strstr(uri, "/shard=7/"))
+        *users_rows += count_values(data, len, "bob");
+    return true;
+}
 
 /* ---- runs ----------------------------------------------------------------------------------- */
 
 struct rc_fake_host *new_world(unsigned flags)
 {
-    static const struct rc_host base_host = { .sql = &sql_api };
+    static struct rc_host base_host;
     static struct rc_job base = {
         .host = &base_host,
         .log_level = RC_LOG_DEBUG,
@@ -266,8 +297,12 @@ struct rc_fake_host *new_world(unsigned flags)
         .time_zone = "UTC",
         .working_dir = "/crash",
     };
-    struct rc_fake_host *host = rc_fake_host_new(&base);
+    struct rc_fake_host *host;
 
+    base_host.sql = flags & ELSEWHERE ? elsewhere_sql_api() : &sql_api;
+    host = rc_fake_host_new(&base);
+    elsewhere_begin(host);
+    elsewhere.look = look;
     if (flags & VERSIONS)
         rc_fake_host_version_bucket(host, "s3://b/");
     for (size_t i = 0; i < RC_ARRAY_LEN(files); i++)
@@ -286,7 +321,7 @@ enum rc_code clean(struct rc_fake_host *host, unsigned flags, struct rc_error *e
         "cleanupTables[0].piTable=events",
         "cleanupTables[0].userIdColumn=id",
         "cleanupTables[0].sourceS3Folder=s3://b/events",
-        "verify=values",
+        flags & ELSEWHERE ? "verify=auto" : "verify=values",
         flags & THREADS ? "width=4" : "width=1",
         "report_salt=salt",
         flags & KEEPS ? "backupOriginal=true" : "backupOriginal=false",

@@ -3,8 +3,8 @@
  * that died and after one that did not. For the tests that disturb the whole plugin.
  *
  * The expectation knows nothing of the plugin: it looks for texts in the bytes of the files, which
- * are plain and not compressed. So does the stand-in for the SQL engine, which counts the users'
- * ids in the files that it is given.
+ * are plain and not compressed. So do the stand-ins for SQL engines, which count the users' ids in
+ * the files that they are given, or in the objects of the lake.
  */
 #ifndef TESTS_DSR_CRASH_WORLD_H
 #define TESTS_DSR_CRASH_WORLD_H
@@ -37,9 +37,10 @@ bool is_file(struct rc_fake_host *host, const struct file *file, bool is_clean);
 
 /*
  * backupOriginal; a bucket with versions; delete_old_versions; several files at once, in threads,
- * and then only those of shard 7.
+ * and then only those of shard 7; an SQL engine that searches the lake instead of one that reads
+ * files of this process.
  */
-enum { KEEPS = 1, VERSIONS = 2, REMOVES = 4, THREADS = 8 };
+enum { KEEPS = 1, VERSIONS = 2, REMOVES = 4, THREADS = 8, ELSEWHERE = 16 };
 
 struct rc_fake_host *new_world(unsigned flags);
 /* A run; a hook that the test puts up has to call follow(). */

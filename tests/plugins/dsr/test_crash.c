@@ -17,8 +17,10 @@
 static void test_undisturbed(void **state)
 {
     (void)state;
-    for (unsigned flags = 0; flags <= (KEEPS | VERSIONS); flags++)
+    for (unsigned flags = 0; flags <= (KEEPS | VERSIONS); flags++) {
         assert_true(undisturbed_calls(flags) > 60);
+        assert_true(undisturbed_calls(flags | ELSEWHERE) > 60);
+    }
 }
 
 static void killed_anywhere(unsigned flags, int stride)
@@ -41,6 +43,7 @@ static void test_killed_anywhere(void **state)
     (void)state;
     killed_anywhere(KEEPS | VERSIONS, 1);
     killed_anywhere(0, 3);
+    killed_anywhere(ELSEWHERE | KEEPS, 3);
 }
 
 /* Steps that share no divisor with each other pass over all kinds of pairs; a few, or many. */

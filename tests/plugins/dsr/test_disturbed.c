@@ -24,21 +24,20 @@ static int stride(void)
 /* ---- faults that are not deadly ------------------------------------------------------------- */
 
 /* The call is made and its answer lost, as by a connection that breaks; or it is not made. */
-static void test_any_answer_may_be_lost(void **state)
+static void lose_answers(unsigned flags, int step)
 {
     /* Of a conflict the plugin waits for the end, which takes a while; so not at each call. */
     static const struct {
         enum rc_code code;
         int stride;
     } faults[] = { { RC_UNAVAILABLE, 1 }, { RC_TIMEOUT, 7 }, { RC_CONFLICT, 11 } };
-    int calls = undisturbed_calls(KEEPS);
+    int calls = undisturbed_calls(flags);
 
-    (void)state;
-    for (int n = 1; n <= calls; n++) {
+    for (int n = step; n <= calls; n += step) {
         for (size_t i = 0; i < 2 * RC_ARRAY_LEN(faults); i++) {
             if (n % (faults[i / 2].stride * (i % 2 ? 1 : stride())) != 0)
                 continue;
-            struct rc_fake_host *host = new_world(KEEPS);
+            struct rc_fake_host *host = new_world(flags);
             struct rc_error err = RC_ERROR_INIT;
 
             rc_fake_host_on_call(host, only_follow, NULL);
@@ -46,29 +45,42 @@ static void test_any_answer_may_be_lost(void **state)
                 rc_fake_host_lose_at(host, n, faults[i / 2].code);
             else
                 rc_fake_host_fail_at(host, n, faults[i / 2].code);
-            (void)!clean(host, KEEPS, &err);
+            (void)!clean(host, flags, &err);
             assert_int_equal(rc_fake_host_open_handles(host), 0);
-            assert_ends_well(host, KEEPS);
+            assert_ends_well(host, flags);
             rc_fake_host_free(host);
         }
     }
 }
 
-static void test_cancelled_anywhere(void **state)
+static void test_any_answer_may_be_lost(void **state)
 {
-    int calls = undisturbed_calls(KEEPS);
-
     (void)state;
+    lose_answers(KEEPS, 1);
+    lose_answers(ELSEWHERE, stride()); /* what follows the search is the same */
+}
+
+static void cancel_anywhere(unsigned flags)
+{
+    int calls = undisturbed_calls(flags);
+
     for (int n = 1; n <= calls; n += stride()) {
-        struct rc_fake_host *host = new_world(KEEPS);
+        struct rc_fake_host *host = new_world(flags);
         struct rc_error err = RC_ERROR_INIT;
 
         rc_fake_host_on_call(host, only_follow, NULL);
         rc_fake_host_cancel_at(host, n);
-        assert_int_equal(clean(host, KEEPS, &err), RC_CANCELLED);
-        assert_ends_well(host, KEEPS);
+        assert_int_equal(clean(host, flags, &err), RC_CANCELLED);
+        assert_ends_well(host, flags);
         rc_fake_host_free(host);
     }
+}
+
+static void test_cancelled_anywhere(void **state)
+{
+    (void)state;
+    cancel_anywhere(KEEPS);
+    cancel_anywhere(ELSEWHERE);
 }
 
 /* ---- others at the same time ---------------------------------------------------------------- */
@@ -103,23 +115,22 @@ static void replace_file(struct other *other, struct rc_fake_host *host)
  * Another program writes the file anew at some call. What it wrote stays, without the users; only
  * if it came after the search that goes before the archive, it is there as it was written.
  */
-static void test_somebody_replaces_a_file(void **state)
+static void somebody_replaces_a_file(unsigned flags)
 {
     static const struct file anew = { FILE_A, { "kim", "ada", "zoe", "ada", "bob" }, 'n', true };
-    int calls = undisturbed_calls(KEEPS), untouched = 0;
+    int calls = undisturbed_calls(flags), untouched = 0;
     bool was_touched = true;
 
-    (void)state;
     for (int n = 1; n <= calls; n += stride()) {
-        struct rc_fake_host *host = new_world(KEEPS);
+        struct rc_fake_host *host = new_world(flags);
         struct rc_error err = RC_ERROR_INIT;
         struct other other = { .at = n, .act = replace_file, .file = anew };
         int64_t rows;
 
         rc_fake_host_on_call(host, on_call, &other);
-        (void)!clean(host, KEEPS, &err);
+        (void)!clean(host, flags, &err);
         assert_no_names(host);
-        finish(host, KEEPS);
+        finish(host, flags);
         assert_tidy(host);
         rows = recorded(host, "ada", 7) - 1; /* the row of the other file */
         if (is_file(host, &anew, true)) {
@@ -136,28 +147,41 @@ static void test_somebody_replaces_a_file(void **state)
     assert_true(untouched > 0 && untouched < calls / 3);
 }
 
+static void test_somebody_replaces_a_file(void **state)
+{
+    (void)state;
+    somebody_replaces_a_file(KEEPS);
+    somebody_replaces_a_file(ELSEWHERE);
+}
+
 static void remove_file(struct other *other, struct rc_fake_host *host)
 {
     rc_fake_host_remove(host, other->file.uri);
 }
 
-static void test_somebody_removes_a_file(void **state)
+static void somebody_removes_a_file(unsigned flags)
 {
-    int calls = undisturbed_calls(0);
+    int calls = undisturbed_calls(flags);
 
-    (void)state;
     for (int n = 1; n <= calls; n += stride()) {
-        struct rc_fake_host *host = new_world(0);
+        struct rc_fake_host *host = new_world(flags);
         struct rc_error err = RC_ERROR_INIT;
         struct other other = { .at = n, .act = remove_file, .file = files[0] };
 
         rc_fake_host_on_call(host, on_call, &other);
-        (void)!clean(host, 0, &err);
-        finish(host, 0);
+        (void)!clean(host, flags, &err);
+        finish(host, flags);
         assert_tidy(host);
         assert_null(rc_fake_host_object(host, FILE_A, NULL));
         rc_fake_host_free(host);
     }
+}
+
+static void test_somebody_removes_a_file(void **state)
+{
+    (void)state;
+    somebody_removes_a_file(0);
+    somebody_removes_a_file(ELSEWHERE);
 }
 
 #define LATER "shard=7/day=2024-10-05/_user_ada_day_2024-10-10"

