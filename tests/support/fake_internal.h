@@ -169,6 +169,7 @@ struct rc_fake_host {
     size_t answer_count;
     struct fake_statement *statements;
     size_t statement_count;
+    uint32_t engine_features;
 
     struct fake_http_answer *http_answers;
     size_t http_answer_count;

@@ -225,7 +225,8 @@ class Connection:
         method, target, headers = head
         call = Call(method, target, headers, self.number)
         own = self.server.own_path(method, target)
-        rule = None if own else self.server.rules.find(method, target)
+        rule = None if own else self.server.rules.find(
+            method, self.server.fault_target(target, headers))
         if not own:
             self.server.calls.append(call)
         call.faulty = rule is not None
@@ -435,6 +436,10 @@ class StandIn:
         connection = Connection(self, sock, self.accepted)
         self.connections.add(connection)
         connection.serve()
+
+    def fault_target(self, target, _headers):
+        """What the 'target' of a rule is matched with."""
+        return target
 
     def handle(self, request):
         raise NotImplementedError

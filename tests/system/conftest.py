@@ -12,12 +12,16 @@ from pathlib import Path
 import pytest
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "support"))
+import athena as athena_server  # noqa: E402
 import ceph as ceph_server  # noqa: E402
+import engines  # noqa: E402
 import oxigraph as other_stores  # noqa: E402
 import postgres as postgres_server  # noqa: E402
 import s3_server  # noqa: E402
 import swift as swift_server  # noqa: E402
+import trino as trino_server  # noqa: E402
 import virtuoso as virtuoso_server  # noqa: E402
+from athena_trino import AthenaOnTrino  # noqa: E402
 from fault_proxy import FaultProxy  # noqa: E402
 from gcs import Gcs  # noqa: E402
 from sparql_faults import SparqlFaults  # noqa: E402
@@ -71,6 +75,7 @@ class World:
         self.state = root / "state"
         self.temp = root / "tmp"
         self.temp.mkdir()
+        self.mirror = None  # of files that an engine reads elsewhere, see engines.py
         self.environment = {
             "PATH": os.environ["PATH"],
             "HOME": str(root),
@@ -98,8 +103,24 @@ class World:
         self.environment["RUN_CORE_CONFIG"] = str(folder)
         return path
 
+    def cover(self, folder):
+        """Has a folder of the test's where the SQL engine reads it."""
+        if self.mirror:
+            self.mirror.cover(folder)
+
+    def place(self, path):
+        """What the configuration says of a file or folder of the test's."""
+        return self.mirror.uri(path) if self.mirror else str(path)
+
+    def pull(self):
+        """Fetches what a run that was started has left; run() does it by itself."""
+        if self.mirror:
+            self.mirror.pull()
+
     def start(self, *words, **options):
         """Starts run-core and returns the Popen."""
+        if self.mirror:
+            self.mirror.push()
         options.setdefault("stdout", subprocess.PIPE)
         options.setdefault("stderr", subprocess.PIPE)
         environment = dict(self.environment, **options.pop("env", {}))
@@ -111,7 +132,7 @@ class World:
             **options,
         )
 
-    def run(self, *words, timeout=120, **options):
+    def run(self, *words, timeout=engines.RUN_LIMIT_S, **options):
         """Runs run-core to its end."""
         process = self.start(*words, **options)
         try:
@@ -120,6 +141,7 @@ class World:
             process.kill()
             process.communicate()
             raise
+        self.pull()
         return Result(
             subprocess.CompletedProcess(process.args, process.returncode, stdout, stderr)
         )
@@ -134,19 +156,23 @@ def rng(request):
 
 
 @pytest.fixture
-def world(tmp_path):
-    return World(tmp_path)
+def world(tmp_path, request):
+    world = World(tmp_path)
+    engines.add(world, request)
+    return world
 
 
 @pytest.fixture
-def world_in_memory(tmp_path):
+def world_in_memory(tmp_path, request):
     """A world for tests of many runs in which nothing but the processes is broken: without a disk
     to wait for, where there is memory to be had as files."""
     try:
         root = Path(tempfile.mkdtemp(prefix="run-core-", dir="/dev/shm"))
     except OSError:
         root = tmp_path
-    yield World(root)
+    world = World(root)
+    engines.add(world, request)
+    yield world
     shutil.rmtree(root, ignore_errors=True)
 
 
@@ -184,6 +210,38 @@ def swift():
     server = swift_server.temporary()
     yield server
     swift_server.remove(server)
+
+
+@pytest.fixture(scope="session")
+def trino(request):
+    """A Trino server, where there is one, see support/trino.py; it reads local folders and that S3
+    server. Leave it running, and use a schema of your own."""
+    if not trino_server.is_installed():
+        pytest.skip("Trino is not there")
+    with trino_server.running(request.getfixturevalue("ceph")) as server:
+        yield server
+
+
+@pytest.fixture(scope="session")
+def trino_tls(request):
+    """Another one, which speaks TLS and wants a password or a token."""
+    if not trino_server.is_installed():
+        pytest.skip("Trino is not there")
+    with trino_server.running(request.getfixturevalue("ceph"), secured=True) as server:
+        yield server
+
+
+@pytest.fixture(scope="session")
+def athena_trino(trino):
+    """A stand-in for Athena that hands SQL to that Trino server, see support/athena_trino.py; 's3' is
+    the server of its buckets."""
+    store = athena_server.S3Store(trino.s3.s3())
+    back_end = AthenaOnTrino(trino, store)
+    with athena_server.Athena(back_end, store) as server:
+        server.s3 = trino.s3
+        server.starts_per_s = server.reads_per_s = (10000, 10000)
+        yield server
+        assert not [mistake for mistake in server.mistakes if mistake.startswith("our own")]
 
 
 @pytest.fixture

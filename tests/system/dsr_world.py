@@ -8,7 +8,9 @@ import shutil
 import subprocess
 from pathlib import Path
 
+import engines
 import pytest
+import yaml
 from conftest import SOURCE
 
 DAYS = ("2026-01-01", "2026-01-02", "2026-01-03")
@@ -22,6 +24,8 @@ ODD = ("it's", 'a "quoted" one', "žluťoučký kůň", "%41 percent", "..", "_d
 needs_engine = pytest.mark.skipif(
     not (os.environ.get("RUN_CORE_DUCKDB") and os.environ.get("RUN_CORE_JUDGE")),
     reason="the SQL engine and its official client are not both there")
+
+on_duckdb = pytest.mark.skipif(not engines.ON_DUCKDB, reason="of the embedded SQL engine alone")
 
 # What each table's files hold; the user of a row is {id}.
 COLUMNS = {
@@ -120,14 +124,11 @@ def pond_made(tmp_path_factory):
 
 
 class Folder:
-    """A place in the file system."""
+    """A place in the file system; 'uri' is what the configuration says of it."""
 
-    def __init__(self, root):
+    def __init__(self, root, uri=None):
         self.root = Path(root)
-
-    @property
-    def uri(self):
-        return str(self.root)
+        self.uri = uri or str(root)
 
     def names(self, prefix=""):
         return sorted(name for name in (
@@ -231,7 +232,10 @@ class Dsr:
     def __init__(self, world, made, data=None, markers=None, archive=None, temp=None):
         root = world.root
         self.world = world
-        self.data = data or Folder(root / "lake")
+        if not data:
+            world.cover(root / "lake")
+            data = Folder(root / "lake", world.place(root / "lake"))
+        self.data = data
         self.markers = markers or Folder(root / "markers")
         self.archive = archive or Folder(root / "archive")
         self.temp = temp or Folder(root / "dsr-temp")
@@ -390,7 +394,17 @@ class InBuckets(Dsr):
                 "storage": self.in_buckets}
 
 
+def engine_reads(world, bucket):
+    """Has Trino read and work in the bucket: of its catalogs another one does."""
+    if engines.ENGINE == "trino":
+        path = world.root / "conf.d/engine.yaml"
+        sql = yaml.safe_load(path.read_text())
+        sql["sql"]["lake"].update(catalog="hive_s3", work=f"s3://{bucket}/of-the-engine/")
+        world.config(json.dumps(sql), path.name)
+
+
 def on_ceph(world, made, ceph, bucket, below="", **store):
+    engine_reads(world, bucket)
     store = {"bucket": bucket, "endpoint": ceph.endpoint, "region": ceph.region,
              "access_key_id": ceph.access_key, "secret_access_key": ceph.secret_key, **store}
     return InBuckets(world, made, lambda name: Bucket(ceph.s3(), bucket, below + name),

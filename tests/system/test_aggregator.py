@@ -1,5 +1,6 @@
 """What the aggregator computes and how it behaves, over small lakes that are written by hand. The
-tests named test_not_... are the seed's faults, by the numbers of the specification."""
+tests named test_not_... are the seed's faults, by the numbers of the specification. They run on other
+SQL engines too, see engines.py: there the same rows make other files."""
 
 import csv
 import gzip
@@ -12,6 +13,7 @@ import pytest
 
 sys.path.insert(0, str(Path(__file__).parent / "aggregator"))
 from duck import Duck  # noqa: E402
+from engines import ON_DUCKDB  # noqa: E402
 from lake import EPOCH, Event, Lake, date_of, now_of, revenue  # noqa: E402
 from reference import Reference  # noqa: E402
 
@@ -19,10 +21,8 @@ COLUMNS = "userid, shard, revenue, cnt"
 
 
 @pytest.fixture
-def lake(tmp_path):
-    root = tmp_path / "lake"
-    root.mkdir()
-    return Lake(root)
+def lake(world, tmp_path):
+    return Lake(world, tmp_path / "lake")
 
 
 @pytest.fixture
@@ -58,7 +58,7 @@ def csv_lines(lake, day):
 def test_sums_by_user_and_day(world, lake, duck):
     lake.add([Event(0, 1, revenue(5)), Event(0, 1, revenue(-2)), Event(0, 2, revenue(7)),
               Event(0, 2, revenue(100), name="session-start"), Event(1, 1, revenue(1))])
-    lake.write_config(world)
+    lake.write_config()
     run(world, 1)
     assert rows(duck, lake, 1, 0) == [("user-001", "1", "3", "2", "1"),
                                       ("user-002", "2", "7", "1", "2")]
@@ -70,7 +70,7 @@ def test_values_that_are_missing_rejected_or_odd(world, lake, duck):
     texts = [revenue(value) for value in values]
     texts += ['{"attributes": {}}', "{}", '{"attributes": {"revenue": 9', "", "not json"]
     lake.add([Event(0, user, text) for user, text in enumerate(texts)])
-    lake.write_config(world)
+    lake.write_config()
     result = run(world, 0, "--json")
     found = {int(user[-3:]): value for user, value in sums(duck, lake, 1, 0).items()}
     assert found == {user: (3 if user == 0 else 4 if user == 1 else 0, 1)
@@ -82,7 +82,7 @@ def test_values_that_are_missing_rejected_or_odd(world, lake, duck):
 
 def test_the_report_samples_rejected_events(world, lake):
     lake.add([Event(0, 1, revenue('"abc"')), Event(0, 2, revenue(1))])
-    lake.write_config(world)
+    lake.write_config()
     result = run(world, 0)
     assert "Rejected events (samples)" in result.stdout
     assert '{"attributes": {"kind": "x", "revenue": "abc"}}' in result.stdout
@@ -92,7 +92,7 @@ def test_the_report_samples_rejected_events(world, lake):
 def test_max_rejected_fails_the_day_before_anything_is_published(world, lake, limit, status):
     lake.add([Event(0, user, revenue(1)) for user in range(5)])
     lake.add([Event(1, user, revenue('"abc"' if user < 2 else 1)) for user in range(10)])
-    lake.write_config(world, max_rejected=limit)
+    lake.write_config(max_rejected=limit)
     result = run(world, 1, status=status)
     if status:
         assert f"2 of 10 events 'ad-impression' are rejected, more than max_rejected '{limit}'" \
@@ -106,7 +106,7 @@ def test_max_rejected_fails_the_day_before_anything_is_published(world, lake, li
 
 def test_the_csv_file_to_the_byte(world, lake):
     lake.add([Event(0, 1, revenue(5)), Event(0, 2, revenue(7)), Event(9, 1, revenue(-1))])
-    lake.write_config(world, windows=(7, 36500, 3))
+    lake.write_config(windows=(7, 36500, 3))
     run(world, 9)
     data = gzip.decompress(lake.csv_path(9).read_bytes())
     assert data == b"user-001,1,-1,1,-1,1,-1,1,4,2\nuser-002,2,0,0,0,0,0,0,7,1\n"
@@ -118,7 +118,7 @@ def test_the_csv_file_quotes_what_has_to_be_quoted(world, lake):
     event = Event(0, 1, revenue(5))
     event.userid = 'a "quoted", user'
     lake.add([event])
-    lake.write_config(world)
+    lake.write_config()
     run(world, 0)
     text = gzip.decompress(lake.csv_path(0).read_bytes()).decode()
     assert next(csv.reader(io.StringIO(text)))[0] == event.userid
@@ -132,25 +132,28 @@ def test_the_csv_file_quotes_what_has_to_be_quoted(world, lake):
 ])
 def test_other_types(world, lake, duck, kind, values, total):
     lake.add([Event(0, 1, revenue(value)) for value in values])
-    lake.write_config(world, aggregatedValueType=kind)
+    lake.write_config(aggregatedValueType=kind)
     run(world, 0)
     assert rows(duck, lake, 36500, 0)[0][2] == total
 
 
-def test_sums_of_doubles_do_not_depend_on_the_order(world, lake, tmp_path):
+def test_sums_of_doubles_do_not_depend_on_the_order(world, lake, duck, tmp_path):
     events = [Event(day, n % 5, revenue(0.1 * n + 1e-9 * day)) for day in range(4)
               for n in range(5000)]
     lake.add(events)
-    lake.write_config(world, aggregatedValueType="double")
+    lake.write_config(aggregatedValueType="double")
     run(world, 3)
-    again = Lake(tmp_path / "again")
+    again = Lake(world, tmp_path / "again")
     again.add(list(reversed(events)))
-    again.write_config(world, aggregatedValueType="double")
+    again.write_config(aggregatedValueType="double")
     for day in range(4):
         run(world, day)
-    first = {path: data for path, data in lake.tree("out").items() if "_CSV_" not in path}
-    second = {path: data for path, data in again.tree("out").items() if "_CSV_" not in path}
-    assert first == second
+    for window in (1, 3, 7, 36500):
+        assert rows(duck, lake, window, 3) == rows(duck, again, window, 3)
+    if ON_DUCKDB:  # byte for byte
+        first = {path: data for path, data in lake.tree("out").items() if "_CSV_" not in path}
+        second = {path: data for path, data in again.tree("out").items() if "_CSV_" not in path}
+        assert first == second
 
 
 VALUES = [{"column": "total", "aggregate": "sum"}, {"column": "usable", "aggregate": "count"},
@@ -162,7 +165,7 @@ def test_other_aggregates_are_right_in_windows(world, lake, duck):
     lake.add([Event(0, 1, revenue(value)) for value in (4, 4, 10)])
     lake.add([Event(1, 1, revenue(value)) for value in (4, "null", '"x"')])
     lake.add([Event(2, 2, revenue("null"))])
-    lake.write_config(world, values=VALUES)
+    lake.write_config(values=VALUES)
     run(world, 2)
     columns = "userid, total, usable, least, most, mean, kinds, cnt"
     assert rows(duck, lake, 1, 0, columns) == \
@@ -181,7 +184,7 @@ def test_keys_and_filters(world, lake, duck):
     lake.add([event(1, "US", "ios", 1), event(1, "US", "android", 2), event(1, "DE", "ios", 4),
               event(1, "US", "web", 8), event(1, None, "ios", 16), event(1, "US", "ios", -3)])
     lake.write_config(
-        world, values=[{"column": "v", "path": "$.v"}],
+        values=[{"column": "v", "path": "$.v"}],
         group_by=[{"column": "country", "path": "$.c"}],
         filter=[{"path": "$.p", "operator": "in", "values": ["ios", "android"]},
                 {"path": "$.v", "operator": "at_least", "values": ["0"], "type": "bigint"}])
@@ -200,14 +203,25 @@ def test_csv_and_compressed_sources(world, lake, duck):
     (folder / "more.csv.gz").write_bytes(gzip.compress(text.getvalue().encode()))
     duck.query(f"COPY (SELECT 'user-001' AS userid, 1::INTEGER AS shard, '{revenue(7)}' AS event, "
                f"'ad-impression' AS name) TO '{folder}/most.parquet'")
-    lake.write_config(world)
+    lake.write_config()
+    if ON_DUCKDB:
+        run(world, 0)
+        assert sums(duck, lake, 1, 0) == {"user-001": (18, 3)}
+        return
+    # A server reads CSV as texts only, and all files of a folder alike.
+    assert "is CSV, which only the embedded engine reads" in run(world, 0, status=1).text
+    (folder / "more.csv.gz").unlink()
+    assert "of two formats" in run(world, 0, status=1).text
+    (folder.parent / "partition=2").mkdir()
+    (folder / "most.parquet").rename(folder.parent / "partition=2/most.parquet")
     run(world, 0)
-    assert sums(duck, lake, 1, 0) == {"user-001": (18, 3)}
+    assert rows(duck, lake, 1, 0) == [("user-001", "1", "5", "1", "1"),
+                                      ("user-001", "1", "7", "1", "2")]
 
 
 def test_names_that_need_quoting(world, lake, duck):
     lake.add([Event(0, 1, revenue(5), name="it's \"odd\"; --")])
-    lake.write_config(world, eventName="it's \"odd\"; --", csvTablePrefix="it's")
+    lake.write_config(eventName="it's \"odd\"; --", csvTablePrefix="it's")
     run(world, 0)
     assert sums(duck, lake, 1, 0) == {"user-001": (5, 1)}
 
@@ -216,7 +230,7 @@ def test_names_that_need_quoting(world, lake, duck):
 
 
 def test_nothing_to_do_says_so(world, lake):
-    lake.write_config(world)
+    lake.write_config()
     assert "nothing to do: the history starts" in run(world, -1).stdout
     lake.add([Event(0, 1, revenue(5))])
     run(world, 0)
@@ -242,7 +256,7 @@ def test_yesterday_is_that_of_the_time_zone(world, lake):
 
 def test_every_day_gets_its_windows(world, lake, duck):
     lake.add([Event(day, day % 4, revenue(day)) for day in range(9)])
-    lake.write_config(world)
+    lake.write_config()
     run(world, 8)
     reference = Reference(lake.events)
     for day in range(9):
@@ -252,7 +266,7 @@ def test_every_day_gets_its_windows(world, lake, duck):
 
 def test_windows_from_saves_older_windows(world, lake):
     lake.add([Event(day, 1, revenue(5)) for day in range(3)])
-    lake.write_config(world, windows_from=str(date_of(2)))
+    lake.write_config(windows_from=str(date_of(2)))
     run(world, 2)
     assert len(list(lake.root.glob("out/1d/day=*"))) == 3
     assert [path.name for path in lake.root.glob("out/3d/day=*")] == [f"day={date_of(2)}"]
@@ -260,7 +274,7 @@ def test_windows_from_saves_older_windows(world, lake):
 
 def test_a_dry_run_shows_plan_and_sql_and_changes_nothing(world, lake):
     lake.add([Event(0, 1, revenue(5))])
-    lake.write_config(world)
+    lake.write_config()
     result = run(world, 0, "--dry-run")
     assert "would do daily:" in result.stdout and "would do csv:" in result.stdout
     assert "CREATE TABLE aggregator_day AS SELECT" in result.stdout
@@ -293,18 +307,25 @@ SEED = {
 }
 
 
+def url_of(lake, folder):
+    place = lake.place(folder)
+    return place if "://" in place else f"file://{place}"
+
+
 def write_seed(world, lake, **changes):
+    if not ON_DUCKDB:
+        changes["destAthenaDb"] = world.database
     (lake.root / "ltv.json").write_text(json.dumps(dict(SEED, **changes), indent=2))
     world.config(f"""
 storage:
-  datalake: {{bucket: airlytics-datalake-internal-prod, url: "file://{lake.root}/datalake"}}
-  imports: {{bucket: airlytics-imports-internal, url: "file://{lake.root}/imports"}}
+  datalake: {{bucket: airlytics-datalake-internal-prod, url: "{url_of(lake, 'datalake')}"}}
+  imports: {{bucket: airlytics-imports-internal, url: "{url_of(lake, 'imports')}"}}
 jobs:
   ltv:
     plugin: aggregator
     config_file: {lake.root}/ltv.json
     config:
-      tables: {{airlytics_rawevents_helloworld_prod: "{lake.root}/events"}}
+      tables: {{airlytics_rawevents_helloworld_prod: "{lake.place('events')}"}}
       expected_partitions: 3
 """)
 
@@ -335,7 +356,7 @@ def test_daily_files_of_the_seed_are_taken_over(world, lake, duck):
                f"2::BIGINT AS cnt) TO '{folder}/seed.parquet'")
     (lake.root / f"out/1d/_SUCCESS_{date_of(0)}").touch()
     lake.add([Event(0, 1, revenue(999)), Event(1, 1, revenue(2))])
-    lake.write_config(world)
+    lake.write_config()
     run(world, 1)
     assert sums(duck, lake, 36500, 1) == {"user-001": (42, 3)}
     assert sums(duck, lake, 3, 0) == {"user-001": (40, 2)}
@@ -348,7 +369,7 @@ def test_daily_files_of_the_seed_are_taken_over(world, lake, duck):
 
 def test_not_1_windows_that_depend_on_what_happened(world, lake, duck):
     lake.add([Event(0, 1, revenue(100)), Event(2, 1, revenue(1)), Event(8, 2, revenue(3))])
-    lake.write_config(world)
+    lake.write_config()
     for day in (0, 0, 1, 2, 3, 3):
         run(world, day)
     assert sums(duck, lake, 3, 2) == {"user-001": (101, 2)}
@@ -361,7 +382,7 @@ def test_not_1_windows_that_depend_on_what_happened(world, lake, duck):
 
 def test_not_1_a_total_made_of_a_damaged_one(world, lake, duck):
     lake.add([Event(day, 1, revenue(10 ** day)) for day in range(3)])
-    lake.write_config(world)
+    lake.write_config()
     run(world, 1)
     for path in lake.folder(36500).glob(f"day={date_of(1)}/*/*.parquet"):
         path.write_bytes(path.read_bytes()[:-1])
@@ -373,19 +394,19 @@ def test_not_1_a_total_made_of_a_damaged_one(world, lake, duck):
 
 def test_not_2_one_bad_value_aborts_the_day(world, lake, duck):
     lake.add([Event(0, 1, revenue('"abc"')), Event(0, 1, revenue(2))])
-    lake.write_config(world)
+    lake.write_config()
     run(world, 0)
     assert sums(duck, lake, 1, 0) == {"user-001": (2, 2)}
 
 
 def test_not_3_slashes_hide_markers(world, lake):
     lake.add([Event(0, 1, revenue(5))])
-    root = lake.root
-    lake.write_config(world)
+    root = lake.place("")
+    lake.write_config()
     run(world, 0)
     before = lake.tree()
     for spelling in (f"{root}/out/1d/", f"{root}//out//1d", f"{root}/out/1d//"):
-        lake.write_config(world, dailyAggregationsS3Path=spelling,
+        lake.write_config(dailyAggregationsS3Path=spelling,
                           csvOutputFolder=f"{root}//csv//",
                           tables={"rawevents": f"{root}/events/"})
         assert "nothing to do" in run(world, 0).stdout
@@ -395,7 +416,7 @@ def test_not_3_slashes_hide_markers(world, lake):
 def test_not_4_a_failed_import_is_never_retried(world, lake):
     lake.add([Event(0, 1, revenue(5))])
     world.config('{"core": {"http": {"attempts": 2, "backoff": "10ms"}}}', "core.yaml")
-    lake.write_config(world, importToUserDb=True, airlockApiBaseUrl="http://127.0.0.1:1",
+    lake.write_config(importToUserDb=True, airlockApiBaseUrl="http://127.0.0.1:1",
                       airlockProductId="1", importTargetTable="ads")
     first = run(world, 0, "--json", status=1)
     before = lake.tree()
@@ -408,23 +429,25 @@ def test_not_4_a_failed_import_is_never_retried(world, lake):
 
 def test_not_4_each_step_has_its_own_marker(world, lake):
     lake.add([Event(day, 1, revenue(5)) for day in range(2)])
-    lake.write_config(world)
+    lake.write_config()
     run(world, 1)
-    wanted = lake.tree()
-    markers = [path for path in wanted if "/_" in path]
-    assert len(markers) == 2 * 4 + 1
+    wanted = lake.steady(lake.tree())
+    markers = [path for path in lake.tree() if "/_" in path]
+    assert len(markers) == 2 * 4 + 1 + (not ON_DUCKDB)
     for marker in markers:
         (lake.root / marker).unlink()
-        assert run(world, 1, "--json").final["counters"]["steps"] == 1
-        assert lake.tree() == wanted
+        # Where an engine names files by chance, more follows from a step that is done again.
+        steps = run(world, 1, "--json").final["counters"]["steps"]
+        assert steps == 1 if ON_DUCKDB else steps >= 1
+        assert lake.steady(lake.tree()) == wanted
     lake.csv_path(1).unlink()
     run(world, 1)
-    assert lake.tree() == wanted
+    assert lake.steady(lake.tree()) == wanted
 
 
 def test_not_5_a_statement_for_each_partition(world, lake):
     lake.add([Event(0, user, revenue(5)) for user in range(3)])
-    lake.write_config(world)
+    lake.write_config()
     statements = [line for line in run(world, 0, "--dry-run").stdout.splitlines()
                   if line.startswith(("SELECT", "CREATE"))]
     assert len(statements) == 4  # the day in two, all windows by one, the CSV file
@@ -433,16 +456,17 @@ def test_not_5_a_statement_for_each_partition(world, lake):
 def test_not_6_readers_see_half_a_day(world, lake):
     """Nothing but whole files under their final names, after a run that fails at its end too."""
     lake.add([Event(0, user, revenue(5)) for user in range(3)])
-    lake.write_config(world, csvOutputFolder="/proc/nowhere")
+    lake.write_config(csvOutputFolder="/proc/nowhere")
     run(world, 0, status=1)
     for path in (lake.root / "out").rglob("*"):
-        assert path.is_dir() or path.suffix == ".parquet" or path.name.startswith("_SUCCESS_")
+        assert path.is_dir() or path.suffix == ".parquet" or \
+            path.name.startswith(("_SUCCESS_", "_TABLES"))
     assert not list(lake.root.glob("out/1d/_CSV_*"))
 
 
 def test_not_7_users_stay_with_nothing(world, lake, duck):
     lake.add([Event(0, 1, revenue(5)), Event(1, 2, revenue(0)), Event(3, 3, revenue(1))])
-    lake.write_config(world)
+    lake.write_config()
     run(world, 3)
     assert sums(duck, lake, 3, 3) == {"user-002": (0, 1), "user-003": (1, 1)}
     assert csv_lines(lake, 3)[0] == "user-001,1,0,0,0,0,5,1,5,1"
@@ -451,7 +475,7 @@ def test_not_7_users_stay_with_nothing(world, lake, duck):
 def test_not_8_ends_well_having_done_nothing(world, lake):
     lake.add([Event(0, user, revenue(5)) for user in range(3)])
     lake.add([Event(1, user, revenue(5)) for user in range(2)])
-    lake.write_config(world, checkDataForLastDay=True, expected_partitions=3)
+    lake.write_config(checkDataForLastDay=True, expected_partitions=3)
     result = run(world, 1, status=3)
     assert f"the events of {date_of(1)} are not complete: 2 of 3 partitions are there" in result.text
     assert (lake.root / f"out/total/_SUCCESS_{date_of(0)}").exists()
@@ -465,7 +489,7 @@ def test_not_8_ends_well_having_done_nothing(world, lake):
 
 def test_lateness_takes_an_incomplete_day_with_a_warning(world, lake):
     lake.add([Event(0, 0, revenue(5))])
-    lake.write_config(world, checkDataForLastDay=True, expected_partitions=3, lateness="4h")
+    lake.write_config(checkDataForLastDay=True, expected_partitions=3, lateness="4h")
     assert run(world, 0, status=3).status == 3
     result = world.run("run", "ltv", "--now", now_of(0, hour=4))
     assert result.status == 0
@@ -485,7 +509,7 @@ def rebuild(world, day, first, last, status=0):
 
 def test_rebuild_takes_late_events_in(world, lake, duck):
     lake.add([Event(day, 1, revenue(1)) for day in range(9)])
-    lake.write_config(world)
+    lake.write_config()
     run(world, 8)
     lake.add([Event(1, 1, revenue(100)), Event(4, 5, revenue(7))])
     assert "nothing to do" in run(world, 8).stdout
@@ -502,7 +526,7 @@ def test_rebuild_takes_late_events_in(world, lake, duck):
 
 
 def test_rebuild_refuses_what_lies_outside(world, lake):
-    lake.write_config(world)
+    lake.write_config()
     assert "is after 'to'" in rebuild(world, 3, 2, 1, status=2).text
     assert "have to lie within the history" in rebuild(world, 3, 0, 4, status=2).text
     assert "have to lie within the history" in rebuild(world, 3, -1, 2, status=2).text
@@ -510,7 +534,7 @@ def test_rebuild_refuses_what_lies_outside(world, lake):
 
 def test_export_writes_the_file_of_any_whole_day(world, lake):
     lake.add([Event(day, 1, revenue(1)) for day in range(3)])
-    lake.write_config(world)
+    lake.write_config()
     run(world, 2)
     before = lake.csv_path(2).read_bytes()
     lake.csv_path(2).unlink()
@@ -525,39 +549,39 @@ def test_export_writes_the_file_of_any_whole_day(world, lake):
 
 def test_force_export_writes_the_file_in_every_run(world, lake):
     lake.add([Event(0, 1, revenue(1))])
-    lake.write_config(world, exportToCsv=False)
+    lake.write_config(exportToCsv=False)
     run(world, 0)
     assert not lake.csv_path(0).exists()
-    lake.write_config(world, exportToCsv=False, forceExportToCsv=True)
+    lake.write_config(exportToCsv=False, forceExportToCsv=True)
     assert run(world, 0, "--json").final["counters"]["steps"] == 1
     assert run(world, 0, "--json").final["counters"]["steps"] == 1
 
 
 def test_import_says_what_is_missing(world, lake):
     lake.add([Event(0, 1, revenue(1))])
-    lake.write_config(world, importToUserDb=True, airlockApiBaseUrl="http://127.0.0.1:1",
+    lake.write_config(importToUserDb=True, airlockApiBaseUrl="http://127.0.0.1:1",
                       airlockProductId="1", importTargetTable="ads")
     words = ("aggregator", "import", "--job", "ltv", "--now", now_of(0))
     assert world.run(*words).status == 2
     run(world, 0, status=1)
     result = world.run(*words)
-    assert result.status == 1 and str(lake.csv_path(0)) in result.text
+    assert result.status == 1 and lake.place(lake.csv_path(0)) in result.text
 
 
 def test_a_changed_configuration_is_warned_of(world, lake):
     lake.add([Event(0, 1, revenue(1))])
-    lake.write_config(world)
+    lake.write_config()
     run(world, 0)
-    lake.write_config(world, eventName="session-start")
+    lake.write_config(eventName="session-start")
     assert "were aggregated by another configuration" in run(world, 0).text
 
 
 def test_a_window_of_another_length_is_made_anew(world, lake, duck):
     lake.add([Event(day, 1, revenue(1)) for day in range(3)])
-    lake.write_config(world)
+    lake.write_config()
     run(world, 2)
     config = lake.config()
     config["secondaryAggregations"][0]["aggregationWindowDays"] = 2
-    lake.write_config(world, secondaryAggregations=config["secondaryAggregations"])
+    lake.write_config(secondaryAggregations=config["secondaryAggregations"])
     run(world, 2)
     assert sums(duck, lake, 3, 2) == {"user-001": (2, 2)}

@@ -14,8 +14,8 @@ KEY, PASSWORD = "key-of-the-job", "hunter2-of-the-job"
 
 
 @pytest.fixture
-def lake(tmp_path):
-    return Lake(tmp_path / "lake")
+def lake(world, tmp_path):
+    return Lake(world, tmp_path / "lake")
 
 
 @pytest.fixture
@@ -29,7 +29,7 @@ def configure(world, lake, airlock, **options):
     world.environment.update(AIRLOCK_KEY=KEY, AIRLOCK_PASSWORD=PASSWORD,
                              AIRLYTICS_AGGREGATION="LTV", AIRLYTICS_PRODUCT="HelloWorld",
                              AIRLYTICS_ENVIRONMENT="PROD")
-    lake.write_config(world, importToUserDb=True, airlockApiBaseUrl=airlock.url + "/",
+    lake.write_config(importToUserDb=True, airlockApiBaseUrl=airlock.url + "/",
                       airlockProductId=airlock.product, importTargetTable="ad_impressions",
                       devUsers=True, **options)
     # Fast failures, for the tests' sake.
@@ -53,7 +53,7 @@ def test_the_file_is_handed_over_once(world, lake, airlock):
     job = airlock.jobs[0]
     assert job["name"] == f"LTV HelloWorld PROD {date_of(0):%Y%m%d}"
     assert job["creator"] == "LTV Aggregator"
-    assert job["s3File"].endswith(str(lake.csv_path(0)))
+    assert job["s3File"].endswith(lake.place(lake.csv_path(0)))
     assert (job["targetTable"], job["devUsers"], job["overwrite"]) == ("ad_impressions", True, True)
     assert job["affectedColumns"] == ["shard", "revenue_d1", "cnt_d1", "revenue_d3", "cnt_d3",
                                       "revenue_d7", "cnt_d7", "revenue_total", "cnt_total"]
@@ -90,7 +90,8 @@ def test_a_failed_hand_off_is_made_up_for_by_the_next_run(world, lake, airlock):
     configure(world, lake, airlock)
     airlock.plan = [("POST", "dataimport", 503)] * 5
     failed = run(world, 0, "--json", status=1)
-    assert "hand '" in failed.final["error"] and str(lake.csv_path(0)) in failed.final["error"]
+    assert "hand '" in failed.final["error"]
+    assert lake.place(lake.csv_path(0)) in failed.final["error"]
     assert "a later run does only it" in failed.final["error"]
     assert failed.final["counters"]["days"] == 1
     again = run(world, 0, "--json")

@@ -1,6 +1,6 @@
 """The aggregator's main promise: any sequence of crashes, reruns, rebuilds, empty days and gaps gives
 the same files, byte for byte, as one clean run over the same events; and these are what plain
-arithmetic gives.
+arithmetic gives. On SQL engines elsewhere (engines.py) the rows are the same.
 
 RUN_CORE_HISTORIES sets the number of random histories, RUN_CORE_KILLS the kills in each."""
 
@@ -16,10 +16,11 @@ import pytest
 
 sys.path.insert(0, str(Path(__file__).parent / "aggregator"))
 from duck import Duck  # noqa: E402
+from engines import ON_DUCKDB  # noqa: E402
 from lake import Event, Lake, date_of, now_of, revenue  # noqa: E402
 from reference import Reference  # noqa: E402
 
-HISTORIES = int(os.environ.get("RUN_CORE_HISTORIES", "4"))
+HISTORIES = int(os.environ.get("RUN_CORE_HISTORIES", "4" if ON_DUCKDB else "1"))
 KILLS = int(os.environ.get("RUN_CORE_KILLS", "6"))
 DAYS, WINDOWS = 11, (3, 7)
 
@@ -47,9 +48,10 @@ def kill_at_random(world, rng, *words):
     except ProcessLookupError:
         pass
     process.communicate()
+    world.pull()
 
 
-kill_at_random.longest = 1.5
+kill_at_random.longest = 1.5 if ON_DUCKDB else 15
 
 
 def succeed(world, *words):
@@ -152,27 +154,23 @@ def check_against_reference(lake, reference):
 @pytest.mark.parametrize("seed", range(HISTORIES))
 def test_any_history_ends_like_a_clean_run(world, tmp_path, seed):
     rng = random.Random(seed)
-    (tmp_path / "lived").mkdir()
-    (tmp_path / "clean").mkdir()
-    lived, clean = Lake(tmp_path / "lived"), Lake(tmp_path / "clean")
+    lived, clean = Lake(world, tmp_path / "lived"), Lake(world, tmp_path / "clean")
     for day in range(DAYS):
         lived.add(random_events(rng, day))
-    lived.write_config(world)
+    lived.write_config()
     history = History(world, lived, rng)
     history.pass_days()
     history.settle()
 
-    clean.events, clean.batch = [], 0
-    (clean.root / "events").symlink_to(lived.root / "events")
-    clean.write_config(world)
+    clean.write_config(tables={"rawevents": lived.place("events")})
     succeed(world, *history.run())
 
     check_against_reference(lived, Reference(lived.events))
     # Every run writes the CSV file of its last day; a clean run has only that of the very last one.
-    wanted = clean.tree()
+    wanted = clean.steady(clean.tree())
     last = {str(lived.csv_path(DAYS - 1).relative_to(lived.root)),
             f"out/1d/_CSV_{date_of(DAYS - 1)}"}
-    found = {path: data for path, data in lived.tree().items()
+    found = {path: data for path, data in lived.steady(lived.tree()).items()
              if path in last or not (path.startswith("csv/") or "/_CSV_" in path)}
     assert sorted(found) == sorted(wanted)
     assert [path for path in wanted if found[path] != wanted[path]] == []

@@ -6,7 +6,8 @@ import shutil
 import pytest
 # The fixture is found by its name.
 from dsr_world import (DAYS, ODD, Dsr, judge, lake_made, literal, needs_engine,  # noqa: F401
-                       user)
+                       on_duckdb, user)
+from engines import ON_DUCKDB, RUN_LIMIT_S
 
 pytestmark = needs_engine
 
@@ -94,7 +95,7 @@ def test_a_backup_is_kept_only_until_the_shard_is_verified(dsr):
     dsr.check_nothing_left()
 
 
-@pytest.mark.parametrize("verify", ["values", "engine"])
+@pytest.mark.parametrize("verify", ["values", "engine" if ON_DUCKDB else "auto"])
 def test_either_way_of_verifying(dsr, verify):
     dsr.mark_range(7, user(7, 9), user(7, 10))
     dsr.run(verify=verify, trust_statistics="false")
@@ -139,6 +140,10 @@ KINDS = {
 }
 
 
+# The others are searched by the plugin itself where the engine is elsewhere.
+SEEN_ELSEWHERE = ("integers", "two columns", "parts")
+
+
 @pytest.mark.parametrize("kind", KINDS)
 def test_ids_of_other_kinds(dsr, kind):
     columns, ids, separator, users, gone = KINDS[kind]
@@ -156,7 +161,8 @@ def test_ids_of_other_kinds(dsr, kind):
     dsr.mark(1, DAYS[0], *users)
     dsr.remember()
     result = dsr.run("cleanup", "--json")
-    assert counters(result).get("files_not_seen_by_engine", 0) == 0
+    is_seen = ON_DUCKDB or kind in SEEN_ELSEWHERE
+    assert (counters(result).get("files_not_seen_by_engine", 0) == 0) == is_seen
     path = literal(dsr.data.root / name)
     old = f"SELECT * FROM read_parquet({literal(dsr.before / name)}) WHERE NOT coalesce({gone}, false)"
     ((differ, count, had),) = judge(
@@ -217,6 +223,7 @@ def test_a_file_without_the_column_is_never_taken_for_one_without_users(dsr):
     assert len(dsr.markers.names()) == 1
 
 
+@on_duckdb
 @pytest.mark.parametrize("sql, says", [
     ({"lake": {"engine": "duckdb"}, "other": {"engine": "duckdb"}}, "there are 'lake', 'other'"),
     ({"lake": {"engine": "duckdb"}}, "there is 'lake'"),
@@ -263,8 +270,9 @@ def test_two_runs_at_once(dsr):
     runs = [dsr.start() for _ in range(2)]
     ends = []
     for run in runs:
-        run.communicate(timeout=120)
+        run.communicate(timeout=RUN_LIMIT_S)
         ends.append(run.returncode)
+    dsr.world.pull()
     assert sorted(ends)[0] == 0 and set(ends) <= {0, 3}, ends
     erased = {3: (users, DAYS[0], DAYS[-1]), 7: ([user(7, 1), user(7, 2)], DAYS[0], DAYS[-1])}
     found = dsr.check(erased)

@@ -11,7 +11,8 @@ import urllib.request
 import pytest
 # The fixture is found by its name.
 from dsr_world import (DAYS, Folder, Google, InBuckets, pond_made, needs_engine,  # noqa: F401
-                       on_ceph, user, versions)
+                       on_ceph, on_duckdb, user, versions)
+from engines import RUN_LIMIT_S
 from processes import free_port
 
 pytestmark = needs_engine
@@ -61,6 +62,7 @@ def google(world, pond_made, gcs):  # noqa: F811
                      {"google": store})
 
 
+@on_duckdb
 def test_on_google(google):
     google.mark_range(3, *USERS, last=DAYS[1])
     google.run(backupOriginal="true")
@@ -96,6 +98,7 @@ def test_an_object_keeps_what_it_has_beside_its_content(dsr, ceph, bucket):
 # ---- versions ------------------------------------------------------------------------------------
 
 
+@on_duckdb
 def test_old_versions_are_told_of(google):
     google.mark_range(3, *USERS, last=DAYS[1])
     result = google.run("cleanup", "--json")
@@ -108,6 +111,7 @@ def test_old_versions_are_told_of(google):
     assert counts.count(2) == found["rewritten"]
 
 
+@on_duckdb
 def test_old_versions_are_removed_if_they_hold_a_user(google):
     google.mark_range(3, *USERS, last=DAYS[1])
     google.run(delete_old_versions="true")
@@ -211,7 +215,7 @@ def test_a_newer_object_is_never_overwritten(dsr, request, keeps):
     time.sleep(1)
     stop.set()
     writer.join()
-    run.communicate(timeout=120)
+    run.communicate(timeout=RUN_LIMIT_S)
     dsr.run()
     (dsr.before / name).write_bytes(other)
     dsr.check(ERASED)

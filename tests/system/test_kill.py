@@ -44,10 +44,10 @@ def world(world_in_memory):
 @pytest.fixture
 def lake(world):
     rng = random.Random(7)
-    lake = Lake(world.root)
+    lake = Lake(world, world.root)
     lake.add([Event(day, rng.randrange(USERS), revenue(rng.randrange(1000)))
               for day in range(DAYS) for _ in range(300)])
-    lake.write_config(world, windows=WINDOWS)
+    lake.write_config(windows=WINDOWS)
     return lake
 
 

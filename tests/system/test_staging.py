@@ -101,8 +101,8 @@ def run(world, day, *words, status=0):
 
 
 @pytest.fixture
-def lake(tmp_path):
-    lake = Lake(tmp_path / "lake")
+def lake(world, tmp_path):
+    lake = Lake(world, tmp_path / "lake")
     rng = random.Random(5)
     for day in range(DAYS):
         lake.add([Event(day, rng.randrange(20), revenue(rng.randrange(100))) for _ in range(60)],
@@ -129,7 +129,7 @@ def left_behind(world):
 
 
 def test_the_same_results_as_on_files(world, lake, remote):
-    lake.write_config(world)
+    lake.write_config()
     run(world, DAYS - 1)
     wanted = data_by_folder(lake.tree())
     remote.write_config("x")
@@ -147,7 +147,7 @@ def test_the_same_results_as_on_files(world, lake, remote):
 
 
 def test_the_same_results_at_google(world, lake, google):
-    lake.write_config(world)
+    lake.write_config()
     run(world, DAYS - 1)
     wanted = data_by_folder(lake.tree())
     google.write_config("x")
@@ -164,7 +164,7 @@ def test_late_events_replace_objects(world, lake, remote):
     result = world.run("aggregator", "rebuild", "--job", "ltv", "--now", now_of(DAYS - 1),
                        "--set", f"from={date_of(0)}", "--set", f"to={date_of(0)}")
     assert result.status == 0, result.stderr
-    lake.write_config(world)
+    lake.write_config()
     run(world, DAYS - 1)
     wanted, found = data_by_folder(lake.tree()), data_by_folder(remote.tree("x"))
     assert {name: len(files) for name, files in found.items()} == \
