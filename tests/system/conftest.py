@@ -29,6 +29,10 @@ from sparql_faults import SparqlFaults  # noqa: E402
 SOURCE = Path(os.environ.get("RUN_CORE_SOURCE", Path(__file__).resolve().parents[2]))
 BUILD = Path(os.environ.get("RUN_CORE_BUILD", SOURCE / "build" / "dev"))
 
+# How long a test waits for a process to end: the end of a hang, and no measure. With sanitizers on a
+# busy machine, what takes a second elsewhere has taken more than a minute.
+PATIENCE_S = 240
+
 # The plugins are built with sanitizers in some builds; a crash has to stay the crash that it is.
 SANITIZERS = {
     "ASAN_OPTIONS": "handle_segv=0:handle_sigbus=0:handle_abort=0:handle_sigfpe=0:detect_leaks=0",

@@ -7,7 +7,7 @@ import subprocess
 
 import parquet_check
 import pytest
-from conftest import BUILD, SOURCE
+from conftest import BUILD, PATIENCE_S, SOURCE
 from parquet_reader import ParquetFile
 
 TOOL = BUILD / "test-tools" / "parquet-tool"
@@ -92,7 +92,7 @@ class Readers:
 
     def end(self):
         self.process.stdin.close()
-        self.process.wait(timeout=60)
+        self.process.wait(timeout=PATIENCE_S)
 
 
 class Court:

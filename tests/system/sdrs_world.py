@@ -22,6 +22,7 @@ import uuid
 
 import pytest
 from api_world import Reply, until
+from conftest import PATIENCE_S
 
 PROJECT = "analytics"
 UTC = datetime.timezone.utc
@@ -148,7 +149,7 @@ class Service:
         """Its exit status."""
         if self.process.poll() is None:
             self.process.terminate()
-        return self.process.wait(timeout=30)
+        return self.process.wait(timeout=PATIENCE_S)
 
     # ---- what it logs ----
 

@@ -14,6 +14,7 @@ import pytest
 import prometheus_text
 from api_schema import Judge
 from api_world import Api, Daemon, until
+from conftest import PATIENCE_S
 
 JOBS = """
 plugins:
@@ -764,7 +765,7 @@ def test_the_end_of_the_daemon_ends_streams(world):
         running.process.terminate()
         text = response.read().decode()  # fails unless the stream is ended properly
     assert "stopping" in text
-    assert running.process.wait(timeout=30) == 0
+    assert running.process.wait(timeout=PATIENCE_S) == 0
     assert not running.socket.exists()
 
 

@@ -10,6 +10,7 @@ import time
 import pytest
 
 from api_world import Daemon, until
+from conftest import PATIENCE_S
 
 JOBS = """
 plugins:
@@ -70,7 +71,7 @@ def test_wait_outlives_the_daemon(daemon):
     time.sleep(0.3)
     daemon.start()
     assert daemon.world.run("cancel", active[0]["id"]).status == 0
-    stdout, stderr = process.communicate(timeout=60)
+    stdout, stderr = process.communicate(timeout=PATIENCE_S)
     assert process.returncode != 0 and json.loads(stdout)["status"] == "cancelled", stderr
 
 
@@ -118,7 +119,7 @@ def test_follow(daemon):
     process = daemon.world.start("logs", "-f", first)
     assert b"waiting" in process.stdout.readline()
     daemon.world.run("cancel", first)
-    stdout, _ = process.communicate(timeout=60)
+    stdout, _ = process.communicate(timeout=PATIENCE_S)
     assert process.returncode == 0 and b"stopping" in stdout
     assert daemon.world.run("logs", first, "--tail", "1").stdout.count("\n") == 1
     assert daemon.world.run("logs", first, "--attempt", "2").status == 2
@@ -131,11 +132,11 @@ def test_a_reader_that_has_read_enough(daemon):
     os.close(ours)
     process = daemon.world.start("logs", one, stdout=theirs)
     os.close(theirs)
-    _, stderr = process.communicate(timeout=60)
+    _, stderr = process.communicate(timeout=PATIENCE_S)
     assert (process.returncode, stderr) == (0, b"")
     with open("/dev/full", "wb") as full:
         process = daemon.world.start("logs", one, stdout=full)
-    _, stderr = process.communicate(timeout=60)
+    _, stderr = process.communicate(timeout=PATIENCE_S)
     assert process.returncode == 1
     assert b"write the log: " in stderr and b"broke off" not in stderr
 
@@ -152,7 +153,7 @@ def on_terminal(world, *words):
     except OSError:  # the other side is closed
         pass
     os.close(ours)
-    return process.wait(timeout=60), shown.decode().replace("\r\n", "\n")
+    return process.wait(timeout=PATIENCE_S), shown.decode().replace("\r\n", "\n")
 
 
 def test_logs_on_a_terminal(daemon, run):
@@ -173,7 +174,7 @@ def test_follow_a_daemon_that_is_killed(world):
     process = world.start("logs", "-f", one)
     assert b"waiting" in process.stdout.readline()
     running.kill()
-    _, stderr = process.communicate(timeout=60)
+    _, stderr = process.communicate(timeout=PATIENCE_S)
     assert process.returncode == 1 and b"broke off" in stderr
     running.start()
     assert world.run("cancel", one).status == 0

@@ -7,6 +7,7 @@ import time
 
 import pytest
 from athena import Answer, Athena, Fate, S3Store, invalid
+from conftest import PATIENCE_S
 
 SETTINGS = """
 sql:
@@ -148,7 +149,7 @@ def test_a_run_that_is_to_stop_stops_its_query(place):
     while not place.server.queries and time.monotonic() < end:
         time.sleep(0.05)
     process.send_signal(signal.SIGTERM)
-    process.communicate(timeout=30)
+    process.communicate(timeout=PATIENCE_S)
     (query,) = place.server.queries.values()
     assert query.ended.wait(10) and query.state == "CANCELLED" and process.returncode != 0
 

@@ -11,7 +11,7 @@ import time
 import hive_ddl
 import pytest
 from athena import Answer, Athena, Fate, FolderStore, QueryFailed, refusal, throttling
-from conftest import BUILD, SOURCE
+from conftest import BUILD, PATIENCE_S, SOURCE
 from faults import Rule
 
 PROBE = BUILD / "test-servers" / "athena_probe"
@@ -46,7 +46,7 @@ class Probe:
         return self
 
     def __exit__(self, *_):
-        out, err = self.process.communicate(timeout=60)
+        out, err = self.process.communicate(timeout=PATIENCE_S)
         assert self.process.returncode in (0, -9) and not err, err
         assert not out
 

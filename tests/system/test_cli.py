@@ -7,7 +7,7 @@ import shutil
 import subprocess
 
 import pytest
-from conftest import BUILD, SOURCE
+from conftest import BUILD, PATIENCE_S, SOURCE
 
 COMMANDS = ["run", "daemon", "trigger", "cancel", "logs", "pause", "resume", "reload", "token",
             "storage", "check", "list", "describe", "new-plugin", "check-plugin", "help", "version"]
@@ -118,7 +118,7 @@ def test_version(world):
 def test_a_result_that_cannot_be_written_is_a_failure(world):
     with open("/dev/full", "wb") as full:
         process = world.start("--help", stdout=full)
-        _, stderr = process.communicate(timeout=60)
+        _, stderr = process.communicate(timeout=PATIENCE_S)
     assert process.returncode == 1
     assert b"cannot write the result" in stderr
 

@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pytest
 
-from conftest import World
+from conftest import PATIENCE_S, World
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "support"))
 
@@ -118,7 +118,7 @@ jobs:
     def stop(self):
         if self.process.poll() is None:
             self.process.send_signal(signal.SIGTERM)
-            assert self.process.wait(timeout=60) == 0, self.text()
+            assert self.process.wait(timeout=PATIENCE_S) == 0, self.text()
 
     def text(self):
         return (self.world.root / "daemon.log").read_text()[-4000:]

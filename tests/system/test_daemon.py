@@ -7,6 +7,7 @@ import sqlite3
 import time
 
 import pytest
+from conftest import PATIENCE_S
 from daemon import Clock, Daemon
 
 MINUTE, HOUR = 60_000, 3_600_000
@@ -98,7 +99,7 @@ def test_it_says_that_there_is_no_configuration(world):
         assert line, said
         said += line
     process.terminate()
-    process.communicate(timeout=60)
+    process.communicate(timeout=PATIENCE_S)
     assert process.returncode == 0
     assert b"there is no configuration, so there are no jobs" in said and b"0 jobs" in said
 

@@ -9,6 +9,7 @@ import time
 from pathlib import Path
 
 import pytest
+from conftest import PATIENCE_S
 
 
 class Connection(http.client.HTTPConnection):
@@ -73,7 +74,7 @@ plugins: {{routes: {{serve: true, config: {{greeting: {greeting}}}}}}}
 
     def stop(self):
         self.process.send_signal(signal.SIGTERM)
-        assert self.process.wait(timeout=30) == 0
+        assert self.process.wait(timeout=PATIENCE_S) == 0
 
 
 @pytest.fixture
@@ -156,7 +157,7 @@ def test_a_socket_whose_path_is_too_long_is_told(world):
     process = world.start("daemon")
     time.sleep(1.5)
     process.send_signal(signal.SIGTERM)
-    _, stderr = process.communicate(timeout=30)
+    _, stderr = process.communicate(timeout=PATIENCE_S)
     assert process.returncode == 0
     assert b"at most 107 bytes" in stderr
 
@@ -177,7 +178,7 @@ def test_sockets_of_servers_killed_with_their_daemon_are_removed(world):
         assert time.monotonic() < deadline
         time.sleep(0.05)
     daemon.send_signal(signal.SIGTERM)
-    daemon.communicate(timeout=60)
+    daemon.communicate(timeout=PATIENCE_S)
     assert sorted(p.name for p in folder.iterdir()) == sorted(kept)
 
 

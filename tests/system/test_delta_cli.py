@@ -6,6 +6,7 @@ import socket
 
 import pytest
 from api_world import until
+from conftest import PATIENCE_S
 from delta_world import KINDS, Stream, delta_world
 
 WORDS = {
@@ -362,7 +363,7 @@ def test_a_store_that_is_away_is_waited_for(world, sparql_proxy):
         process = delta.start("dump")
         until(lambda: process.poll() is None and "wait" in said(process, world))
         sparql_proxy.up()
-        assert process.wait(timeout=60) == 0
+        assert process.wait(timeout=PATIENCE_S) == 0
         assert len(delta.check_whole()) == 1
 
 
@@ -391,4 +392,4 @@ def test_a_store_that_keeps_silent_is_told_of_while_it_is_waited_for(delta):
         until(lambda: "waiting for the store" in said(process, delta.world))
         assert process.poll() is None
         process.terminate()
-        assert process.wait(timeout=30) == 128 + signal.SIGTERM
+        assert process.wait(timeout=PATIENCE_S) == 128 + signal.SIGTERM

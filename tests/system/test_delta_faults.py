@@ -8,6 +8,7 @@ import time
 
 import pytest
 import virtuoso as virtuoso_server
+from conftest import PATIENCE_S
 from daemon import Daemon
 from delta_replicas import Replica
 from api_world import until
@@ -158,7 +159,7 @@ def test_the_store_goes_in_mid_run_and_comes_back(near, sparql_proxy, number, wh
     gate.open()
     time.sleep(0.7)
     sparql_proxy.up()
-    said = process.communicate(timeout=60)[1].decode()
+    said = process.communicate(timeout=PATIENCE_S)[1].decode()
     job, = near.check_whole()
     assert process.returncode == DONE and "trying again" in said and job.is_active, said
 
@@ -170,7 +171,7 @@ def test_the_store_goes_in_mid_run_for_good(near, sparql_proxy):
     gate.wait()
     sparql_proxy.down()
     gate.open()
-    said = process.communicate(timeout=60)[1].decode()
+    said = process.communicate(timeout=PATIENCE_S)[1].decode()
     job, = near.check_whole()
     assert process.returncode == FAILED and "not known" in said, said
     sparql_proxy.up()

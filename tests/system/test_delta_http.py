@@ -6,6 +6,7 @@ import urllib.parse
 
 import pytest
 from api_world import Daemon, until
+from conftest import PATIENCE_S
 from delta_world import Stream, delta_world
 from test_api import TOKENS, secret_of, token_line
 from test_serve import UnixConnection
@@ -46,7 +47,7 @@ class Served:
     def end(self):
         if self.process.poll() is None:
             self.process.terminate()
-        return self.process.communicate(timeout=30)[1].decode()
+        return self.process.communicate(timeout=PATIENCE_S)[1].decode()
 
 
 @pytest.fixture

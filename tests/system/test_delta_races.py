@@ -7,7 +7,7 @@ import os
 import time
 
 import pytest
-from conftest import World
+from conftest import PATIENCE_S, World
 from daemon import Daemon
 from delta_replicas import Replica, at_once, assert_one_won
 from delta_world import Consumer, DeltaWorld, delta_world
@@ -106,7 +106,7 @@ def test_of_two_processes_one_wins(delta, rng, kinds):
 
 
 def assert_one_process_won(delta, kinds, processes, before):
-    said = [b" ".join(process.communicate(timeout=60)).decode() for process in processes]
+    said = [b" ".join(process.communicate(timeout=PATIENCE_S)).decode() for process in processes]
     job, = [job for job in delta.check_whole(active=1) if job.uri not in before]
     assert job.is_active and all(job.uri in text for text in said), said
     needless = [text for text in said if "nothing to do" in text]

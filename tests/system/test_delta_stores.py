@@ -13,7 +13,7 @@ import pytest
 import requests
 import sparql_faults
 import virtuoso as virtuoso_server
-from conftest import SOURCE
+from conftest import PATIENCE_S, SOURCE
 from delta_world import DeltaWorld, assert_same
 from requests.auth import HTTPDigestAuth
 
@@ -360,7 +360,7 @@ def test_two_at_once_on_a_store_that_lets_both_in(world, oxigraph):
             gate.wait(2)
             assert delta.jobs() == []
             gate.open()
-            said = b"".join(one.communicate(timeout=60)[1] for one in both)
+            said = b"".join(one.communicate(timeout=PATIENCE_S)[1] for one in both)
             assert b"withdrew" in said
             statuses = sorted(one.returncode for one in both)
             assert len(delta.active()) == statuses.count(0) <= 1, statuses

@@ -7,7 +7,7 @@ import signal
 import subprocess
 import time
 
-from conftest import SOURCE
+from conftest import PATIENCE_S, SOURCE
 
 PLUGIN = """
 #include <run-core/plugin.h>
@@ -73,5 +73,5 @@ def test_a_plugin_is_dropped_in_and_upgraded_under_the_daemon(world):
     wait_for_version(world, 2)
 
     daemon.send_signal(signal.SIGTERM)
-    _, stderr = daemon.communicate(timeout=60)
+    _, stderr = daemon.communicate(timeout=PATIENCE_S)
     assert daemon.returncode == 0, stderr

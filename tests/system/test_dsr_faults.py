@@ -15,7 +15,7 @@ import time
 from pathlib import Path
 
 import pytest
-from conftest import World
+from conftest import PATIENCE_S, World
 # The fixtures are found by their names.
 from dsr_checker import Checker
 from dsr_world import (DAYS, ODD, Dsr, Folder, Google, InBuckets, judge,  # noqa: F401
@@ -83,7 +83,8 @@ def is_gone(pid):
 
 def kill(dsr, after, who, **options):
     """Starts a run and kills the worker, its guard, or both. Returns whether it was in time."""
-    with Output(dsr.world) as popen:
+    output = Output(dsr.world)
+    with output as popen:
         process = dsr.start(popen=popen, **options)
         deadline = time.monotonic() + after
         while time.monotonic() < deadline and process.poll() is None:
@@ -93,7 +94,11 @@ def kill(dsr, after, who, **options):
         for pid in {"worker": family[1:], "guard": family[:1], "both": family}[who]:
             with contextlib.suppress(ProcessLookupError):
                 os.kill(pid, signal.SIGKILL)
-        process.wait(timeout=60)
+        try:
+            process.wait(timeout=PATIENCE_S)
+        except subprocess.TimeoutExpired:
+            pytest.fail(f"the {who} was killed after {after:.2f} s, and the run goes on\n"
+                        f"{output.read().decode(errors='replace')}")
     # A worker dies with its guard, but nobody waits for it.
     deadline = time.monotonic() + 20
     while not all(is_gone(pid) for pid in family):
@@ -172,7 +177,7 @@ def test_a_run_that_is_told_to_stop(world, pond_made, rng):  # noqa: F811
             run.wait(rng.uniform(0.1, 1))
         run.terminate()
         # The last is of one that had not yet begun to listen.
-        assert run.wait(timeout=30) in (0, TERMINATED, -signal.SIGTERM)
+        assert run.wait(timeout=PATIENCE_S) in (0, TERMINATED, -signal.SIGTERM)
     finish(dsr, checker, backupOriginal="true")
 
 
@@ -183,7 +188,7 @@ def test_a_run_whose_time_is_over(world, pond_made, rng):  # noqa: F811
     world.config(json.dumps({"jobs": {"erase": {
         "plugin": "dsr", "timeout": f"{rng.randrange(100, 1000)}ms"}}}), "20-job.yaml")
     with Output(world) as popen:
-        assert world.start("run", "erase", **popen).wait(timeout=30) in (0, TIMEOUT)
+        assert world.start("run", "erase", **popen).wait(timeout=PATIENCE_S) in (0, TIMEOUT)
     (world.root / "conf.d/20-job.yaml").unlink()
     finish(dsr, checker, backupOriginal="true")
 
@@ -387,7 +392,7 @@ def test_runs_at_once(world, pond_made):  # noqa: F811
     dsr = Dsr(world, pond_made)
     checker = mark(dsr)
     runs = [dsr.start("cleanup", "--json") for _ in range(3)]
-    ends = [(run.communicate(timeout=60)[0], run.returncode) for run in runs]
+    ends = [(run.communicate(timeout=PATIENCE_S)[0], run.returncode) for run in runs]
     statuses = sorted(status for _, status in ends)
     assert statuses[0] == 0 and set(statuses) <= {0, SKIPPED}, ends
     found = checker.end()
@@ -409,7 +414,7 @@ def test_runs_that_share_no_state_database(world, pond_made, request, where):  #
     for number in range(2):
         world.environment["RUN_CORE_STATE"] = str(world.root / f"state-{number}")
         runs.append(dsr.start())
-    ends = [(run.communicate(timeout=60)[1], run.returncode) for run in runs]
+    ends = [(run.communicate(timeout=PATIENCE_S)[1], run.returncode) for run in runs]
     assert {status for _, status in ends} <= {0, 1}, ends
     for number in range(2):
         world.environment["RUN_CORE_STATE"] = str(world.root / f"state-{number}")

@@ -8,7 +8,7 @@ import time
 from pathlib import Path
 
 import pytest
-from conftest import SOURCE
+from conftest import PATIENCE_S, SOURCE
 from parquet_draw import Draw
 from parquet_reader import ParquetFile
 from parquet_world import (FILES, seeds, some_drops, the_court, the_readers,  # noqa: F401
@@ -40,7 +40,7 @@ class Peer:
 
     def end(self):
         self.process.stdin.close()
-        self.process.wait(timeout=60)
+        self.process.wait(timeout=PATIENCE_S)
 
 
 @pytest.fixture(scope="module", params=["pyarrow", "spark"])

@@ -10,6 +10,7 @@ import urllib.request
 
 import pytest
 # The fixture is found by its name.
+from conftest import PATIENCE_S
 from dsr_world import (DAYS, Folder, Google, InBuckets, pond_made, needs_engine,  # noqa: F401
                        on_ceph, on_duckdb, user, versions)
 from engines import RUN_LIMIT_S
@@ -260,7 +261,7 @@ def test_the_pod_is_probed_while_it_erases(world, pond_made, ceph, bucket, proxy
         time.sleep(0.02)
         status, metrics = ask(port, "/metrics")
     proxy.rules.clear()
-    said = run.communicate(timeout=60)
+    said = run.communicate(timeout=PATIENCE_S)
     assert run.returncode == 0, said
     # The port is anybody's again.
     assert ask(port, "/healthcheck/is-alive") is None

@@ -9,6 +9,7 @@ from pathlib import Path
 import postgres as postgres_server
 import pytest
 from api_world import until
+from conftest import PATIENCE_S
 from egress_world import DAY, NOW, Egress
 
 
@@ -331,7 +332,7 @@ def test_no_command_line_has_a_secret(egress):
     until(lambda: egress.backends("active", "%pg_sleep%"))
     worker, = Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text().split()
     shown = b"".join(Path(f"/proc/{pid}/cmdline").read_bytes() for pid in (process.pid, worker))
-    shown += b"".join(process.communicate(timeout=60))
+    shown += b"".join(process.communicate(timeout=PATIENCE_S))
     assert process.returncode == 0, shown.decode()
     assert b"egress" in shown and b"Success." in shown
     for secret in ("PGPASSWORD", "AWS_SECRET_ACCESS_KEY"):

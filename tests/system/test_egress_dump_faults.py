@@ -6,6 +6,7 @@ import time
 
 import pytest
 from api_world import until
+from conftest import PATIENCE_S
 from egress_world import Egress
 from test_egress_dump import fill
 
@@ -18,7 +19,7 @@ def egress(world, postgres, ceph, bucket):
 
 
 def finish(process, status):
-    stdout, stderr = process.communicate(timeout=60)
+    stdout, stderr = process.communicate(timeout=PATIENCE_S)
     assert process.returncode == status, (stdout + stderr).decode()
     return stdout.decode(), stderr.decode()
 
@@ -276,7 +277,7 @@ def test_a_run_that_is_ended_in_the_middle(egress, number):
     until(egress.parts)
     started = time.monotonic()
     process.send_signal(number)
-    process.communicate(timeout=30)
+    process.communicate(timeout=PATIENCE_S)
     if number == signal.SIGTERM:
         assert process.returncode == 128 + number
         assert time.monotonic() - started < 10

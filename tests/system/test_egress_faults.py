@@ -12,6 +12,7 @@ import time
 
 import postgres as postgres_server
 import pytest
+from conftest import PATIENCE_S
 from daemon import Daemon
 from egress_faults import (DUMP, SYNC, TABLES, Bench, Data, Dumped, Wire, benches_of, children,
                            kill)
@@ -232,7 +233,7 @@ def test_a_table_that_is_dropped_meanwhile(egress):
     process = egress.start(tables="t good", connections=1, queries=SLEEP)
     until(lambda: egress.backends("active", "%pg_sleep%"))
     egress.sql("DROP TABLE t")
-    stdout, stderr = process.communicate(timeout=60)
+    stdout, stderr = process.communicate(timeout=PATIENCE_S)
     assert process.returncode == 1, stderr
     assert b"'t'" in stderr and b"Success." not in stdout
     assert egress.names() == ["_manifest.json", "good.csv.gz", "slow.csv.gz"]

@@ -7,7 +7,7 @@ import subprocess
 import time
 
 import pytest
-from conftest import SOURCE
+from conftest import PATIENCE_S, SOURCE
 from api_world import until
 from egress_world import DAY, Egress
 
@@ -300,7 +300,7 @@ def test_a_connection_that_breaks_leaves_no_object(egress):
     time.sleep(0.5)
     for pid in egress.backends("active", "COPY%"):
         egress.sql(f"SELECT pg_terminate_backend({pid})")
-    out, said = process.communicate(timeout=60)
+    out, said = process.communicate(timeout=PATIENCE_S)
     assert process.returncode == 1, out + said
     assert egress.names() == ["_manifest.json"] and egress.uploads() == []
 
@@ -311,7 +311,7 @@ def test_a_run_that_is_asked_to_stop(egress):
     time.sleep(0.5)
     started = time.monotonic()
     process.terminate()
-    process.communicate(timeout=30)
+    process.communicate(timeout=PATIENCE_S)
     assert process.returncode == 128 + 15
     assert time.monotonic() - started < 10
     assert egress.names() == [] and egress.uploads() == []

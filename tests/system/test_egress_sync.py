@@ -11,6 +11,7 @@ import time
 
 import pytest
 import s3_server
+from conftest import PATIENCE_S
 from egress_world import DAY, NOW, Egress
 
 
@@ -484,7 +485,7 @@ def test_what_was_waited_for_is_no_part_of_the_speed(world):
     time.sleep(3)
     assert process.poll() is None
     (source / DAY / "_manifest.json").write_bytes(manifest({"t.csv.gz": content}))
-    line = process.communicate(timeout=60)[0].splitlines()[-1]
+    line = process.communicate(timeout=PATIENCE_S)[0].splitlines()[-1]
     assert line.startswith("Total: 16.00 MiB, "), line
     speed, unit = line.split("Speed: ")[1].split()
     assert unit == "MiB/s" and float(speed) > 16 / 2.9, (line, time.monotonic() - began)

@@ -7,6 +7,7 @@ import threading
 
 import egress_types as types
 import pytest
+from conftest import PATIENCE_S
 from egress_judge import Judge
 from api_world import until
 from postgres import PASSWORD
@@ -319,7 +320,7 @@ def gate(judge, tables, connections=1, **settings):
 
 
 def finish(process, status=0):
-    stdout, stderr = process.communicate(timeout=60)
+    stdout, stderr = process.communicate(timeout=PATIENCE_S)
     assert process.returncode == status, (stdout + stderr).decode()
     return stderr.decode()
 

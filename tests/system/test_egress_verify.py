@@ -10,6 +10,7 @@ import zlib
 
 import pytest
 from aggregator.duck import Duck
+from conftest import PATIENCE_S
 from egress_world import NOW, Egress
 
 DAY = "2026-11-20"
@@ -310,7 +311,7 @@ def test_a_dump_that_begins_meanwhile_is_no_damage(dump, proxy):
         assert process.poll() is None
     dump.remove("_manifest.json")
     flip(dump)
-    stdout, stderr = process.communicate(timeout=60)
+    stdout, stderr = process.communicate(timeout=PATIENCE_S)
     assert process.returncode == 1, stdout
     assert b"another run dumps into the folder" in stderr, stderr
 

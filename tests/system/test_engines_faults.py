@@ -15,6 +15,7 @@ from athena import Answer, Athena, Fate, QueryFailed, S3Store, refusal, throttli
 from faults import Rule, slow_down
 
 sys.path.insert(0, str(Path(__file__).parent / "aggregator"))
+from conftest import PATIENCE_S
 from lake import date_of, now_of  # noqa: E402
 from test_dsr_faults import children, is_gone  # noqa: E402
 
@@ -255,7 +256,7 @@ def signalled(place, at, number, pattern=""):
     place.server.aim(at, deed, pattern)
     process = place.start()
     ready.set()
-    text = process.communicate(timeout=60)[1].decode()
+    text = process.communicate(timeout=PATIENCE_S)[1].decode()
     place.server.aim(None, None)
     end = time.monotonic() + 30
     while not all(is_gone(pid) for pid in family):  # a worker dies with its guard, but later

@@ -17,7 +17,7 @@ from urllib.parse import quote
 import pytest
 
 import faults
-from conftest import SOURCE
+from conftest import PATIENCE_S, SOURCE
 from crc32c import crc32c
 
 JUDGE = SOURCE / "tests" / "support" / "gcs_judge.js"
@@ -445,5 +445,5 @@ def test_runs_alone(tmp_path):
     connection.request("GET", "/storage/v1/b/b")
     assert connection.getresponse().status == 401
     assert json.loads((tmp_path / "key.json").read_text())["token_uri"] == f"{endpoint}/token"
-    process.communicate(timeout=20)
+    process.communicate(timeout=PATIENCE_S)
     assert process.returncode == 0

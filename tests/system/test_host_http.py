@@ -11,6 +11,7 @@ import urllib.parse
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
+from conftest import PATIENCE_S
 from virtuoso import USER
 
 
@@ -232,7 +233,7 @@ def test_a_wish_to_stop_ends_a_request(world, server):
         time.sleep(0.05)
     process.send_signal(signal.SIGTERM)
     began = time.monotonic()
-    process.communicate(timeout=20)
+    process.communicate(timeout=PATIENCE_S)
     assert time.monotonic() - began < 10
     assert process.returncode == 143
 

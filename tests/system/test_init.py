@@ -6,7 +6,7 @@ import subprocess
 import sys
 import time
 
-from conftest import BUILD
+from conftest import BUILD, PATIENCE_S
 
 sys.dont_write_bytecode = True
 
@@ -41,7 +41,7 @@ def children(pid):
 def test_a_run_ends_as_elsewhere(world):
     for words, status in ((["noop"], 0), (["fail"], 1), (["nosuch"], 2)):
         process = contained(world, *words)
-        process.communicate(timeout=60)
+        process.communicate(timeout=PATIENCE_S)
         assert process.returncode == status, words
 
 
@@ -52,7 +52,7 @@ def test_signals_reach_the_run(world):
         time.sleep(0.01)
     time.sleep(0.5)
     os.kill(first, signal.SIGTERM)
-    _, stderr = process.communicate(timeout=60)
+    _, stderr = process.communicate(timeout=PATIENCE_S)
     assert process.returncode == 128 + signal.SIGTERM, stderr
 
 
@@ -67,6 +67,6 @@ def test_orphans_are_reaped_and_the_daemon_is_told_to_end(world):
     with open(f"/proc/{children(first)[0]}/stat", encoding="ascii") as file:
         assert file.read().rsplit(")", 1)[1].split()[0] != "Z"
     os.kill(first, signal.SIGTERM)
-    _, stderr = process.communicate(timeout=60)
+    _, stderr = process.communicate(timeout=PATIENCE_S)
     assert process.returncode == 0, stderr
     assert b"the daemon has ended" in stderr

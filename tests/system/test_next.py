@@ -7,7 +7,7 @@ import time
 
 import pytest
 
-from conftest import BUILD, SOURCE
+from conftest import BUILD, PATIENCE_S, SOURCE
 
 TABLES = SOURCE / "tests" / "data" / "cron"
 
@@ -105,7 +105,7 @@ def test_rows_may_be_asked_one_at_a_time(world):
     process.stdin.write("@every 7s\tUTC\t0\t1")  # the last row needs no end
     process.stdin.close()
     assert process.stdout.read() == "7\n"
-    assert process.wait(timeout=30) == 0
+    assert process.wait(timeout=PATIENCE_S) == 0
     process.stdout.close()
 
 

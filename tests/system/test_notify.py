@@ -8,6 +8,7 @@ import threading
 import time
 
 import pytest
+from conftest import PATIENCE_S
 from daemon import Clock
 
 
@@ -57,7 +58,7 @@ def receiver():
 
 def stop(process):
     process.send_signal(signal.SIGTERM)
-    _, stderr = process.communicate(timeout=60)
+    _, stderr = process.communicate(timeout=PATIENCE_S)
     assert process.returncode == 0, stderr
     return stderr.decode()
 

@@ -5,6 +5,7 @@ import signal
 import time
 
 import pytest
+from conftest import PATIENCE_S
 
 CONFIG = """
 core: {shutdown_grace: 1s}
@@ -33,7 +34,7 @@ def daemon(world):
     yield start
     if process and process.poll() is None:
         process.send_signal(signal.SIGTERM)
-        process.communicate(timeout=60)
+        process.communicate(timeout=PATIENCE_S)
 
 
 def runs(world):
@@ -61,7 +62,7 @@ def test_the_daemon_keeps_off_a_run_in_the_foreground(world, daemon):
     assert result.status == 3, result.stderr
     assert [run["reason"] for run in runs(world) if run["status"] == "skipped"] == ["overlap"]
     foreground.send_signal(signal.SIGTERM)
-    foreground.communicate(timeout=20)
+    foreground.communicate(timeout=PATIENCE_S)
     assert world.run("trigger", "long").status == 0
 
 
@@ -85,7 +86,7 @@ def test_a_queued_run_starts_when_the_foreground_has_ended(world, daemon):
     time.sleep(1.5)
     assert sum(run["status"] == "started" for run in runs(world)) == 1
     foreground.send_signal(signal.SIGTERM)
-    foreground.communicate(timeout=20)
+    foreground.communicate(timeout=PATIENCE_S)
     deadline = time.monotonic() + 20
     while not any(run["status"] == "started" and run["trigger"] == "manual"
                   for run in runs(world)):
@@ -140,5 +141,5 @@ def test_the_foreground_waits_for_the_daemon_where_it_is_to_queue(world, daemon)
     time.sleep(1.5)
     assert foreground.poll() is None
     world.run("cancel", result.stdout.split()[-1].strip())
-    assert foreground.wait(timeout=30) == 0
+    assert foreground.wait(timeout=PATIENCE_S) == 0
     foreground.communicate()

@@ -10,6 +10,7 @@ import time
 from pathlib import Path
 
 import pytest
+from conftest import PATIENCE_S
 from test_worker import alive, wait_for, writer_words
 
 # ---- signals ------------------------------------------------------------------------------------
@@ -30,7 +31,7 @@ def test_signals_that_its_parent_ignores_stay_ignored(world, number):
     time.sleep(0.3)
     assert process.poll() is None
     process.send_signal(signal.SIGTERM)
-    process.communicate(timeout=30)
+    process.communicate(timeout=PATIENCE_S)
     assert process.returncode == 128 + signal.SIGTERM
 
 
@@ -42,7 +43,7 @@ def test_worker_killed_from_outside_is_said(world):
     process = world.start("hang", "wait", "--json")
     wait_for(process, "waiting")
     os.kill(worker_of(process), signal.SIGKILL)
-    out, _ = process.communicate(timeout=30)
+    out, _ = process.communicate(timeout=PATIENCE_S)
     final = json.loads(out)
     assert process.returncode == 128 + signal.SIGKILL
     assert (final["status"], final["reason"]) == ("failed", "killed")
@@ -61,7 +62,7 @@ def test_stopping_by_the_terminal_and_going_on(world):
             time.sleep(0.002)
         process.send_signal(signal.SIGCONT)
         time.sleep(0.02)
-    out, _ = process.communicate(timeout=30)
+    out, _ = process.communicate(timeout=PATIENCE_S)
     assert process.returncode == 0
     assert json.loads(out)["counters"]["steps"] == 300
 
@@ -70,7 +71,7 @@ def test_stop_signal_outweighs_what_the_plugin_makes_of_it(world):
     process = world.start("rough", "misname", "--json")
     wait_for(process, "waiting")
     process.send_signal(signal.SIGTERM)
-    out, _ = process.communicate(timeout=30)
+    out, _ = process.communicate(timeout=PATIENCE_S)
     final = json.loads(out)
     assert process.returncode == 128 + signal.SIGTERM
     assert final["status"] == "cancelled"
@@ -100,7 +101,7 @@ def test_results_that_cannot_be_written_fail_the_run(world):
     for words in (["counter"], ["counter", "--json"]):
         with open("/dev/full", "wb") as full:
             process = world.start(*words, stdout=full)
-            stderr = process.communicate(timeout=30)[1].decode()
+            stderr = process.communicate(timeout=PATIENCE_S)[1].decode()
         assert process.returncode == 1, words
         assert "cannot write the results to stdout: No space left on device" in stderr
 
@@ -110,7 +111,7 @@ def test_reader_that_goes_is_no_failure(world):
     os.close(read)
     process = world.start("counter", stdout=write)
     os.close(write)
-    process.communicate(timeout=30)
+    process.communicate(timeout=PATIENCE_S)
     assert process.returncode == 0
 
 
@@ -135,7 +136,7 @@ def test_results_of_threads_are_whole_lines(world):
     process = world.start("rough", "chatter")
     wait_for(process, "chattering")
     time.sleep(0.2)  # the pipe is full now, and writes are cut
-    out, _ = process.communicate(timeout=30)
+    out, _ = process.communicate(timeout=PATIENCE_S)
     lines = out.decode().splitlines()
     assert len(lines) == 200
     assert all(line == line[0] * 10000 for line in lines)
@@ -148,7 +149,7 @@ def test_results_survive_the_wish_to_stop(world):
     time.sleep(0.2)
     process.send_signal(signal.SIGTERM)
     time.sleep(0.2)
-    out, _ = process.communicate(timeout=30)
+    out, _ = process.communicate(timeout=PATIENCE_S)
     lines = out.decode().splitlines()
     assert lines and all(line == line[0] * 10000 for line in lines)
 
@@ -166,7 +167,7 @@ def test_crash_takes_the_progress_line_with_it(world):
         if not piece:
             break
         seen += piece
-    process.communicate(timeout=30)
+    process.communicate(timeout=PATIENCE_S)
     os.close(main)
     assert process.returncode == 128 + signal.SIGABRT
     before, _, after = seen.decode().rpartition("1/2 steps")
@@ -257,7 +258,7 @@ def test_first_runs_at_once_share_the_state(world):
     for _ in range(5):
         runs = [world.start("run", "one") for _ in range(8)]
         for run in runs:
-            stderr = run.communicate(timeout=60)[1].decode()
+            stderr = run.communicate(timeout=PATIENCE_S)[1].decode()
             assert run.returncode == 0, stderr
         subprocess.run(["rm", "-r", str(world.state)], check=True)
 

@@ -12,6 +12,7 @@ import time
 import pytest
 import s3_server
 from api_world import until
+from conftest import PATIENCE_S
 from sdrs_world import UNHEARD, SdrsWorld, sdrs  # noqa: F401, a fixture
 
 NOW = "2026-02-10T12:00:00Z"  # with 30 days: up to 2026-01-11T12
@@ -163,7 +164,7 @@ def test_replaced_and_added_meanwhile_on_s3(lake, proxy):
     for key, data in (replaced | added).items():
         lake.put(key, data)
     proxy.rules.clear()
-    out, err = process.communicate(timeout=60)
+    out, err = process.communicate(timeout=PATIENCE_S)
     assert process.returncode == 1
     assert b"30 objects stayed where they were" in out + err
     assert lake.all("events") == replaced | added

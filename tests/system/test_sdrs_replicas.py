@@ -9,7 +9,7 @@ import time
 import postgres as postgres_server
 import pytest
 from api_world import until
-from conftest import World
+from conftest import PATIENCE_S, World
 from sdrs_replicas import replicas, webhook  # noqa: F401
 from sdrs_replicas import LEASE_S, Machine, Tap, Wire, at_once, configure, database_of, replica
 from sdrs_world import PROJECT, rule
@@ -400,7 +400,7 @@ def test_an_execution_goes_on_when_the_database_is_back(wired, server, gcs, webh
     getattr(server, end)()
     server.start()
     tap.open()
-    said = process.communicate(timeout=60)[1].decode()
+    said = process.communicate(timeout=PATIENCE_S)[1].decode()
     assert process.returncode == 0, said
     check_all_is_done_once(wired, gcs, webhook, keys)
 
@@ -412,7 +412,7 @@ def test_an_execution_without_a_database_leaves_the_rest_to_the_next(wired, serv
     server.stop()
     try:
         tap.open()
-        said = process.communicate(timeout=60)[1].decode()
+        said = process.communicate(timeout=PATIENCE_S)[1].decode()
     finally:
         server.start()
     assert process.returncode == 1, said
@@ -433,7 +433,7 @@ def test_a_replica_that_is_cut_off_lets_the_other_take_over(wired, gcs, webhook)
     tap.open()  # it goes on, while the lock is its own
     result = take_over(lambda: two.run("execute", now=NOW), LEASE_S + 10)
     assert result.status == 0, result.text
-    said = process.communicate(timeout=60)[1].decode()
+    said = process.communicate(timeout=PATIENCE_S)[1].decode()
     one.wire.mend()
     assert process.returncode == 1, said
     check_all_is_done_once(wired, gcs, webhook, keys)

@@ -9,6 +9,7 @@ import threading
 import time
 
 import pytest
+from conftest import PATIENCE_S
 
 
 class UnixConnection(http.client.HTTPConnection):
@@ -47,7 +48,7 @@ class Served:
 
     def stop(self):
         self.process.send_signal(signal.SIGTERM)
-        _, stderr = self.process.communicate(timeout=30)
+        _, stderr = self.process.communicate(timeout=PATIENCE_S)
         return self.process.returncode, stderr.decode()
 
 
@@ -147,7 +148,7 @@ def test_a_handler_that_never_ends_does_not_keep_the_process(served, world):
 def test_a_plugin_that_dies_takes_only_its_server(served):
     with pytest.raises((OSError, http.client.HTTPException)):
         served.ask("POST", "/crash")
-    assert served.process.wait(timeout=20) == -signal.SIGKILL
+    assert served.process.wait(timeout=PATIENCE_S) == -signal.SIGKILL
 
 
 def test_mistakes_end_it_before_it_listens(world):

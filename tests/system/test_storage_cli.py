@@ -9,7 +9,7 @@ import time
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
-from conftest import BUILD, s3_server
+from conftest import BUILD, PATIENCE_S, s3_server
 
 MIB = 1 << 20
 ODD_NAMES = ["blank and+plus", "ünï/côdé-日本", "per%20cent%2F", "a&b=c?d#e", "quote'\"<>",
@@ -505,7 +505,7 @@ def test_what_comes_meanwhile_is_not_replaced(storage, world, s3, proxy, words, 
     process = world.start("storage", *words, "--if-absent", "--json", source, target)
     wait_until(lambda: proxy.count("PUT", "/t/a"))
     s3.put("t/a", b"theirs")
-    told = json.loads(process.communicate(timeout=60)[0])
+    told = json.loads(process.communicate(timeout=PATIENCE_S)[0])
     assert (process.returncode, told["objects"], told["skipped"], told["failed"]) == (0, 0, 1, 0)
     assert s3.get("t/a") == b"theirs" and s3.uploads() == []
     assert (world.root / "t" / "a").stat().st_size == size
@@ -875,7 +875,7 @@ def test_a_signal_leaves_no_unfinished_upload(world, s3, number):
     process = world.start("storage", "cp", "--limit-rate", "4MiB", "big", s3.base + "big")
     wait_until(s3.uploads)
     process.send_signal(number)
-    _, stderr = process.communicate(timeout=30)
+    _, stderr = process.communicate(timeout=PATIENCE_S)
     assert process.returncode == 128 + number
     assert b"stopped by the signal" in stderr
     assert s3.uploads() == [] and s3.names() == []
@@ -948,7 +948,7 @@ def test_a_move_that_is_stopped_loses_nothing(world, s3, proxy):
                           "--width", "2")
     wait_until(lambda: (world.root / "down").exists() and len(os.listdir(world.root / "down")) > 20)
     process.send_signal(signal.SIGTERM)
-    stdout, _ = process.communicate(timeout=30)
+    stdout, _ = process.communicate(timeout=PATIENCE_S)
     assert process.returncode == 128 + signal.SIGTERM
     told = json.loads(stdout)
     left = {name.split("/")[1] for name in s3.names()}
@@ -964,7 +964,7 @@ def test_progress_is_shown_on_a_terminal_only(world, s3):
     ours, theirs = os.openpty()
     process = world.start("storage", "cp", "--limit-rate", "4MiB", "a", s3.base + "a",
                           stderr=theirs, env={"TERM": "xterm"})
-    stdout, _ = process.communicate(timeout=60)
+    stdout, _ = process.communicate(timeout=PATIENCE_S)
     os.close(theirs)
     shown = os.read(ours, MIB).decode()
     os.close(ours)

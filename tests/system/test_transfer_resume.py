@@ -10,6 +10,7 @@ from email.utils import formatdate
 
 import pytest
 from boto3.s3.transfer import TransferConfig
+from conftest import PATIENCE_S
 from stand_in import Reply, StandIn
 from test_transfer import S3, Files, Google, digest
 
@@ -97,7 +98,7 @@ def kill_within(world, proxy, source, target, parts=4, end=subprocess.Popen.kill
         time.sleep(0.1)
     assert process.poll() is None, process.communicate()
     end(process)
-    process.communicate(timeout=60)
+    process.communicate(timeout=PATIENCE_S)
     proxy.rules.clear()
     kept = settled(target)
     proxy.calls.clear()

@@ -6,6 +6,7 @@ import time
 
 import pytest
 import trino as trino_server
+from conftest import PATIENCE_S
 from test_engines import base, tables  # noqa: F401, the first is a fixture
 
 pytestmark = pytest.mark.skipif(not trino_server.is_installed(), reason="Trino is not there")
@@ -196,7 +197,7 @@ def test_a_run_that_is_stopped_ends_its_query(engine, trino):
     process = engine.world.start("run", "ask")
     assert state_of(trino, name, ["RUNNING"])
     process.terminate()
-    stderr = process.communicate(timeout=60)[1].decode()
+    stderr = process.communicate(timeout=PATIENCE_S)[1].decode()
     assert json.loads(stderr.splitlines()[-1])["message"].endswith("the run was asked to stop"), stderr
     assert state_of(trino, name, ["FAILED"]) == ["FAILED", "USER_CANCELED"]
 

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 import s3_server
 import trino as trino_server
-from conftest import World
+from conftest import PATIENCE_S, World
 
 sys.path.insert(0, str(Path(__file__).parent / "aggregator"))
 from duck import Duck  # noqa: E402
@@ -334,7 +334,7 @@ def test_a_run_that_is_to_stop_leaves_nothing(place):
     process = start(place, "t", *STEPS)
     assert place.left() != ([], [], [])
     process.send_signal(signal.SIGTERM)
-    process.communicate(timeout=60)
+    process.communicate(timeout=PATIENCE_S)
     assert process.returncode not in (0, -signal.SIGKILL)
 
 
@@ -355,7 +355,7 @@ def test_a_killed_run_is_tidied_up_after(place):
     assert len(marks) == 1
     assert alive.poll() is None
     alive.send_signal(signal.SIGTERM)
-    alive.communicate(timeout=60)
+    alive.communicate(timeout=PATIENCE_S)
 
 
 def test_nothing_is_made_by_a_dry_run(place, duck):

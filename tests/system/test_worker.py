@@ -13,7 +13,7 @@ import urllib.request
 from pathlib import Path
 
 import pytest
-from conftest import BUILD
+from conftest import BUILD, PATIENCE_S
 
 
 def wait_for(process, text, timeout=30):
@@ -163,7 +163,7 @@ def test_first_signal_stops_cleanly(world, number):
     process = world.start("hang", "wait")
     wait_for(process, "waiting")
     process.send_signal(number)
-    rest = process.communicate(timeout=30)[1].decode()
+    rest = process.communicate(timeout=PATIENCE_S)[1].decode()
     assert process.returncode == 128 + number
     assert "stopping" in rest
     assert "the run was asked to stop" in rest
@@ -177,7 +177,7 @@ def test_second_signal_stops_at_once(world):
     time.sleep(0.3)
     assert process.poll() is None
     process.send_signal(signal.SIGINT)
-    rest = process.communicate(timeout=30)[1].decode()
+    rest = process.communicate(timeout=PATIENCE_S)[1].decode()
     assert process.returncode == 128 + signal.SIGINT
     assert time.monotonic() - began < 5
     assert "was killed in its action 'hang'" in rest
@@ -248,7 +248,7 @@ def test_overlap_is_forbidden(world):
     third = world.start("run", "forbid")  # the lock of a dead run is free at once
     wait_for(third, "waiting")
     third.send_signal(signal.SIGTERM)
-    third.communicate(timeout=30)
+    third.communicate(timeout=PATIENCE_S)
 
 
 def test_overlap_is_allowed(world):
@@ -257,12 +257,12 @@ def test_overlap_is_allowed(world):
     for run in runs:
         wait_for(run, "waiting")
         run.send_signal(signal.SIGTERM)
-        run.communicate(timeout=30)
+        run.communicate(timeout=PATIENCE_S)
     forced = [world.start("run", "forbid", "--force") for _ in range(2)]
     for run in forced:
         wait_for(run, "waiting")
         run.send_signal(signal.SIGTERM)
-        run.communicate(timeout=30)
+        run.communicate(timeout=PATIENCE_S)
 
 
 def test_overlap_waits(world):
@@ -270,7 +270,7 @@ def test_overlap_waits(world):
     began = time.monotonic()
     runs = [world.start("run", "queue") for _ in range(2)]
     for run in runs:
-        run.communicate(timeout=60)
+        run.communicate(timeout=PATIENCE_S)
         assert run.returncode == 0
     assert time.monotonic() - began > 1.7, "the second run waited for the first"
 
@@ -347,7 +347,7 @@ def test_progress_line_on_a_terminal(world):
         if not piece:
             break
         seen += piece
-    process.communicate(timeout=30)
+    process.communicate(timeout=PATIENCE_S)
     os.close(main)
     assert process.returncode == 0
     text = seen.decode()
@@ -452,7 +452,7 @@ def test_health_and_metrics_while_it_runs(world):
     assert re.search(r'run_core_run_progress_total\{plugin="counter",action="report",job=""\} 100', metrics)
     assert get(url + "/nothing")[0] == 404
     process.send_signal(signal.SIGTERM)
-    process.communicate(timeout=30)
+    process.communicate(timeout=PATIENCE_S)
     assert process.returncode == 128 + signal.SIGTERM
 
 
