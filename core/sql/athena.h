@@ -174,7 +174,7 @@ struct core_athena;
 
 /* How long faults are borne that may pass. What is 0 gets the default that is named with it. */
 struct core_athena_patience {
-    unsigned attempts;  /* of a request: 16, which is some minutes */
+    unsigned attempts;  /* of a request: 16, some minutes; 8 until Athena has answered one */
     int64_t backoff_ms; /* shortest pause between two: 100 ms */
     int64_t quota_ms;   /* until there is room for one more query in the account: 15 minutes */
 };

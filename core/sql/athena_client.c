@@ -5,6 +5,7 @@
  */
 #include <sql/athena.h>
 
+#include <base/url.h>
 #include <cloud/aws_credentials.h>
 #include <os/clock.h>
 #include <os/digest.h>
@@ -18,6 +19,7 @@
 
 enum {
     ATTEMPTS = 16,
+    FIRST_ATTEMPTS = 8, /* about half a minute, while nothing says that this is Athena */
     BACKOFF_MS = 100,
     QUOTA_MS = 15 * 60 * 1000,
     LAST_WORD_MS = 5 * 1000,
@@ -35,6 +37,7 @@ struct core_athena {
     const char *path;               /* in 'url' */
     char *name;                     /* for errors */
     _Atomic int64_t clock_ahead_ms; /* of the server's clock, as far as known */
+    atomic_bool was_heard;          /* Athena has answered something */
 };
 
 /* ---- opening --------------------------------------------------------------------------------- */
@@ -74,16 +77,20 @@ static void split_url(struct core_athena *athena)
 static enum rc_code find_endpoint(struct core_athena *athena, struct rc_error *err)
 {
     const struct core_engine_settings *settings = athena->context->settings;
+    bool is_usual;
 
     if (settings->endpoint)
         athena->url = rc_strdup(settings->endpoint);
     else if (core_aws_endpoint(settings->profile, "athena", &athena->url, err))
         return err->code;
-    if (!athena->url)
+    is_usual = !athena->url;
+    if (is_usual)
         athena->url = rc_strf("https://athena.%s.amazonaws.com%s/", athena->region,
                               rc_str_starts(athena->region, "cn-") ? ".cn" : "");
     split_url(athena);
-    athena->name = rc_strf("Athena in %s", athena->region);
+    RC_STR_AUTO shown = core_url_public(athena->url);
+    athena->name =
+        is_usual ? rc_strf("Athena in %s", athena->region) : rc_strf("Athena at '%s'", shown);
     return RC_OK;
 }
 
@@ -295,6 +302,8 @@ static enum core_http_verdict judge(void *context, const struct core_http_answer
 
     sending->is_open = false;
     sending->status = answer->status;
+    if (answer->body.len > 0 && answer->body.data[0] == '{')
+        atomic_store(&sending->athena->was_heard, true);
     call->is_doubtful |= answer->status >= 500 || answer->status == 200;
     /* What is on the way may call its own page a success. */
     if (answer->status == 200)
@@ -312,6 +321,16 @@ static enum core_http_verdict judge(void *context, const struct core_http_answer
 }
 
 /* ---- sending --------------------------------------------------------------------------------- */
+
+/* An outage is waited out in the middle of a run; a wrong endpoint is to be told soon. */
+static unsigned attempts(const struct core_athena *athena, const struct core_athena_call *call)
+{
+    unsigned most = athena->patience.attempts;
+
+    if (call->is_last)
+        return LAST_ATTEMPTS;
+    return atomic_load(&athena->was_heard) || most < FIRST_ATTEMPTS ? most : FIRST_ATTEMPTS;
+}
 
 static enum rc_code check_answer(const struct core_http_answer *answer, struct rc_error *err)
 {
@@ -367,7 +386,7 @@ enum rc_code core_athena_send(struct core_athena *athena, struct core_athena_cal
         .client = athena->http,
         /* A start has its token, the others change nothing. */
         .repeat = CORE_HTTP_REPEAT_SAFE,
-        .attempts = call->is_last ? LAST_ATTEMPTS : athena->patience.attempts,
+        .attempts = attempts(athena, call),
         .prepare = prepare,
         .judge = judge,
         .context = &sending,

@@ -434,6 +434,35 @@ static struct core_trino_statement *statement_new(struct core_trino_client *clie
     return statement;
 }
 
+/* A server that starts takes statements, to fail them at once. */
+static bool is_starting(const struct core_trino_statement *statement)
+{
+    const struct core_trino_page *page = &statement->page;
+
+    return page->failed && rc_str_eq(page->failure.name, "SERVER_STARTING_UP");
+}
+
+/* Sends the statement and reads its first page, again as long as the server starts. */
+static enum rc_code begin(struct core_trino_statement *statement, struct core_http_call *call,
+                          struct rc_error *err)
+{
+    struct core_trino_client *client = statement->client;
+    int64_t until_mono_ms = core_clock_mono_ms() + client->limits.patience_ms;
+
+    for (unsigned doublings = 0;; doublings++) {
+        statement->page = (struct core_trino_page){ .id = NULL };
+        if (!request(statement, call, false, err) && !take_page(statement, err))
+            return RC_OK;
+        if (!is_starting(statement) || !may_pass(statement, err->code, true) ||
+            core_clock_mono_ms() >= until_mono_ms)
+            return err->code;
+        replace(&statement->id, NULL);
+        replace(&statement->info_uri, NULL);
+        if (core_http_back_off(client->http, doublings, -1, call->cancel, err))
+            return err->code;
+    }
+}
+
 enum rc_code core_trino_start(struct core_trino_client *client, const char *text,
                               struct core_trino_statement **out, struct rc_error *err)
 {
@@ -448,8 +477,7 @@ enum rc_code core_trino_start(struct core_trino_client *client, const char *text
     call.body = text;
     call.body_len = strlen(text);
     call.attempts = 0; /* of what the server has seen nothing of */
-    if (check_headers(&headers, err) || request(statement, &call, false, err) ||
-        take_page(statement, err)) {
+    if (check_headers(&headers, err) || begin(statement, &call, err)) {
         (void)in_query(statement, err);
         core_trino_end(statement);
         explicit_bzero(headers.data, headers.len);

@@ -336,6 +336,26 @@ def test_what_is_not_athena(server):
     assert answer["error"] == "unavailable" and "'endpoint'" in answer["message"]
 
 
+def test_an_endpoint_that_never_answers_is_told_soon(server):
+    """Nobody waits out an outage of what may be a wrong address."""
+    with Probe(server, endpoint="http://127.0.0.1:1") as probe:
+        answer = probe.query()
+    assert answer["error"] == "unavailable" and "Athena at 'http://127.0.0.1:1'" in answer["message"]
+
+    server.rules.add(Rule(target=".*", status=503, body="<html>Sorry</html>", times=None))
+    with Probe(server, attempts=10) as probe:
+        assert probe.query()["error"] == "unavailable"
+    assert count(server, START) == 8 + 3  # the last to find and stop what may have begun
+
+
+def test_an_outage_is_waited_out_longer(server):
+    with Probe(server, attempts=10) as probe:
+        assert probe.query()["rows"] == [[1]]
+        server.rules.add(Rule(target=START, status=503, body="<html>Sorry</html>", times=9))
+        assert probe.query()["rows"] == [[1]]
+    assert count(server, START) == 1 + 10
+
+
 @pytest.mark.parametrize("body", ["{}", '{"QueryExecution": {}}', '{"QueryExecution": 1}', "[]",
                                   '{"QueryExecution": {"Status": {"State": "DREAMING"}}}'])
 def test_a_look_that_says_nothing(server, probe, body):

@@ -1,6 +1,6 @@
 /*
- * The statement protocol of Trino against a server that follows a script: what it is told, what is
- * asked again and what is not, and how a statement ends.
+ * The statement protocol of Trino against a server that follows a script: what it is told,
+ * what is taken from it, and how a statement ends.
  */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -9,9 +9,7 @@
 
 #include <cmocka.h>
 
-#include <scripted_server.h>
-
-#include <sql/trino_client.h>
+#include <trino_world.h>
 
 #include <config/secrets.h>
 #include <os/clock.h>
@@ -22,131 +20,6 @@
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
-
-#define STATS "\"stats\":{\"state\":\"RUNNING\",\"totalSplits\":4,\"completedSplits\":1}"
-#define NEXT(n) "\"nextUri\":\"{url}/v1/statement/executing/q1/y/" #n "\","
-#define HEAD "{\"id\":\"q1\",\"infoUri\":\"{url}/ui/query.html?q1\","
-#define COLUMNS                                                                                    \
-    "\"columns\":[{\"name\":\"a\",\"type\":\"bigint\"},{\"name\":\"b\",\"type\":\"varchar(3)\"}],"
-#define QUEUED HEAD NEXT(1) STATS "}"
-#define PAGE(n, rows) HEAD COLUMNS NEXT(n) "\"data\":" rows "," STATS "}"
-#define LAST(rows) HEAD COLUMNS "\"data\":" rows "," STATS "}"
-#define FAILED(name, type, message)                                                                \
-    HEAD STATS ",\"error\":{\"message\":\"" message "\",\"errorCode\":1,\"errorName\":\"" name     \
-               "\",\"errorType\":\"" type "\"}}"
-#define OK(text)                                                                                   \
-    {                                                                                              \
-        .status = 200, .body = text                                                                \
-    }
-
-struct world {
-    struct scripted_server server;
-    struct core_engine_settings settings;
-    struct core_trino_limits limits;
-    struct core_cancel run;
-    struct core_presto session;
-    struct core_trino_client *client;
-    struct rc_error err;
-    char said[4096];
-    int64_t scanned_bytes;
-    double progress;
-};
-
-static void hear_said(void *context, enum rc_log_level level, const char *text)
-{
-    struct world *w = context;
-    size_t len = strlen(w->said);
-
-    (void)snprintf(w->said + len, sizeof(w->said) - len, "%d %s\n", (int)level, text);
-}
-
-static void hear_scanned(void *context, int64_t bytes, int64_t cost_micros)
-{
-    struct world *w = context;
-
-    w->scanned_bytes += bytes;
-    assert_int_equal(cost_micros, 0);
-}
-
-static void hear_progress(void *context, double fraction)
-{
-    ((struct world *)context)->progress = fraction;
-}
-
-/* The session of a server with that script; the settings may be changed before. */
-static void begin(struct world *w, const struct script_line *lines, size_t count)
-{
-    scripted_start(&w->server, lines, count);
-    w->settings.url = w->server.listener.url;
-    w->limits.backoff_ms = 1;
-    if (!w->limits.patience_ms)
-        w->limits.patience_ms = 5000;
-    w->session.context = (struct core_sql_context){
-        .settings = &w->settings,
-        .session = "rc_test_1",
-        .say = hear_said,
-        .say_context = w,
-        .on_scanned = hear_scanned,
-        .scanned_context = w,
-        .on_progress = hear_progress,
-        .progress_context = w,
-    };
-    w->session.stop = (struct core_cancel){ .parent = &w->run };
-    w->err = (struct rc_error)RC_ERROR_INIT;
-    if (core_trino_client_new(&w->session, &w->limits, &w->client, &w->err))
-        fail_msg("%s", w->err.cause);
-}
-
-static void end(struct world *w)
-{
-    core_trino_client_free(w->client);
-    scripted_stop(&w->server);
-}
-
-/* The result as text: values parted by '|', rows ended by ';'. */
-static enum rc_code ask(struct world *w, const char *text, struct rc_buf *out)
-{
-    struct core_trino_statement *statement = NULL;
-    const struct rc_value *row = NULL;
-    RC_ROWS_AUTO(rows);
-    enum rc_code code;
-
-    if (core_trino_start(w->client, text, &statement, &w->err) ||
-        core_trino_rows(statement, &rows, &w->err))
-        return w->err.code;
-    while (!(code = rc_rows_next(rows, &row, &w->err)) && row)
-        for (size_t i = 0; i < rc_rows_columns(rows, NULL); i++) {
-            if (row[i].type == RC_VALUE_INT)
-                rc_buf_addf(out, "%lld", (long long)row[i].integer);
-            else
-                rc_buf_adds(out, row[i].type == RC_VALUE_NULL ? "-" : row[i].text);
-            rc_buf_adds(out, i + 1 < rc_rows_columns(rows, NULL) ? "|" : ";");
-        }
-    return code;
-}
-
-static void asks_and_gets(struct world *w, const char *expected)
-{
-    RC_BUF_AUTO(got, 64 * 1024);
-
-    if (ask(w, "SELECT 1", &got))
-        fail_msg("%s: %s", w->err.context, w->err.cause);
-    assert_string_equal(got.data, expected);
-}
-
-static void asks_and_fails(struct world *w, enum rc_code code, const char *words)
-{
-    RC_BUF_AUTO(got, 64 * 1024);
-
-    assert_string_equal(rc_code_name(ask(w, "SELECT 1", &got)), rc_code_name(code));
-    if (!strstr(w->err.cause, words))
-        fail_msg("'%s' is not in: %s", words, w->err.cause);
-}
-
-static size_t heard(struct world *w)
-{
-    return atomic_load(&w->server.heard_count);
-}
 
 /* ---- what is said ---------------------------------------------------------------------------- */
 
@@ -320,79 +193,7 @@ static void says_again_what_it_was_told(void **state)
     end(&w);
 }
 
-/* ---- what is asked again --------------------------------------------------------------------- */
-
-static void asks_a_busy_server_again(void **state)
-{
-    const struct script_line lines[] = {
-        { .status = 503 },
-        { 429, "Retry-After: 0\r\n", NULL, 0, 0 },
-        { .status = 200 },
-        OK(QUEUED),
-        { .status = 502, .body = "<html>" },
-        { .status = 504 },
-        { .status = 200 },
-        { .status = 0 },
-        OK(LAST("[[1,\"x\"]]")),
-    };
-    struct world w = { .said = "" };
-
-    (void)state;
-    begin(&w, lines, RC_ARRAY_LEN(lines));
-    asks_and_gets(&w, "1|x;");
-    assert_int_equal(heard(&w), RC_ARRAY_LEN(lines));
-    for (size_t i = 0; i < 4; i++)
-        assert_true(scripted_asks(&w.server, i, "POST /v1/statement HTTP"));
-    end(&w);
-}
-
-/* Each byte of a page may be the last that comes; the page is asked for again, and each row comes
- * once. */
-static void survives_an_answer_that_is_cut(void **state)
-{
-    static const char page[] = PAGE(2, "[[1,\"x\"],[2,\"y\"]]");
-
-    (void)state;
-    for (size_t cut = 1; cut < sizeof(page) + 100; cut += cut < 60 || cut > sizeof(page) ? 1 : 7) {
-        const struct script_line lines[] = {
-            OK(QUEUED),
-            { 200, NULL, page, cut, 0 },
-            OK(page),
-            OK(LAST("[[3,\"z\"]]")),
-            OK(LAST("[[3,\"z\"]]")),
-        };
-        struct world w = { .said = "" };
-        RC_BUF_AUTO(got, 1024);
-
-        begin(&w, lines, RC_ARRAY_LEN(lines));
-        if (ask(&w, "SELECT 1", &got))
-            fail_msg("cut at %zu: %s", cut, w.err.cause);
-        /* Beyond its end the page was whole, and the script is one answer ahead. */
-        if (strcmp(got.data, "1|x;2|y;3|z;") != 0 &&
-            (heard(&w) != 4 || strcmp(got.data, "1|x;2|y;1|x;2|y;3|z;") != 0))
-            fail_msg("cut at %zu: %s", cut, got.data);
-        end(&w);
-    }
-}
-
-static void does_not_say_a_statement_twice(void **state)
-{
-    const struct script_line lines[] = { { .status = 0 }, OK(LAST("[]")) };
-    const struct script_line cut[] = { { 200, NULL, QUEUED, 80, 0 }, OK(LAST("[]")) };
-    struct world w = { .said = "" };
-
-    (void)state;
-    begin(&w, lines, RC_ARRAY_LEN(lines));
-    asks_and_fails(&w, RC_UNAVAILABLE, "Trino at 'http://127.0.0.1:");
-    assert_int_equal(heard(&w), 1);
-    end(&w);
-
-    w = (struct world){ .said = "" };
-    begin(&w, cut, RC_ARRAY_LEN(cut));
-    asks_and_fails(&w, RC_UNAVAILABLE, "in the middle of the answer");
-    assert_int_equal(heard(&w), 1);
-    end(&w);
-}
+/* ---- what is short of time or room ----------------------------------------------------------- */
 
 /* Of what tidies up no answer is awaited longer than there is time for that. */
 static void ends_with_the_time_to_tidy_up(void **state)
@@ -474,44 +275,6 @@ static void sends_all_headers_or_nothing(void **state)
     asks_and_fails(&w, RC_TOO_LARGE, "");
     assert_non_null(strstr(w.err.context, "'token'"));
     assert_int_equal(heard(&w), 0);
-    end(&w);
-}
-
-static void loses_patience(void **state)
-{
-    const struct script_line lines[] = { OK(QUEUED), { .status = 503, .body = "overloaded" } };
-    struct script_line many[200];
-    struct world w = { .limits = { .patience_ms = 100 } };
-
-    (void)state;
-    for (size_t i = 0; i < RC_ARRAY_LEN(many); i++)
-        many[i] = lines[i > 0];
-    begin(&w, many, RC_ARRAY_LEN(many));
-    asks_and_fails(&w, RC_UNAVAILABLE, "HTTP 503: overloaded");
-    assert_true(heard(&w) > 3);
-    /* The last word is that nobody wants the result any more. */
-    assert_true(scripted_asks(&w.server, heard(&w) - 1, "DELETE /v1/statement/executing/q1/y/1"));
-    assert_string_equal(w.err.context + strlen(w.err.context) - 1, ")");
-    end(&w);
-}
-
-static void waits_as_long_as_it_is_asked_to(void **state)
-{
-    const struct script_line lines[] = { { 503, "Retry-After: 1\r\n", NULL, 0, 0 },
-                                         OK(LAST("[]")) };
-    const struct script_line longer[] = { { 503, "Retry-After: 100\r\n", "later", 0, 0 } };
-    struct world w = { .said = "" };
-    int64_t began_mono_ms = core_clock_mono_ms();
-
-    (void)state;
-    begin(&w, lines, RC_ARRAY_LEN(lines));
-    asks_and_gets(&w, "");
-    assert_true(core_clock_mono_ms() - began_mono_ms >= 900);
-    end(&w);
-
-    w = (struct world){ .said = "" };
-    begin(&w, longer, RC_ARRAY_LEN(longer));
-    asks_and_fails(&w, RC_UNAVAILABLE, "HTTP 503: later");
     end(&w);
 }
 
@@ -770,15 +533,10 @@ int main(void)
         cmocka_unit_test(says_little_by_default),
         cmocka_unit_test(leaves_the_user_to_a_token),
         cmocka_unit_test(says_again_what_it_was_told),
-        cmocka_unit_test(asks_a_busy_server_again),
-        cmocka_unit_test(survives_an_answer_that_is_cut),
-        cmocka_unit_test(does_not_say_a_statement_twice),
         cmocka_unit_test(ends_with_the_time_to_tidy_up),
         cmocka_unit_test(ends_a_query_as_well_as_it_can),
         cmocka_unit_test(hides_a_password_as_it_is_sent),
         cmocka_unit_test(sends_all_headers_or_nothing),
-        cmocka_unit_test(loses_patience),
-        cmocka_unit_test(waits_as_long_as_it_is_asked_to),
         cmocka_unit_test(refuses_answers),
         cmocka_unit_test(ends_what_is_led_astray),
         cmocka_unit_test(knows_that_a_server_started_anew),
