@@ -8,6 +8,7 @@
 #include <run-core/time.h>
 
 #include <string.h>
+#include <strings.h>
 
 /* ---- words ----------------------------------------------------------------------------------- */
 
@@ -44,7 +45,7 @@ static const char *hive_type(const char *type)
     };
 
     for (size_t i = 0; i < RC_ARRAY_LEN(names); i++)
-        if (rc_str_eq(type, names[i][0]))
+        if (strcasecmp(type, names[i][0]) == 0)
             return names[i][1];
     return type;
 }

@@ -66,6 +66,10 @@ static enum rc_code fetch_page(struct rows *rows, const char *token, struct rc_e
         enum rc_code code = fetch(rows->athena, rows->done.id, token, rows->page_rows, rows->cancel,
                                   &arena, &page, err);
 
+        if (!code && token && rc_str_eq(token, page.next_token))
+            code = rc_fail(err, RC_CORRUPT,
+                           "the result of the query %s goes on with the page that it has just given",
+                           rows->done.id);
         if (!code) {
             /* 'token' is in the old one. */
             core_arena_clear(&rows->arena);

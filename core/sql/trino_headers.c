@@ -230,6 +230,11 @@ void core_trino_headers_set(struct core_trino_headers *headers, const char *prop
     set_encoded(&headers->session, property, value);
 }
 
+void core_trino_headers_unset(struct core_trino_headers *headers, const char *property)
+{
+    remove_pair(&headers->session, property);
+}
+
 /* ---- from answers ---------------------------------------------------------------------------- */
 
 static void set_text(char **text, const char *value)

@@ -44,6 +44,7 @@ void core_trino_headers_clear(struct core_trino_headers *headers);
 /* A session property, of this and all later statements. */
 void core_trino_headers_set(struct core_trino_headers *headers, const char *property,
                             const char *value);
+void core_trino_headers_unset(struct core_trino_headers *headers, const char *property);
 /* Heeds a header of an answer, if it is one that matters later; its name is in lower case. */
 void core_trino_headers_note(struct core_trino_headers *headers, const char *name,
                              const char *value);

@@ -168,6 +168,15 @@ def test_rows_that_are_very_long(server, probe):
     assert count(server, PAGE) == 4
 
 
+def test_a_page_that_leads_to_itself(server, probe):
+    page = {"ResultSet": {"Rows": [{"Data": [{"VarCharValue": "1"}]}], "ResultSetMetadata": {
+        "ColumnInfo": [{"Name": "n", "Type": "bigint"}]}}, "NextToken": "again"}
+    server.rules.add(Rule(target=PAGE, status=200, body=json.dumps(page), times=None))
+    answer = probe.query()
+    assert answer["error"] == "corrupt" and "the page that it has just given" in answer["message"]
+    assert count(server, PAGE) == 2
+
+
 def test_rows_are_fetched_as_they_are_read(server, probe):
     server.back_end.put("numbers", Answer([("n", "bigint")], [[str(n)] for n in range(5000)]))
     assert probe.query("select n from numbers", rows=3)["rows"] == [[0], [1], [2]]

@@ -22,7 +22,7 @@ enum { TEXT_BYTES = 1 << 20 };
     } while (0)
 
 static const struct rc_sql_column columns[] = {
-    { "user_id", "varchar" }, { "revenue", "bigint" },      { "n", "integer" },
+    { "user_id", "VARCHAR" }, { "revenue", "bigint" },      { "n", "integer" },
     { "price", "double" },    { "premium", "boolean" },     { "born", "date" },
     { "at", "timestamp" },    { "exact", "decimal(10,2)" },
 };

@@ -119,36 +119,56 @@ static enum rc_code run(struct world *w, enum core_presto_kind kind, const char 
 
 /* ---- opening --------------------------------------------------------------------------------- */
 
-static void asks_which_properties_there_are(void **state)
+#define NO_PROPERTY FAILED("INVALID_SESSION_PROPERTY", "USER_ERROR", "there is no such property")
+#define MEANING "hive.timestamp_precision=MICROSECONDS,hive.parquet_use_column_names=true"
+
+static void sets_what_results_depend_on(void **state)
 {
-    const struct script_line lines[] = { OK(PROPERTIES), OK(DONE), OK(DONE) };
+    const struct script_line lines[] = { OK(DONE), OK(DONE) };
     struct world w = { .dir = "" };
 
     (void)state;
     begin(&w, lines, RC_ARRAY_LEN(lines));
-    assert_asked(&w, 0, "SHOW SESSION LIKE 'hive.%'");
-    assert_int_equal(run(&w, CORE_PRESTO_DDL, "DROP TABLE a", NULL), RC_OK);
-    assert_null(scripted_header(&w.server, 0, "X-Trino-Session"));
+    assert_asked(&w, 0, "SELECT 1");
+    assert_string_equal(scripted_header(&w.server, 0, "X-Trino-Session"),
+                        MEANING ",hive.compression_codec=ZSTD");
+    ((struct core_presto *)w.sql)->dialect->set_compression((struct core_presto *)w.sql, "gzip");
+    assert_int_equal(run(&w, CORE_PRESTO_DDL, "DROP TABLE b", NULL), RC_OK);
     assert_string_equal(scripted_header(&w.server, 1, "X-Trino-Session"),
-                        "hive.timestamp_precision=MICROSECONDS,hive.parquet_use_column_names=true");
+                        MEANING ",hive.compression_codec=GZIP");
+    end(&w);
+}
+
+static void asks_which_properties_there_are(void **state)
+{
+    const struct script_line lines[] = { OK(NO_PROPERTY), OK(PROPERTIES), OK(DONE), OK(DONE) };
+    struct world w = { .dir = "" };
+
+    (void)state;
+    begin(&w, lines, RC_ARRAY_LEN(lines));
+    assert_asked(&w, 1, "SHOW SESSION LIKE 'hive.%'");
+    assert_null(scripted_header(&w.server, 1, "X-Trino-Session"));
+    assert_int_equal(run(&w, CORE_PRESTO_DDL, "DROP TABLE a", NULL), RC_OK);
+    assert_non_null(strstr(scripted_header(&w.server, 2, "X-Trino-Session"), MEANING));
     ((struct core_presto *)w.sql)->dialect->set_compression((struct core_presto *)w.sql, "gzip");
     assert_int_equal(run(&w, CORE_PRESTO_DDL, "DROP TABLE b", NULL), RC_OK);
     assert_non_null(
-        strstr(scripted_header(&w.server, 2, "X-Trino-Session"), "hive.compression_codec=GZIP"));
+        strstr(scripted_header(&w.server, 3, "X-Trino-Session"), "hive.compression_codec=GZIP"));
     end(&w);
 }
 
 static void sets_nothing_that_there_is_not(void **state)
 {
     static const struct rc_pair session[] = { { "lake.timestamp_precision", "NANOSECONDS" } };
-    const struct script_line lines[] = { OK(NAMES("[\"lake.timestamp_precision\"]")), OK(DONE) };
+    const struct script_line lines[] = { OK(NO_PROPERTY),
+                                         OK(NAMES("[\"lake.timestamp_precision\"]")), OK(DONE) };
     struct world w = { .settings = { .catalog = "lake", .session = { 1, session } } };
 
     (void)state;
     begin(&w, lines, RC_ARRAY_LEN(lines));
     ((struct core_presto *)w.sql)->dialect->set_compression((struct core_presto *)w.sql, "gzip");
     assert_int_equal(run(&w, CORE_PRESTO_DDL, "DROP TABLE b", NULL), RC_OK);
-    assert_string_equal(scripted_header(&w.server, 1, "X-Trino-Session"),
+    assert_string_equal(scripted_header(&w.server, 2, "X-Trino-Session"),
                         "lake.timestamp_precision=NANOSECONDS");
     end(&w);
 }
@@ -364,6 +384,7 @@ static void reaches_what_both_do(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(sets_what_results_depend_on),
         cmocka_unit_test(asks_which_properties_there_are),
         cmocka_unit_test(sets_nothing_that_there_is_not),
         cmocka_unit_test(fails_to_open),
