@@ -68,7 +68,8 @@ static enum rc_code fetch_page(struct rows *rows, const char *token, struct rc_e
 
         if (!code && token && rc_str_eq(token, page.next_token))
             code = rc_fail(err, RC_CORRUPT,
-                           "the result of the query %s goes on with the page that it has just given",
+                           "the result of the query %s goes on with the page that it has just "
+                           "given",
                            rows->done.id);
         if (!code) {
             /* 'token' is in the old one. */
