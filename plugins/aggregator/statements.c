@@ -349,6 +349,19 @@ void agg_sql_day_values(const struct agg_sql *sql, struct rc_buf *out)
 
 /* ---- a window ---- */
 
+/*
+ * A value that a day has kept as text, which is another one with each engine (10.0, 1.0E1): a
+ * window may reach over days of several.
+ */
+static void add_kept_value(const struct agg_sql *sql, struct rc_buf *out,
+                           const struct agg_type *type)
+{
+    if (type->is_text)
+        rc_buf_adds(out, "agg_value");
+    else
+        rc_sql_add_try_cast(sql->job, sql->session, out, "agg_value", type->name);
+}
+
 static void add_window_measure(const struct agg_sql *sql, struct rc_buf *out,
                                const struct agg_measure *measure)
 {
@@ -376,7 +389,9 @@ static void add_window_measure(const struct agg_sql *sql, struct rc_buf *out,
     case AGG_DISTINCT:
         rc_buf_adds(out, "count(DISTINCT CASE WHEN agg_measure = ");
         rc_buf_add_literal(out, measure->column);
-        rc_buf_adds(out, " THEN agg_value END)");
+        rc_buf_adds(out, " THEN ");
+        add_kept_value(sql, out, &measure->type);
+        rc_buf_adds(out, " END)");
         break;
     case AGG_AVG:
         rc_buf_reset(&column);

@@ -177,6 +177,21 @@ def test_other_aggregates_are_right_in_windows(world, lake, duck):
     assert csv_lines(lake, 2)[1] == "user-002,2,0,0,,,,0,1,0,0,,,,0,1,0,0,,,,0,1,0,0,,,,0,1"
 
 
+def test_values_are_counted_once_whichever_engine_kept_them(world, lake, duck):
+    """Of the first day the values stand as another engine writes them."""
+    lake.add([Event(day, 1, revenue(value)) for day in range(2) for value in (10.0, 0.5)])
+    lake.write_config(values=[
+        {"column": "kinds", "aggregate": "distinct", "type": "double"}])
+    run(world, 0)
+    (kept,) = (lake.root / f"out/1d_values/day={date_of(0)}").rglob("*.parquet")
+    assert len(duck.query(f"FROM '{kept}'")) == 2
+    duck.query(f"COPY (SELECT * REPLACE (CASE WHEN CAST(agg_value AS double) = 10 THEN '1.0E1' "
+               f"ELSE '5.0E-1' END AS agg_value) FROM '{kept}') TO '{kept}.other' (FORMAT parquet)")
+    kept.with_name(kept.name + ".other").rename(kept)
+    run(world, 1)
+    assert rows(duck, lake, 3, 1, "userid, kinds, cnt") == [("user-001", "2", "4", "1")]
+
+
 def test_keys_and_filters(world, lake, duck):
     def event(user, country, platform, value):
         return Event(0, user, json.dumps({"c": country, "p": platform, "v": value}))

@@ -102,7 +102,7 @@ def live(world, lake, configuration):
                        f"from={date_of(1)}", "--set", f"to={date_of(1)}", timeout=900)
     assert result.status == 0, result.text
     last = run(world, DAYS - 1, "--json")
-    assert last.final["counters"]["windows_grown"] >= (configuration is SUMS)
+    assert last.final["counters"].get("windows_grown", 0) >= (configuration is SUMS)
     assert "nothing to do" in run(world, DAYS - 1).stdout
 
 
@@ -302,7 +302,7 @@ def test_events_may_be_a_table_of_iceberg(tmp_path, request, duck):
                     f"AS SELECT * FROM {name}.rawevents")
     catalogue.query(f"DROP TABLE {name}.rawevents")
     lake.write_config(WINDOWS, **in_catalogue(name, sourceAthenaDb=f"iceberg.{name}",
-                                              checkDataForLastDay=True, expected_partitions=5))
+                                              checkDataForLastDay=True, expected_partitions=3))
     run(world, 1)
     for day in range(2):
         found = duck.parquet(lake.root / f"out/1d/day={date_of(day)}", COLUMNS)
@@ -373,12 +373,13 @@ def test_a_database_that_is_not_there_is_named(world, lake):
 
 
 def test_what_the_engine_does_not_reach_is_an_error_of_the_configuration(world, lake):
-    lake.write_config(WINDOWS, tables={"rawevents": "gs://bucket/events/"})
+    # Trino has Google Cloud Storage, too; and files here, as it is told that it shares them.
+    place = "gs://bucket/events/" if world.mirror else "https://example.org/events/"
+    lake.write_config(WINDOWS, tables={"rawevents": place})
     for words in (("check",), ("run", "ltv", "--now", now_of(0))):
         result = world.run(*words)
-        assert result.status == 2
-        assert "does not reach 'gs://bucket/events/', where sourceEventsTable lies" in \
-            result.text + result.stdout
+        assert result.status == 2, result.stderr
+        assert f"does not reach '{place}', where sourceEventsTable lies" in result.stderr
     lake.write_config(WINDOWS)
     assert world.run("check").status == 0
 
