@@ -36,6 +36,17 @@ struct running {
     bool until_is_of_setting; /* 'query_timeout', and not the caller's */
 };
 
+/* Sleeps, unless it is cancelled, but no longer than until that time; 0: no limit. */
+static enum rc_code pause(const struct running *running, int64_t ms, int64_t until_mono_ms,
+                          struct rc_error *err)
+{
+    int64_t left_ms = until_mono_ms - core_clock_mono_ms();
+
+    if (until_mono_ms != 0 && left_ms < ms)
+        ms = left_ms > 0 ? left_ms : 0;
+    return core_athena_pause(running->statement->cancel, ms, err);
+}
+
 /* ---- requests -------------------------------------------------------------------------------- */
 
 static enum rc_code make_token(char out[CORE_ATHENA_TOKEN_TEXT], struct rc_error *err)
@@ -181,6 +192,7 @@ static void stop(struct running *running)
 /* Waits for room in the account, which others may have taken. '*pause_ms' grows. */
 static enum rc_code await_room(struct running *running, int64_t *pause_ms, struct rc_error *err)
 {
+    int64_t until_mono_ms = running->statement->until_mono_ms;
     unsigned char chance = 0;
 
     if (*pause_ms == 0) {
@@ -189,8 +201,12 @@ static enum rc_code await_room(struct running *running, int64_t *pause_ms, struc
             "Athena runs as many queries as the account may have at once: waiting for one to end");
     }
     (void)!getrandom(&chance, sizeof(chance), GRND_NONBLOCK);
-    if (core_athena_pause(running->statement->cancel, *pause_ms + *pause_ms * chance / 512, err))
+    if (pause(running, *pause_ms + *pause_ms * chance / 512, until_mono_ms, err))
         return err->code;
+    if (until_mono_ms != 0 && core_clock_mono_ms() >= until_mono_ms)
+        return rc_fail(err, RC_TIMEOUT,
+                       "there is no time left for it, and Athena still runs as many queries as the "
+                       "account may have at once");
     *pause_ms = *pause_ms * 2 < LONGEST_ROOM_MS ? *pause_ms * 2 : LONGEST_ROOM_MS;
     return RC_OK;
 }
@@ -277,8 +293,7 @@ static enum rc_code await(struct running *running, struct core_arena *arena,
 
     for (;;) {
         core_arena_clear(arena);
-        if (check_time(running, err) ||
-            core_athena_pause(running->statement->cancel, pause_ms, err))
+        if (check_time(running, err) || pause(running, pause_ms, running->until_mono_ms, err))
             return err->code;
         if (look(running, arena, out, /* is_last = */ false, err))
             return look_failed(running, err);
@@ -321,7 +336,7 @@ static enum rc_code run(struct running *running, struct core_athena_done *out, s
             return code;
         RC_STR_AUTO text = rc_strf("running a statement of Athena once more: %s", err->cause);
         say(running, RC_LOG_WARN, text);
-        if (core_athena_pause(running->statement->cancel, runs * PAUSE_MS, err))
+        if (pause(running, runs * PAUSE_MS, running->statement->until_mono_ms, err))
             return err->code;
     }
 }

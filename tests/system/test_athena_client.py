@@ -554,6 +554,27 @@ def test_no_attempt_after_a_limit_of_the_caller(server):
     assert answer["error"] == "timeout" and 1 < count(server, START) < 30
 
 
+def test_no_room_until_a_limit_of_the_caller(server):
+    """The pauses between two starts grow to most of a minute."""
+    server.rules.add(refusal("TooManyRequestsException", "full", target=START, times=None))
+    with Probe(server, backoff_ms=2000) as probe:
+        began = time.monotonic()
+        answer = probe.query(limit_ms=400)
+    assert answer["error"] == "timeout" and "as many queries as the account" in answer["message"]
+    assert time.monotonic() - began < 10
+    assert count(server, START) == 1 and count(server, STOP) == 0
+
+
+def test_no_run_once_more_after_a_limit_of_the_caller(server):
+    error = {"ErrorCategory": 1, "ErrorType": 233, "Retryable": True, "ErrorMessage": "internal"}
+    server.fates.append(Fate("", reason="internal", error=error, times=None))
+    with Probe(server) as probe:
+        began = time.monotonic()
+        answer = probe.run("select 1", repeatable=True, limit_ms=700)
+    assert answer["error"] == "timeout" and time.monotonic() - began < 2
+    assert len(server.queries) == 1
+
+
 def test_a_query_is_stopped_that_cannot_be_looked_at(server):
     server.run_s = 60
     server.rules.add(Rule(target=LOOK, status=500, times=None))
