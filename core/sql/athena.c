@@ -16,6 +16,7 @@
 enum { LOCATION_BYTES = 16 * 1024, NAME_BYTES = 255, ACCOUNT_DIGITS = 12 };
 
 #define CATALOG "AwsDataCatalog"
+#define WORK_GROUP "primary"
 
 struct session {
     struct core_presto presto; /* first */
@@ -26,18 +27,24 @@ struct session {
 
 /* ---- statements ------------------------------------------------------------------------------ */
 
+static const char *catalog_of(const struct core_presto *presto)
+{
+    const char *catalog = presto->context.settings->catalog;
+
+    return catalog ? catalog : CATALOG;
+}
+
 static struct core_athena_statement statement_of(struct core_presto *presto,
                                                  enum core_presto_kind kind, const char *text)
 {
     const struct session *session = (const struct session *)presto;
-    const char *catalog = presto->context.settings->catalog;
 
     if (session->output_is_in_work)
         presto->has_work = true;
     return (struct core_athena_statement){
         .text = text,
         .kind = kind,
-        .catalog = catalog ? catalog : CATALOG,
+        .catalog = catalog_of(presto),
         .database = presto->database,
         .output = session->output,
         .cancel = &presto->stop,
@@ -157,6 +164,16 @@ static enum rc_code stop_work(struct core_presto *presto, const char *over_sessi
                                     presto->until_mono_ms, err);
 }
 
+/* With the work group, as what still runs is looked for in that alone. */
+static void add_place(const struct core_presto *presto, struct rc_buf *out)
+{
+    const char *group = presto->context.settings->work_group;
+
+    core_athena_add_place(((const struct session *)presto)->athena, out);
+    rc_buf_addf(out, "catalog: %s\ndatabase: %s\nwork_group: %s\n", catalog_of(presto),
+                presto->database, group ? group : WORK_GROUP);
+}
+
 /* ---- the dialect ----------------------------------------------------------------------------- */
 
 static const struct core_presto_dialect dialect = {
@@ -172,6 +189,7 @@ static const struct core_presto_dialect dialect = {
     .add_make = core_athena_add_make,
     .end_work = end_work,
     .stop_work = stop_work,
+    .add_place = add_place,
 };
 
 /* ---- opening and closing --------------------------------------------------------------------- */
@@ -180,7 +198,7 @@ static const struct core_presto_dialect dialect = {
 static enum rc_code ask_work_group(struct session *session, const struct core_sql_context *context,
                                    char **location, struct rc_error *err)
 {
-    const char *group = context->settings->work_group ? context->settings->work_group : "primary";
+    const char *group = context->settings->work_group ? context->settings->work_group : WORK_GROUP;
     RC_CLEANUP(core_arena_clear) struct core_arena arena = CORE_ARENA_INIT;
     RC_BUF_AUTO(body, LOCATION_BYTES);
     struct core_athena_call call = {

@@ -189,6 +189,8 @@ RC_MUST_CHECK enum rc_code core_athena_open(const struct core_sql_context *conte
 void core_athena_close(struct core_athena *athena);
 
 const struct core_sql_context *core_athena_context(const struct core_athena *athena);
+/* Which Athena it is, as the place of struct core_presto_dialect. */
+void core_athena_add_place(const struct core_athena *athena, struct rc_buf *out);
 struct core_athena_limits *core_athena_limits_of(const struct core_athena *athena);
 const struct core_athena_patience *core_athena_patience_of(const struct core_athena *athena);
 

@@ -182,6 +182,16 @@ const struct core_sql_context *core_athena_context(const struct core_athena *ath
     return athena->context;
 }
 
+void core_athena_add_place(const struct core_athena *athena, struct rc_buf *out)
+{
+    RC_STR_AUTO url = core_url_public(athena->url);
+    size_t len = strlen(url);
+
+    while (len > 0 && url[len - 1] == '/')
+        len--;
+    rc_buf_addf(out, "region: %s\nserver: %.*s\n", athena->region, (int)len, url);
+}
+
 struct core_athena_limits *core_athena_limits_of(const struct core_athena *athena)
 {
     return athena->limits;

@@ -142,7 +142,7 @@ enum rc_code core_presto_exec(struct rc_sql *sql, const char *statement,
         code = core_presto_run(session, core_presto_kind_of(statement), &text, &updated, err);
     core_presto_done(session);
     if (!code && changed)
-        *changed = updated > 0 ? updated : 0;
+        *changed = updated >= 0 ? updated : -1;
     return code;
 }
 

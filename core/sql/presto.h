@@ -7,7 +7,7 @@
  * one that was there, or a query over several. What the session makes has its name, in the
  * catalogue and below the folder 'work', and goes with it. The first thing that a session leaves
  * there is an object MARK, the last that it removes: who finds one of a session that is over
- * removes the rest.
+ * removes the rest, if it is of the same server and catalogue.
  *
  *     presto.c          opening, closing, statements
  *     presto_bind.c     values into statements; what is a read; where a statement ends    (pure)
@@ -128,6 +128,11 @@ struct core_presto_dialect {
      */
     enum rc_code (*stop_work)(struct core_presto *session, const char *over_session,
                               struct rc_error *err);
+    /*
+     * Optional: lines "name: value\n" that tell from others the server, and what of it a session's
+     * work lies in. They stand in marks: later releases read what this one writes.
+     */
+    void (*add_place)(const struct core_presto *session, struct rc_buf *out);
 };
 
 /* A table of the catalogue that the session made, and its folder as both sides know it. */
@@ -454,7 +459,12 @@ RC_MUST_CHECK enum rc_code core_presto_write_csv(struct core_presto *session, st
  */
 const char *core_presto_behind(const char *there, const char *path);
 
-/* presto_sweep.c. Removes what sessions have left that are over. What fails is told and left. */
+/* presto_sweep.c. What stands in the mark: of whom the session is. */
+void core_presto_add_mark(const struct core_presto *session, struct rc_buf *out);
+/*
+ * Removes what sessions of this engine, server and catalogue have left that are over. What fails is
+ * told and left.
+ */
 void core_presto_sweep(struct core_presto *session);
 
 #endif

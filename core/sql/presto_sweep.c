@@ -1,6 +1,17 @@
 /*
  * What dead sessions have left: their tables in the catalogue, and their folders beside that of
  * this session. A session that is over is one that its run, or the lock that it held, says so of.
+ *
+ * Engines may share the folder of all that. A session's tables are found, and its statements ended,
+ * only from where it was: whoever else removed its files would remove the last trace of the rest.
+ * So its mark says where that is:
+ *
+ *     run-core
+ *     engine: trino
+ *     server: https://trino.example.com:8443
+ *     catalog: hive
+ *
+ * One of an earlier release has only the first line, and says nothing.
  */
 #include <sql/presto.h>
 
@@ -8,7 +19,36 @@
 
 #include <string.h>
 
-enum { SESSION_LENGTH = 48 };
+enum { SESSION_LENGTH = 48, MARK_LIMIT = 64 * 1024 };
+
+#define MARK_BEGIN "run-core\n"
+
+void core_presto_add_mark(const struct core_presto *session, struct rc_buf *out)
+{
+    rc_buf_addf(out, MARK_BEGIN "engine: %s\n", session->dialect->ops->name);
+    if (session->dialect->add_place)
+        session->dialect->add_place(session, out);
+}
+
+/* A folder without a mark holds no tables: at most results of queries that nobody waits for. */
+static enum rc_code find_owner(struct core_presto *session, const char *mark, bool *is_ours,
+                               struct rc_error *err)
+{
+    RC_BUF_AUTO(found, MARK_LIMIT);
+    RC_BUF_AUTO(own, MARK_LIMIT);
+    struct rc_error read = RC_ERROR_INIT;
+
+    *is_ours = true;
+    if (core_storage_get(&session->storage, mark, &found, &read)) {
+        if (read.code == RC_NOT_FOUND)
+            return RC_OK;
+        *err = read;
+        return rc_context(err, "read '%s'", mark);
+    }
+    core_presto_add_mark(session, &own);
+    *is_ours = !rc_str_starts(found.data, MARK_BEGIN "engine: ") || rc_str_eq(found.data, own.data);
+    return RC_OK;
+}
 
 /* Other folders may lie there, too; those are nobody's business here. */
 static bool is_session(const char *name)
@@ -43,14 +83,19 @@ static enum rc_code stop_statements(struct core_presto *session, const char *ove
 
 /* The mark goes last: as long as it is there, a later sweep finds what this one has left. */
 static enum rc_code remove_session(struct core_presto *session, const char *root, const char *over,
-                                   struct rc_error *err)
+                                   bool *is_ours, struct rc_error *err)
 {
     const struct core_presto_dialect *dialect = session->dialect;
     RC_STR_AUTO folder = rc_strf("%s%s/", root, over);
     RC_STR_AUTO mark = rc_strf("%s" CORE_PRESTO_MARK, folder);
     const char *const marks[] = { mark };
 
-    if (core_presto_check(session, err) || stop_statements(session, over, err))
+    *is_ours = true;
+    if (core_presto_check(session, err) || find_owner(session, mark, is_ours, err))
+        return err->code;
+    if (!*is_ours)
+        return RC_OK;
+    if (stop_statements(session, over, err))
         return err->code;
     if (dialect->end_work && dialect->end_work(session, over, err))
         return err->code;
@@ -70,12 +115,16 @@ static enum rc_code sweep(struct core_presto *session, const char *root, struct 
 
     while (!(code = core_listing_next(listing, &object, err)) && object) {
         RC_STR_AUTO over = rc_strndup(object->name, strcspn(object->name, "/"));
+        bool is_ours;
 
         if (!object->is_prefix || !is_session(over) || rc_str_eq(over, context->session) ||
             !context->is_over(context->is_over_context, over))
             continue;
-        if (!remove_session(session, root, over, err)) {
-            core_presto_say(session, RC_LOG_INFO, "removed what the session '%s' had left in '%s'",
+        if (!remove_session(session, root, over, &is_ours, err)) {
+            core_presto_say(session, is_ours ? RC_LOG_INFO : RC_LOG_DEBUG,
+                            is_ours ? "removed what the session '%s' had left in '%s'"
+                                    : "what the session '%s' has left in '%s' is for an engine of "
+                                      "its own server and catalogue to remove",
                             over, root);
             continue;
         }

@@ -12,6 +12,7 @@
 
 enum {
     NAME_LIMIT = 64 * 1024,
+    MARK_LIMIT = 64 * 1024,
     HINT_LENGTH = 32,   /* catalogues take names of some 128 characters, a session has up to 48 */
     REMOVE_BATCH = 500, /* objects that are removed by one call */
 };
@@ -106,14 +107,17 @@ enum rc_code core_presto_create(struct core_presto *session, const char *databas
 
 enum rc_code core_presto_begin_work(struct core_presto *session, struct rc_error *err)
 {
-    RC_STR_AUTO mark = rc_strf("%s" CORE_PRESTO_MARK, session->work);
+    RC_STR_AUTO uri = rc_strf("%s" CORE_PRESTO_MARK, session->work);
+    RC_BUF_AUTO(mark, MARK_LIMIT);
 
     if (session->is_ready)
         return RC_OK;
     core_presto_sweep(session);
+    core_presto_add_mark(session, &mark);
+    if (rc_buf_check(&mark, err))
+        return err->code;
     session->has_work = true; /* also where it is not known whether the mark was written */
-    if (core_storage_put(&session->storage, mark, "run-core\n", strlen("run-core\n"),
-                         /* if_match = */ NULL, err))
+    if (core_storage_put(&session->storage, uri, mark.data, mark.len, /* if_match = */ NULL, err))
         return rc_context(err, "begin the session's folder '%s'", session->work);
     if (session->dialect->begin_work && session->dialect->begin_work(session, err))
         return rc_context(err, "make a place for the session's tables");

@@ -139,7 +139,8 @@ static enum rc_code order_columns(struct writing *work, struct rc_error *err)
 
 /*
  * Some catalogues take no table without files, which a query without rows makes. Only asked for
- * when the table could not be made.
+ * when the table could not be made: the words that refuse it are no proof, as a server says the
+ * same when its rows went to a place that only some of its machines see.
  */
 static bool is_empty(struct writing *work)
 {
@@ -151,6 +152,18 @@ static bool is_empty(struct writing *work)
     rc_buf_addf(&text, "SELECT 1 AS one FROM (\n%s\n) AS q LIMIT 1", work->made.query);
     return !core_presto_ask(work->session, &text, &rows, &ignored) &&
            !rc_rows_next(rows, &row, &ignored) && !row;
+}
+
+/* What a table's making has left that failed: files that nobody can count. */
+static bool has_files(struct writing *work)
+{
+    struct rc_error ignored = RC_ERROR_INIT;
+    bool found = core_presto_list_files(work->session, work->table->names[0].folder, &work->files,
+                                        &ignored) != RC_OK ||
+                 work->files.count > 0;
+
+    core_presto_files_clear(&work->files);
+    return found;
 }
 
 static void begin_table(struct writing *work)
@@ -173,11 +186,10 @@ static enum rc_code make_files(struct writing *work, struct rc_error *err)
         return core_presto_make_chunks(work->session, &work->made, &work->table->names[0],
                                        &work->rows, err);
     }
-    if (code && code != RC_CANCELLED && code != RC_TIMEOUT && is_empty(work)) {
-        work->rows = 0;
-        return RC_OK;
-    }
-    return code;
+    if (!code || code == RC_CANCELLED || code == RC_TIMEOUT || !is_empty(work) || has_files(work))
+        return code;
+    work->rows = 0;
+    return RC_OK;
 }
 
 /* "DAY=2026-01-01/" for "day=2026-01-01/": the catalogue has turned the name into small letters. */
@@ -232,7 +244,10 @@ static enum rc_code note_file(struct writing *work, const struct rc_value *row,
     return name_file(work, file, err);
 }
 
-/* Reads the files back, all of which have to be there, with all rows. */
+/*
+ * Reads the files back, all of which have to be there, with all rows. Where there are no rows, and
+ * no files, the table itself may not be there.
+ */
 static enum rc_code verify(struct writing *work, struct rc_error *err)
 {
     const struct core_presto_name *name = &work->table->names[0];
@@ -242,6 +257,8 @@ static enum rc_code verify(struct writing *work, struct rc_error *err)
 
     if (core_presto_list_files(work->session, name->folder, &work->files, err))
         return err->code;
+    if (work->rows == 0 && work->files.count == 0)
+        return RC_OK;
     rc_buf_addf(&text, "SELECT \"$path\", count(*) FROM %s GROUP BY \"$path\"", name->from);
     if (core_presto_ask(work->session, &text, &rows, err))
         return err->code;
@@ -268,7 +285,7 @@ static enum rc_code write_folder(struct writing *work, struct rc_error *err)
     if (core_presto_begin_work(session, err) ||
         (work->output->partition_count > 0 && order_columns(work, err)) || make_files(work, err))
         return err->code;
-    if (work->rows != 0 && verify(work, err))
+    if (verify(work, err))
         return rc_context(err, "read back what was written");
     return core_presto_place(session, work->table->names[0].folder, &work->files,
                              work->output->location, err);

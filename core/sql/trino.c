@@ -11,6 +11,8 @@
 #include <sql/trino_client.h>
 #include <sql/trino_text.h>
 
+#include <base/url.h>
+
 #include <run-core/str.h>
 
 #include <stdlib.h>
@@ -38,33 +40,19 @@ static enum rc_code query(struct core_presto *session, const char *text, struct 
     return core_trino_rows(statement, out, err);
 }
 
-/*
- * A table over a folder, of a query without rows: no folder comes of it, which some metastores do
- * not forgive. There is nothing then, and nothing was wanted.
- */
-static bool is_without_rows(enum core_presto_kind kind, const struct rc_error *err)
-{
-    return kind == CORE_PRESTO_DML &&
-           strstr(err->cause, "External table location does not exist") != NULL;
-}
-
 static enum rc_code run(struct core_presto *session, enum core_presto_kind kind, const char *text,
                         int64_t *updated, struct rc_error *err)
 {
     struct core_trino_statement *statement = NULL;
     enum rc_code code;
 
+    (void)kind;
     code = core_trino_start(((struct trino *)session)->client, text, &statement, err);
     while (!code && statement->next_uri)
         code = core_trino_next(statement, err);
     if (!code && updated)
         *updated = statement->page.update_count;
     core_trino_end(statement);
-    if (code && is_without_rows(kind, err)) {
-        if (updated)
-            *updated = 0;
-        return RC_OK;
-    }
     return code;
 }
 
@@ -206,6 +194,18 @@ static enum rc_code end_work(struct core_presto *session, const char *over_sessi
     if (drop_tables(session, over_session, err))
         return err->code == RC_NOT_FOUND ? RC_OK : err->code;
     return drop_schema(session, over_session, err);
+}
+
+/* As the settings name it: the same server by another name counts as another. */
+static void add_place(const struct core_presto *session, struct rc_buf *out)
+{
+    const struct core_engine_settings *settings = session->context.settings;
+    RC_STR_AUTO url = core_url_public(settings->url);
+    size_t len = strlen(url);
+
+    while (len > 0 && url[len - 1] == '/')
+        len--;
+    rc_buf_addf(out, "server: %.*s\ncatalog: %s\n", (int)len, url, core_trino_catalog(settings));
 }
 
 /* ---- opening and closing --------------------------------------------------------------------- */
@@ -363,7 +363,8 @@ static enum rc_code check(const struct core_engine_settings *settings, struct rc
     .timestamp = "timestamp(6)", .makes_schema = true, .run = run, .query = query,                 \
     .add_ddl_name = core_trino_add_ddl_name, .add_create = core_trino_add_create,                  \
     .set_compression = set_compression, .add_find_partitions = core_trino_add_find_partitions,     \
-    .begin_work = begin_work, .end_work = end_work, .stop_work = core_trino_stop_session
+    .begin_work = begin_work, .end_work = end_work, .stop_work = core_trino_stop_session,          \
+    .add_place = add_place
 
 const struct core_presto_dialect core_trino_dialect = { TRINO_DIALECT,
                                                         .add_make = core_trino_add_make };

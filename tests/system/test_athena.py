@@ -140,6 +140,38 @@ def test_what_a_dead_session_has_left(place):
     assert place.names("sessions/") == []
 
 
+def test_what_another_engine_has_left_stays(place):
+    """Its tables are not found here, nor is what it runs; its mark says whose they are."""
+    marks = []
+
+    def make(_query):
+        (name,) = [name for name in place.names("sessions/") if name.endswith("/_session")]
+        marks.append(place.s3.get_object(Bucket=place.bucket, Key=name)["Body"].read())
+        return Answer(updated=1)
+
+    place.engine(work=f"{place.root}/sessions/", results=f"{place.root}/results/")
+    place.server.back_end.put("(?i)create table", make)
+    place.server.back_end.put("(?i)show tables", Answer([("tab_name", "string")], []))
+    place.make("make | t | SELECT 1 AS x")
+    (mark,) = marks
+    assert mark.decode() == (f"run-core\nengine: athena\nregion: {place.server.REGION}\n"
+                             f"server: {place.server.endpoint}\ncatalog: AwsDataCatalog\n"
+                             "database: lake\nwork_group: primary\n")
+
+    place.server.back_end.put("(?i)create table", Answer(updated=1))
+    others = {b"database: lake": b"database: pond", b"primary": b"team", b"athena": b"trino",
+              b"AwsData": b"Other", place.server.REGION.encode(): b"xx-east-1"}
+    for number, (old, new) in enumerate(others.items()):
+        place.s3.put_object(Bucket=place.bucket, Key=f"sessions/rc_20200101t00000{number}_1_0/_session",
+                            Body=mark.replace(old, new))
+    place.s3.put_object(Bucket=place.bucket, Key="sessions/rc_20200101t000009_1_0/_session", Body=mark)
+    place.make("make | t | SELECT 1 AS x")
+    assert place.names("sessions/") == [
+        f"sessions/rc_20200101t00000{number}_1_0/_session" for number in range(len(others))]
+    assert not [text for text in place.texts() if "rc_20200101t000000" in text]
+    assert [text for text in place.texts() if "rc_20200101t000009" in text]
+
+
 def test_a_run_that_is_to_stop_stops_its_query(place):
     place.engine(results=f"{place.root}/results/")
     place.server.run_s = 60

@@ -19,7 +19,11 @@ static inline void rc_sql_close(struct rc_job *job, struct rc_sql *sql)
         job->host->sql->close(sql);
 }
 
-/* Runs one statement without a result. 'changed' (rows) may be NULL. */
+/*
+ * Runs one statement without a result. 'changed' may be NULL; it gets the number of rows that were
+ * changed, or -1 where the engine does not say: engines elsewhere often do not. 0 means none. Who
+ * has to know asks with a query.
+ */
 static inline RC_MUST_CHECK enum rc_code rc_sql_exec(struct rc_job *job, struct rc_sql *sql,
                                                      const char *statement,
                                                      const struct rc_value *params,

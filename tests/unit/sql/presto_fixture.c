@@ -209,6 +209,13 @@ static enum rc_code end_work(struct core_presto *session, const char *over_sessi
     return run(session, CORE_PRESTO_DDL, text, NULL, err);
 }
 
+static void add_place(const struct core_presto *session, struct rc_buf *out)
+{
+    const struct presto_fixture *f = (const struct presto_fixture *)session;
+
+    rc_buf_adds(out, f->place ? f->place : "");
+}
+
 /* ---- the engine ----------------------------------------------------------------------------- */
 
 static bool reaches(const struct core_engine_settings *settings, const char *uri)
@@ -304,6 +311,7 @@ int presto_setup(void **state)
         .add_find_partitions = add_find_partitions,
         .begin_work = begin_work,
         .end_work = end_work,
+        .add_place = add_place,
     };
     f->fail_code = RC_FAILED;
     *state = f;

@@ -40,6 +40,7 @@ struct presto_fixture {
         const char *rows;     /* of one column: "text\n", numbers as such */
     } answers[PRESTO_ANSWERS];
     const char *living; /* the session that is not over */
+    const char *place;  /* what marks say of the server; NULL: nothing */
 };
 
 int presto_setup(void **state);    /* finds partitions, makes a schema */

@@ -1,6 +1,6 @@
 /*
- * The names of a session on an engine elsewhere: made, loaded, referred to, published, dropped; and
- * what is left when something fails or a run is to stop.
+ * The names of a session on an engine elsewhere: made, loaded, referred to, published, dropped;
+ * what is left when something fails or a run is to stop; and what is not written at all.
  */
 #include "presto_fixture.h"
 
@@ -39,8 +39,11 @@ static void test_statements(void **state)
     assert_int_equal(changed, 3);
     f->updated = -1;
     must(f, ops(f)->exec(&f->session.base, " drop table t", NULL, 0, &changed, &f->err));
+    assert_int_equal(changed, -1); /* the server does not say */
+    f->updated = 0;
+    must(f, ops(f)->exec(&f->session.base, "DELETE FROM t", NULL, 0, &changed, &f->err));
     assert_int_equal(changed, 0);
-    assert_log(f, "dml INSERT INTO t SELECT 'it''s'\nddl drop table t\n");
+    assert_log(f, "dml INSERT INTO t SELECT 'it''s'\nddl drop table t\ndml DELETE FROM t\n");
     assert_int_equal(ops(f)->exec(&f->session.base, "SELECT $2", params, 1, NULL, &f->err),
                      RC_INVALID);
     assert_log(f, "");
@@ -629,85 +632,57 @@ static void test_publish_refuses(void **state)
     assert_presto_error(f, RC_INVALID, "format 'orc'");
 }
 
-/* ---- sweeping ------------------------------------------------------------------------------- */
+/* ---- what is not written -------------------------------------------------------------------- */
 
-static void test_sweep(void **state)
+static void test_write_refuses(void **state)
 {
+    static const char *const bad = "../x";
+    static const struct {
+        struct rc_sql_output output;
+        enum rc_code code;
+        const char *words;
+    } cases[] = {
+        { { .location = "s3://out/t/", .format = "orc" }, RC_INVALID, "cannot write format 'orc'" },
+        { { .location = "s3://out/t/" }, RC_INVALID, "cannot write format ''" },
+        { { .location = "s3://out/t.csv", .format = "csv", .compression = "zstd" },
+          RC_INVALID,
+          "csv takes gzip and none" },
+        { { .location = "s3://out/t.parquet", .format = "parquet" },
+          RC_UNSUPPORTED,
+          "writes Parquet into a folder only" },
+        { { .location = "s3://out/t/", .format = "csv" },
+          RC_UNSUPPORTED,
+          "writes CSV as a single object only" },
+        { { .location = "s3://out/t/",
+            .format = "parquet",
+            .partition_by = &bad,
+            .partition_count = 1 },
+          RC_INVALID,
+          "cannot name folders" },
+        { { .location = "s3://out/t.csv",
+            .format = "csv",
+            .partition_by = &columns[0].name,
+            .partition_count = 1 },
+          RC_INVALID,
+          "needs a location that ends with '/'" },
+        { { .location = "file:///", .format = "parquet" },
+          RC_INVALID,
+          "the engine's work folder lies below it" },
+        { { .location = "s3://out/t/", .format = "parquet", .query = "SELECT 1; SELECT 2" },
+          RC_INVALID,
+          "more than one statement" },
+    };
     struct presto_fixture *f = *state;
 
-    presto_file(f, "work/rc_dead_1/_session", "");
-    presto_file(f, "work/rc_dead_1/t_1/part", "x");
-    presto_file(f, "work/rc_dead_1/t_2/deeper/part", "x");
-    presto_file(f, "work/rc_dead_2/_session", "");
-    presto_file(f, "work/rc_dead_3/t/without-mark", "");
-    presto_file(f, "work/rc_living_1/_session", "");
-    presto_file(f, "work/somebody/file", "x");
-    presto_file(f, "work/rc_NOT-a-session/file", "x");
-    presto_file(f, "work/rc_file", "x");
-    f->living = "rc_living_1";
-    must(f, ops(f)->make(&f->session.base, "t", "SELECT 1", NULL, 0, NULL, &f->err));
-    assert_log(f, "ddl END rc_dead_1\nddl END rc_dead_2\nddl END rc_dead_3\nddl BEGIN\n"
-                  "dml MAKE <rc_me_1.t_1> parquet snappy IN file://DIR/work/rc_me_1/t_1/ AS SELECT "
-                  "1\n");
-    assert_false(presto_has_file(f, "work/rc_dead_1/_session"));
-    assert_false(presto_has_file(f, "work/rc_dead_1/t_2/deeper/part"));
-    assert_false(presto_has_file(f, "work/rc_dead_3/t/without-mark"));
-    assert_true(presto_has_file(f, "work/rc_living_1/_session"));
-    assert_true(presto_has_file(f, "work/somebody/file"));
-    assert_true(presto_has_file(f, "work/rc_NOT-a-session/file"));
-    assert_true(presto_has_file(f, "work/rc_file"));
-    assert_non_null(strstr(f->said.data, "removed what the session 'rc_dead_2' had left"));
+    for (size_t i = 0; i < RC_ARRAY_LEN(cases); i++) {
+        struct rc_sql_output output = cases[i].output;
+        struct rc_sql_written written;
 
-    /* Once in a session. */
-    presto_file(f, "work/rc_dead_1/_session", "");
-    rc_buf_reset(&f->log);
-    must(f, ops(f)->drop(&f->session.base, "t", &f->err));
-    must(f, ops(f)->make(&f->session.base, "t", "SELECT 1", NULL, 0, NULL, &f->err));
-    assert_null(strstr(f->log.data, "END"));
-    presto_close(f);
-    assert_int_equal(
-        core_storage_remove(f->store,
-                            (const char *const[]){ presto_uri(f, "work/rc_dead_1/_session"),
-                                                   presto_uri(f, "work/rc_living_1/_session"),
-                                                   presto_uri(f, "work/somebody/file"),
-                                                   presto_uri(f, "work/rc_NOT-a-session/file"),
-                                                   presto_uri(f, "work/rc_file") },
-                            5, &f->err),
-        RC_OK);
-}
-
-/* What fails is told, stays with its mark, and does not end the work. */
-static void test_sweep_fails(void **state)
-{
-    struct presto_fixture *f = *state;
-
-    presto_file(f, "work/rc_dead_1/_session", "");
-    presto_file(f, "work/rc_dead_1/t/part", "");
-    presto_file(f, "work/rc_dead_2/_session", "");
-    f->fail_at = 1;
-    must(f, ops(f)->make(&f->session.base, "t", "SELECT 1", NULL, 0, NULL, &f->err));
-    assert_true(presto_has_file(f, "work/rc_dead_1/_session"));
-    assert_true(presto_has_file(f, "work/rc_dead_1/t/part"));
-    assert_false(presto_has_file(f, "work/rc_dead_2/_session"));
-    assert_non_null(strstr(f->said.data, "1 what the session 'rc_dead_1' has left in "
-                                         "'file://DIR/work/' stays for now: the server says no"));
-    presto_close(f);
-
-    /* The run is to stop while it is looked for. */
-    f->fail_at = 0;
-    f->statements = 0;
-    f->cancel_at = 1;
-    presto_open(f);
-    assert_int_equal(ops(f)->make(&f->session.base, "t", "SELECT 1", NULL, 0, NULL, &f->err),
-                     RC_CANCELLED);
-    assert_true(presto_has_file(f, "work/rc_dead_1/t/part"));
-    presto_close(f);
-
-    f->cancel_at = 0;
-    atomic_store(&f->cancel.code, RC_OK);
-    presto_open(f);
-    must(f, ops(f)->make(&f->session.base, "t", "SELECT 1", NULL, 0, NULL, &f->err));
-    assert_false(presto_has_file(f, "work/rc_dead_1/t/part"));
+        output.query = output.query ? output.query : "SELECT 1";
+        (void)core_presto_write(&f->session.base, &output, &written, &f->err);
+        assert_presto_error(f, cases[i].code, cases[i].words);
+    }
+    assert_log(f, "");
 }
 
 #define TEST(name) cmocka_unit_test_setup_teardown(name, presto_setup, presto_teardown)
@@ -735,8 +710,7 @@ int main(void)
         TEST(test_publish_replaces),
         TEST(test_publish_fails),
         TEST(test_publish_refuses),
-        TEST(test_sweep),
-        TEST(test_sweep_fails),
+        TEST(test_write_refuses),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -85,6 +85,7 @@ static void end(struct world *w)
 {
     RC_STR_AUTO mine = rc_strf("%s/left/rc_me_1", w->dir);
     RC_STR_AUTO work = rc_strf("%s/left", w->dir);
+    RC_STR_AUTO out = rc_strf("%s/out", w->dir);
 
     if (w->sql)
         core_engine_trino.close(w->sql);
@@ -93,6 +94,7 @@ static void end(struct world *w)
     core_storage_free(w->storage);
     (void)rmdir(mine);
     (void)rmdir(work);
+    (void)rmdir(out);
     assert_int_equal(rmdir(w->dir), 0); /* nothing was left in it */
     free(w->work);
 }
@@ -107,6 +109,19 @@ static void assert_asked(const struct world *w, size_t request, const char *expe
                                  : rc_strdup(expected);
 
     assert_string_equal(statement, with_work);
+}
+
+/* The mark of the session says whose it is. */
+static void assert_mark(struct world *w)
+{
+    RC_STR_AUTO uri = rc_strf("%src_me_1/" CORE_PRESTO_MARK, w->work);
+    RC_STR_AUTO expected =
+        rc_strf("run-core\nengine: trino\nserver: %s\ncatalog: hive\n", w->server.listener.url);
+    RC_BUF_AUTO(found, 4096);
+
+    if (core_storage_get(w->storage, uri, &found, &w->err))
+        fail_msg("%s", w->err.cause);
+    assert_string_equal(found.data, expected);
 }
 
 static enum rc_code run(struct world *w, enum core_presto_kind kind, const char *text,
@@ -213,6 +228,7 @@ static void has_its_tables_in_its_folder(void **state)
     if (core_engine_trino.make(w.sql, "t", "SELECT 1 AS a", NULL, 0, &rows, &w.err))
         fail_msg("%s", w.err.cause);
     assert_int_equal(rows, 3);
+    assert_mark(&w);
     core_engine_trino.close(w.sql);
     w.sql = NULL;
     assert_asked(&w, 1, "CREATE SCHEMA \"hive\".\"rc_me_1\" WITH (location = '{work}')");
@@ -340,16 +356,17 @@ static void ends_the_work_of_another(void **state)
 
 /* ---- statements ------------------------------------------------------------------------------ */
 
+#define NOT_THERE                                                                                  \
+    FAILED("HIVE_METASTORE_ERROR", "EXTERNAL", "External table location does not exist")
+
 static void tells_what_was_written(void **state)
 {
-    static const char nothing_there[] =
-        FAILED("HIVE_METASTORE_ERROR", "EXTERNAL", "External table location does not exist");
     const struct script_line lines[] = {
         OK(PROPERTIES),
         OK(WROTE("12")),
         OK(DONE),
-        OK(nothing_there),
-        OK(nothing_there),
+        OK(NOT_THERE),
+        OK(NOT_THERE),
         OK(FAILED("HIVE_TOO_MANY_OPEN_PARTITIONS", "USER_ERROR", "Exceeded limit of 100")),
     };
     struct world w = { .dir = "" };
@@ -361,10 +378,69 @@ static void tells_what_was_written(void **state)
     assert_int_equal(updated, 12);
     assert_int_equal(run(&w, CORE_PRESTO_DDL, "DROP TABLE a", &updated), RC_OK);
     assert_int_equal(updated, -1);
-    assert_int_equal(run(&w, CORE_PRESTO_DML, "CREATE TABLE a AS ...", &updated), RC_OK);
-    assert_int_equal(updated, 0);
+    assert_int_equal(run(&w, CORE_PRESTO_DML, "CREATE TABLE a AS ...", &updated), RC_UNAVAILABLE);
     assert_int_equal(run(&w, CORE_PRESTO_DDL, "CREATE TABLE a (...)", &updated), RC_UNAVAILABLE);
     assert_int_equal(run(&w, CORE_PRESTO_DML, "CREATE TABLE a AS ...", &updated), RC_TOO_LARGE);
+    end(&w);
+}
+
+/* A metastore in files takes no table without a folder: one that the server sees. */
+#define OVER_A_FOLDER                                                                              \
+    OK(DONE), OK(FAILED("HIVE_METASTORE_ERROR", "EXTERNAL", "no location")), OK(DONE), OK(NOT_THERE)
+
+static enum rc_code write_rows(struct world *w)
+{
+    RC_STR_AUTO location = rc_strf("file://%s/out/", w->dir);
+    const struct rc_sql_output output = { .query = "SELECT a",
+                                          .location = location,
+                                          .format = "parquet" };
+    struct rc_sql_written written;
+
+    return core_engine_trino.write(w->sql, &output, &written, &w->err);
+}
+
+static void put_old_rows(struct world *w, struct rc_buf *uri)
+{
+    rc_buf_addf(uri, "file://%s/out/old.parquet", w->dir);
+    assert_int_equal(core_storage_put(w->storage, uri->data, "old", 3, NULL, &w->err), RC_OK);
+}
+
+static void writes_no_rows_where_there_are_none(void **state)
+{
+    const struct script_line lines[] = { OVER_A_FOLDER, OK(NAMES("")), OK(DONE), OK(NAMES("")),
+                                         OK(DONE) };
+    struct world w = { .dir = "" };
+    RC_BUF_AUTO(old, 256);
+    RC_BUF_AUTO(found, 256);
+
+    (void)state;
+    begin(&w, lines, RC_ARRAY_LEN(lines));
+    put_old_rows(&w, &old);
+    if (write_rows(&w))
+        fail_msg("%s: %s", w.err.context, w.err.cause);
+    assert_asked(&w, 4, "SELECT 1 AS one FROM (\nSELECT a\n) AS q LIMIT 1");
+    assert_int_equal(core_storage_get(w.storage, old.data, &found, &w.err), RC_NOT_FOUND);
+    end(&w);
+}
+
+/* Its rows went to a machine that has not the same files. */
+static void keeps_what_was_there_where_rows_went_elsewhere(void **state)
+{
+    const struct script_line lines[] = { OVER_A_FOLDER, OK(NAMES("[\"1\"]")), OK(DONE),
+                                         OK(NAMES("")), OK(DONE) };
+    struct world w = { .dir = "" };
+    RC_BUF_AUTO(old, 256);
+    RC_BUF_AUTO(found, 256);
+
+    (void)state;
+    begin(&w, lines, RC_ARRAY_LEN(lines));
+    put_old_rows(&w, &old);
+    assert_int_equal(write_rows(&w), RC_UNAVAILABLE);
+    assert_non_null(strstr(w.err.cause, "External table location does not exist"));
+    assert_int_equal(core_storage_get(w.storage, old.data, &found, &w.err), RC_OK);
+    assert_string_equal(found.data, "old");
+    assert_int_equal(core_storage_remove(w.storage, (const char *const[]){ old.data }, 1, &w.err),
+                     RC_OK);
     end(&w);
 }
 
@@ -394,6 +470,8 @@ int main(void)
         cmocka_unit_test(says_why_there_is_no_schema),
         cmocka_unit_test(ends_the_work_of_another),
         cmocka_unit_test(tells_what_was_written),
+        cmocka_unit_test(writes_no_rows_where_there_are_none),
+        cmocka_unit_test(keeps_what_was_there_where_rows_went_elsewhere),
         cmocka_unit_test(reaches_what_both_do),
     };
 
