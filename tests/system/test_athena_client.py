@@ -548,8 +548,9 @@ def test_a_limit_of_the_caller(server):
 
 def test_no_attempt_after_a_limit_of_the_caller(server):
     """However many are allowed: what tidies up at a run's end has so much time and no more."""
-    server.rules.add(Rule(target=START, status=500, times=None))
     with Probe(server, attempts=1000, backoff_ms=20) as probe:
+        assert probe.query()["rows"] == [[1]]  # before an answer fewer attempts are made
+        server.rules.add(Rule(target=START, status=500, times=None))
         answer = probe.query(limit_ms=400)
     assert answer["error"] == "timeout" and 1 < count(server, START) < 30
 
