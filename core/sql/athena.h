@@ -119,9 +119,12 @@ enum core_http_verdict core_athena_judge(unsigned status, const struct core_aws_
 /* The error of a request that was refused; 'reply' is looked through for more words. */
 enum rc_code core_athena_fail_refused(unsigned status, const struct core_aws_failure *failure,
                                       const struct rc_buf *reply, struct rc_error *err);
-/* The error of a query that has failed, or was cancelled by somebody else. */
+/*
+ * The error of a query that has failed, or was cancelled by somebody else. RC_INVALID: also where
+ * there is no 'database', which is the engine's own, or NULL.
+ */
 enum rc_code core_athena_fail_query(const struct core_athena_execution *execution, const char *id,
-                                    struct rc_error *err);
+                                    const char *database, struct rc_error *err);
 
 /* What a query has scanned that is charged for; and its price, in millionths of a US dollar. */
 int64_t core_athena_charged_bytes(const struct core_athena_execution *execution);

@@ -468,81 +468,143 @@ enum rc_code core_athena_fail_refused(unsigned status, const struct core_aws_fai
     const struct core_node *map = core_json_read_reply(&arena, reply->data, reply->len);
     const char *reason = text_of(map, "Reason");
     const struct meaning *meaning = find_meaning(failure->code);
-    RC_BUF_AUTO(text, 2 * RC_ERROR_TEXT);
+    RC_BUF_AUTO(before, RC_ERROR_TEXT);
+    RC_BUF_AUTO(behind, RC_ERROR_TEXT);
 
-    rc_buf_addf(&text, "HTTP %u", status);
+    rc_buf_addf(&before, "HTTP %u", status);
     if (failure->code[0])
-        rc_buf_addf(&text, " %s", failure->code);
+        rc_buf_addf(&before, " %s", failure->code);
     if (reason && *reason)
-        rc_buf_addf(&text, " (%s)", reason);
+        rc_buf_addf(&before, " (%.100s)", reason);
     if (failure->message[0])
-        rc_buf_addf(&text, ": %s", failure->message);
+        rc_buf_adds(&before, ": ");
     if (failure->request_id[0])
-        rc_buf_addf(&text, " (request %s)", failure->request_id);
+        rc_buf_addf(&behind, " (request %s)", failure->request_id);
     if (is_enforced(failure->message))
-        rc_buf_adds(&text, "; " OTHER_GROUP);
+        rc_buf_adds(&behind, "; " OTHER_GROUP);
     else if (meaning && meaning->advice)
-        rc_buf_addf(&text, "; %s", meaning->advice);
-    return rc_fail(err, meaning ? meaning->code : code_of_status(status), "%s", text.data);
+        rc_buf_addf(&behind, "; %s", meaning->advice);
+    return core_presto_fail(err, meaning ? meaning->code : code_of_status(status), before.data,
+                            failure->message, behind.data);
 }
 
 /* ---- failed queries -------------------------------------------------------------------------- */
 
-#define NO_DATABASE "make the database, or set 'database' of the engine to one that there is"
+#define FILES_TOO "the credentials need access to the files, too"
+#define NO_DATABASE "make the database"
+#define OTHER_DATABASE ", or set 'database' of the engine to one that there is"
 
 /*
- * What stands in the reason of a failure, the more telling words first: a file that S3 does not
- * give is told by the same words as one that is damaged.
+ * What the reason of a failure begins with, or words that stand anywhere in it; the more telling
+ * ones first: a file that S3 does not give is told by the same name as one that is damaged.
  */
 static const struct sign {
-    const char *words;
+    const char *name, *words; /* one of them */
     enum rc_code code;
     const char *advice;
 } signs[] = {
-    { "HIVE_TOO_MANY_OPEN_PARTITIONS", RC_TOO_LARGE, NULL },
-    { "open writers for partitions", RC_TOO_LARGE, NULL },
-    { "Please reduce your request rate", RC_UNAVAILABLE, NULL },
-    { "Slow Down", RC_UNAVAILABLE, NULL },
-    { "Rate exceeded", RC_UNAVAILABLE, NULL },
-    { "Access Denied", RC_DENIED, "the credentials need access to the files, too" },
-    { "AccessDenied", RC_DENIED, "the credentials need access to the files, too" },
-    { "Insufficient permissions", RC_DENIED, NULL },
-    { "Insufficient Lake Formation permission", RC_DENIED, NULL },
-    { "PERMISSION_DENIED", RC_DENIED, NULL },
-    { "not authorized to perform", RC_DENIED, NULL },
-    { "HIVE_PATH_ALREADY_EXISTS", RC_CONFLICT, NULL },
-    { "AlreadyExistsException", RC_CONFLICT, NULL },
-    { "TABLE_ALREADY_EXISTS", RC_CONFLICT, NULL },
-    { "BAD_DATA", RC_UNSUPPORTED, NULL },
-    { "HIVE_CANNOT_OPEN_SPLIT", RC_UNSUPPORTED, NULL },
-    { "HIVE_CURSOR_ERROR", RC_UNSUPPORTED, NULL },
-    { "HIVE_UNSUPPORTED_FORMAT", RC_UNSUPPORTED, NULL },
-    { "HIVE_INVALID_METADATA", RC_UNSUPPORTED, NULL },
-    { "HIVE_PARTITION_SCHEMA_MISMATCH", RC_UNSUPPORTED, NULL },
-    { "TABLE_NOT_FOUND", RC_NOT_FOUND, NULL },
-    { "SCHEMA_NOT_FOUND", RC_NOT_FOUND, NO_DATABASE },
-    { "Database does not exist", RC_NOT_FOUND, NO_DATABASE },
-    { "CATALOG_NOT_FOUND", RC_NOT_FOUND, NULL },
-    { "EntityNotFoundException", RC_NOT_FOUND, NULL },
-    { "NoSuchObjectException", RC_NOT_FOUND, NULL },
-    { "Table not found", RC_NOT_FOUND, NULL },
-    { "SYNTAX_ERROR", RC_INVALID, NULL },
-    { "TYPE_MISMATCH", RC_INVALID, NULL },
-    { "COLUMN_NOT_FOUND", RC_INVALID, NULL },
-    { "FUNCTION_NOT_FOUND", RC_INVALID, NULL },
-    { "INVALID_", RC_INVALID, NULL },
-    { "ParseException", RC_INVALID, NULL },
-    { "SemanticException", RC_INVALID, NULL },
-    { "QUERY_TIMEOUT", RC_TIMEOUT, NULL },
-    { "Query timeout", RC_TIMEOUT, NULL },
+    /* Of the data, not of the statement; its texts say what they like. */
+    { .words = "Cannot convert value to JSON", .code = RC_CORRUPT },
+    { .name = "INVALID_CAST_ARGUMENT", .code = RC_FAILED },
+    { .name = "INVALID_FUNCTION_ARGUMENT", .code = RC_FAILED },
+
+    { .name = "HIVE_TOO_MANY_OPEN_PARTITIONS", .code = RC_TOO_LARGE },
+    { .words = "open writers for partitions", .code = RC_TOO_LARGE },
+    { .words = "Please reduce your request rate", .code = RC_UNAVAILABLE },
+    { .words = "Slow Down", .code = RC_UNAVAILABLE },
+    { .words = "Rate exceeded", .code = RC_UNAVAILABLE },
+    { .words = "Access Denied", .code = RC_DENIED, .advice = FILES_TOO },
+    { .words = "AccessDenied", .code = RC_DENIED, .advice = FILES_TOO },
+    { .words = "Insufficient permissions", .code = RC_DENIED },
+    { .words = "Insufficient Lake Formation permission", .code = RC_DENIED },
+    { .name = "PERMISSION_DENIED", .code = RC_DENIED },
+    { .words = "not authorized to perform", .code = RC_DENIED },
+    { .name = "HIVE_PATH_ALREADY_EXISTS", .code = RC_CONFLICT },
+    { .words = "AlreadyExistsException", .code = RC_CONFLICT },
+    { .name = "TABLE_ALREADY_EXISTS", .code = RC_CONFLICT },
+    { .name = "HIVE_BAD_DATA", .code = RC_UNSUPPORTED },
+    { .name = "ICEBERG_BAD_DATA", .code = RC_UNSUPPORTED },
+    { .name = "HIVE_CANNOT_OPEN_SPLIT", .code = RC_UNSUPPORTED },
+    { .name = "HIVE_CURSOR_ERROR", .code = RC_UNSUPPORTED },
+    { .name = "HIVE_UNSUPPORTED_FORMAT", .code = RC_UNSUPPORTED },
+    { .name = "HIVE_INVALID_METADATA", .code = RC_UNSUPPORTED },
+    { .name = "HIVE_PARTITION_SCHEMA_MISMATCH", .code = RC_UNSUPPORTED },
+    { .name = "TABLE_NOT_FOUND", .code = RC_NOT_FOUND },
+    { .name = "SCHEMA_NOT_FOUND", .code = RC_NOT_FOUND, .advice = NO_DATABASE },
+    { .words = "Database does not exist", .code = RC_NOT_FOUND, .advice = NO_DATABASE },
+    { .name = "CATALOG_NOT_FOUND", .code = RC_NOT_FOUND },
+    { .words = "EntityNotFoundException", .code = RC_NOT_FOUND },
+    { .words = "NoSuchObjectException", .code = RC_NOT_FOUND },
+    { .words = "Table not found", .code = RC_NOT_FOUND },
+    { .name = "SYNTAX_ERROR", .code = RC_INVALID },
+    { .name = "TYPE_MISMATCH", .code = RC_INVALID },
+    { .name = "COLUMN_NOT_FOUND", .code = RC_INVALID },
+    { .name = "FUNCTION_NOT_FOUND", .code = RC_INVALID },
+    { .words = "ParseException", .code = RC_INVALID },
+    { .words = "SemanticException", .code = RC_INVALID },
+    { .name = "QUERY_TIMEOUT", .code = RC_TIMEOUT },
+    { .words = "Query timeout", .code = RC_TIMEOUT },
+};
+
+/* What else is wrong with a statement. */
+static const char *const invalid_names[] = {
+    "INVALID_ANALYZE_PROPERTY",
+    "INVALID_ARGUMENTS",
+    "INVALID_COLUMN_MASK",
+    "INVALID_COLUMN_PROPERTY",
+    "INVALID_COLUMN_REFERENCE",
+    "INVALID_LABEL",
+    "INVALID_LIMIT_CLAUSE",
+    "INVALID_LITERAL",
+    "INVALID_NAVIGATION_NESTING",
+    "INVALID_ORDER_BY",
+    "INVALID_PARAMETER_USAGE",
+    "INVALID_PARTITION_BY",
+    "INVALID_PATTERN_RECOGNITION_FUNCTION",
+    "INVALID_PRIVILEGE",
+    "INVALID_PROCEDURE_ARGUMENT",
+    "INVALID_PROCESSING_MODE",
+    "INVALID_RANGE",
+    "INVALID_RECURSIVE_REFERENCE",
+    "INVALID_ROW_FILTER",
+    "INVALID_ROW_PATTERN",
+    "INVALID_SCHEMA_PROPERTY",
+    "INVALID_SESSION_PROPERTY",
+    "INVALID_TABLE_PROPERTY",
+    "INVALID_VIEW",
+    "INVALID_WINDOW_FRAME",
+    "INVALID_WINDOW_MEASURE",
+    "INVALID_WINDOW_REFERENCE",
 };
 
 static const struct sign *find_sign(const char *reason)
 {
+    static const struct sign invalid = { .code = RC_INVALID };
+
     for (size_t i = 0; i < RC_ARRAY_LEN(signs); i++)
-        if (strcasestr(reason, signs[i].words))
+        if (signs[i].name ? core_presto_has_name(reason, signs[i].name)
+                          : strcasestr(reason, signs[i].words) != NULL)
             return &signs[i];
+    for (size_t i = 0; i < RC_ARRAY_LEN(invalid_names); i++)
+        if (core_presto_has_name(reason, invalid_names[i]))
+            return &invalid;
     return NULL;
+}
+
+static bool is_of_name(char c)
+{
+    return isalnum((unsigned char)c) || c == '_' || c == '-';
+}
+
+/* Whether the text has that name: not as a part of another. */
+static bool says_name(const char *text, const char *name)
+{
+    size_t len = strlen(name);
+
+    for (const char *at = text; (at = strcasestr(at, name)) != NULL; at++)
+        if ((at == text || !is_of_name(at[-1])) && !is_of_name(at[len]))
+            return true;
+    return false;
 }
 
 static enum rc_code code_of_failure(const struct core_athena_execution *execution,
@@ -555,24 +617,43 @@ static enum rc_code code_of_failure(const struct core_athena_execution *executio
     return RC_FAILED;
 }
 
-enum rc_code core_athena_fail_query(const struct core_athena_execution *execution, const char *id,
-                                    struct rc_error *err)
+/* Adds what the user can do. RC_INVALID: correct the settings, which name no database there is. */
+static enum rc_code add_advice(const struct sign *sign, enum rc_code code, const char *reason,
+                               const char *database, struct rc_buf *out)
 {
-    const struct sign *sign = find_sign(execution->reason);
-    const char *advice = sign ? sign->advice : NULL;
-    char reason[RC_ERROR_TEXT];
+    if (is_enforced(reason)) {
+        rc_buf_adds(out, "; " OTHER_GROUP);
+        return RC_INVALID;
+    }
+    if (!sign || !sign->advice)
+        return code;
+    rc_buf_addf(out, "; %s", sign->advice);
+    if (!rc_str_eq(sign->advice, NO_DATABASE) || !database || !says_name(reason, database))
+        return code;
+    rc_buf_adds(out, OTHER_DATABASE);
+    return RC_INVALID;
+}
 
-    (void)snprintf(reason, sizeof(reason), "%s", execution->reason);
-    for (char *c = reason; *c; c++)
-        if (iscntrl((unsigned char)*c))
-            *c = ' ';
-    if (execution->state == CORE_ATHENA_CANCELLED)
-        return rc_fail(err, sign && sign->code == RC_TIMEOUT ? RC_TIMEOUT : RC_FAILED,
-                       "Athena or somebody else has cancelled the query %s: %s", id, reason);
-    if (is_enforced(execution->reason))
-        return rc_fail(err, RC_INVALID, "the query %s has failed: %s; " OTHER_GROUP, id, reason);
-    return rc_fail(err, code_of_failure(execution, sign), "the query %s has failed: %s%s%s", id,
-                   reason, advice ? "; " : "", advice ? advice : "");
+enum rc_code core_athena_fail_query(const struct core_athena_execution *execution, const char *id,
+                                    const char *database, struct rc_error *err)
+{
+    RC_BUF_AUTO(reason, 4 * strlen(execution->reason) + RC_ERROR_TEXT);
+    RC_BUF_AUTO(before, RC_ERROR_TEXT);
+    RC_BUF_AUTO(behind, RC_ERROR_TEXT);
+    const struct sign *sign;
+    enum rc_code code;
+
+    core_presto_hide_values(&reason, execution->reason);
+    sign = find_sign(reason.data);
+    code = code_of_failure(execution, sign);
+    if (execution->state == CORE_ATHENA_CANCELLED) {
+        rc_buf_addf(&before, "Athena or somebody else has cancelled the query %s: ", id);
+        code = code == RC_TIMEOUT ? RC_TIMEOUT : RC_FAILED;
+    } else {
+        rc_buf_addf(&before, "the query %s has failed: ", id);
+        code = add_advice(sign, code, reason.data, database, &behind);
+    }
+    return core_presto_fail(err, code, before.data, reason.data, behind.data);
 }
 
 /* ---- what it costs --------------------------------------------------------------------------- */

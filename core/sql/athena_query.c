@@ -322,7 +322,7 @@ static enum rc_code run_once(struct running *running, struct core_athena_done *o
     if (execution.state == CORE_ATHENA_SUCCEEDED)
         return RC_OK;
     *again = execution.state == CORE_ATHENA_FAILED && execution.retryable;
-    return core_athena_fail_query(&execution, running->id, err);
+    return core_athena_fail_query(&execution, running->id, running->statement->database, err);
 }
 
 static enum rc_code run(struct running *running, struct core_athena_done *out, struct rc_error *err)

@@ -12,6 +12,7 @@
  *     presto.c          opening, closing, statements
  *     presto_bind.c     values into statements; what is a read; where a statement ends    (pure)
  *     presto_text.c     the expression helpers                                            (pure)
+ *     presto_reason.c   what a server says of a failure                                   (pure)
  *     presto_attach.c   tables over files: which tables of the catalogue a set of locations takes
  *     presto_keys.c     the values of keys                                                (pure)
  *     presto_folders.c  which folders hold the files of some locations, and by which keys
@@ -328,6 +329,19 @@ bool core_presto_add_type(const struct core_presto_dialect *dialect, struct rc_b
                           const char *type);
 /* What a cell of a result is, by the name of its type ("decimal(10,2)", "varchar(3)"). */
 enum rc_value_type core_presto_value_type(const char *type);
+
+/*
+ * presto_reason.c. Adds what a server says of a failure ("NAME: message", or words alone) but for
+ * what it quotes of the data, which belongs in no log: "..." stands for that.
+ */
+void core_presto_hide_values(struct rc_buf *out, const char *reason);
+/* Whether that is the name which the reason begins with. */
+bool core_presto_has_name(const char *reason, const char *name);
+/* Adds the text on one line, cut to 'most' bytes and "..." where it is longer. */
+void core_presto_add_line(struct rc_buf *out, const char *text, size_t len, size_t most);
+/* rc_fail() of the three on one line, of which the reason is cut where there is no room for all. */
+enum rc_code core_presto_fail(struct rc_error *err, enum rc_code code, const char *before,
+                              const char *reason, const char *behind);
 
 /* presto_tables.c. Makes the work folder, its mark, and what the dialect needs; once. */
 RC_MUST_CHECK enum rc_code core_presto_begin_work(struct core_presto *session,

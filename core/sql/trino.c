@@ -306,6 +306,9 @@ static enum rc_code learn(struct trino *trino, struct rc_error *err)
         return RC_OK;
     if (!strstr(refused.cause, "INVALID_SESSION_PROPERTY")) {
         *err = refused;
+        /* No table was named yet: what is not there is of the settings. */
+        if (err->code == RC_NOT_FOUND)
+            err->code = RC_INVALID;
         return err->code;
     }
     want_all(trino, false);

@@ -4,6 +4,7 @@
  * What pages and headers mean is the work of trino_messages.c and trino_headers.c.
  */
 #include <sql/trino_client.h>
+#include <sql/trino_text.h>
 
 #include <base/url.h>
 #include <os/clock.h>
@@ -328,18 +329,6 @@ static enum rc_code check_next(const struct core_trino_client *client, const cha
         client->name, shown);
 }
 
-static enum rc_code failed(const struct core_trino_page *page, struct rc_error *err)
-{
-    const struct core_trino_failure *failure = &page->failure;
-    const char *advice = core_trino_failure_advice(failure->name);
-    RC_BUF_AUTO(shown, 2048);
-
-    core_trino_add_shown(&shown, failure->message, strlen(failure->message));
-    return rc_fail(err, core_trino_failure_code(failure->name, failure->type), "Trino: %s: %s%s%s",
-                   failure->name ? failure->name : "no name", shown.data, advice ? "; " : "",
-                   advice ? advice : "");
-}
-
 static void replace(char **text, const char *value)
 {
     free(*text);
@@ -388,7 +377,8 @@ static enum rc_code take_page(struct core_trino_statement *statement, struct rc_
     tell(statement);
     if (page->failed) {
         replace(&statement->next_uri, NULL);
-        return failed(page, err);
+        return core_trino_fail(
+            &page->failure, core_trino_catalog(statement->client->session->context.settings), err);
     }
     if (page->next_uri && check_next(statement->client, page->next_uri, err))
         return err->code;

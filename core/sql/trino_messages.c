@@ -4,12 +4,15 @@
  */
 #include <sql/trino_messages.h>
 
+#include <sql/presto.h>
+
 #include <run-core/str.h>
 
 #include <string.h>
+#include <strings.h>
 
 enum {
-    SHOWN_BYTES = 1500,
+    SHOWN_BYTES = 500, /* what is said around it has to have room in an error, too */
     PEEK_BYTES = 100,
 };
 
@@ -289,14 +292,7 @@ enum rc_code core_trino_page_read(struct core_arena *arena, const char *text, si
 
 void core_trino_add_shown(struct rc_buf *out, const char *text, size_t len)
 {
-    size_t shown = len < SHOWN_BYTES ? len : SHOWN_BYTES;
-
-    while (shown < len && shown > 0 && ((unsigned char)text[shown] & 0xC0) == 0x80)
-        shown--;
-    for (size_t i = 0; i < shown; i++)
-        rc_buf_addc(out, (unsigned char)text[i] < ' ' || text[i] == 0x7f ? ' ' : text[i]);
-    if (shown < len)
-        rc_buf_adds(out, "...");
+    core_presto_add_line(out, text, len, SHOWN_BYTES);
 }
 
 /* ---- failures -------------------------------------------------------------------------------- */
@@ -305,7 +301,7 @@ static const char no_hive[] =
     "if 'catalog' of the engine is none of the Hive connector, name one that is: others have no "
     "tables over files";
 
-static const struct {
+static const struct meaning {
     const char *name;
     enum rc_code code;
     const char *advice;
@@ -319,7 +315,7 @@ static const struct {
     { "INVALID_SCHEMA_PROPERTY", RC_INVALID, no_hive },
     { "INVALID_SESSION_PROPERTY", RC_INVALID, "look at 'session' of the engine" },
 
-    { "CATALOG_NOT_FOUND", RC_NOT_FOUND, "correct 'catalog' of the engine" },
+    { "CATALOG_NOT_FOUND", RC_NOT_FOUND, NULL },
     { "SCHEMA_NOT_FOUND", RC_NOT_FOUND, NULL },
     { "TABLE_NOT_FOUND", RC_NOT_FOUND, NULL },
     { "NOT_FOUND", RC_NOT_FOUND, NULL },
@@ -332,6 +328,7 @@ static const struct {
     /* Of the data, not of the statement. */
     { "DIVISION_BY_ZERO", RC_FAILED, NULL },
     { "INVALID_CAST_ARGUMENT", RC_FAILED, NULL },
+    { "INVALID_FUNCTION_ARGUMENT", RC_FAILED, NULL },
     { "NUMERIC_VALUE_OUT_OF_RANGE", RC_FAILED, NULL },
     { "SUBQUERY_MULTIPLE_ROWS", RC_FAILED, NULL },
     { "GENERIC_USER_ERROR", RC_FAILED, NULL },
@@ -392,21 +389,67 @@ static const struct {
     { "EXTERNAL", RC_UNAVAILABLE },
 };
 
-enum rc_code core_trino_failure_code(const char *name, const char *type)
+/* Settings that a server looks at with the first statement, and calls not found. */
+static const struct {
+    const char *words;
+    struct meaning meaning;
+} wrong_settings[] = {
+    { "Session property catalog does not exist: ",
+      { .code = RC_INVALID, .advice = "look at 'session' of the engine" } },
+    { "Catalog for role does not exist: ",
+      { .code = RC_INVALID, .advice = "look at 'roles' of the engine" } },
+};
+
+/* "Catalog 'x' does not exist", "... catalog does not exist: x": whether that is the one. */
+static bool lacks_catalog(const struct core_trino_failure *failure, const char *catalog)
 {
-    for (size_t i = 0; name && i < RC_ARRAY_LEN(failures); i++)
-        if (strcmp(failures[i].name, name) == 0)
-            return failures[i].code;
-    for (size_t i = 0; type && i < RC_ARRAY_LEN(types); i++)
-        if (strcmp(types[i].type, type) == 0)
-            return types[i].code;
-    return RC_FAILED;
+    static const char words[] = "catalog does not exist: ";
+    RC_STR_AUTO quoted = rc_strf("catalog '%s'", catalog);
+    const char *named = strcasestr(failure->message, words);
+
+    if (rc_str_eq(failure->name, "CATALOG_NOT_FOUND"))
+        return strcasestr(failure->message, quoted) != NULL;
+    return rc_str_eq(failure->name, "NOT_FOUND") && named &&
+           strcasecmp(named + sizeof(words) - 1, catalog) == 0;
 }
 
-const char *core_trino_failure_advice(const char *name)
+static struct meaning meaning_of_type(const char *type)
 {
-    for (size_t i = 0; name && i < RC_ARRAY_LEN(failures); i++)
-        if (strcmp(failures[i].name, name) == 0)
-            return failures[i].advice;
-    return NULL;
+    struct meaning meaning = { .code = RC_FAILED };
+
+    for (size_t i = 0; i < RC_ARRAY_LEN(types); i++)
+        if (rc_str_eq(types[i].type, type))
+            meaning.code = types[i].code;
+    return meaning;
+}
+
+static struct meaning find_meaning(const struct core_trino_failure *failure, const char *catalog)
+{
+    const char *message = failure->message;
+
+    if (lacks_catalog(failure, catalog))
+        return (struct meaning){ .code = RC_INVALID, .advice = "correct 'catalog' of the engine" };
+    for (size_t i = 0; i < RC_ARRAY_LEN(wrong_settings); i++)
+        if (rc_str_starts(message, wrong_settings[i].words))
+            return wrong_settings[i].meaning;
+    if (rc_str_starts(message, "Cannot convert value to JSON"))
+        return (struct meaning){ .code = RC_CORRUPT };
+    for (size_t i = 0; i < RC_ARRAY_LEN(failures); i++)
+        if (rc_str_eq(failures[i].name, failure->name))
+            return failures[i];
+    return meaning_of_type(failure->type);
+}
+
+enum rc_code core_trino_fail(const struct core_trino_failure *failure, const char *catalog,
+                             struct rc_error *err)
+{
+    struct meaning meaning = find_meaning(failure, catalog);
+    RC_STR_AUTO said =
+        rc_strf("%s: %s", failure->name ? failure->name : "no name", failure->message);
+    RC_STR_AUTO behind =
+        rc_strf("%s%s", meaning.advice ? "; " : "", meaning.advice ? meaning.advice : "");
+    RC_BUF_AUTO(reason, 4 * strlen(said) + RC_ERROR_TEXT);
+
+    core_presto_hide_values(&reason, said);
+    return core_presto_fail(err, meaning.code, "Trino: ", reason.data, behind);
 }

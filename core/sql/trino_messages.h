@@ -45,10 +45,12 @@ RC_MUST_CHECK enum rc_code core_trino_page_read(struct core_arena *arena, const 
                                                 size_t len, struct core_trino_page *out,
                                                 struct rc_error *err);
 
-/* What it means that a statement failed with an error of that name and type; either may be NULL. */
-enum rc_code core_trino_failure_code(const char *name, const char *type);
-/* What a user can do about it, or NULL. */
-const char *core_trino_failure_advice(const char *name);
+/*
+ * The error of a statement that failed: what it means, and what a user can do about it. RC_INVALID:
+ * also where there is no 'catalog', which is the engine's own.
+ */
+enum rc_code core_trino_fail(const struct core_trino_failure *failure, const char *catalog,
+                             struct rc_error *err);
 
 /* Adds the text on one line, cut where it is longer than messages are. */
 void core_trino_add_shown(struct rc_buf *out, const char *text, size_t len);

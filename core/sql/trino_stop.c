@@ -44,7 +44,8 @@ static enum rc_code end_query(struct core_presto *session, const char *id, struc
     rc_buf_add_literal(&text, id);
     rc_buf_adds(&text, ", message => 'the run that began it is over')");
     if (core_presto_run(session, CORE_PRESTO_DDL, &text, NULL, &ignored) == RC_DENIED)
-        return rc_fail(err, RC_DENIED, "end the statement %s: %s", id, ignored.cause);
+        return rc_fail(err, RC_DENIED, "end the statement %s: %s%s%s", id, ignored.context,
+                       *ignored.context ? ": " : "", ignored.cause);
     return RC_OK;
 }
 

@@ -257,13 +257,15 @@ enum rc_code dsr_engine_cannot(struct rc_job *job, enum rc_code code, const char
         rc_job_check(job, &ignored))
         return err->code;
     hide_values(cause.cause);
-    return rc_fail(err, code, "%s: %s", what, cause.cause);
+    (void)rc_fail(err, code, "%s: %s", what, cause.cause);
+    return *cause.context ? rc_context(err, "%s", cause.context) : code;
 }
 
 void dsr_engine_is_no_judge(struct rc_job *job, const char *uri, const struct rc_error *why)
 {
-    rc_warn(job, "'%s': the SQL engine is no judge of it, the plugin's own reader has to do: %s",
-            uri, why->cause);
+    rc_warn(job,
+            "'%s': the SQL engine is no judge of it, the plugin's own reader has to do: %s%s%s",
+            uri, why->context, *why->context ? ": " : "", why->cause);
     rc_job_count(job, "files_not_seen_by_engine", 1);
 }
 

@@ -427,7 +427,8 @@ static enum rc_code look(struct rc_job *job, struct looking *looking, struct rc_
         }
         withdraw(looking);
     }
-    tell_unseen(job, looking, cannot.code ? cannot.cause : NULL);
+    RC_STR_AUTO why = rc_strf("%s%s%s", cannot.context, *cannot.context ? ": " : "", cannot.cause);
+    tell_unseen(job, looking, cannot.code ? why : NULL);
     return RC_OK;
 }
 

@@ -38,7 +38,7 @@ static void fail(const char *text, size_t size, const struct core_athena_executi
     RC_ASSERT(core_athena_fail_refused(400, &failure, &answer.body, &err) != RC_OK);
     RC_ASSERT(core_athena_judge(400, &failure) != CORE_HTTP_PREPARE);
     if (execution) {
-        RC_ASSERT(core_athena_fail_query(execution, "id", &err) != RC_OK);
+        RC_ASSERT(core_athena_fail_query(execution, "id", "db", &err) != RC_OK);
         RC_ASSERT(core_athena_charged_bytes(execution) >= 0);
     }
     core_http_answer_clear(&answer);

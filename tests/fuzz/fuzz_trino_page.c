@@ -56,7 +56,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         RC_ASSERT(!page.failed || page.failure.message);
         for (size_t i = 0; i < page.column_count; i++)
             RC_ASSERT(page.columns[i].name && page.columns[i].type);
-        (void)core_trino_failure_code(page.failure.name, page.failure.type);
+        if (page.failed)
+            (void)core_trino_fail(&page.failure, "hive", &err);
         read_rows(&page);
     }
     core_arena_clear(&arena);

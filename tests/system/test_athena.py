@@ -195,10 +195,19 @@ def test_what_a_run_costs(place):
 
 def test_why_a_query_has_failed(place):
     place.engine(results=f"{place.root}/results/")
-    place.server.fates.append(Fate("select 1", reason="SCHEMA_NOT_FOUND: line 1:1: Schema 'lake' "
-                                   "does not exist"))
-    result = place.ask("select 1", status=1)
-    assert "Schema 'lake' does not exist" in result.text and "'database'" in result.text
+    reason = "TABLE_NOT_FOUND: line 1:15: Table 'awsdatacatalog.lake.none' does not exist"
+    place.server.fates.append(Fate("select 1", reason=reason))
+    assert reason in place.ask("select 1", status=1).text
+
+
+def test_a_database_that_is_not_there_is_an_error_of_the_configuration(place):
+    place.engine(results=f"{place.root}/results/")
+    for name, status in (("lake", 2), ("others", 1)):
+        place.server.fates.append(Fate("select 1", reason="SCHEMA_NOT_FOUND: line 1:1: Schema "
+                                       f"'{name}' does not exist"))
+        result = place.ask("select 1", status=status)
+        assert f"Schema '{name}' does not exist" in result.text
+        assert ("set 'database' of the engine" in result.text) == (name == "lake")
 
 
 def test_a_statement_that_is_too_long(place):

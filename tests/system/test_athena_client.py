@@ -243,6 +243,8 @@ def test_a_query_that_waits_and_goes_back(server, probe):
      "AlreadyExistsException(message:Table t already exists)", "conflict"),
     ("FAILED: ParseException line 1:0 cannot recognize input near 'x'", "invalid"),
     ("Query exhausted resources at this scale factor", "failed"),
+    ("HIVE_CURSOR_ERROR: Failed to read file: s3://lake/invalid_events/a.parquet", "unsupported"),
+    ("HIVE_WRITER_CLOSE_ERROR: Error committing write to Hive s3://lake/invalid_events/", "failed"),
 ])
 def test_reasons(server, probe, reason, code):
     server.fates.append(Fate("select 1", reason=reason, error={
@@ -250,6 +252,23 @@ def test_reasons(server, probe, reason, code):
     answer = probe.query(repeatable=True)
     assert answer["error"] == code and reason in answer["message"]
     assert next(iter(server.queries)) in answer["message"] and len(server.queries) == 1
+
+
+@pytest.mark.parametrize("reason, code, shown", [
+    ("INVALID_CAST_ARGUMENT: Cannot cast '+49 555 0101' to BIGINT", "failed",
+     "INVALID_CAST_ARGUMENT: Cannot cast '...' to BIGINT"),
+    ("INVALID_FUNCTION_ARGUMENT: Cannot convert value to JSON: '{\"phone\": \"+49 555 0101'", "corrupt",
+     "INVALID_FUNCTION_ARGUMENT: Cannot convert value to JSON: ..."),
+    ("HIVE_BAD_DATA: Error parsing field value '+49 555 0101' for field 3: For input string: "
+     "\"+49 555 0101\"", "unsupported",
+     "HIVE_BAD_DATA: Error parsing field value '...' for field 3: ..."),
+])
+def test_reasons_quote_no_data(server, probe, reason, code, shown):
+    server.fates.append(Fate("select 1", reason=reason, error={
+        "ErrorCategory": 2, "ErrorType": 1, "Retryable": False, "ErrorMessage": reason}))
+    answer = probe.query()
+    assert answer["error"] == code and answer["message"].endswith(shown)
+    assert "0101" not in str(answer)
 
 
 def test_what_fails_by_the_service_runs_once_more(server, probe):

@@ -304,7 +304,8 @@ static enum rc_code sql_search(struct rc_sql *sql, const struct rc_sql_lookup *s
     (void)pthread_mutex_unlock(&mutex);
     if (elsewhere.cannot) {
         answer_close(&answer->rows);
-        return rc_fail(err, elsewhere.cannot, "%s", elsewhere.why);
+        (void)rc_fail(err, elsewhere.cannot, "%s", elsewhere.why);
+        return rc_context(err, "query 7");
     }
     *out = &answer->rows;
     return RC_OK;

@@ -175,7 +175,7 @@ static void test_it_fails(void **state)
     (void)state;
     elsewhere.cannot = RC_DENIED;
     elsewhere.why = "you may not";
-    fail_and_finish(host, "search for the users: you may not");
+    fail_and_finish(host, "search for the users: query 7: you may not");
 }
 
 /* For ThreadSanitizer. */

@@ -449,7 +449,8 @@ static void test_an_engine_that_cannot_read_them(void **state)
     assert_int_equal(look_up(&f, NULL), RC_OK);
     assert_int_equal(told(&f, "a"), DSR_NOT_TOLD);
     assert_int_equal(f.looked.unseen, 2);
-    assert_non_null(strstr(rc_fake_host_log(f.host), "bad data: \"\" in a file"));
+    assert_non_null(strstr(rc_fake_host_log(f.host),
+                           "search for the users: query 7: bad data: \"\" in a file"));
     end(&f);
 }
 

@@ -319,28 +319,84 @@ static void test_failed_queries(void **state)
     struct rc_error err = RC_ERROR_INIT;
 
     (void)state;
-    assert_int_equal(core_athena_fail_query(&execution, "q1", &err), RC_FAILED);
+    assert_int_equal(core_athena_fail_query(&execution, "q1", "lake", &err), RC_FAILED);
     assert_string_equal(err.cause, "the query q1 has failed: GENERIC_INTERNAL_ERROR: a b");
     execution.category = 1;
-    assert_int_equal(core_athena_fail_query(&execution, "q1", &err), RC_UNAVAILABLE);
+    assert_int_equal(core_athena_fail_query(&execution, "q1", "lake", &err), RC_UNAVAILABLE);
     execution.category = 2;
-    assert_int_equal(core_athena_fail_query(&execution, "q1", &err), RC_FAILED);
+    assert_int_equal(core_athena_fail_query(&execution, "q1", "lake", &err), RC_FAILED);
     execution.retryable = true;
-    assert_int_equal(core_athena_fail_query(&execution, "q1", &err), RC_UNAVAILABLE);
+    assert_int_equal(core_athena_fail_query(&execution, "q1", "lake", &err), RC_UNAVAILABLE);
     /* What is wrong with the statement stays wrong. */
     execution.reason = "SYNTAX_ERROR: x";
-    assert_int_equal(core_athena_fail_query(&execution, "q1", &err), RC_INVALID);
+    assert_int_equal(core_athena_fail_query(&execution, "q1", "lake", &err), RC_INVALID);
     execution.reason = "The Amazon Athena query failed: external_location cannot be set as the "
                        "Workgroup enforces a location";
-    assert_int_equal(core_athena_fail_query(&execution, "q1", &err), RC_INVALID);
+    assert_int_equal(core_athena_fail_query(&execution, "q1", "lake", &err), RC_INVALID);
     assert_non_null(strstr(err.cause, "'work_group'"));
-    execution.reason = "FAILED: SemanticException [Error 10072]: Database does not exist: lake";
-    assert_int_equal(core_athena_fail_query(&execution, "q1", &err), RC_NOT_FOUND);
-    assert_non_null(strstr(err.cause, "'database'"));
     execution.state = CORE_ATHENA_CANCELLED;
     execution.reason = "Bytes scanned limit was exceeded";
-    assert_int_equal(core_athena_fail_query(&execution, "q1", &err), RC_FAILED);
+    assert_int_equal(core_athena_fail_query(&execution, "q1", "lake", &err), RC_FAILED);
     assert_non_null(strstr(err.cause, "cancelled the query q1: Bytes scanned limit"));
+}
+
+static void test_what_is_wrong_with_data_and_settings(void **state)
+{
+    static const struct {
+        const char *reason, *database;
+        enum rc_code code;
+    } cases[] = {
+        { "INVALID_CAST_ARGUMENT: Cannot cast 'x' to BIGINT", "lake", RC_FAILED },
+        { "INVALID_CAST_ARGUMENT: Cannot cast 'Access Denied' to BIGINT", "lake", RC_FAILED },
+        { "INVALID_FUNCTION_ARGUMENT: Not a valid base-10 number: x", "lake", RC_FAILED },
+        { "INVALID_FUNCTION_ARGUMENT: Cannot convert value to JSON: '{'", "lake", RC_CORRUPT },
+        { "INVALID_LITERAL: line 1:8: '2021-99' is not a valid DATE literal", "lake", RC_INVALID },
+        { "HIVE_BAD_DATA: Error reading s3://lake/SYNTAX_ERROR/a", "lake", RC_UNSUPPORTED },
+        { "HIVE_WRITER_OPEN_ERROR: Error creating s3://lake/invalid_events/", "lake", RC_FAILED },
+        { "HIVE_BAD_DATA: Error parsing field value 'Slow Down' for field 0", "lake",
+          RC_UNSUPPORTED },
+        { "FAILED: SemanticException [Error 10072]: Database does not exist: lake", "Lake",
+          RC_INVALID },
+        { "FAILED: SemanticException [Error 10072]: Database does not exist: lakes", "lake",
+          RC_NOT_FOUND },
+        { "SCHEMA_NOT_FOUND: line 1:15: Schema 'lake' does not exist", "lake", RC_INVALID },
+        { "SCHEMA_NOT_FOUND: line 1:15: Schema 'lake_2' does not exist", "lake", RC_NOT_FOUND },
+        { "SCHEMA_NOT_FOUND: line 1:15: Schema 'lake' does not exist", NULL, RC_NOT_FOUND },
+        { "TABLE_NOT_FOUND: line 1:15: Table 'lake' does not exist", "lake", RC_NOT_FOUND },
+    };
+
+    (void)state;
+    for (size_t i = 0; i < RC_ARRAY_LEN(cases); i++) {
+        const struct core_athena_execution execution = { .state = CORE_ATHENA_FAILED,
+                                                         .reason = cases[i].reason };
+        struct rc_error err = RC_ERROR_INIT;
+
+        if (core_athena_fail_query(&execution, "q1", cases[i].database, &err) != cases[i].code)
+            fail_msg("%s: %s", cases[i].reason, err.cause);
+        assert_int_equal(strstr(err.cause, "'database'") != NULL,
+                         cases[i].code == RC_INVALID && strstr(cases[i].reason, "not exist"));
+    }
+}
+
+/* The advice is what a user needs of it. */
+static void test_advice_has_room(void **state)
+{
+    static char reason[4000] = "SCHEMA_NOT_FOUND: Schema 'lake' does not exist ";
+    struct core_athena_execution execution = { .state = CORE_ATHENA_FAILED, .reason = reason };
+    struct core_aws_failure failure = { .code = "ExpiredTokenException", .request_id = "r1" };
+    struct rc_error err = RC_ERROR_INIT;
+    RC_BUF_AUTO(reply, TEXT_BYTES);
+
+    (void)state;
+    memset(reason + strlen(reason), 'x', sizeof(reason) - 1 - strlen(reason));
+    memset(failure.message, 'x', sizeof(failure.message) - 1);
+    (void)core_athena_fail_query(&execution, "q1", "lake", &err);
+    assert_true(rc_str_ends(err.cause, "xxx...; make the database, or set 'database' of the engine "
+                                       "to one that there is"));
+    rc_buf_addf(&reply, "{\"Reason\":\"%s\"}", reason);
+    (void)core_athena_fail_refused(400, &failure, &reply, &err);
+    assert_true(rc_str_ends(err.cause, "xxx (request r1); renew the credentials") ||
+                rc_str_ends(err.cause, "xxx... (request r1); renew the credentials"));
 }
 
 /* ---- what it costs --------------------------------------------------------------------------- */
@@ -382,12 +438,20 @@ static void test_charges(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_a_start),        cmocka_unit_test(test_other_requests),
-        cmocka_unit_test(test_an_id),          cmocka_unit_test(test_an_execution),
-        cmocka_unit_test(test_a_page),         cmocka_unit_test(test_pages_that_are_none),
-        cmocka_unit_test(test_a_work_group),   cmocka_unit_test(test_values),
-        cmocka_unit_test(test_verdicts),       cmocka_unit_test(test_refusals),
-        cmocka_unit_test(test_failed_queries), cmocka_unit_test(test_charges),
+        cmocka_unit_test(test_a_start),
+        cmocka_unit_test(test_other_requests),
+        cmocka_unit_test(test_an_id),
+        cmocka_unit_test(test_an_execution),
+        cmocka_unit_test(test_a_page),
+        cmocka_unit_test(test_pages_that_are_none),
+        cmocka_unit_test(test_a_work_group),
+        cmocka_unit_test(test_values),
+        cmocka_unit_test(test_verdicts),
+        cmocka_unit_test(test_refusals),
+        cmocka_unit_test(test_failed_queries),
+        cmocka_unit_test(test_charges),
+        cmocka_unit_test(test_what_is_wrong_with_data_and_settings),
+        cmocka_unit_test(test_advice_has_room),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -191,6 +191,9 @@ static void sets_nothing_that_there_is_not(void **state)
 static void fails_to_open(void **state)
 {
     const struct script_line refused[] = { { .status = 401, .body = "who?" } };
+    const struct script_line no_catalog[] = { OK(
+        FAILED("NOT_FOUND", "USER_ERROR", "Session property catalog does not exist: nowhere")) };
+    const struct script_line missing[] = { OK(FAILED("NOT_FOUND", "USER_ERROR", "no")) };
     struct world w = { .dir = "" };
 
     (void)state;
@@ -198,6 +201,18 @@ static void fails_to_open(void **state)
     assert_int_equal(core_engine_trino.open(&w.context, &w.sql, &w.err), RC_DENIED);
     assert_string_equal(w.err.context, "open a session on Trino");
     assert_null(w.sql);
+    end(&w);
+
+    w = (struct world){ .settings = { .catalog = "nowhere" } };
+    prepare(&w, no_catalog, 1);
+    assert_int_equal(core_engine_trino.open(&w.context, &w.sql, &w.err), RC_INVALID);
+    assert_non_null(strstr(w.err.cause, "; correct 'catalog' of the engine"));
+    assert_non_null(strstr(w.err.context, "query q1"));
+    end(&w);
+
+    w = (struct world){ .settings = { .catalog = "nowhere" } };
+    prepare(&w, missing, 1);
+    assert_int_equal(core_engine_trino.open(&w.context, &w.sql, &w.err), RC_INVALID);
     end(&w);
 
     w = (struct world){ .settings = { .password = "without a user" } };

@@ -359,15 +359,90 @@ static void judges_failures(void **state)
     };
 
     (void)state;
-    for (size_t i = 0; i < RC_ARRAY_LEN(cases); i++)
-        if (core_trino_failure_code(cases[i].name, cases[i].type) != cases[i].code)
+    for (size_t i = 0; i < RC_ARRAY_LEN(cases); i++) {
+        const struct core_trino_failure failure = { cases[i].name, cases[i].type, "no" };
+        struct rc_error err = RC_ERROR_INIT;
+
+        if (core_trino_fail(&failure, "hive", &err) != cases[i].code)
             fail_msg("%s", cases[i].name);
-    assert_null(core_trino_failure_advice("SYNTAX_ERROR"));
-    assert_null(core_trino_failure_advice(NULL));
-    assert_non_null(core_trino_failure_advice("PERMISSION_DENIED"));
-    assert_non_null(strstr(core_trino_failure_advice("INVALID_TABLE_PROPERTY"), "Hive"));
-    assert_non_null(strstr(core_trino_failure_advice("INVALID_SCHEMA_PROPERTY"), "Hive"));
-    assert_non_null(strstr(core_trino_failure_advice("INVALID_SESSION_PROPERTY"), "'session'"));
+    }
+}
+
+static void says_what_to_do(void **state)
+{
+    static const struct {
+        struct core_trino_failure failure;
+        enum rc_code code;
+        const char *cause;
+    } cases[] = {
+        { { "SYNTAX_ERROR", "USER_ERROR", "line 1:1: no" },
+          RC_INVALID,
+          "Trino: SYNTAX_ERROR: line 1:1: no" },
+        { { "PERMISSION_DENIED", "USER_ERROR", "Access Denied: no" },
+          RC_DENIED,
+          "Trino: PERMISSION_DENIED: Access Denied: no; grant it to the user there, or use "
+          "another 'user'" },
+        { { "INVALID_TABLE_PROPERTY", "USER_ERROR", "no" },
+          RC_INVALID,
+          "Trino: INVALID_TABLE_PROPERTY: no; if 'catalog' of the engine is none of the Hive "
+          "connector, name one that is: others have no tables over files" },
+        { { "INVALID_SESSION_PROPERTY", "USER_ERROR", "no" },
+          RC_INVALID,
+          "Trino: INVALID_SESSION_PROPERTY: no; look at 'session' of the engine" },
+        { { "CATALOG_NOT_FOUND", "USER_ERROR", "line 1:15: Catalog 'lake' does not exist" },
+          RC_INVALID,
+          "Trino: CATALOG_NOT_FOUND: line 1:15: Catalog 'lake' does not exist; correct 'catalog' "
+          "of the engine" },
+        { { "CATALOG_NOT_FOUND", "USER_ERROR", "line 1:15: Catalog 'lakes' does not exist" },
+          RC_NOT_FOUND,
+          "Trino: CATALOG_NOT_FOUND: line 1:15: Catalog 'lakes' does not exist" },
+        { { "NOT_FOUND", "USER_ERROR", "Session property catalog does not exist: lake" },
+          RC_INVALID,
+          "Trino: NOT_FOUND: Session property catalog does not exist: lake; correct 'catalog' of "
+          "the engine" },
+        { { "NOT_FOUND", "USER_ERROR", "Session property catalog does not exist: lakes" },
+          RC_INVALID,
+          "Trino: NOT_FOUND: Session property catalog does not exist: lakes; look at 'session' of "
+          "the engine" },
+        { { "NOT_FOUND", "USER_ERROR", "Catalog for role does not exist: x" },
+          RC_INVALID,
+          "Trino: NOT_FOUND: Catalog for role does not exist: x; look at 'roles' of the engine" },
+        { { "NOT_FOUND", "USER_ERROR", "Catalog does not exist: x" },
+          RC_NOT_FOUND,
+          "Trino: NOT_FOUND: Catalog does not exist: x" },
+        { { "INVALID_CAST_ARGUMENT", "USER_ERROR", "Cannot cast 'ann' to BIGINT" },
+          RC_FAILED,
+          "Trino: INVALID_CAST_ARGUMENT: Cannot cast '...' to BIGINT" },
+        { { "INVALID_FUNCTION_ARGUMENT", "USER_ERROR", "'ann' is not a valid DATE field" },
+          RC_FAILED,
+          "Trino: INVALID_FUNCTION_ARGUMENT: '...' is not a valid DATE field" },
+        { { "INVALID_FUNCTION_ARGUMENT", "USER_ERROR", "Cannot convert value to JSON: 'ann\n'" },
+          RC_CORRUPT,
+          "Trino: INVALID_FUNCTION_ARGUMENT: Cannot convert value to JSON: ..." },
+    };
+
+    (void)state;
+    for (size_t i = 0; i < RC_ARRAY_LEN(cases); i++) {
+        struct rc_error err = RC_ERROR_INIT;
+
+        assert_int_equal(core_trino_fail(&cases[i].failure, "lake", &err), cases[i].code);
+        assert_string_equal(err.cause, cases[i].cause);
+    }
+}
+
+static void leaves_room_for_advice(void **state)
+{
+    char message[4000];
+    const struct core_trino_failure failure = { "PERMISSION_DENIED", "USER_ERROR", message };
+    struct rc_error err = RC_ERROR_INIT;
+
+    (void)state;
+    memset(message, 'x', sizeof(message) - 1);
+    message[sizeof(message) - 1] = '\0';
+    assert_int_equal(core_trino_fail(&failure, "lake", &err), RC_DENIED);
+    assert_true(
+        rc_str_ends(err.cause, "xxx...; grant it to the user there, or use another 'user'"));
+    assert_int_equal(strlen(err.cause), RC_ERROR_TEXT - 1);
 }
 
 static void shows_texts_on_one_line(void **state)
@@ -384,8 +459,8 @@ static void shows_texts_on_one_line(void **state)
     text[0] = 'x';
     text[1] = 'y';
     core_trino_add_shown(&out, text, sizeof(text));
-    assert_int_equal(out.len, 1503);
-    assert_string_equal(out.data + 1498, "é...");
+    assert_int_equal(out.len, 503);
+    assert_string_equal(out.data + 498, "é...");
 }
 
 /* ---- statements ------------------------------------------------------------------------------ */
@@ -487,6 +562,8 @@ int main(void)
         cmocka_unit_test(reads_values_as_their_types),
         cmocka_unit_test(refuses_values_of_other_types),
         cmocka_unit_test(judges_failures),
+        cmocka_unit_test(says_what_to_do),
+        cmocka_unit_test(leaves_room_for_advice),
         cmocka_unit_test(shows_texts_on_one_line),
         cmocka_unit_test(writes_definitions),
         cmocka_unit_test(writes_tables_of_queries),
