@@ -103,6 +103,11 @@ static void add_numbers(struct rc_buf *out, const struct core_presto_partition *
 
     add_property(out, "type", partition->name, "integer");
     add_property(out, "range", partition->name, range);
+    if (partition->step > 1) {
+        RC_STR_AUTO step = rc_strf("%lld", (long long)partition->step);
+
+        add_property(out, "interval", partition->name, step);
+    }
 }
 
 static void add_values(struct rc_buf *out, const struct core_presto_partition *partition)

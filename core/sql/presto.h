@@ -56,6 +56,7 @@ struct core_presto_partition {
     } range;
     struct rc_strs values;
     int64_t least, greatest; /* of numbers; of days, as in time.h */
+    int64_t step;            /* of numbers, from one to the next; 0 is 1 */
     bool grows;              /* days that are not over yet will come: the greatest is today */
 };
 

@@ -15,6 +15,13 @@
 #include <string.h>
 #include <strings.h>
 
+enum {
+    MOST_STEPS = 4,       /* of a range, for each value that is there */
+    FEW_NUMBERS = 100,    /* that a server may try in vain */
+    CENTURY_DAYS = 36525, /* likewise of days */
+    LIST_BYTES = 64 * 1024,
+};
+
 /* The next byte of a value, whose folder has it as it is or as %XX; *at moves behind it. */
 static char next_byte(const char **at)
 {
@@ -149,17 +156,77 @@ struct rc_strs core_presto_key_list(struct core_arena *arena,
     return (struct rc_strs){ .items = items, .len = len };
 }
 
+/* ---- what a catalogue is told --------------------------------------------------------------- */
+
+static uint64_t distance(int64_t a, int64_t b)
+{
+    return a > b ? (uint64_t)a - (uint64_t)b : (uint64_t)b - (uint64_t)a;
+}
+
+static uint64_t common_divisor(uint64_t a, uint64_t b)
+{
+    while (b > 0) {
+        uint64_t rest = a % b;
+
+        a = b;
+        b = rest;
+    }
+    return a;
+}
+
+/* Whether so many steps, for so many values, are no burden for who makes up all of them. */
+static bool is_dense(uint64_t steps, size_t values, uint64_t harmless)
+{
+    return steps < harmless || steps / MOST_STEPS < values;
+}
+
+static bool is_short(struct rc_strs values)
+{
+    size_t bytes = 0;
+
+    for (size_t i = 0; i < values.len; i++)
+        bytes += strlen(values.items[i]) + 1;
+    return bytes <= LIST_BYTES;
+}
+
+/*
+ * What least and greatest say is kept only if a server that tries all between them does not try
+ * many in vain: numbers far apart have a common step (the hours of a clock in seconds), or are
+ * listed. A list is of texts above all, so that of a date is the last resort.
+ */
+static void choose_range(struct rc_strs values, bool is_day, uint64_t step,
+                         struct core_presto_partition *out)
+{
+    uint64_t span = distance(out->greatest, out->least);
+    bool is_date = is_day && strcasecmp(out->type, "varchar") != 0;
+
+    out->range = is_day ? CORE_PARTITION_DAYS : CORE_PARTITION_NUMBERS;
+    if (is_date || is_dense(span, values.len, is_day ? CENTURY_DAYS : FEW_NUMBERS))
+        return;
+    if (!is_day && step <= INT64_MAX) {
+        out->step = (int64_t)step;
+        if (is_dense(span / step, values.len, FEW_NUMBERS))
+            return;
+    }
+    if (is_short(values)) {
+        out->range = CORE_PARTITION_VALUES;
+        out->least = out->greatest = out->step = 0;
+    }
+}
+
 void core_presto_key_describe(const struct rc_sql_column *column, struct rc_strs values,
                               struct core_presto_partition *out)
 {
     bool is_day = is_type(column, "date") || is_type(column, "varchar");
     bool is_range = values.len > 0 && (is_day || is_whole(column));
+    int64_t first = 0;
+    uint64_t step = 0;
 
     *out = (struct core_presto_partition){ .name = column->name,
                                            .type = column->type,
                                            .values = values };
     for (size_t i = 0; is_range && i < values.len; i++) {
-        int64_t value;
+        int64_t value = 0;
 
         is_range =
             is_day ? read_day(values.items[i], &value) : read_number(values.items[i], &value);
@@ -167,9 +234,11 @@ void core_presto_key_describe(const struct rc_sql_column *column, struct rc_strs
             out->least = value;
         if (is_range && (i == 0 || value > out->greatest))
             out->greatest = value;
+        first = i == 0 ? value : first;
+        step = common_divisor(step, distance(value, first));
     }
     if (is_range)
-        out->range = is_day ? CORE_PARTITION_DAYS : CORE_PARTITION_NUMBERS;
+        choose_range(values, is_day, step, out);
     else
         out->least = out->greatest = 0;
 }

@@ -151,7 +151,8 @@ class Projection:
         least, most = self.table.properties[f"projection.{key}.range"].split(",")
         if kind == "integer":
             digits = self.table.properties.get(f"projection.{key}.digits")
-            return value.isdigit() and int(least) <= int(value) <= int(most) \
+            step = int(self.table.properties.get(f"projection.{key}.interval", 1))
+            return value.isdigit() and int(value) in range(int(least), int(most) + 1, step) \
                 and (len(value) == int(digits) if digits else str(int(value)) == value)
         form = self.table.properties[f"projection.{key}.format"]
         if form != "yyyy-MM-dd":

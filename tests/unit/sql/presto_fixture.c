@@ -73,6 +73,8 @@ static enum rc_code take(struct presto_fixture *f, const char *kind, const char 
         core_cancel_request(&f->cancel, RC_CANCELLED);
     if (f->statements == f->wish_at)
         core_presto_cancel(&f->session.base);
+    if (f->statements == f->expire_at && f->session.until_mono_ms)
+        f->session.until_mono_ms = 1;
     if (f->statements == f->fail_at)
         return rc_fail(err, f->fail_code, "the server says no");
     return core_presto_check(&f->session, err);
@@ -147,7 +149,8 @@ static enum rc_code query(struct core_presto *session, const char *text, struct 
     rows->base.api = &rows_api;
     rows->at = "";
     for (size_t i = 0; i < PRESTO_ANSWERS && f->answers[i].question; i++)
-        if (strstr(text, f->answers[i].question))
+        if (strstr(text, f->answers[i].question) &&
+            (f->answers[i].last == 0 || f->statements <= f->answers[i].last))
             rows->at = f->answers[i].rows;
     *out = &rows->base;
     return RC_OK;
@@ -176,6 +179,8 @@ static void add_create(const struct core_presto_external *table, struct rc_buf *
         rc_buf_addf(out, " BY %s %s %s", key->name, key->type, ranges[key->range]);
         if (key->range != CORE_PARTITION_VALUES)
             rc_buf_addf(out, " %ld..%ld", (long)key->least, (long)key->greatest);
+        if (key->step > 1)
+            rc_buf_addf(out, " by %ld", (long)key->step);
         for (size_t v = 0; v < key->values.len; v++)
             rc_buf_addf(out, "%s%s", v ? "," : " ", key->values.items[v]);
         rc_buf_adds(out, key->grows ? " grows" : "");
@@ -375,7 +380,7 @@ void presto_list(struct presto_fixture *f, const char *folder, struct rc_buf *ou
     core_listing_close(listing);
 }
 
-void presto_answer(struct presto_fixture *f, const char *question, const char *rows)
+void presto_answer_until(struct presto_fixture *f, int last, const char *question, const char *rows)
 {
     size_t i = 0;
 
@@ -384,4 +389,10 @@ void presto_answer(struct presto_fixture *f, const char *question, const char *r
     assert_true(i < PRESTO_ANSWERS);
     f->answers[i].question = question;
     f->answers[i].rows = rows;
+    f->answers[i].last = last;
+}
+
+void presto_answer(struct presto_fixture *f, const char *question, const char *rows)
+{
+    presto_answer_until(f, 0, question, rows);
 }

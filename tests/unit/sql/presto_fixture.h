@@ -34,10 +34,12 @@ struct presto_fixture {
     enum rc_code fail_code;
     int cancel_at;   /* the run is asked to stop while that statement runs */
     int wish_at;     /* and that statement to end, by core_sql_cancel() */
+    int expire_at;   /* the time for tidying up is over then, if there is a limit */
     int64_t updated; /* what statements say that they wrote */
     struct {
         const char *question; /* within the statement */
         const char *rows;     /* of one column: "text\n", numbers as such */
+        int last;             /* the statement that is answered so at the latest; 0: all are */
     } answers[PRESTO_ANSWERS];
     const char *living; /* the session that is not over */
     const char *place;  /* what marks say of the server; NULL: nothing */
@@ -57,6 +59,9 @@ bool presto_has_file(struct presto_fixture *f, const char *name);
 void presto_list(struct presto_fixture *f, const char *folder, struct rc_buf *out);
 
 void presto_answer(struct presto_fixture *f, const char *question, const char *rows);
+/* Up to the statement of that number; from then on there are no rows. */
+void presto_answer_until(struct presto_fixture *f, int last, const char *question,
+                         const char *rows);
 /* What was logged since the last call. */
 #define assert_log(f, expected) presto_assert_log(f, expected, __FILE__, __LINE__)
 void presto_assert_log(struct presto_fixture *f, const char *expected, const char *file, int line);

@@ -162,6 +162,34 @@ static void test_partitions_that_grow(void **state)
     assert_non_null(strstr(out.data, "'projection.day.range'='2021-06-01,NOW'"));
 }
 
+static void test_partitions_with_steps(void **state)
+{
+    const struct core_presto_partition hour = {
+        .name = "hour",
+        .type = "bigint",
+        .range = CORE_PARTITION_NUMBERS,
+        .least = 1700000000,
+        .greatest = 1700360000,
+        .step = 3600,
+    };
+    const struct core_presto_external table = {
+        .table = "`lake`.`t`",
+        .columns = columns,
+        .column_count = 1,
+        .partitions = &hour,
+        .partition_count = 1,
+        .location = "s3://bucket/t/",
+        .format = "parquet",
+    };
+    RC_BUF_AUTO(out, TEXT_BYTES);
+
+    (void)state;
+    core_athena_add_create(&table, &out);
+    assert_non_null(strstr(out.data, "'projection.hour.type'='integer', "
+                                     "'projection.hour.range'='1700000000,1700360000', "
+                                     "'projection.hour.interval'='3600', "));
+}
+
 /* Values that a list cannot hold are left to what the query says of them. */
 static void test_partitions_that_no_list_holds(void **state)
 {
@@ -243,6 +271,7 @@ int main(void)
         cmocka_unit_test(test_a_table_over_files),
         cmocka_unit_test(test_partitions),
         cmocka_unit_test(test_partitions_that_grow),
+        cmocka_unit_test(test_partitions_with_steps),
         cmocka_unit_test(test_partitions_that_no_list_holds),
         cmocka_unit_test(test_a_table_of_a_query),
         cmocka_unit_test(test_tables_of_a_session),
