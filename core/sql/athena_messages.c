@@ -362,6 +362,11 @@ enum rc_code core_athena_read_value(const char *type, const char *text, struct r
         break;
     case RC_VALUE_NULL:
     case RC_VALUE_TEXT:
+        if (!core_presto_is_timestamp(type))
+            break;
+        rc_buf_reset(bytes);
+        rc_buf_add(bytes, text, core_presto_timestamp_len(text, strlen(text)));
+        *out = rc_value_text(bytes->data);
         break;
     }
     if (!fits)

@@ -330,6 +330,13 @@ bool core_presto_add_type(const struct core_presto_dialect *dialect, struct rc_b
                           const char *type);
 /* What a cell of a result is, by the name of its type ("decimal(10,2)", "varchar(3)"). */
 enum rc_value_type core_presto_value_type(const char *type);
+/*
+ * A timestamp without zone has as many digits behind its seconds as its type says, which differs
+ * from server to server; as rows have it, it has no more than it needs, as on DuckDB. The second
+ * gives how long such a text is then.
+ */
+bool core_presto_is_timestamp(const char *type);
+size_t core_presto_timestamp_len(const char *text, size_t len);
 
 /*
  * presto_reason.c. Adds what a server says of a failure ("NAME: message", or words alone) but for

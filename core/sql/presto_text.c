@@ -85,6 +85,21 @@ enum rc_value_type core_presto_value_type(const char *type)
     return RC_VALUE_TEXT;
 }
 
+bool core_presto_is_timestamp(const char *type)
+{
+    return strcasecmp(type, "timestamp") == 0 ||
+           (strncasecmp(type, "timestamp(", strlen("timestamp(")) == 0 && rc_str_ends(type, ")"));
+}
+
+size_t core_presto_timestamp_len(const char *text, size_t len)
+{
+    if (!memchr(text, '.', len))
+        return len;
+    while (text[len - 1] == '0')
+        len--;
+    return text[len - 1] == '.' ? len - 1 : len;
+}
+
 /* ---- casts ---------------------------------------------------------------------------------- */
 
 /* Numbers are read as decimals, which round as DuckDB does, and know exponents. */

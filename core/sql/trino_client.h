@@ -76,7 +76,8 @@ RC_MUST_CHECK enum rc_code core_trino_rows(struct core_trino_statement *statemen
  */
 struct core_trino_cell {
     enum rc_value_type type;
-    bool is_single; /* a number of 32 bits */
+    bool is_single;    /* a number of 32 bits */
+    bool is_timestamp; /* without zone */
 };
 RC_MUST_CHECK enum rc_code core_trino_row_read(struct core_trino_json *json,
                                                const struct core_trino_cell *cells, size_t count,

@@ -80,7 +80,8 @@ static bool read_number(enum core_trino_kind kind, struct core_trino_span span,
 }
 
 /* Texts move while the buffer grows: 'len' alone is right until all are there. */
-static bool read_text(enum core_trino_kind kind, struct core_trino_span span, struct rc_buf *texts,
+static bool read_text(enum core_trino_kind kind, struct core_trino_span span,
+                      const struct core_trino_cell *cell, struct rc_buf *texts,
                       struct rc_value *out)
 {
     size_t begin = texts->len;
@@ -89,6 +90,9 @@ static bool read_text(enum core_trino_kind kind, struct core_trino_span span, st
         rc_buf_add(texts, span.text, span.len);
     else if (!core_trino_span_add(texts, span))
         return false;
+    if (cell->is_timestamp)
+        rc_buf_truncate(texts,
+                        begin + core_presto_timestamp_len(texts->data + begin, texts->len - begin));
     *out = (struct rc_value){ .type = RC_VALUE_TEXT, .len = texts->len - begin };
     rc_buf_addc(texts, '\0');
     return true;
@@ -132,7 +136,7 @@ static bool read_value(struct core_trino_json *json, const struct core_trino_cel
     case RC_VALUE_NULL:
         break;
     }
-    return read_text(kind, span, texts, out);
+    return read_text(kind, span, cell, texts, out);
 }
 
 static void set_texts(const struct rc_buf *texts, struct rc_value *values, size_t count)
@@ -258,6 +262,7 @@ static void describe(struct rows *rows, const struct core_trino_page *page)
         rows->cells[i] = (struct core_trino_cell){
             .type = core_presto_value_type(page->columns[i].type),
             .is_single = strcmp(page->columns[i].type, "real") == 0,
+            .is_timestamp = core_presto_is_timestamp(page->columns[i].type),
         };
     }
 }

@@ -25,7 +25,8 @@ static void read_rows(const struct core_trino_page *page)
         return;
     for (size_t i = 0; i < page->column_count; i++)
         cells[i] = (struct core_trino_cell){ core_presto_value_type(page->columns[i].type),
-                                             strcmp(page->columns[i].type, "real") == 0 };
+                                             strcmp(page->columns[i].type, "real") == 0,
+                                             core_presto_is_timestamp(page->columns[i].type) };
     core_trino_json_init(&json, page->data.text, page->data.len);
     RC_ASSERT(core_trino_json_enter(&json, CORE_TRINO_LIST));
     while (row) {

@@ -245,6 +245,19 @@ static void test_values(void **state)
     assert_true(value.number == 0.1);
     assert_int_equal(core_athena_read_value("decimal", "1.50", &bytes, &value, &err), RC_OK);
     assert_string_equal(value.text, "1.50");
+    assert_int_equal(
+        core_athena_read_value("timestamp", "2026-01-01 10:00:00.000", &bytes, &value, &err),
+        RC_OK);
+    assert_string_equal(value.text, "2026-01-01 10:00:00");
+    assert_int_equal(value.len, strlen("2026-01-01 10:00:00"));
+    assert_int_equal(
+        core_athena_read_value("timestamp", "2026-01-01 10:00:00.250", &bytes, &value, &err),
+        RC_OK);
+    assert_string_equal(value.text, "2026-01-01 10:00:00.25");
+    assert_int_equal(core_athena_read_value("timestamp with time zone",
+                                            "2026-01-01 10:00:00.000 UTC", &bytes, &value, &err),
+                     RC_OK);
+    assert_string_equal(value.text, "2026-01-01 10:00:00.000 UTC");
     assert_int_equal(core_athena_read_value("boolean", "True", &bytes, &value, &err), RC_CORRUPT);
     assert_int_equal(core_athena_read_value("varbinary", "00 f", &bytes, &value, &err), RC_CORRUPT);
     assert_int_equal(core_athena_read_value("varbinary", "00 ", &bytes, &value, &err), RC_CORRUPT);

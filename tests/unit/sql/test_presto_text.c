@@ -63,6 +63,10 @@ static void results_have_values_of_their_types(void **state)
     assert_int_equal(core_presto_value_type("timestamp(3)"), RC_VALUE_TEXT);
     assert_int_equal(core_presto_value_type("array(bigint)"), RC_VALUE_TEXT);
     assert_int_equal(core_presto_value_type("unknown"), RC_VALUE_TEXT);
+    assert_true(core_presto_is_timestamp("timestamp") && core_presto_is_timestamp("TIMESTAMP(6)"));
+    assert_false(core_presto_is_timestamp("timestamp with time zone") ||
+                 core_presto_is_timestamp("timestamp(3) with time zone") ||
+                 core_presto_is_timestamp("time(3)") || core_presto_is_timestamp("varchar"));
 }
 
 static void a_type_that_is_none_stays_a_text(void **state)

@@ -60,6 +60,11 @@ static void test_types(void **state)
                 "'b'|'[1, NULL, 3]'|'{'a': 1, 'b': x}'|'{k=1.5}'\n");
     assert_rows(f, "SELECT [1,2]::integer[2], NULL::date, '{\"a\": 1}'::json",
                 "'[1, 2]'|-|'{\"a\": 1}'\n");
+    /* No more digits than it takes. */
+    assert_rows(f,
+                "SELECT timestamp '2021-02-03 04:05:06.500', timestamp '2021-02-03 04:05:06.000', "
+                "timestamp '2021-02-03 04:05:06.120000'",
+                "'2021-02-03 04:05:06.5'|'2021-02-03 04:05:06'|'2021-02-03 04:05:06.12'\n");
     assert_rows(f, "SELECT timestamp_ns '2021-02-03 00:00:00.123456789', timestamp_s '2021-02-03'",
                 "'2021-02-03 00:00:00.123456789'|'2021-02-03 00:00:00'\n");
 }

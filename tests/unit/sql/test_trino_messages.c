@@ -250,8 +250,8 @@ struct read {
 static enum rc_code read_cell(const char *type, const char *json, struct read *out)
 {
     const struct core_trino_cell cells[] = {
-        { core_presto_value_type(type), strcmp(type, "real") == 0 },
-        { RC_VALUE_TEXT, false },
+        { core_presto_value_type(type), strcmp(type, "real") == 0, core_presto_is_timestamp(type) },
+        { RC_VALUE_TEXT, false, false },
     };
     RC_STR_AUTO text = rc_strf("[[%s,\"next\"]]", json);
     struct core_trino_json cursor;
@@ -308,6 +308,16 @@ static void reads_values_as_their_types(void **state)
     expect("varbinary", "\"\"", rc_value_bytes("", 0));
     expect("timestamp(6)", "\"2020-01-02 03:04:05.123456\"",
            rc_value_text("2020-01-02 03:04:05.123456"));
+    expect("timestamp(6)", "\"2020-01-02 03:04:00.120000\"",
+           rc_value_text("2020-01-02 03:04:00.12"));
+    expect("timestamp(6)", "\"2020-01-02 03:04:00.000000\"", rc_value_text("2020-01-02 03:04:00"));
+    expect("timestamp(0)", "\"2020-01-02 03:04:00\"", rc_value_text("2020-01-02 03:04:00"));
+    expect("timestamp", "\"2020-01-02 03:04:00.100\"", rc_value_text("2020-01-02 03:04:00.1"));
+    expect("timestamp(3)", "\"\"", rc_value_text(""));
+    expect("timestamp(3)", "null", rc_value_null());
+    expect("timestamp(3) with time zone", "\"2020-01-02 03:04:00.000 UTC\"",
+           rc_value_text("2020-01-02 03:04:00.000 UTC"));
+    expect("varchar(9)", "\"1.00\"", rc_value_text("1.00"));
     expect("array(integer)", "[1, null]", rc_value_text("[1, null]"));
     expect("map(varchar(1), integer)", "{\"a\":2}", rc_value_text("{\"a\":2}"));
     expect("row(a integer)", "[1]", rc_value_text("[1]"));
