@@ -322,6 +322,12 @@ RC_MUST_CHECK enum rc_code core_presto_bind(const char *statement, const struct 
 RC_MUST_CHECK enum rc_code core_presto_reads(const char *statement, bool *reads,
                                              struct rc_error *err);
 
+/*
+ * Whether two statements are the same but for blanks, comments, quotes and capitals of names, and a
+ * slash at the end of texts. False where it is not certain.
+ */
+bool core_presto_is_same(const char *a, const char *b);
+
 /* What a statement of a plugin's is: the making of a table from a query is more than a change. */
 enum core_presto_kind core_presto_kind_of(const char *statement);
 

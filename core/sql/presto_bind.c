@@ -177,6 +177,45 @@ enum core_presto_kind core_presto_kind_of(const char *statement)
     }
 }
 
+/* A name or a text without its quotes, a text also without a slash at its end. */
+static struct token bare(struct token token)
+{
+    if (token.type != QUOTED)
+        return token;
+    token.text++;
+    token.len -= 2;
+    if (token.text[-1] == '\'' && token.len > 0 && token.text[token.len - 1] == '/')
+        token.len--;
+    return token;
+}
+
+static bool is_same_token(const struct token *a, const struct token *b)
+{
+    bool is_text = a->text[0] == '\'', is_name = !is_text && a->type != SYMBOL;
+    struct token one = bare(*a), another = bare(*b);
+
+    /* Quotes within quotes are not looked into. */
+    if (is_text != (b->text[0] == '\'') || (a->type == SYMBOL) != (b->type == SYMBOL) ||
+        one.len != another.len || memchr(one.text, '"', one.len) || memchr(one.text, '`', one.len))
+        return false;
+    return is_name ? strncasecmp(one.text, another.text, one.len) == 0
+                   : memcmp(one.text, another.text, one.len) == 0;
+}
+
+bool core_presto_is_same(const char *a, const char *b)
+{
+    struct token one, another;
+
+    do {
+        one = next_token(&a);
+        another = next_token(&b);
+        if (one.type == UNFINISHED || another.type == UNFINISHED ||
+            (one.type == END) != (another.type == END) || !is_same_token(&one, &another))
+            return false;
+    } while (one.type != END);
+    return true;
+}
+
 enum rc_code core_presto_reads(const char *statement, bool *reads, struct rc_error *err)
 {
     static const char *const readers[] = { "select", "with", "values",   "table",

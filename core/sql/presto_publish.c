@@ -22,6 +22,8 @@ struct publication {
     const char *database; /* plain */
     char *ddl;            /* the table's name, complete, as DDL wants it */
     struct rc_buf older;  /* the statement that makes the table of that name which there is */
+    struct rc_buf newer;  /* and the one that makes the new one */
+    struct rc_buf there;  /* the location as the server has it */
     struct core_presto_folders folders;
     struct core_arena arena;
 };
@@ -77,21 +79,30 @@ static enum rc_code conflict(const struct publication *work, const char *what, s
                    what, work->ddl);
 }
 
+/* "VIEW\n" or the like; empty: there is nothing of that name. */
+static enum rc_code find_kind(struct publication *work, struct rc_buf *kind, struct rc_error *err)
+{
+    RC_BUF_AUTO(text, NAME_LIMIT);
+
+    rc_buf_adds(&text, "SELECT table_type FROM ");
+    core_presto_add_schema(work->session, &text, work->database, "tables", work->table->name);
+    if (read_texts(work->session, &text, kind, err))
+        return rc_context(err, "look for an older table of that name");
+    return RC_OK;
+}
+
 /* Whether there is a table of that name, which may be replaced; empty: there is none. */
 static enum rc_code find_older(struct publication *work, struct rc_error *err)
 {
     RC_BUF_AUTO(text, NAME_LIMIT);
     RC_BUF_AUTO(kind, NAME_LIMIT);
 
-    rc_buf_adds(&text, "SELECT table_type FROM ");
-    core_presto_add_schema(work->session, &text, work->database, "tables", work->table->name);
-    if (read_texts(work->session, &text, &kind, err))
-        return rc_context(err, "look for an older table of that name");
+    if (find_kind(work, &kind, err))
+        return err->code;
     if (kind.len == 0)
         return RC_OK;
     if (strcasecmp(kind.data, "VIEW\n") == 0)
         return conflict(work, "view", err);
-    rc_buf_reset(&text);
     rc_buf_addf(&text, "SHOW CREATE TABLE %s", work->ddl);
     if (read_texts(work->session, &text, &work->older, err))
         return rc_context(err, "look at the older table of that name");
@@ -141,8 +152,9 @@ static enum rc_code check_folders(const struct publication *work, struct rc_erro
 }
 
 /*
- * What is not there yet has no values: days begin today, numbers at zero. Days go on; a catalogue
- * that makes up the folders from values is told so.
+ * What is not there yet has no values: days begin today, numbers at zero. Days go on, and a
+ * catalogue that makes up the folders from values is told so; not where some are of days to come,
+ * as its range would end before them. Its present day is the real one.
  */
 static void describe_keys(struct publication *work, struct core_presto_partition *keys)
 {
@@ -164,11 +176,12 @@ static void describe_keys(struct publication *work, struct core_presto_partition
         } else if (!first && strcasecmp(column->type, "varchar") != 0) {
             keys[i].range = CORE_PARTITION_NUMBERS;
         }
-        keys[i].grows = keys[i].range == CORE_PARTITION_DAYS;
+        keys[i].grows = keys[i].range == CORE_PARTITION_DAYS &&
+                        keys[i].greatest <= core_clock_real_unix_ms() / RC_DAY_MS;
     }
 }
 
-static enum rc_code create(struct publication *work, struct rc_error *err)
+static enum rc_code describe(struct publication *work, struct rc_error *err)
 {
     const struct rc_sql_table *table = work->table;
     struct rc_sql_column *columns =
@@ -176,7 +189,6 @@ static enum rc_code create(struct publication *work, struct rc_error *err)
     struct core_presto_partition keys[CORE_PRESTO_KEYS] = { { .name = NULL } };
     enum core_format format = CORE_FORMAT_PARQUET;
     size_t count = 0;
-    RC_BUF_AUTO(there, NAME_LIMIT);
 
     for (size_t i = 0; i < table->column_count; i++) {
         bool is_key = false;
@@ -191,19 +203,36 @@ static enum rc_code create(struct publication *work, struct rc_error *err)
         format = work->folders.items[0].format;
     else if (table->format && core_format_find(table->format, "", &format, err))
         return err->code;
-    if (core_presto_there(work->session, table->locations[0], &there, err))
+    if (core_presto_there(work->session, table->locations[0], &work->there, err))
         return err->code;
-    return core_presto_create(work->session, work->database, table->name,
-                              &(struct core_presto_external){
-                                  .table = work->ddl,
-                                  .columns = columns,
-                                  .column_count = count,
-                                  .partitions = keys,
-                                  .partition_count = table->partition_count,
-                                  .location = there.data,
-                                  .format = core_format_name(format),
-                              },
-                              err);
+    work->session->dialect->add_create(
+        &(struct core_presto_external){
+            .table = work->ddl,
+            .columns = columns,
+            .column_count = count,
+            .partitions = keys,
+            .partition_count = table->partition_count,
+            .location = work->there.data,
+            .format = core_format_name(format),
+        },
+        &work->newer);
+    return RC_OK;
+}
+
+static enum rc_code create(struct publication *work, struct rc_error *err)
+{
+    if (core_presto_run(work->session, CORE_PRESTO_DDL, &work->newer, NULL, err))
+        return rc_context(err, "make a table over '%s'", work->there.data);
+    return RC_OK;
+}
+
+/* Takes long where there are many; a wish to stop ends it. */
+static enum rc_code find_partitions(struct publication *work, struct rc_error *err)
+{
+    if (work->table->partition_count > 0 &&
+        core_presto_find_partitions(work->session, work->database, work->table->name, err))
+        return rc_context(err, "look for the partitions in '%s'", work->there.data);
+    return RC_OK;
 }
 
 static enum rc_code drop(struct publication *work, struct rc_error *err)
@@ -214,37 +243,89 @@ static enum rc_code drop(struct publication *work, struct rc_error *err)
     return core_presto_run(work->session, CORE_PRESTO_DDL, &text, NULL, err);
 }
 
-/* What is left of the new table goes, and the older one comes back. */
-static enum rc_code restore(struct publication *work, struct rc_error *err)
-{
-    struct rc_error ignored = RC_ERROR_INIT;
-
-    if (drop(work, err) || core_presto_run(work->session, CORE_PRESTO_DDL, &work->older, NULL, err))
-        return err->code;
-    if (core_presto_find_partitions(work->session, work->database, work->table->name, &ignored))
-        ignored.code = RC_OK; /* it may have none */
-    return RC_OK;
-}
-
-/* There is no table for a moment, which is kept short though the run is to stop. */
-static enum rc_code replace(struct publication *work, struct rc_error *err)
+/* A table that nobody had before: none is left when it is not complete. */
+static enum rc_code make_first(struct publication *work, struct rc_error *err)
 {
     struct core_presto_tidying before;
     struct rc_error failed = RC_ERROR_INIT;
     enum rc_code code;
 
+    /* It is known of a statement that has ended whether the table is there, and whose it is. */
     core_presto_tidy(work->session, &before);
-    code = drop(work, err);
-    if (code) {
-        code = rc_context(err, "drop the older table");
-    } else if (create(work, err)) {
-        bool is_back = !restore(work, &failed);
-
-        code =
-            rc_context(err, is_back ? "the older table was put back" : "the older table has gone");
-    }
+    code = create(work, err);
+    core_presto_tidied(work->session, &before);
+    if (code)
+        return code;
+    code = find_partitions(work, err);
+    if (!code)
+        return RC_OK;
+    core_presto_tidy(work->session, &before);
+    if (drop(work, &failed))
+        code = rc_context(err, "the new table stays without all its partitions");
     core_presto_tidied(work->session, &before);
     return code;
+}
+
+/* ---- in place of the older one -------------------------------------------------------------- */
+
+/* Whoever reads this can run it. */
+static const char *lost(const struct publication *work, const char *how, const struct rc_error *why)
+{
+    core_presto_say(work->session, RC_LOG_ERROR,
+                    "the older table %s %s (%s); this statement makes it: %.3000s", work->ddl, how,
+                    why->cause, work->older.data);
+    return how;
+}
+
+/* What is left of the new table goes, and the older one comes back; says what became of it. */
+static const char *restore(struct publication *work, bool is_dropped)
+{
+    struct rc_error failed = RC_ERROR_INIT;
+    RC_BUF_AUTO(kind, NAME_LIMIT);
+
+    /* The server may have dropped it without our knowing. */
+    if (!is_dropped && find_kind(work, &kind, &failed))
+        return lost(work, "may have gone", &failed);
+    if (kind.len > 0)
+        return NULL;
+    if ((is_dropped && drop(work, &failed)) ||
+        core_presto_run(work->session, CORE_PRESTO_DDL, &work->older, NULL, &failed))
+        return lost(work, "has gone", &failed);
+    if (strstr(work->older.data, "partitioned_by") &&
+        core_presto_find_partitions(work->session, work->database, work->table->name, &failed))
+        return "was put back without all its partitions";
+    return "was put back";
+}
+
+/* There is no table for a moment, which is kept short though the run is to stop. */
+static enum rc_code swap(struct publication *work, bool *is_dropped, struct rc_error *err)
+{
+    struct core_presto_tidying before;
+    enum rc_code code;
+
+    core_presto_tidy(work->session, &before);
+    code = drop(work, err);
+    *is_dropped = code == RC_OK;
+    code = code ? rc_context(err, "drop the older table") : create(work, err);
+    core_presto_tidied(work->session, &before);
+    return code;
+}
+
+static enum rc_code replace(struct publication *work, struct rc_error *err)
+{
+    struct core_presto_tidying before;
+    bool is_dropped;
+    const char *outcome;
+
+    if (core_presto_is_same(work->older.data, work->newer.data))
+        return find_partitions(work, err);
+    if (!swap(work, &is_dropped, err) && !find_partitions(work, err))
+        return RC_OK;
+    /* In a time of its own: that of the swap may be what is over. */
+    core_presto_tidy(work->session, &before);
+    outcome = restore(work, is_dropped);
+    core_presto_tidied(work->session, &before);
+    return outcome ? rc_context(err, "the older table %s", outcome) : err->code;
 }
 
 static enum rc_code publish(struct publication *work, struct rc_error *err)
@@ -262,9 +343,10 @@ static enum rc_code publish(struct publication *work, struct rc_error *err)
     work->ddl = rc_buf_take(&ddl);
     if (core_presto_list_folders(&session->storage, work->table, session->dialect->reads_nested,
                                  &work->folders, err) ||
-        check_folders(work, err) || find_database(work, err) || find_older(work, err))
+        check_folders(work, err) || describe(work, err) || find_database(work, err) ||
+        find_older(work, err))
         return err->code;
-    return work->older.len > 0 ? replace(work, err) : create(work, err);
+    return work->older.len > 0 ? replace(work, err) : make_first(work, err);
 }
 
 /* The database without its catalogue, which has to be that of the session. */
@@ -292,6 +374,8 @@ enum rc_code core_presto_publish(struct rc_sql *sql, const char *database,
         .session = session,
         .table = table,
         .older = RC_BUF_INIT(CORE_PRESTO_STATEMENT_LIMIT),
+        .newer = RC_BUF_INIT(CORE_PRESTO_STATEMENT_LIMIT),
+        .there = RC_BUF_INIT(NAME_LIMIT),
         .arena = CORE_ARENA_INIT,
     };
     const char *own = session->context.settings->database;
@@ -308,6 +392,8 @@ enum rc_code core_presto_publish(struct rc_sql *sql, const char *database,
         code = publish(&work, err);
     free(work.ddl);
     rc_buf_clear(&work.older);
+    rc_buf_clear(&work.newer);
+    rc_buf_clear(&work.there);
     core_presto_folders_clear(&work.folders);
     core_arena_clear(&work.arena);
     core_presto_done(session);

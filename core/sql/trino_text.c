@@ -112,8 +112,10 @@ void core_trino_add_create(const struct core_presto_external *table, struct rc_b
 {
     rc_buf_addf(out, "CREATE TABLE %s (", table->table);
     add_columns(out, table);
-    rc_buf_addf(out, ") WITH (format = '%s', external_location = ", format_of(table->format));
+    /* The properties in the order in which the server shows them. */
+    rc_buf_adds(out, ") WITH (external_location = ");
     rc_buf_add_literal(out, table->location);
+    rc_buf_addf(out, ", format = '%s'", format_of(table->format));
     for (size_t i = 0; i < table->partition_count; i++) {
         rc_buf_adds(out, i ? ", " : ", partitioned_by = ARRAY[");
         add_folded_literal(out, table->partitions[i].name);

@@ -237,9 +237,48 @@ static void a_statement_beyond_the_limit_is_told(void **state)
     assert_int_equal(core_presto_bind("SELECT $1", &param, 1, &out, &err), RC_TOO_LARGE);
 }
 
+static void the_same_statement_is_known(void **state)
+{
+    static const char *const same[][2] = {
+        { "", " -- nothing\n" },
+        { "CREATE TABLE \"Cat\".t (a varchar)", "create table cat.\"T\" (\n   a varchar\n)\n" },
+        { "decimal(10, 2)", "decimal(10,2)" },
+        { "WITH (a = 's3://b/d/')", "WITH (\n   a = 's3://b/d'\n)" },
+        { "ARRAY['a', 'it''s']", "ARRAY['a','it''s']" },
+    };
+    static const char *const others[][2] = {
+        { "a", "" },
+        { "", "a" },
+        { "a b", "ab" },
+        { "\"a b\"", "a b" },
+        { "'a'", "a" },
+        { "'a'", "\"a\"" },
+        { "'a'", "'A'" },
+        { "'a//'", "'a'" },
+        { "'/a'", "'a'" },
+        { "(a)", "[a]" },
+        { "(a", "(a)" },
+        { "\"(\"", "(" },
+        { "a varchar, b varchar", "\"a varchar, b\" varchar" },
+        { "'a", "'a" },
+        { "\"a\"\"b\"", "\"a\"\"b\"" }, /* not looked into */
+    };
+
+    (void)state;
+    for (size_t i = 0; i < RC_ARRAY_LEN(same); i++)
+        if (!core_presto_is_same(same[i][0], same[i][1]) ||
+            !core_presto_is_same(same[i][1], same[i][0]))
+            fail_msg("%s", same[i][0]);
+    for (size_t i = 0; i < RC_ARRAY_LEN(others); i++)
+        if (core_presto_is_same(others[i][0], others[i][1]) ||
+            core_presto_is_same(others[i][1], others[i][0]))
+            fail_msg("%s", others[i][0]);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(the_same_statement_is_known),
         cmocka_unit_test(values_become_literals),
         cmocka_unit_test(doubles_are_exact),
         cmocka_unit_test(quotes_comments_and_names_are_left_alone),

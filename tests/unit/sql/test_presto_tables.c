@@ -1,6 +1,6 @@
 /*
- * The names of a session on an engine elsewhere: made, loaded, referred to, published, dropped;
- * what is left when something fails or a run is to stop; and what is not written at all.
+ * The names of a session on an engine elsewhere: made, loaded, referred to, dropped; what
+ * is left when something fails or a run is to stop; and what is not written at all.
  */
 #include "presto_fixture.h"
 
@@ -12,7 +12,6 @@
 #include <string.h>
 
 static const struct rc_sql_column columns[] = { { "userid", "varchar" }, { "amount", "bigint" } };
-static const struct rc_sql_column by_both[] = { { "day", "varchar" }, { "part", "integer" } };
 
 static const struct core_engine_ops *ops(struct presto_fixture *f)
 {
@@ -461,177 +460,6 @@ static void test_refer(void **state)
     assert_log(f, "");
 }
 
-/* ---- publish -------------------------------------------------------------------------------- */
-
-static enum rc_code publish(struct presto_fixture *f, const char *database, const char *location)
-{
-    RC_STR_AUTO uri = rc_strdup(presto_uri(f, location));
-    const char *const locations[] = { uri };
-
-    return ops(f)->publish(&f->session.base, database,
-                           &(struct rc_sql_table){
-                               .name = "Daily",
-                               .locations = locations,
-                               .location_count = 1,
-                               .columns = columns,
-                               .column_count = RC_ARRAY_LEN(columns),
-                               .partitions = by_both,
-                               .partition_count = RC_ARRAY_LEN(by_both),
-                           },
-                           &f->err);
-}
-
-#define LOOK_FOR_DATABASE                                                                          \
-    "ask SELECT count(*) FROM \"cat\".information_schema.schemata WHERE schema_name = 'dest'\n"
-#define LOOK_FOR_TABLE                                                                             \
-    "ask SELECT table_type FROM \"cat\".information_schema.tables WHERE table_schema = 'dest' "    \
-    "AND table_name = 'daily'\n"
-#define CREATE_DAILY                                                                               \
-    "ddl CREATE <dest.Daily> (userid varchar, amount bigint) BY day varchar days 20454..20455 "    \
-    "2026-01-01,2026-01-02 grows BY part integer numbers 0..1 0,1 OVER parquet file://DIR/d/\n"    \
-    "ddl FIND dest.Daily\n"
-
-static void add_daily_files(struct presto_fixture *f)
-{
-    presto_file(f, "d/day=2026-01-01/part=0/a.parquet", "x");
-    presto_file(f, "d/day=2026-01-02/part=1/a.parquet", "x");
-}
-
-static void test_publish(void **state)
-{
-    struct presto_fixture *f = *state;
-
-    add_daily_files(f);
-    presto_answer(f, "information_schema.schemata", "1\n");
-    must(f, publish(f, "dest", "d/"));
-    assert_log(f, LOOK_FOR_DATABASE LOOK_FOR_TABLE CREATE_DAILY);
-
-    /* It is no table of the session, and stays. */
-    assert_null(core_presto_find(&f->session, "Daily"));
-    presto_close(f);
-    assert_log(f, "");
-}
-
-static void test_publish_replaces(void **state)
-{
-    struct presto_fixture *f = *state;
-    static const char *const over_files[] = {
-        "CREATE TABLE hive.dest.daily (\n   a bigint\n)\nWITH (\n   external_location = "
-        "'s3://b/d/',\n   format = 'PARQUET'\n)\n",
-        "CREATE EXTERNAL TABLE `dest.daily`(\n",
-    };
-    static const char *const others[] = {
-        "CREATE TABLE hive.dest.daily (\n   a bigint COMMENT 'external_location = '\n)\n",
-        "CREATE TABLE dest.daily (\n",
-    };
-
-    add_daily_files(f);
-    presto_answer(f, "information_schema.schemata", "1\n");
-    presto_answer(f, "information_schema.tables", "BASE TABLE\n");
-    for (size_t i = 0; i < RC_ARRAY_LEN(over_files); i++) {
-        presto_answer(f, "SHOW CREATE TABLE", over_files[i]);
-        must(f, publish(f, "cat.dest", "d/"));
-        assert_log(f, LOOK_FOR_DATABASE LOOK_FOR_TABLE
-                   "ask SHOW CREATE TABLE <dest.Daily>\n"
-                   "ddl DROP TABLE IF EXISTS <dest.Daily>\n" CREATE_DAILY);
-    }
-    for (size_t i = 0; i < RC_ARRAY_LEN(others); i++) {
-        presto_answer(f, "SHOW CREATE TABLE", others[i]);
-        assert_int_equal(publish(f, "dest", "d/"), RC_CONFLICT);
-        assert_presto_error(f, RC_CONFLICT, "has a table of the name <dest.Daily>");
-    }
-    presto_answer(f, "information_schema.tables", "VIEW\n");
-    rc_buf_reset(&f->log);
-    assert_int_equal(publish(f, "dest", "d/"), RC_CONFLICT);
-    assert_presto_error(f, RC_CONFLICT, "has a view of the name");
-    assert_log(f, LOOK_FOR_DATABASE LOOK_FOR_TABLE);
-}
-
-/* Whatever fails on the way, or asks for the run's end: there is a table of that name. */
-static void test_publish_fails(void **state)
-{
-    struct presto_fixture *f = *state;
-    static const char older[] = "CREATE EXTERNAL TABLE `dest.daily`(\n";
-
-    add_daily_files(f);
-    presto_answer(f, "information_schema.schemata", "1\n");
-    presto_answer(f, "information_schema.tables", "BASE TABLE\n");
-    presto_answer(f, "SHOW CREATE TABLE", older);
-
-    /* Not dropped, not made, without its partitions. */
-    for (int at = 4; at <= 6; at++) {
-        f->statements = 0;
-        f->fail_at = at;
-        rc_buf_reset(&f->log);
-        assert_int_equal(publish(f, "dest", "d/"), RC_FAILED);
-        assert_presto_error(f, RC_FAILED,
-                            at == 4 ? "drop the older table" : "the older table was put back");
-        assert_int_equal(at == 4,
-                         !rc_str_ends(f->log.data, "ddl DROP TABLE IF EXISTS <dest.Daily>\n"
-                                                   "ddl CREATE EXTERNAL TABLE `dest.daily`(\n\n"
-                                                   "ddl FIND dest.Daily\n"));
-    }
-
-    /* The run is to stop between the two. */
-    for (int at = 4; at <= 6; at++) {
-        f->statements = f->fail_at = 0;
-        f->cancel_at = at;
-        rc_buf_reset(&f->log);
-        must(f, publish(f, "dest", "d/"));
-        assert_true(
-            rc_str_ends(f->log.data, "ddl DROP TABLE IF EXISTS <dest.Daily>\n" CREATE_DAILY));
-        atomic_store(&f->cancel.code, RC_OK);
-    }
-}
-
-static void test_publish_refuses(void **state)
-{
-    struct presto_fixture *f = *state;
-
-    add_daily_files(f);
-    presto_answer(f, "information_schema.schemata", "0\n");
-    assert_int_equal(publish(f, "dest", "d/"), RC_NOT_FOUND);
-    assert_presto_error(f, RC_NOT_FOUND, "the catalogue 'cat' has no database 'dest'");
-    assert_int_equal(publish(f, "other.dest", "d/"), RC_UNSUPPORTED);
-    assert_presto_error(f, RC_UNSUPPORTED, "own catalogue 'cat' only, not in 'other'");
-
-    presto_file(f, "deep/day=a/part=1/x/a.parquet", "x");
-    assert_int_equal(publish(f, "dest", "deep/"), RC_UNSUPPORTED);
-    assert_presto_error(f, RC_UNSUPPORTED, "lie deeper");
-    presto_file(f, "orders/day=a/part=1/a.parquet", "x");
-    presto_file(f, "orders/part=1/day=a/a.parquet", "x");
-    assert_int_equal(publish(f, "dest", "orders/"), RC_UNSUPPORTED);
-    assert_presto_error(f, RC_UNSUPPORTED, "have different orders");
-    presto_file(f, "formats/day=a/part=1/a.parquet", "x");
-    presto_file(f, "formats/day=b/part=1/a.json", "x");
-    assert_int_equal(publish(f, "dest", "formats/"), RC_UNSUPPORTED);
-    assert_presto_error(f, RC_UNSUPPORTED, "have different formats");
-    presto_file(f, "odd/day=\xc3\xa9/part=1/a.parquet", "x");
-    assert_int_equal(publish(f, "dest", "odd/"), RC_UNSUPPORTED);
-    assert_presto_error(f, RC_UNSUPPORTED, "cannot have the folder");
-
-    static const struct rc_sql_column capital[] = { { "Day", "date" } };
-    const char *const none[] = { presto_uri(f, "none/") };
-    struct rc_sql_table table = {
-        .name = "t",
-        .locations = none,
-        .location_count = 1,
-        .columns = columns,
-        .column_count = RC_ARRAY_LEN(columns),
-        .partitions = capital,
-        .partition_count = 1,
-    };
-    assert_int_equal(ops(f)->publish(&f->session.base, "dest", &table, &f->err), RC_UNSUPPORTED);
-    assert_presto_error(f, RC_UNSUPPORTED, "finds no folders 'Day=...'");
-    table.partition_count = 0;
-    table.format = "csv";
-    assert_int_equal(ops(f)->publish(&f->session.base, "dest", &table, &f->err), RC_UNSUPPORTED);
-    assert_presto_error(f, RC_UNSUPPORTED, "CSV is read by the embedded engine only");
-    table.format = "orc";
-    assert_int_equal(ops(f)->publish(&f->session.base, "dest", &table, &f->err), RC_INVALID);
-    assert_presto_error(f, RC_INVALID, "format 'orc'");
-}
-
 /* ---- what is not written -------------------------------------------------------------------- */
 
 static void test_write_refuses(void **state)
@@ -706,10 +534,6 @@ int main(void)
         TEST(test_load_many),
         TEST(test_load_fails),
         TEST(test_refer),
-        TEST(test_publish),
-        TEST(test_publish_replaces),
-        TEST(test_publish_fails),
-        TEST(test_publish_refuses),
         TEST(test_write_refuses),
     };
 

@@ -497,16 +497,16 @@ static void writes_definitions(void **state)
     core_trino_add_create(&flat, &out);
     assert_string_equal(out.data,
                         "CREATE TABLE \"hive\".\"s\".\"t\" (\"userId\" varchar, \"n\" bigint)"
-                        " WITH (format = 'TEXTFILE', external_location = 's3://b/it''s/')");
+                        " WITH (external_location = 's3://b/it''s/', format = 'TEXTFILE')");
     keyed.partitions = partitions;
     keyed.partition_count = 2;
     keyed.format = "parquet";
     rc_buf_reset(&out);
     core_trino_add_create(&keyed, &out);
-    assert_string_equal(
-        out.data, "CREATE TABLE \"hive\".\"s\".\"t\" (\"userId\" varchar, \"n\" bigint, "
-                  "\"Day\" date, \"h\" integer) WITH (format = 'PARQUET', external_location = "
-                  "'s3://b/it''s/', partitioned_by = ARRAY['day', 'h'])");
+    assert_string_equal(out.data,
+                        "CREATE TABLE \"hive\".\"s\".\"t\" (\"userId\" varchar, \"n\" bigint, "
+                        "\"Day\" date, \"h\" integer) WITH (external_location = "
+                        "'s3://b/it''s/', format = 'PARQUET', partitioned_by = ARRAY['day', 'h'])");
 }
 
 static void writes_tables_of_queries(void **state)
