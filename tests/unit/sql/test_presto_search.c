@@ -48,6 +48,7 @@ static const char *const *server_paths;
 static struct rc_buf statements = RC_BUF_INIT(1 << 20);
 static size_t statement_count;
 static enum rc_code fails_with;
+static const char *fails_as;
 
 static enum rc_code rows_next(struct rc_rows *base, const struct rc_value **row,
                               struct rc_error *err)
@@ -88,7 +89,7 @@ static enum rc_code query(struct core_presto *session, const char *text, struct 
     rc_buf_addf(&statements, "%s\n", text);
     statement_count++;
     if (fails_with)
-        return rc_fail(err, fails_with, "HIVE_BAD_DATA: no magic");
+        return rc_fail(err, fails_with, "%s", fails_as);
     rows = rc_calloc(1, sizeof(*rows));
     rows->base.api = &rows_api;
     rows->paths = server_paths;
@@ -198,8 +199,16 @@ static void what_cannot_be_searched_is_told(void **state)
     assert_int_equal(search(f, "t", NULL, 0, &found), RC_UNSUPPORTED);
     assert_presto_error(f, RC_UNSUPPORTED, "'s3://others/1', which lies at no location");
     fails_with = RC_UNSUPPORTED;
+    fails_as = "HIVE_BAD_DATA: no magic";
     assert_int_equal(search(f, "t", NULL, 0, &found), RC_UNSUPPORTED);
     assert_presto_error(f, RC_UNSUPPORTED, "search table 't': HIVE_BAD_DATA");
+    fails_with = RC_UNAVAILABLE;
+    fails_as = "the query q has failed: GENERIC_INTERNAL_ERROR: Malformed input: offset=190";
+    assert_int_equal(search(f, "t", NULL, 0, &found), RC_UNSUPPORTED);
+    assert_presto_error(f, RC_UNSUPPORTED, "Malformed input");
+    fails_as = "HTTP 503: busy";
+    assert_int_equal(search(f, "t", NULL, 0, &found), RC_UNAVAILABLE);
+    assert_presto_error(f, RC_UNAVAILABLE, "HTTP 503: busy");
     (void)with_table(state, false);
     assert_int_equal(search(f, "t", NULL, 0, &found), RC_INVALID);
     assert_presto_error(f, RC_INVALID, "was not attached");
