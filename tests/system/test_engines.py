@@ -94,7 +94,8 @@ def test_a_dry_run_on_a_server_only_tells_of_tables(world, base, empty_trino):
     result = tables(world, base, "--dry-run")
     assert result.status == 0, result.stderr
     assert result.stdout == "files: no answer\nmade: no answer\nloaded: no answer\n"
-    assert [asked for asked in empty_trino.asked if not asked.startswith("SHOW ")] == []
+    assert [asked for asked in empty_trino.asked
+            if asked != "SELECT 1" and not asked.startswith("SHOW ")] == []
     assert not (world.root / "work").exists()
     assert [line.removeprefix("dry run: would ") for line in result.text.splitlines()
             if line.startswith("dry run: would ")] == [
