@@ -7,9 +7,9 @@ from test_dsr_plan import SEED
 
 ENGINES = {
     "lake": {"engine": "trino", "url": "https://trino.example.com", "catalog": "hive",
-             "work": "s3://work/run-core/"},
+             "work": "s3://lake/sessions/"},
     "near": {"engine": "trino", "url": "http://127.0.0.1:1", "catalog": "hive",
-             "work": "file:///srv/work/", "shares_files": True},
+             "work": "file:///srv/sessions/", "shares_files": True},
     "cloud": {"engine": "athena", "region": "eu-west-1", "results": "s3://results/"},
     "here": {"engine": "duckdb"},
 }
@@ -82,7 +82,7 @@ def test_an_engine_that_does_not_answer_is_told_before_anything_is_touched(world
     lake.put(f"users/shard=3/day={DAYS[0]}/part-0.parquet", b"PAR1....PAR1")
     world.config(json.dumps({
         "core": {"http": {"backoff": "10ms", "max_backoff": "50ms", "attempts": 2}},
-        "sql": {"near": {**ENGINES["near"], "work": f"file://{world.root}/work/"}},
+        "sql": {"near": {**ENGINES["near"], "work": f"file://{world.root}/sessions/"}},
         "plugins": {"dsr": {"config": {
             "markersBaseFolder": markers.uri,
             "markersArchiveFolder": f"{world.root}/archive",

@@ -13,7 +13,7 @@ from engines import ON_DUCKDB
 pytestmark = pytest.mark.skipif(not ON_DUCKDB, reason="names its engines itself")
 
 DUCKDB = "  near: {engine: duckdb}\n"
-TRINO = ("  far: {engine: trino, url: 'http://127.0.0.1:1', user: tests, work: 's3://work/rc/'}\n"
+TRINO = ("  far: {engine: trino, url: 'http://127.0.0.1:1', user: tests, work: 's3://lake/sessions/'}\n"
          "storage:\n  mapped: {url: 's3://other/folder'}\n")
 
 
@@ -90,13 +90,14 @@ def empty_trino():
 
 def test_a_dry_run_on_a_server_only_tells_of_tables(world, base, empty_trino):
     world.config("sql:\n  far:\n    engine: trino\n    user: tests\n    shares_files: true\n"
-                 f"    url: 'http://127.0.0.1:{empty_trino.server_port}'\n    work: 'file://{world.root}/work/'\n")
+                 f"    url: 'http://127.0.0.1:{empty_trino.server_port}'\n"
+                 f"    work: 'file://{world.root}/sessions/'\n")
     result = tables(world, base, "--dry-run")
     assert result.status == 0, result.stderr
     assert result.stdout == "files: no answer\nmade: no answer\nloaded: no answer\n"
     assert [asked for asked in empty_trino.asked
             if asked != "SELECT 1" and not asked.startswith("SHOW ")] == []
-    assert not (world.root / "work").exists()
+    assert not (world.root / "sessions").exists()
     assert [line.removeprefix("dry run: would ") for line in result.text.splitlines()
             if line.startswith("dry run: would ")] == [
         f"attach the table 'files' over '{base}'",

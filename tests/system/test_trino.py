@@ -251,17 +251,17 @@ def test_a_property_that_there_is_not(engine):
 
 def test_tables_of_a_session(world, base, trino):  # noqa: F811
     world.config("sql:\n  far:\n    engine: trino\n    user: tests\n    shares_files: true\n"
-                 f"    url: '{trino.url}'\n    catalog: hive\n    work: 'file://{world.root}/work/'\n")
+                 f"    url: '{trino.url}'\n    catalog: hive\n    work: 'file://{world.root}/sessions/'\n")
     result = tables(world, base, "--set", "publish=false")
     assert result.status == 0, result.stderr
     assert result.stdout == "files: 3 rows\nmade: 2 rows\nloaded: 2 rows\n"
-    assert [path for path in (world.root / "work").rglob("*") if path.is_file()] == []
+    assert [path for path in (world.root / "sessions").rglob("*") if path.is_file()] == []
 
 
 def test_a_catalogue_that_has_no_tables_over_files(world, base, trino):  # noqa: F811
     world.config("sql:\n  far:\n    engine: trino\n    user: tests\n    shares_files: true\n"
                  f"    url: '{trino.url}'\n    catalog: iceberg\n"
-                 f"    work: 'file://{world.root}/work/'\n")
+                 f"    work: 'file://{world.root}/sessions/'\n")
     result = tables(world, base, "--set", "publish=false")
     assert result.status == 2
     assert f"make a table over '{base}'" in result.text
