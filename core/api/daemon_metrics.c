@@ -31,13 +31,17 @@ static void add_build(struct stream *stream, const char *name, struct rc_buf *ou
     core_metric_int(out, 1);
 }
 
-static void add_lateness(struct stream *stream, const char *name, struct rc_buf *out)
-{
-    const struct core_supervisor_totals *totals = core_supervisor_totals(stream->api->supervisor);
+#define LATENESS(function, member)                                                                 \
+    static void function(struct stream *stream, const char *name, struct rc_buf *out)              \
+    {                                                                                              \
+        const struct core_lateness *lateness =                                                     \
+            &core_supervisor_totals(stream->api->supervisor)->member;                              \
+        core_metric_histogram(out, name, "", core_lateness_bucket_s, lateness->counts,             \
+                              CORE_LATENESS_BUCKETS, lateness->sum_s);                             \
+    }
 
-    core_metric_histogram(out, name, "", core_lateness_bucket_s, totals->lateness,
-                          CORE_LATENESS_BUCKETS, totals->lateness_sum_s);
-}
+LATENESS(add_slot_lateness, of_slots)
+LATENESS(add_claim_lateness, of_claims)
 
 #define HEALTH(function, member)                                                                   \
     static void function(struct stream *stream, const char *name, struct rc_buf *out)              \
@@ -248,7 +252,10 @@ static const struct family {
     { "run_core_last_reload_time_seconds", "gauge", "When the last reload was asked for.",
       .once = add_reload_time },
     { "run_core_lateness_seconds", "histogram",
-      "Time from a slot's nominal time to the start of its process.", .once = add_lateness },
+      "Time from a slot's nominal time to the start of its process.", .once = add_slot_lateness },
+    { "run_core_claim_to_start_seconds", "histogram",
+      "Time from the claim of an attempt to the start of its process.",
+      .once = add_claim_lateness },
     { "run_core_database_failures_total", "counter", "Times that the state database was lost.",
       .once = add_database_failures },
     { "run_core_clock_jumps_total", "counter", "Jumps of the wall clock, suspends included.",

@@ -59,6 +59,7 @@ static void add_run(struct rc_buf *out, const struct core_run_record *run)
     add_key(out, "action", run->action);
     add_key(out, "trigger", run->trigger);
     add_time(out, "slot", run->has_slot, run->slot_unix_ms);
+    add_time(out, "due", true, run->due_unix_ms);
     add_key(out, "status", core_run_status_name(run->status));
     add_key(out, "reason", run->reason);
     rc_buf_addf(out, "\"attempt\":%lld,", (long long)run->attempt);
@@ -305,7 +306,6 @@ static void add_run_object(void *context, const struct core_run_record *run)
     add_run(out, run);
     rc_buf_addc(out, ',');
     add_key(out, "message", run->message);
-    add_time(out, "due", true, run->due_unix_ms);
     rc_buf_adds(out, "\"attempts\":[");
 }
 

@@ -455,12 +455,15 @@ static int wait_ms(const struct core_loop *loop)
     return left_ms > INT_MAX ? INT_MAX : (int)left_ms;
 }
 
+/* What has arrived by now, once each. What arrives meanwhile is for the next turn: the kernel hands
+ * out the lowest number first, so one signal in a row would otherwise keep all else waiting. */
 static void read_signals(struct core_loop *loop)
 {
-    struct signalfd_siginfo info;
+    struct signalfd_siginfo arrived[SIGNALS];
+    ssize_t len = read(loop->signal_fd, arrived, sizeof(arrived));
 
-    while (!loop->stopped && read(loop->signal_fd, &info, sizeof(info)) == (ssize_t)sizeof(info)) {
-        struct core_watch *watch = loop->by_signal[info.ssi_signo % SIGNALS];
+    for (ssize_t i = 0; i < len / (ssize_t)sizeof(*arrived) && !loop->stopped; i++) {
+        struct core_watch *watch = loop->by_signal[arrived[i].ssi_signo % SIGNALS];
         if (watch)
             watch->fn(watch->context);
     }

@@ -372,6 +372,12 @@ static bool has_ended(const struct core_attempt *attempt)
            memchr(page->status, '\0', sizeof(page->status)) && core_attempt_is_end(page->status);
 }
 
+bool core_attempt_is_at_work(const struct core_attempt *attempt)
+{
+    return atomic_load(&attempt->status->phase) != CORE_PHASE_LOADING ||
+           (attempt->page && atomic_load(&attempt->page->has_ended));
+}
+
 void core_attempt_result(struct core_attempt *attempt, struct core_attempt_result *out)
 {
     int wait_status = reap(attempt);

@@ -51,6 +51,9 @@ struct core_attempt_request {
 RC_MUST_CHECK enum rc_code core_attempt_start(const struct core_attempt_request *request,
                                               struct core_attempt *out, struct rc_error *err);
 
+/* Whether the plugin has begun its action, or the attempt has ended before that. Of a relative. */
+bool core_attempt_is_at_work(const struct core_attempt *attempt);
+
 enum core_attempt_state {
     CORE_ATTEMPT_NEVER, /* no worker was forked, and none will be */
     CORE_ATTEMPT_ALIVE, /* 'out' is filled: watch its pidfd */

@@ -28,20 +28,18 @@ void core_supervisor_make_run_id(struct core_supervisor *supervisor, char id[COR
 void core_plan_begin_step(struct core_plan *plan)
 {
     plan->step.began_mono_ms = core_clock_mono_ms();
-    plan->step.rows = plan->step.starting = 0;
+    plan->step.rows = 0;
 }
 
 bool core_plan_has_room(const struct core_plan *plan)
 {
-    return plan->step.rows == 0 ||
-           (plan->step.rows < CORE_STEP_ROWS && plan->step.starting < CORE_STEP_STARTS &&
-            core_clock_mono_ms() - plan->step.began_mono_ms < CORE_STEP_MS);
+    return plan->step.rows == 0 || (plan->step.rows < CORE_STEP_ROWS &&
+                                    core_clock_mono_ms() - plan->step.began_mono_ms < CORE_STEP_MS);
 }
 
-void core_plan_count_start(struct core_plan *plan)
+bool core_plan_may_fork(const struct core_plan *plan)
 {
-    plan->starting++;
-    plan->step.starting++;
+    return plan->starting < plan->may_fork;
 }
 
 void core_plan_add(struct core_plan *plan, struct core_active *active, enum core_planned what)
@@ -125,7 +123,7 @@ static void take_claim(struct core_plan *plan, const struct core_claim *claim,
     if (claimed == CORE_CLAIM_STARTED) {
         active->state = CORE_ACTIVE_CLAIMED;
         active->attempt = 1;
-        core_plan_count_start(plan);
+        plan->starting++;
     }
     core_plan_add(plan, active, CORE_PLAN_ADD);
 }
@@ -207,7 +205,7 @@ static enum rc_code claim_slot(struct core_supervisor *supervisor, struct core_p
     claim.trigger = job->startup_due ? "startup" : "schedule";
     claim.has_slot = true;
     claim.slot_unix_ms = slot_unix_ms;
-    claim.may_start = core_supervisor_may_start(supervisor, plan);
+    claim.may_start = core_plan_may_fork(plan) && core_supervisor_may_start(supervisor, plan);
     claim.skip = verdict == CORE_SLOT_PAUSED   ? "paused"
                  : verdict == CORE_SLOT_MISSED ? "misfire"
                                                : NULL;
@@ -235,6 +233,11 @@ static enum rc_code claim_startup(struct core_supervisor *supervisor, struct cor
     return RC_OK;
 }
 
+static bool may_claim(const struct core_plan *plan)
+{
+    return core_plan_may_fork(plan) || !plan->at_pace;
+}
+
 enum rc_code core_supervisor_claim_job(struct core_supervisor *supervisor, struct core_plan *plan,
                                        struct core_job_state *job, struct rc_error *err)
 {
@@ -247,7 +250,7 @@ enum rc_code core_supervisor_claim_job(struct core_supervisor *supervisor, struc
         return claim_startup(supervisor, plan, &claiming, err);
     if (after_unix_ms > job->cursor_unix_ms)
         core_job_set_cursor(job, after_unix_ms);
-    while (job->next_unix_ms <= plan->now_unix_ms && core_plan_has_room(plan) &&
+    while (job->next_unix_ms <= plan->now_unix_ms && core_plan_has_room(plan) && may_claim(plan) &&
            waiting < CORE_JOB_WAITING_MAX) {
         int64_t slot_unix_ms = job->next_unix_ms;
         int64_t next_unix_ms = core_job_slot_after(job, slot_unix_ms);
@@ -271,7 +274,7 @@ enum rc_code core_supervisor_claim_due(struct core_supervisor *supervisor, struc
     struct core_heap_item *first;
 
     core_plan_begin_step(plan);
-    while (core_plan_has_room(plan) && (first = core_heap_first(due)) &&
+    while (core_plan_has_room(plan) && may_claim(plan) && (first = core_heap_first(due)) &&
            first->key <= plan->now_unix_ms) {
         struct core_job_state *job =
             (struct core_job_state *)(void *)((char *)first - offsetof(struct core_job_state, due));

@@ -3,6 +3,8 @@
  */
 #include <supervisor/internal.h>
 
+#include <os/clock.h>
+
 #include <run-core/str.h>
 
 const double core_duration_bucket_s[CORE_DURATION_BUCKETS] = { 0.1, 0.5, 1,   5,    10,    30,
@@ -51,17 +53,23 @@ void core_count_end(struct core_supervisor *supervisor, struct core_job_state *j
         counts->last_failure_unix_ms = result->finished_unix_ms;
 }
 
-/* Of slots that were run on time: what a misfire rule made up for is late by its nature. */
-void core_count_lateness(struct core_supervisor *supervisor, const struct core_active *active,
-                         int64_t now_unix_ms)
+static void add_lateness(struct core_lateness *lateness, int64_t late_ms)
+{
+    double seconds = (double)late_ms / 1000.0;
+
+    lateness->counts[bucket_of(core_lateness_bucket_s, CORE_LATENESS_BUCKETS, seconds)]++;
+    lateness->sum_s += seconds;
+}
+
+void core_count_start(struct core_supervisor *supervisor, const struct core_active *active)
 {
     struct core_supervisor_totals *totals = &supervisor->totals;
-    double seconds = (double)(now_unix_ms - active->slot_unix_ms) / 1000.0;
 
-    if (!active->has_slot || active->made_up || active->attempt != 1)
-        return;
-    totals->lateness[bucket_of(core_lateness_bucket_s, CORE_LATENESS_BUCKETS, seconds)]++;
-    totals->lateness_sum_s += seconds;
+    if (active->claimed_mono_ms) /* and not by a daemon before this one */
+        add_lateness(&totals->of_claims, core_clock_mono_ms() - active->claimed_mono_ms);
+    /* What a misfire rule made up for is late by its nature. */
+    if (active->has_slot && !active->made_up && active->attempt == 1)
+        add_lateness(&totals->of_slots, core_clock_now_unix_ms() - active->slot_unix_ms);
 }
 
 static void keep_success(void *context, const char *name, int64_t finished_unix_ms)

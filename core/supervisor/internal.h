@@ -28,11 +28,6 @@
  * it for itself: however much ends and waits, what is due is recorded.
  */
 enum { CORE_STEP_ROWS = 1000, CORE_STEP_MS = 20 };
-/*
- * What a step starts at most: what it claims is forked at once, ends and requests are heard in
- * between, and several daemons share a burst instead of leaving it to the first.
- */
-enum { CORE_STEP_STARTS = 8 };
 /* Waiting runs of one job beyond which no more of its slots are claimed for now. */
 enum { CORE_JOB_WAITING_MAX = 1000 };
 
@@ -86,6 +81,8 @@ struct core_supervisor {
     /* Retention (retention.c). */
     struct core_timer retention_timer;
     DIR *orphans; /* the folder of runs, while it is gone through */
+
+    bool settling; /* all that is due is recorded, for the configuration is to change (reload.c) */
 
     /* Stopping. */
     int stop_calls;
@@ -162,13 +159,14 @@ struct core_touched {
 
 /* What becomes true in memory when the turn's transaction is committed. */
 struct core_plan {
-    int64_t now_unix_ms;
+    int64_t now_unix_ms, committed_mono_ms;
     struct core_active *first, **last;
     struct core_touched *touched;
     size_t touched_count, touched_capacity;
-    int64_t starting; /* runs that begin with it */
+    int64_t starting, may_fork; /* runs that begin with it, and how many may (pace.h) */
+    bool at_pace;               /* claims wait for room, too, instead of being recorded to wait */
     struct {
-        int64_t began_mono_ms, rows, starting;
+        int64_t began_mono_ms, rows;
     } step;           /* of the present step */
     bool has_notices; /* something was put into the outbox */
 };
@@ -185,8 +183,8 @@ void core_plan_begin_step(struct core_plan *plan);
 /* Whether the step may write more; it writes something in any case. */
 bool core_plan_has_room(const struct core_plan *plan);
 void core_plan_add(struct core_plan *plan, struct core_active *active, enum core_planned what);
-/* One more run begins. */
-void core_plan_count_start(struct core_plan *plan);
+/* Whether one more run may begin with it. */
+bool core_plan_may_fork(const struct core_plan *plan);
 
 /* In a transaction: claims what is due, within a step's measure. */
 RC_MUST_CHECK enum rc_code core_supervisor_claim_due(struct core_supervisor *supervisor,
@@ -292,8 +290,8 @@ RC_MUST_CHECK enum rc_code core_supervisor_settle_jobs(struct core_supervisor *s
 void core_count_end(struct core_supervisor *supervisor, struct core_job_state *job,
                     enum core_run_status status, const struct core_attempt_result *result,
                     bool retried);
-void core_count_lateness(struct core_supervisor *supervisor, const struct core_active *active,
-                         int64_t now_unix_ms);
+/* A process was forked for it. */
+void core_count_start(struct core_supervisor *supervisor, const struct core_active *active);
 RC_MUST_CHECK enum rc_code core_count_from_ledger(struct core_supervisor *supervisor,
                                                   struct rc_error *err);
 

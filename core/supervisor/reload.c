@@ -169,7 +169,7 @@ static enum rc_code read_configuration(struct core_supervisor *supervisor,
 }
 
 /* Everything that is due by now is of the configuration in effect until now. */
-static enum rc_code settle_the_past(struct core_supervisor *supervisor, struct rc_error *err)
+static enum rc_code record_the_past(struct core_supervisor *supervisor, struct rc_error *err)
 {
     for (int i = 0; i < SETTLE_TURNS; i++) {
         const struct core_heap_item *due;
@@ -183,6 +183,16 @@ static enum rc_code settle_the_past(struct core_supervisor *supervisor, struct r
     }
     return rc_fail(err, RC_UNAVAILABLE,
                    "slots that were missed are still being recorded; try again in a moment");
+}
+
+static enum rc_code settle_the_past(struct core_supervisor *supervisor, struct rc_error *err)
+{
+    enum rc_code code;
+
+    supervisor->settling = true;
+    code = record_the_past(supervisor, err);
+    supervisor->settling = false;
+    return code;
 }
 
 /* A job that is gone: what runs goes on, what waits does not begin. */
@@ -293,9 +303,12 @@ enum rc_code core_supervisor_reload(struct core_supervisor *supervisor, const ch
                                     struct core_problems *problems, struct rc_error *err)
 {
     int64_t began_mono_ms = core_clock_mono_ms();
-    enum rc_code code = reload(supervisor, problems, err);
     char text[2 * RC_ERROR_TEXT + 4];
+    enum rc_code code;
 
+    if (supervisor->stop_calls)
+        return rc_fail(err, RC_UNAVAILABLE, "the daemon is ending; the next one reads it");
+    code = reload(supervisor, problems, err);
     supervisor->last_reload_unix_ms = core_clock_now_unix_ms();
     free(supervisor->last_reload_error);
     supervisor->last_reload_error = NULL;

@@ -122,7 +122,8 @@ void core_supervisor_fork(struct core_supervisor *supervisor, struct core_active
         return;
     }
     core_runs_set_state(&supervisor->runs, active, CORE_ACTIVE_RUNS);
-    core_count_lateness(supervisor, active, core_clock_now_unix_ms());
+    core_pace_add(&supervisor->runs.pace, active);
+    core_count_start(supervisor, active);
     core_supervisor_log(supervisor, RC_LOG_INFO, active, "started attempt %lld of %lld, %s",
                         (long long)active->attempt, (long long)active->attempts,
                         active->trigger ? active->trigger : "taken over");
@@ -180,7 +181,7 @@ static enum rc_code start_one(struct core_supervisor *supervisor, struct core_pl
     switch (core_ledger_start(supervisor->ledger, active->id, active->overlap, active->attempt + 1,
                               plan->now_unix_ms, err)) {
     case RC_OK:
-        core_plan_count_start(plan);
+        plan->starting++;
         core_plan_add(plan, active, CORE_PLAN_START);
         return RC_OK;
     case RC_SKIPPED: /* another daemon has a run of the job */
@@ -205,7 +206,8 @@ enum rc_code core_supervisor_start_waiting(struct core_supervisor *supervisor,
     struct core_heap_item *first;
 
     core_plan_begin_step(plan);
-    while (core_plan_has_room(plan) && core_supervisor_may_start(supervisor, plan) &&
+    while (core_plan_has_room(plan) && core_plan_may_fork(plan) &&
+           core_supervisor_may_start(supervisor, plan) &&
            (first = core_heap_first(&supervisor->runs.ready))) {
         core_heap_take(first);
         if (start_one(

@@ -18,6 +18,7 @@ void core_runs_init(struct core_runs *runs)
         .index_size = INDEX_START,
     };
     runs->to_write_last = &runs->to_write;
+    core_pace_init(&runs->pace);
 }
 
 void core_runs_clear(struct core_runs *runs)
@@ -186,6 +187,7 @@ void core_runs_remove(struct core_runs *runs, struct core_active *active)
     *slot = active->next_in_index;
     runs->count--;
     count(runs, active, -1);
+    core_pace_drop(&runs->pace, active);
     unlink_from_job(active);
     if (active->is_listed) {
         struct core_active **at = &runs->to_write;

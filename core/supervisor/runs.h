@@ -9,6 +9,7 @@
 #include <runtime/attempt.h>
 #include <supervisor/heap.h>
 #include <supervisor/jobs.h>
+#include <supervisor/pace.h>
 
 enum core_active_state {
     CORE_ACTIVE_WAITS,   /* the row is due */
@@ -38,6 +39,7 @@ struct core_active {
     enum core_overlap_rule overlap;
     int64_t slot_unix_ms, due_unix_ms, not_before_unix_ms;
     int64_t attempt, attempts; /* the latest, and the most */
+    int64_t claimed_mono_ms;   /* when the claim of that attempt was committed */
 
     enum core_active_state state;
     struct core_heap_item place; /* while it waits: by its turn, or by the time of its attempt */
@@ -64,6 +66,7 @@ struct core_runs {
     struct core_heap later; /* wait for a time */
     struct core_active *to_write, **to_write_last;
     int64_t workers, waiting, claimed; /* by state; workers: also those that have just ended */
+    struct core_pace pace;
 };
 
 void core_runs_init(struct core_runs *runs);

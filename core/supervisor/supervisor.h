@@ -102,6 +102,11 @@ enum { CORE_DURATION_BUCKETS = 12, CORE_LATENESS_BUCKETS = 12 };
 extern const double core_duration_bucket_s[CORE_DURATION_BUCKETS]; /* upper bounds */
 extern const double core_lateness_bucket_s[CORE_LATENESS_BUCKETS];
 
+struct core_lateness {
+    int64_t counts[CORE_LATENESS_BUCKETS + 1];
+    double sum_s;
+};
+
 struct core_job_counts {
     int64_t ended[CORE_RUN_STATUS_COUNT]; /* attempts by how they ended; and skipped slots */
     int64_t durations[CORE_DURATION_BUCKETS + 1];
@@ -115,8 +120,8 @@ const struct core_job_counts *core_supervisor_counts(const struct core_superviso
                                                      size_t index);
 
 struct core_supervisor_totals {
-    int64_t lateness[CORE_LATENESS_BUCKETS + 1]; /* from the nominal time to the fork */
-    double lateness_sum_s;
+    struct core_lateness of_slots;  /* from the nominal time to the fork */
+    struct core_lateness of_claims; /* from the claim, which is committed, to the fork */
     int64_t database_failures, clock_jumps, adopted, taken_over, notices_sent, notices_failed;
 };
 
@@ -154,7 +159,8 @@ RC_MUST_CHECK enum rc_code core_supervisor_resume(struct core_supervisor *superv
 /*
  * Reads the configuration anew: all of it takes effect, or with any mistake, which go to
  * 'problems', nothing. Running work is untouched, and what was edited never fires the past.
- * RC_INVALID: there were mistakes.
+ * RC_INVALID: there were mistakes. RC_UNAVAILABLE: not now, for the state database is away or the
+ * daemon is ending.
  */
 RC_MUST_CHECK enum rc_code core_supervisor_reload(struct core_supervisor *supervisor,
                                                   const char *by, struct core_problems *problems,

@@ -29,17 +29,54 @@ static void wake_later(struct core_supervisor *supervisor, int64_t now_unix_ms)
             now_unix_ms);
 }
 
-static bool has_work(const struct core_supervisor *supervisor, int64_t now_unix_ms)
+static bool may_start_any(const struct core_supervisor *supervisor)
 {
     const struct core_plan none = { .starting = 0 };
+
+    return core_supervisor_may_start(supervisor, &none);
+}
+
+/* What waits and may begin, but for the pace. */
+static bool has_ready(const struct core_supervisor *supervisor)
+{
+    return core_heap_first(&supervisor->runs.ready) && may_start_any(supervisor);
+}
+
+static bool has_due(const struct core_supervisor *supervisor, int64_t now_unix_ms)
+{
     const struct core_heap_item *due = core_heap_first(&supervisor->jobs->due);
+
+    return due && due->key <= now_unix_ms;
+}
+
+/*
+ * Whether what is due is claimed only when it can be forked at once. Otherwise it is recorded to
+ * wait: where runs wait before it, or other limits hold it up, or the configuration is to change.
+ */
+static bool claims_at_pace(const struct core_supervisor *supervisor)
+{
+    return !supervisor->settling && !core_heap_first(&supervisor->runs.ready) &&
+           may_start_any(supervisor);
+}
+
+static bool has_work(struct core_supervisor *supervisor, int64_t now_unix_ms)
+{
+    bool has_room = core_pace_left(&supervisor->runs.pace) > 0;
 
     if (supervisor->runs.to_write || supervisor->rewind.is_unwritten)
         return true;
     if (supervisor->stop_calls)
         return false;
-    return (due && due->key <= now_unix_ms) || (core_heap_first(&supervisor->runs.ready) &&
-                                                core_supervisor_may_start(supervisor, &none));
+    return (has_due(supervisor, now_unix_ms) && (has_room || !claims_at_pace(supervisor))) ||
+           (has_ready(supervisor) && has_room);
+}
+
+/* Nobody tells that what was forked is at work, so that it is looked at again. */
+static void look_for_room(struct core_supervisor *supervisor)
+{
+    if (!supervisor->turn_timer.loop)
+        core_timer_set(supervisor->loop, &supervisor->turn_timer,
+                       core_clock_mono_ms() + CORE_PACE_LOOK_MS);
 }
 
 static void set_timers(struct core_supervisor *supervisor)
@@ -52,7 +89,11 @@ static void set_timers(struct core_supervisor *supervisor)
         at_unix_ms = later->key;
     if (has_work(supervisor, supervisor->seen_unix_ms))
         core_supervisor_arm(supervisor);
-    if (supervisor->stop_calls || at_unix_ms == CORE_NEVER_UNIX_MS) {
+    else if (!supervisor->stop_calls &&
+             (has_ready(supervisor) || has_due(supervisor, supervisor->seen_unix_ms)))
+        look_for_room(supervisor);
+    if (supervisor->stop_calls || at_unix_ms == CORE_NEVER_UNIX_MS ||
+        at_unix_ms <= supervisor->seen_unix_ms) {
         core_timer_cancel(&supervisor->slot_timer);
         return;
     }
@@ -76,7 +117,7 @@ static void replace_others(struct core_supervisor *supervisor, struct core_activ
 }
 
 static void apply_add(struct core_supervisor *supervisor, struct core_active *active,
-                      int64_t now_unix_ms)
+                      const struct core_plan *plan)
 {
     struct core_runs *runs = &supervisor->runs;
     struct core_job_state *job = core_jobs_find(supervisor->jobs, active->job_name);
@@ -84,16 +125,17 @@ static void apply_add(struct core_supervisor *supervisor, struct core_active *ac
     active->owner = supervisor;
     core_runs_add(runs, job, active);
     if (active->state == CORE_ACTIVE_CLAIMED) {
+        active->claimed_mono_ms = plan->committed_mono_ms;
         core_supervisor_fork(supervisor, active);
         return;
     }
     if (active->overlap == CORE_OVERLAP_REPLACE && !active->force)
         replace_others(supervisor, active);
-    core_runs_place(runs, active, now_unix_ms);
+    core_runs_place(runs, active, plan->now_unix_ms);
 }
 
 static void apply_one(struct core_supervisor *supervisor, struct core_active *active,
-                      int64_t now_unix_ms)
+                      const struct core_plan *plan)
 {
     enum core_planned what = active->plan;
     struct core_job_state *job = active->job;
@@ -101,19 +143,20 @@ static void apply_one(struct core_supervisor *supervisor, struct core_active *ac
     active->plan = CORE_PLAN_NONE;
     switch (what) {
     case CORE_PLAN_ADD:
-        apply_add(supervisor, active, now_unix_ms);
+        apply_add(supervisor, active, plan);
         break;
     case CORE_PLAN_START:
         active->attempt++;
+        active->claimed_mono_ms = plan->committed_mono_ms;
         core_runs_set_state(&supervisor->runs, active, CORE_ACTIVE_CLAIMED);
         core_supervisor_fork(supervisor, active);
         break;
     case CORE_PLAN_END:
-        core_supervisor_apply_end(supervisor, active, now_unix_ms);
+        core_supervisor_apply_end(supervisor, active, plan->now_unix_ms);
         break;
     case CORE_PLAN_FORGET:
         core_runs_remove(&supervisor->runs, active);
-        core_runs_wake(&supervisor->runs, job, now_unix_ms);
+        core_runs_wake(&supervisor->runs, job, plan->now_unix_ms);
         break;
     case CORE_PLAN_NONE:
         break;
@@ -142,7 +185,7 @@ static void apply(struct core_supervisor *supervisor, struct core_plan *plan)
     }
     for (struct core_active *active = plan->first; active; active = next) {
         next = active->next_planned;
-        apply_one(supervisor, active, plan->now_unix_ms);
+        apply_one(supervisor, active, plan);
     }
     for (size_t i = 0; i < plan->touched_count; i++)
         schedule_rest(supervisor, plan->touched[i].job);
@@ -189,7 +232,10 @@ static enum rc_code write_rewind(struct core_supervisor *supervisor, struct rc_e
 enum rc_code core_supervisor_write(struct core_supervisor *supervisor, core_plan_fn *fn,
                                    void *context, struct rc_error *err)
 {
-    struct core_plan plan = { .now_unix_ms = supervisor->seen_unix_ms };
+    struct core_plan plan = {
+        .now_unix_ms = supervisor->seen_unix_ms,
+        .may_fork = core_pace_left(&supervisor->runs.pace),
+    };
     enum rc_code code;
 
     plan.last = &plan.first;
@@ -204,6 +250,7 @@ enum rc_code core_supervisor_write(struct core_supervisor *supervisor, core_plan
             core_ledger_rollback(supervisor->ledger);
     }
     if (code == RC_OK) {
+        plan.committed_mono_ms = core_clock_mono_ms();
         supervisor->away_backoff.pause_ms = 0;
         supervisor->rewind.is_unwritten = false;
         apply(supervisor, &plan);
@@ -224,6 +271,7 @@ static enum rc_code write_all(struct core_supervisor *supervisor, struct core_pl
                               void *context, struct rc_error *err)
 {
     (void)context;
+    plan->at_pace = claims_at_pace(supervisor);
     if (core_supervisor_write_ends(supervisor, plan, err))
         return err->code;
     if (supervisor->stop_calls)

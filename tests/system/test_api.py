@@ -575,6 +575,7 @@ def test_metrics(api):
     assert value(families, "run_core_run_progress_done", run=run) == 0
     assert value(families, "run_core_job_last_failure_time_seconds", job="fail") > 0
     assert families["run_core_lateness_seconds"]["samples"][-1][2] > 0
+    assert families["run_core_claim_to_start_seconds"]["samples"][-1][2] >= 4  # attempts
     api.post(f"/api/v1/runs/{run}/cancel")
     api.wait_for(run)
 

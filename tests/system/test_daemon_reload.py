@@ -4,9 +4,10 @@ import os
 import signal
 import time
 
-from test_daemon import configure, make, statuses, witnessed
+from conftest import PATIENCE_S
+from test_daemon import MINUTE, START, clock, configure, make, statuses, witnessed
 
-__all__ = ["make"]  # a fixture
+__all__ = ["clock", "make"]  # fixtures
 
 
 def reload(daemon, jobs, core=""):
@@ -92,6 +93,39 @@ def test_a_reload_that_comes_too_late_kills_nobody(make):
             time.sleep(0.005)  # nobody reads what it logs of each
         assert daemon.process.returncode == 0
         daemon.start()
+
+
+def test_a_reload_amid_a_burst(make, clock):
+    """What is due and could not begin yet is recorded before the configuration changes."""
+    count = 1500
+    jobs = "".join(f'j{i}: {{plugin: noop, schedule: "15 14 * * *", time_zone: UTC}}\n'
+                   for i in range(count))
+    daemon = make(jobs, clock=clock)
+    clock.set(START + MINUTE - 300)
+    daemon.wait_for(daemon.runs)
+    reload(daemon, jobs.replace("15 14", "16 14"))
+    rows = daemon.runs()
+    daemon.kill()  # the rest need not run for this
+    assert {row["slot_unix_ms"] for row in rows} == {START + MINUTE}
+    assert len(rows) == len({row["job"] for row in rows}) == count
+    assert sum(row["status"] == "due" for row in rows) > count / 2
+
+
+def test_an_ending_daemon_reloads_nothing(make):
+    daemon = make("slow: {plugin: hang, action: wait}", core=", shutdown_grace: 60s")
+    daemon.ask("POST", "/api/v1/jobs/slow/trigger", {})
+    daemon.wait_for(lambda: daemon.runs(status="started"))
+    daemon.process.send_signal(signal.SIGTERM)
+    daemon.wait_for(lambda: any("starting nothing more" in m["message"]
+                                for m in daemon.messages()))
+    status, reply = daemon.ask("POST", "/api/v1/reload")
+    assert status == 503 and b"the daemon is ending" in reply, (status, reply)
+    daemon.process.send_signal(signal.SIGHUP)
+    daemon.wait_for(lambda: any("the daemon is ending; the next one reads it" in m["message"]
+                                for m in daemon.messages()))
+    daemon.process.send_signal(signal.SIGTERM)
+    assert daemon.process.wait(PATIENCE_S) == 0
+    assert statuses(daemon.runs("slow")) == [("cancelled", "shutdown")]
 
 
 def test_what_a_start_would_refuse_a_reload_refuses(make):

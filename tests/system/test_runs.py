@@ -57,8 +57,9 @@ def test_every_end_in_the_foreground_has_its_row(jobs):
         "late": ("timed_out", "timeout", 124),
     }
     for run in listed:
-        assert list(run) == ["id", "job", "plugin", "action", "trigger", "slot", "status",
-                             "reason", "attempt", "started", "finished", "exit_status", "counters"]
+        assert list(run) == ["id", "job", "plugin", "action", "trigger", "slot", "due",
+                             "status", "reason", "attempt", "started", "finished", "exit_status",
+                             "counters"]
         assert run["trigger"] == "foreground" and run["slot"] is None and run["attempt"] == 1
         assert RFC3339.fullmatch(run["started"]) and RFC3339.fullmatch(run["finished"])
         assert isinstance(run["counters"], dict)

@@ -379,6 +379,40 @@ static void signals_arrive(void **state)
     core_loop_free(step.loop);
 }
 
+static void arrive_again(void *context)
+{
+    struct step *step = context;
+
+    step->times++;
+    kill(getpid(), SIGUSR1);
+}
+
+/* SIGUSR1 has the lower number of the two, and is read first. */
+static void a_signal_that_keeps_arriving_starves_nobody(void **state)
+{
+    struct rc_error err = RC_ERROR_INIT;
+    struct step step = { .loop = new_loop() };
+    struct step other = { .loop = step.loop };
+
+    (void)state;
+    alarm(60);
+    assert_int_equal(
+        core_loop_watch_signal(step.loop, SIGUSR1, arrive_again, &step, &step.watch, &err), RC_OK);
+    assert_int_equal(
+        core_loop_watch_signal(step.loop, SIGUSR2, count_and_stop, &other, &other.watch, &err),
+        RC_OK);
+    kill(getpid(), SIGUSR1);
+    run_for(step.loop, 20); /* a timer fires beside it */
+    assert_true(step.times > 1);
+    kill(getpid(), SIGUSR2); /* and so does a signal that comes later */
+    core_loop_run(step.loop);
+    assert_int_equal(other.times, 1);
+    signal(SIGUSR1, SIG_IGN); /* the one still pending */
+    core_loop_free(step.loop);
+    signal(SIGUSR1, SIG_DFL);
+    alarm(0);
+}
+
 static void the_end_of_a_process_is_told_once(void **state)
 {
     struct rc_error err = RC_ERROR_INIT;
@@ -596,6 +630,7 @@ int main(void)
         cmocka_unit_test(an_idle_loop_sleeps),
         cmocka_unit_test(a_watch_that_was_ended_is_not_called),
         cmocka_unit_test(signals_arrive),
+        cmocka_unit_test(a_signal_that_keeps_arriving_starves_nobody),
         cmocka_unit_test(the_end_of_a_process_is_told_once),
         cmocka_unit_test(a_child_forgets_the_loop),
         cmocka_unit_test(wall_timers_fire),
