@@ -89,6 +89,7 @@ struct core_engine_settings {
     /* Of engines elsewhere. */
     const char *work; /* URI of a folder for what sessions leave for a while; NULL: not said */
     const char *catalog, *database;
+    const char *work_catalog;
     int64_t query_timeout_ms; /* of one statement; 0: the server's own */
     const char *ca_file, *proxy;
 

@@ -274,6 +274,10 @@ static const struct rc_option athena_options[] = {
 static const struct rc_option trino_options[] = {
     { RC_URL("url", struct core_engine_settings, url),
       .help = "Address of the coordinator, such as https://trino.example.org:8443." },
+    { RC_STR("work_catalog", struct core_engine_settings, work_catalog),
+      .help = "Catalogue of the Hive connector, for tables over files: those of sessions, and what "
+              "jobs leave there; where 'catalog' is of another kind, such as Iceberg. By default "
+              "that." },
     { RC_STR("user", struct core_engine_settings, user),
       .help = "User whose the statements are, with 'password' the one who proves it; by default "
               "run-core." },

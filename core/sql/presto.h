@@ -368,7 +368,9 @@ void core_presto_name_clear(struct core_presto_name *name);
 RC_MUST_CHECK enum rc_code core_presto_forget(struct core_presto *session,
                                               const struct core_presto_name *name,
                                               struct rc_error *err);
-/* A table of the catalogue as FROM takes it; 'database' may be "catalog.database". */
+/* The catalogue of what sessions make and jobs publish, tables over files; NULL: the default. */
+const char *core_presto_catalog(const struct core_presto *session);
+/* A table of that catalogue as FROM takes it; 'database' may be "catalog.database", of another. */
 void core_presto_add_from(const struct core_presto *session, struct rc_buf *out,
                           const char *database, const char *table);
 /*

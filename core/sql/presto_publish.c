@@ -32,7 +32,7 @@ struct publication {
 
 static enum rc_code find_database(struct publication *work, struct rc_error *err)
 {
-    const char *catalog = work->session->context.settings->catalog;
+    const char *catalog = core_presto_catalog(work->session);
     RC_BUF_AUTO(text, NAME_LIMIT);
     int64_t count = 0;
 
@@ -353,7 +353,7 @@ static enum rc_code publish(struct publication *work, struct rc_error *err)
 static enum rc_code plain_database(const struct core_presto *session, const char *database,
                                    const char **out, struct rc_error *err)
 {
-    const char *catalog = session->context.settings->catalog;
+    const char *catalog = core_presto_catalog(session);
     const char *dot = strchr(database, '.');
     size_t len = dot ? (size_t)(dot - database) : 0;
 

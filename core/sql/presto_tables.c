@@ -19,12 +19,19 @@ enum {
 
 /* ---- names in the catalogue ----------------------------------------------------------------- */
 
+const char *core_presto_catalog(const struct core_presto *session)
+{
+    const struct core_engine_settings *settings = session->context.settings;
+
+    return settings->work_catalog ? settings->work_catalog : settings->catalog;
+}
+
 void core_presto_add_from(const struct core_presto *session, struct rc_buf *out,
                           const char *database, const char *table)
 {
     const char *dot = strchr(database, '.');
     RC_STR_AUTO catalog = dot ? rc_strndup(database, (size_t)(dot - database))
-                              : rc_strdup(session->context.settings->catalog);
+                              : rc_strdup(core_presto_catalog(session));
 
     if (catalog) {
         rc_buf_add_ident(out, catalog);
@@ -413,7 +420,7 @@ void core_presto_add_schema(const struct core_presto *session, struct rc_buf *ou
 {
     const char *dot = strchr(database, '.');
     RC_STR_AUTO catalog = dot ? rc_strndup(database, (size_t)(dot - database))
-                              : rc_strdup(session->context.settings->catalog);
+                              : rc_strdup(core_presto_catalog(session));
 
     if (catalog) {
         rc_buf_add_ident(out, catalog);
@@ -455,12 +462,16 @@ enum rc_code core_presto_refer(struct rc_sql *sql, const char *table, const char
                                const char *name, struct rc_error *err)
 {
     struct core_presto *session = (struct core_presto *)sql;
-    const char *own = session->context.settings->database;
+    const struct core_engine_settings *settings = session->context.settings;
+    const char *named = database ? database : settings->database ? settings->database : "default";
+    RC_STR_AUTO elsewhere = settings->work_catalog && !strchr(named, '.')
+                                ? rc_strf("%s.%s", settings->catalog, named)
+                                : NULL;
     enum rc_code code = core_presto_begin(session, err);
 
     if (code)
         return code;
-    code = refer(session, table, database ? database : own ? own : "default", name, err);
+    code = refer(session, table, elsewhere ? elsewhere : named, name, err);
     core_presto_done(session);
     return code ? rc_context(err, "look for the table '%s'", name) : RC_OK;
 }

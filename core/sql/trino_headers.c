@@ -5,6 +5,7 @@
 
 #include <config/secrets.h>
 #include <os/digest.h>
+#include <sql/trino_text.h>
 
 #include <run-core/str.h>
 
@@ -186,7 +187,7 @@ void core_trino_headers_init(struct core_trino_headers *headers,
 
     *headers = (struct core_trino_headers){
         .user = rc_strdup(user),
-        .catalog = rc_strdup(settings->catalog ? settings->catalog : CORE_TRINO_CATALOG),
+        .catalog = rc_strdup(core_trino_catalog(settings)),
         .schema = rc_strdup(settings->database ? settings->database : CORE_TRINO_SCHEMA),
     };
     rc_buf_init(&headers->fixed, limit_bytes);
@@ -332,10 +333,15 @@ static bool is_empty(const char *text)
 const char *core_trino_headers_fault(const struct core_engine_settings *settings)
 {
     if (!is_plain(settings->user) || !is_plain(settings->source) || !is_plain(settings->catalog) ||
-        !is_plain(settings->database))
-        return "'user', 'source', 'catalog' and 'database' are without control characters";
-    if (is_empty(settings->user) || is_empty(settings->catalog) || is_empty(settings->database))
-        return "'user', 'catalog' and 'database' are not empty; leave out what has its default";
+        !is_plain(settings->work_catalog) || !is_plain(settings->database))
+        return "'user', 'source', 'catalog', 'work_catalog' and 'database' are without control "
+               "characters";
+    if (is_empty(settings->user) || is_empty(settings->catalog) ||
+        is_empty(settings->work_catalog) || is_empty(settings->database))
+        return "'user', 'catalog', 'work_catalog' and 'database' are not empty; leave out what has "
+               "its default";
+    if (settings->work_catalog && !settings->catalog)
+        return "'work_catalog' is given without 'catalog'";
     if (!is_plain(settings->token) || (settings->token && strchr(settings->token, ' ')))
         return "'token' is a text without blanks, such as a JSON web token";
     if (settings->password && !settings->user)

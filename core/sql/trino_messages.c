@@ -298,8 +298,8 @@ void core_trino_add_shown(struct rc_buf *out, const char *text, size_t len)
 /* ---- failures -------------------------------------------------------------------------------- */
 
 static const char no_hive[] =
-    "if 'catalog' of the engine is none of the Hive connector, name one that is: others have no "
-    "tables over files";
+    "if 'catalog' of the engine is none of the Hive connector, name one that is as 'work_catalog': "
+    "others have no tables over files";
 
 static const struct meaning {
     const char *name;
@@ -428,7 +428,9 @@ static struct meaning find_meaning(const struct core_trino_failure *failure, con
     const char *message = failure->message;
 
     if (lacks_catalog(failure, catalog))
-        return (struct meaning){ .code = RC_INVALID, .advice = "correct 'catalog' of the engine" };
+        return (struct meaning){ .code = RC_INVALID,
+                                 .advice = "correct 'catalog' of the engine, or "
+                                           "'work_catalog'" };
     for (size_t i = 0; i < RC_ARRAY_LEN(wrong_settings); i++)
         if (rc_str_starts(message, wrong_settings[i].words))
             return wrong_settings[i].meaning;

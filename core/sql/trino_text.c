@@ -13,7 +13,9 @@
 
 const char *core_trino_catalog(const struct core_engine_settings *settings)
 {
-    return settings->catalog ? settings->catalog : CORE_TRINO_CATALOG;
+    return settings->work_catalog ? settings->work_catalog
+           : settings->catalog    ? settings->catalog
+                                  : CORE_TRINO_CATALOG;
 }
 
 const char *core_trino_codec(const char *compression)

@@ -10,7 +10,6 @@ from pathlib import Path
 
 import engines
 import pytest
-import yaml
 from conftest import SOURCE
 
 DAYS = ("2026-01-01", "2026-01-02", "2026-01-03")
@@ -397,10 +396,7 @@ class InBuckets(Dsr):
 def engine_reads(world, bucket):
     """Has Trino read and work in the bucket: of its catalogs another one does."""
     if engines.ENGINE == "trino":
-        path = world.root / "conf.d/engine.yaml"
-        sql = yaml.safe_load(path.read_text())
-        sql["sql"]["lake"].update(catalog="hive_s3", work=f"s3://{bucket}/of-the-engine/")
-        world.config(json.dumps(sql), path.name)
+        engines.change(world, catalog="hive_s3", work=f"s3://{bucket}/of-the-engine/")
 
 
 def on_ceph(world, made, ceph, bucket, below="", **store):

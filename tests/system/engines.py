@@ -5,7 +5,10 @@ others a world has that engine as the only one of its configuration, so that job
 Athena is a stand-in that hands SQL to Trino; it reads an S3 server, to which the files of a test are
 mirrored before each run, and from which they are fetched after it."""
 
+import json
 import os
+
+import yaml
 
 ENGINE = os.environ.get("RUN_CORE_TEST_ENGINE", "duckdb")
 ON_DUCKDB = ENGINE == "duckdb"
@@ -53,6 +56,14 @@ sql:
     results: s3://{world.mirror.bucket}/results/
     work: s3://{world.mirror.bucket}/sessions/
 """, "engine.yaml")
+
+
+def change(world, **settings):
+    """Other settings of the world's engine."""
+    path = world.root / "conf.d/engine.yaml"
+    sql = yaml.safe_load(path.read_text())
+    sql["sql"]["lake"].update(settings)
+    world.config(json.dumps(sql), path.name)
 
 
 class Mirror:

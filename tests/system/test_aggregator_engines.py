@@ -315,8 +315,10 @@ def test_events_may_be_a_table_of_the_catalogue(world, lake, catalogue, database
         assert found == reference.rows(0, day)
 
 
-def test_events_may_be_a_table_of_iceberg(tmp_path, request, duck):
-    """Its catalog is named with the database; results are files in that of the engine."""
+@pytest.mark.parametrize("named", ["by the job", "by the engine"])
+def test_events_may_be_a_table_of_iceberg(tmp_path, request, duck, named):
+    """Its catalogue is named with the database, or that of the engine; results are files, in the
+    engine's catalogue of such tables."""
     world = world_on("trino", tmp_path / "world", request)
     lake, catalogue = Lake(world, world.root / "lake"), OnTrino(world, request)
     name = f"of_tests_{random.SystemRandom().randrange(1 << 40):x}"
@@ -327,7 +329,11 @@ def test_events_may_be_a_table_of_iceberg(tmp_path, request, duck):
     catalogue.query(f"CREATE TABLE iceberg.{name}.rawevents WITH (partitioning = ARRAY['day']) "
                     f"AS SELECT * FROM {name}.rawevents")
     catalogue.query(f"DROP TABLE {name}.rawevents")
-    lake.write_config(WINDOWS, **in_catalogue(name, sourceAthenaDb=f"iceberg.{name}",
+    source = f"iceberg.{name}"
+    if named == "by the engine":
+        engines.change(world, catalog="iceberg", work_catalog="hive")
+        source = name
+    lake.write_config(WINDOWS, **in_catalogue(name, sourceAthenaDb=source,
                                               checkDataForLastDay=True, expected_partitions=3))
     run(world, 1)
     for day in range(2):

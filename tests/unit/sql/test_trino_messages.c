@@ -395,21 +395,21 @@ static void says_what_to_do(void **state)
         { { "INVALID_TABLE_PROPERTY", "USER_ERROR", "no" },
           RC_INVALID,
           "Trino: INVALID_TABLE_PROPERTY: no; if 'catalog' of the engine is none of the Hive "
-          "connector, name one that is: others have no tables over files" },
+          "connector, name one that is as 'work_catalog': others have no tables over files" },
         { { "INVALID_SESSION_PROPERTY", "USER_ERROR", "no" },
           RC_INVALID,
           "Trino: INVALID_SESSION_PROPERTY: no; look at 'session' of the engine" },
         { { "CATALOG_NOT_FOUND", "USER_ERROR", "line 1:15: Catalog 'lake' does not exist" },
           RC_INVALID,
           "Trino: CATALOG_NOT_FOUND: line 1:15: Catalog 'lake' does not exist; correct 'catalog' "
-          "of the engine" },
+          "of the engine, or 'work_catalog'" },
         { { "CATALOG_NOT_FOUND", "USER_ERROR", "line 1:15: Catalog 'lakes' does not exist" },
           RC_NOT_FOUND,
           "Trino: CATALOG_NOT_FOUND: line 1:15: Catalog 'lakes' does not exist" },
         { { "NOT_FOUND", "USER_ERROR", "Session property catalog does not exist: lake" },
           RC_INVALID,
           "Trino: NOT_FOUND: Session property catalog does not exist: lake; correct 'catalog' of "
-          "the engine" },
+          "the engine, or 'work_catalog'" },
         { { "NOT_FOUND", "USER_ERROR", "Session property catalog does not exist: lakes" },
           RC_INVALID,
           "Trino: NOT_FOUND: Session property catalog does not exist: lakes; look at 'session' of "
