@@ -48,9 +48,9 @@ RC_MUST_CHECK enum rc_code core_loop_watch_process(struct core_loop *loop, int p
                                                    core_watch_fn *fn, void *context,
                                                    struct core_watch **out, struct rc_error *err);
 /*
- * Takes the signal from the process (signalfd(2)) and calls back for each arrival, at most once a
- * turn of the loop, so that a signal in a row keeps nothing waiting. At most one watch for each
- * signal.
+ * Takes the signal from the process (signalfd(2)) and calls back for each arrival. What arrives
+ * meanwhile is for the next turn of the loop, so that a signal in a row keeps nothing waiting. At
+ * most one watch for each signal.
  */
 RC_MUST_CHECK enum rc_code core_loop_watch_signal(struct core_loop *loop, int number,
                                                   core_watch_fn *fn, void *context,

@@ -210,6 +210,7 @@ static void compare(struct core_supervisor *supervisor, struct core_active *acti
         return;
     }
     active->attempt = found->active->attempt;
+    active->claimed_mono_ms = 0;
     core_runs_set_state(&supervisor->runs, active, CORE_ACTIVE_CLAIMED);
     core_supervisor_fork(supervisor, active);
 }

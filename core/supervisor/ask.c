@@ -12,9 +12,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* Turns that record what is due by now before a job is resumed. */
-enum { SETTLE_TURNS = 100 };
-
 enum rc_code core_supervisor_no_job(const struct core_supervisor *supervisor, const char *name,
                                     struct rc_error *err)
 {
@@ -142,16 +139,32 @@ static enum rc_code note_failure(struct core_supervisor *supervisor, enum rc_cod
     return RC_UNAVAILABLE;
 }
 
-/* Records what became of the job's slots up to now, as long as the present state of it holds. */
-static enum rc_code settle(struct core_supervisor *supervisor, const struct core_job_state *job,
+static enum rc_code claim_job(struct core_supervisor *supervisor, struct core_plan *plan,
+                              void *context, struct rc_error *err)
+{
+    struct core_job_state *job = context;
+
+    core_plan_begin_step(plan);
+    core_heap_take(&job->due); /* back after the commit */
+    return core_supervisor_claim_job(supervisor, plan, job, err);
+}
+
+/*
+ * Records what became of the job's slots up to now, as long as the present state of it holds. What
+ * is due of others keeps to the pace.
+ */
+static enum rc_code settle(struct core_supervisor *supervisor, struct core_job_state *job,
                            struct rc_error *err)
 {
-    for (int i = 0; i < SETTLE_TURNS; i++) {
-        core_supervisor_turn(supervisor);
-        if (core_supervisor_check_database(supervisor, err))
-            return err->code;
-        if (!job->due.place || job->next_unix_ms > supervisor->seen_unix_ms)
+    core_supervisor_turn(supervisor);
+    if (core_supervisor_check_database(supervisor, err))
+        return err->code;
+    for (int i = 0; i < CORE_SETTLE_TURNS; i++) {
+        if (!job->due.place || job->due.key > supervisor->seen_unix_ms)
             return RC_OK;
+        if (core_supervisor_write(supervisor, claim_job, job, err))
+            return err->code;
+        core_supervisor_arm(supervisor);
     }
     return rc_fail(err, RC_UNAVAILABLE,
                    "slots of the job '%s' that were missed are still being recorded; try again in "

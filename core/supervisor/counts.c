@@ -65,7 +65,7 @@ void core_count_start(struct core_supervisor *supervisor, const struct core_acti
 {
     struct core_supervisor_totals *totals = &supervisor->totals;
 
-    if (active->claimed_mono_ms) /* and not by a daemon before this one */
+    if (active->claimed_mono_ms)
         add_lateness(&totals->of_claims, core_clock_mono_ms() - active->claimed_mono_ms);
     /* What a misfire rule made up for is late by its nature. */
     if (active->has_slot && !active->made_up && active->attempt == 1)

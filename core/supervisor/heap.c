@@ -83,3 +83,16 @@ void core_heap_clear(struct core_heap *heap)
     free(heap->items);
     *heap = (struct core_heap)CORE_HEAP_INIT;
 }
+
+/* Below an item that comes later all others do. */
+static size_t count_below(const struct core_heap *heap, size_t place, int64_t key)
+{
+    if (place > heap->count || heap->items[place]->key > key)
+        return 0;
+    return 1 + count_below(heap, 2 * place, key) + count_below(heap, 2 * place + 1, key);
+}
+
+size_t core_heap_count_until(const struct core_heap *heap, int64_t key)
+{
+    return count_below(heap, 1, key);
+}

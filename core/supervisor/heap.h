@@ -36,6 +36,9 @@ void core_heap_put(struct core_heap *heap, struct core_heap_item *item, int64_t 
 /* Takes it out of the heap that it is in, if any. */
 void core_heap_take(struct core_heap_item *item);
 
+/* How many have a key of at most that; takes time by their number. */
+size_t core_heap_count_until(const struct core_heap *heap, int64_t key);
+
 static inline struct core_heap_item *core_heap_first(const struct core_heap *heap)
 {
     return heap->count ? heap->items[1] : NULL;

@@ -28,6 +28,9 @@
  * it for itself: however much ends and waits, what is due is recorded.
  */
 enum { CORE_STEP_ROWS = 1000, CORE_STEP_MS = 20 };
+/* Transactions that record what is due before something else becomes of it; with more of a backlog
+ * than that it has to be asked for again. */
+enum { CORE_SETTLE_TURNS = 100 };
 /* Waiting runs of one job beyond which no more of its slots are claimed for now. */
 enum { CORE_JOB_WAITING_MAX = 1000 };
 
@@ -159,7 +162,7 @@ struct core_touched {
 
 /* What becomes true in memory when the turn's transaction is committed. */
 struct core_plan {
-    int64_t now_unix_ms, committed_mono_ms;
+    int64_t now_unix_ms, began_mono_ms;
     struct core_active *first, **last;
     struct core_touched *touched;
     size_t touched_count, touched_capacity;

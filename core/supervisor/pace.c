@@ -6,13 +6,14 @@
 #include <os/clock.h>
 #include <supervisor/runs.h>
 
-#include <unistd.h>
+#include <sched.h>
 
 enum { LEAST = 2 };
 
 void core_pace_init(struct core_pace *pace)
 {
-    long processors = sysconf(_SC_NPROCESSORS_ONLN);
+    cpu_set_t usable;
+    int processors = sched_getaffinity(0, sizeof(usable), &usable) ? 0 : CPU_COUNT(&usable);
 
     pace->count = 0;
     pace->most = processors < LEAST            ? LEAST

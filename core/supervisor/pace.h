@@ -13,20 +13,25 @@
 
 struct core_active;
 
-/* How soon to look again whether there is room; and after what time an attempt counts no more. */
-enum { CORE_PACE_LOOK_MS = 1, CORE_PACE_AWAIT_MS = 20, CORE_PACE_MOST = 64 };
+enum {
+    CORE_PACE_MOST = 64,
+    CORE_PACE_AWAIT_MS = 20, /* after which an attempt counts as being at work */
+    CORE_PACE_LOOK_MS = 1,   /* how soon to look again whether there is room */
+    CORE_PACE_BEFORE = 16,   /* runs that wait; with more than these, what is due joins them */
+};
 
 struct core_pace {
     struct {
         struct core_active *active;
         int64_t until_mono_ms;
     } begun[CORE_PACE_MOST]; /* not seen at work yet; the first 'count' */
-    size_t count, most;
+    size_t count;
+    size_t most; /* that may be begun at a time */
 };
 
-/* As many at once as there are processors, but at least two. */
+/* As many at a time as there are processors for this process, but at least two. */
 void core_pace_init(struct core_pace *pace);
-/* How many may be forked now. */
+/* Forgets those that are at work, and returns how many may be forked now. */
 int64_t core_pace_left(struct core_pace *pace);
 /* It was forked just now. */
 void core_pace_add(struct core_pace *pace, struct core_active *active);

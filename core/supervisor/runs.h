@@ -39,7 +39,7 @@ struct core_active {
     enum core_overlap_rule overlap;
     int64_t slot_unix_ms, due_unix_ms, not_before_unix_ms;
     int64_t attempt, attempts; /* the latest, and the most */
-    int64_t claimed_mono_ms;   /* when the claim of that attempt was committed */
+    int64_t claimed_mono_ms;   /* when the claim of that attempt began; 0: by another daemon */
 
     enum core_active_state state;
     struct core_heap_item place; /* while it waits: by its turn, or by the time of its attempt */

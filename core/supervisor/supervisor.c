@@ -322,6 +322,8 @@ const char *core_supervisor_runs_folder(const struct core_supervisor *supervisor
 void core_supervisor_health(const struct core_supervisor *supervisor,
                             struct core_supervisor_health *out)
 {
+    const struct core_heap *due = &supervisor->jobs->due;
+
     *out = (struct core_supervisor_health){
         .ready = !supervisor->away && !supervisor->stop_calls,
         .why_not = supervisor->away         ? supervisor->away_error.cause
@@ -331,7 +333,8 @@ void core_supervisor_health(const struct core_supervisor *supervisor,
         .started_unix_ms = supervisor->started_unix_ms,
         .jobs = (int64_t)supervisor->jobs->count,
         .workers = supervisor->runs.workers,
-        .waiting = supervisor->runs.waiting + supervisor->runs.claimed,
+        .waiting = supervisor->runs.waiting + supervisor->runs.claimed +
+                   (int64_t)core_heap_count_until(due, supervisor->seen_unix_ms),
         .reloads = supervisor->reloads,
         .last_reload_unix_ms = supervisor->last_reload_unix_ms,
         .last_reload_error = supervisor->last_reload_error,

@@ -121,7 +121,7 @@ const struct core_job_counts *core_supervisor_counts(const struct core_superviso
 
 struct core_supervisor_totals {
     struct core_lateness of_slots;  /* from the nominal time to the fork */
-    struct core_lateness of_claims; /* from the claim, which is committed, to the fork */
+    struct core_lateness of_claims; /* from the beginning of the claim to the fork */
     int64_t database_failures, clock_jumps, adopted, taken_over, notices_sent, notices_failed;
 };
 

@@ -51,11 +51,12 @@ static bool has_due(const struct core_supervisor *supervisor, int64_t now_unix_m
 
 /*
  * Whether what is due is claimed only when it can be forked at once. Otherwise it is recorded to
- * wait: where runs wait before it, or other limits hold it up, or the configuration is to change.
+ * wait: where many runs wait before it, or other limits hold it up, or the configuration is to
+ * change.
  */
 static bool claims_at_pace(const struct core_supervisor *supervisor)
 {
-    return !supervisor->settling && !core_heap_first(&supervisor->runs.ready) &&
+    return !supervisor->settling && supervisor->runs.ready.count < CORE_PACE_BEFORE &&
            may_start_any(supervisor);
 }
 
@@ -84,22 +85,21 @@ static void set_timers(struct core_supervisor *supervisor)
     const struct core_heap_item *due = core_heap_first(&supervisor->jobs->due);
     const struct core_heap_item *later = core_heap_first(&supervisor->runs.later);
     int64_t at_unix_ms = due ? due->key : CORE_NEVER_UNIX_MS;
+    int64_t seen_unix_ms = supervisor->seen_unix_ms;
 
     if (later && later->key < at_unix_ms)
         at_unix_ms = later->key;
-    if (has_work(supervisor, supervisor->seen_unix_ms))
+    if (has_work(supervisor, seen_unix_ms))
         core_supervisor_arm(supervisor);
     else if (!supervisor->stop_calls &&
-             (has_ready(supervisor) || has_due(supervisor, supervisor->seen_unix_ms)))
+             (has_ready(supervisor) || has_due(supervisor, seen_unix_ms)))
         look_for_room(supervisor);
-    if (supervisor->stop_calls || at_unix_ms == CORE_NEVER_UNIX_MS ||
-        at_unix_ms <= supervisor->seen_unix_ms) {
-        core_timer_cancel(&supervisor->slot_timer);
-        return;
-    }
-    core_timer_set(supervisor->loop, &supervisor->slot_timer, at_unix_ms);
-    if (at_unix_ms > supervisor->seen_unix_ms)
-        supervisor->expected_unix_ms = at_unix_ms;
+    if (supervisor->stop_calls || at_unix_ms == CORE_NEVER_UNIX_MS || at_unix_ms <= seen_unix_ms)
+        core_timer_cancel(&supervisor->slot_timer); /* the turn's timer is set for what is due */
+    else
+        core_timer_set(supervisor->loop, &supervisor->slot_timer, at_unix_ms);
+    if (at_unix_ms != CORE_NEVER_UNIX_MS)
+        supervisor->expected_unix_ms = at_unix_ms > seen_unix_ms ? at_unix_ms : seen_unix_ms;
 }
 
 /* ---- after the transaction ---------------------------------------------------------------- */
@@ -125,7 +125,7 @@ static void apply_add(struct core_supervisor *supervisor, struct core_active *ac
     active->owner = supervisor;
     core_runs_add(runs, job, active);
     if (active->state == CORE_ACTIVE_CLAIMED) {
-        active->claimed_mono_ms = plan->committed_mono_ms;
+        active->claimed_mono_ms = plan->began_mono_ms;
         core_supervisor_fork(supervisor, active);
         return;
     }
@@ -147,7 +147,7 @@ static void apply_one(struct core_supervisor *supervisor, struct core_active *ac
         break;
     case CORE_PLAN_START:
         active->attempt++;
-        active->claimed_mono_ms = plan->committed_mono_ms;
+        active->claimed_mono_ms = plan->began_mono_ms;
         core_runs_set_state(&supervisor->runs, active, CORE_ACTIVE_CLAIMED);
         core_supervisor_fork(supervisor, active);
         break;
@@ -234,6 +234,7 @@ enum rc_code core_supervisor_write(struct core_supervisor *supervisor, core_plan
 {
     struct core_plan plan = {
         .now_unix_ms = supervisor->seen_unix_ms,
+        .began_mono_ms = core_clock_mono_ms(),
         .may_fork = core_pace_left(&supervisor->runs.pace),
     };
     enum rc_code code;
@@ -250,7 +251,6 @@ enum rc_code core_supervisor_write(struct core_supervisor *supervisor, core_plan
             core_ledger_rollback(supervisor->ledger);
     }
     if (code == RC_OK) {
-        plan.committed_mono_ms = core_clock_mono_ms();
         supervisor->away_backoff.pause_ms = 0;
         supervisor->rewind.is_unwritten = false;
         apply(supervisor, &plan);

@@ -61,7 +61,8 @@ again: {plugin: garbage, retry: {attempts: 1000, backoff: 100ms, max_backoff: 10
 
 
 def test_a_burst_keeps_no_slot_from_its_row(make, clock):
-    """What has waited begins in small bites; each of them also records some of what is due."""
+    """What has waited begins in small bites; as long as much waits, each of them also records some of
+    what is due."""
     daemon = make("""
 busy: {plugin: witness, concurrency: allow, config: {file: $WITNESS, take: 600s}}
 waits: {plugin: witness, concurrency: allow, config: {file: $WITNESS, take: 600s}}
@@ -80,11 +81,11 @@ missed: {plugin: noop, schedule: "* * * * * *", misfire: skip}
     clock.set(then)
     daemon.process.send_signal(signal.SIGCONT)
     daemon.wait_for(lambda: len(daemon.runs("waits", status="started")) == 48, seconds=60)
-    turns = {row["started_unix_ms"] for row in daemon.runs("waits")}
-    assert len(turns) >= 48 // 8
+    begun = sorted(row["started_unix_ms"] for row in daemon.runs("waits"))[:30]
+    assert len(set(begun)) >= 6
     recorded = {row["due_unix_ms"] for row in daemon.runs("missed")
                 if row["slot_unix_ms"] <= then}
-    meanwhile = {turn for turn in turns if turn <= max(recorded)}
+    meanwhile = {turn for turn in begun if turn <= max(recorded)}
     assert len(meanwhile) > 1 and meanwhile <= recorded
 
 
@@ -105,11 +106,11 @@ def test_a_log_is_read_at_any_offset(make):
 
 def test_a_run_is_described_without_its_secrets(make):
     daemon = make("a: {plugin: witness, config: {file: $WITNESS}}")
-    reply = daemon.ask("POST", "/api/v1/jobs/a/trigger", {"set": {"take": "7ms"}})[1]
+    reply = daemon.ask("POST", "/api/v1/jobs/a/trigger", {"set": {"take": "0h"}})[1]
     run = json.loads(reply)["run"]
     daemon.wait_for(lambda: daemon.runs("a", status="succeeded"))
     with sqlite3.connect(daemon.world.state / "state.db", timeout=30) as database:
         database.execute("UPDATE runs SET message = ?", ("red \x1b[31m alert",))
     text = daemon.world.run("runs", run).stdout
-    assert "set        take\n" in text and "7ms" not in text
+    assert "set        take\n" in text and "0h" not in text
     assert "red \\x1b[31m alert" in text and "\x1b" not in text

@@ -24,6 +24,15 @@ static struct core_heap_item *smallest(struct core_heap_item *items)
     return found;
 }
 
+static size_t count_until(const struct core_heap_item *items, int64_t key)
+{
+    size_t count = 0;
+
+    for (size_t i = 0; i < ITEMS; i++)
+        count += items[i].place && items[i].key <= key;
+    return count;
+}
+
 static void test_agrees_with_an_array(void **state)
 {
     static struct core_heap_item items[ITEMS];
@@ -41,6 +50,8 @@ static void test_agrees_with_an_array(void **state)
         else
             core_heap_take(item);
         assert_ptr_equal(core_heap_first(&heap), smallest(items));
+        if (step % 100 == 0)
+            assert_int_equal(core_heap_count_until(&heap, 20), count_until(items, 20));
     }
     core_heap_clear(&heap);
     assert_null(smallest(items));
