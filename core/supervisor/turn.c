@@ -98,7 +98,7 @@ static void set_timers(struct core_supervisor *supervisor)
         core_timer_cancel(&supervisor->slot_timer); /* the turn's timer is set for what is due */
     else
         core_timer_set(supervisor->loop, &supervisor->slot_timer, at_unix_ms);
-    if (at_unix_ms != CORE_NEVER_UNIX_MS)
+    if (!supervisor->stop_calls && at_unix_ms != CORE_NEVER_UNIX_MS)
         supervisor->expected_unix_ms = at_unix_ms > seen_unix_ms ? at_unix_ms : seen_unix_ms;
 }
 
