@@ -1,10 +1,14 @@
 """Holds replies against the OpenAPI document that the daemon itself gives."""
 
 import copy
+import json
 import re
 
 import jsonschema
 
+from conftest import SOURCE
+
+OPENAPI = SOURCE / "tests" / "data" / "openapi" / "schema.json"
 STRICT_TIME = re.compile(r"^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d{3})?Z$")
 
 
@@ -24,6 +28,13 @@ def strict(schema):
 
     walk(schema)
     return schema
+
+
+def check_document(document):
+    """Fails unless OpenAPI's own schema finds it sound, and JSON Schema's the schemas in it."""
+    jsonschema.Draft202012Validator(json.loads(OPENAPI.read_text())).validate(document)
+    for schema in document["components"]["schemas"].values():
+        jsonschema.Draft202012Validator.check_schema(schema)
 
 
 class Judge:

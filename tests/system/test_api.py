@@ -1,6 +1,7 @@
 """The daemon's API: every route, what it refuses, who may ask, and logs as they grow."""
 
 import contextlib
+import copy
 import hashlib
 import json
 import os
@@ -9,10 +10,11 @@ import subprocess
 import threading
 import time
 
+import jsonschema
 import pytest
 
 import prometheus_text
-from api_schema import Judge
+from api_schema import Judge, check_document
 from api_world import Api, Daemon, until
 from conftest import PATIENCE_S
 
@@ -90,8 +92,26 @@ def test_every_reply_is_as_documented(api, judge):
         judge.check("POST", f"/api/v1/{path}", api.post(f"/api/v1/{path}", body))
 
 
+A_GET = ("paths", "/api/v1/jobs", "get")
+WRONG_IN_A_DOCUMENT = [
+    ((), "openapi", "3.0.3"), (("info",), "title", 1), (("paths",), "api/v1/jobs", {}),
+    (A_GET, "parameter", []), ((*A_GET, "parameters", 0), "in", "body"),
+    ((*A_GET, "responses"), "2000", {}), ((*A_GET, "responses", "200"), "description", None),
+    (("components", "schemas"), "two words", {}),
+    (("components", "schemas", "Job"), "type", "text"),
+]
+
+
 def test_the_document_is_sound(judge):
     document = judge.document
+    check_document(document)
+    for path, key, value in WRONG_IN_A_DOCUMENT:
+        spoilt = place = copy.deepcopy(document)
+        for step in path:
+            place = place[step]
+        place[key] = value
+        with pytest.raises((jsonschema.ValidationError, jsonschema.SchemaError)):
+            check_document(spoilt)
     assert document["openapi"].startswith("3.1")
     names = [operation["operationId"] for path in document["paths"].values()
              for operation in path.values()]
