@@ -3,6 +3,7 @@
 import json
 import os
 import random
+import resource
 import shutil
 import subprocess
 import sys
@@ -151,6 +152,15 @@ class World:
         )
 
 
+def allow_files(count):
+    """Lets this process, and those that it starts, have so many files open, or skips the test."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if hard != resource.RLIM_INFINITY and hard < count:
+        pytest.skip(f"this takes {count} open files, but no more than {hard} are allowed")
+    if soft != resource.RLIM_INFINITY and soft < count:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (count, hard))
+
+
 @pytest.fixture
 def rng(request):
     """For tests that draw what they break; the seed is printed and taken from the environment."""
@@ -178,6 +188,19 @@ def world_in_memory(tmp_path, request):
     engines.add(world, request)
     yield world
     shutil.rmtree(root, ignore_errors=True)
+
+
+@pytest.fixture
+def small_disk(tmp_path):
+    """A file system of 1 MiB, which a test may remount larger."""
+    folder = tmp_path / "small"
+    folder.mkdir()
+    mounted = subprocess.run(["mount", "-t", "tmpfs", "-o", "size=1m", "tmpfs", folder],
+                             capture_output=True, check=False)
+    if mounted.returncode:
+        pytest.skip("mounting a small file system takes more rights than this test has")
+    yield folder
+    subprocess.run(["umount", "-l", folder], check=True)
 
 
 @pytest.fixture(scope="session")

@@ -1,5 +1,5 @@
 """Thousands of requests that mean little, made from the OpenAPI document: none may hurt the daemon
-or get a reply that the document does not know."""
+or get a reply that the document does not know. And hundreds that take their time."""
 
 import contextlib
 import http.client
@@ -9,11 +9,13 @@ import random
 import socket
 import time
 import urllib.parse
+from datetime import datetime, timedelta
 
 import pytest
 
 from api_schema import Judge
-from api_world import Daemon, Reply
+from api_world import DEADLINE_S, Daemon, Reply, until
+from conftest import PATIENCE_S, allow_files
 
 SEED = int(os.environ.get("RUN_CORE_SEED", "0")) or random.randrange(1 << 32)
 JOBS = """
@@ -166,3 +168,57 @@ def test_bytes_that_are_no_requests(daemon):
                 client.recv(65536)
     assert daemon.process.poll() is None, daemon.said[-3000:]
     assert daemon.api().get("/healthcheck/is-alive").status == 200
+
+
+# ---- clients that are slow ---------------------------------------------------------------------
+
+
+def dial(daemon, count, text):
+    """So many connections, on each of which that was sent."""
+    clients = []
+    for _ in range(count):
+        client = socket.create_connection(("127.0.0.1", daemon.port), timeout=DEADLINE_S)
+        client.sendall(text)
+        clients.append(client)
+    return clients
+
+
+def slots_of(api):
+    """The runs of 'tick' as (time, status), the oldest first."""
+    runs = api.get("/api/v1/runs", job="tick", limit=1000).json["runs"]
+    return [(datetime.fromisoformat(run["slot"]), run["status"]) for run in reversed(runs)]
+
+
+def test_clients_that_take_their_time(world):
+    """Hundreds that send a byte now and then keep neither the schedule nor others waiting, and have
+    to go when there are too many."""
+    allow_files(1500)
+    running = Daemon(world, "jobs:\n"
+                     '  tick: {plugin: noop, schedule: "@every 1s", concurrency: allow}\n')
+    api, maker = running.api(), random.Random(SEED)
+    clients = []
+    try:
+        clients = dial(running, 300, b"GET /api/v1/jobs HTTP/1.1\r\nHost: ")
+        first = len(slots_of(api))
+        asked, end = 0, time.monotonic() + 4
+        while time.monotonic() < end or len(slots_of(api)) < first + 3:
+            assert time.monotonic() < end + PATIENCE_S
+            for client in maker.sample(clients, 20):
+                with contextlib.suppress(OSError):  # it was given up
+                    client.sendall(b"x")
+            assert api.get("/api/v1/jobs").status == running.local.get("/metrics").status == 200
+            asked += 1
+        assert asked >= 3
+        clients += dial(running, 520, b"G")  # more than there is room for
+        assert api.get("/healthcheck/is-ready").status == 200
+        for client in clients[:300]:
+            with contextlib.suppress(ConnectionResetError):
+                assert client.recv(1) == b""
+        last = len(slots_of(api))
+        until(lambda: {status for _, status in slots_of(api)[:last]} == {"succeeded"})
+        times = [slot for slot, _ in slots_of(api)]
+        assert times == [times[0] + timedelta(seconds=i) for i in range(len(times))]
+    finally:
+        for client in clients:
+            client.close()
+        running.stop()

@@ -59,6 +59,17 @@ def statuses(rows):
     return [(row["status"], row["reason"] or "") for row in rows]
 
 
+def wait_until_recorded(daemon, job, until):
+    """Returns the job's rows up to that time, once all of them are there and have ended."""
+    def recorded():
+        rows = daemon.runs(job)
+        before = [row for row in rows if row["slot_unix_ms"] <= until]
+        ended = all(row["status"] not in ("due", "started") for row in before)
+        return before if ended and rows[-1]["slot_unix_ms"] > until else None
+
+    return daemon.wait_for(recorded, seconds=PATIENCE_S)
+
+
 # ---- what is due -------------------------------------------------------------------------------
 
 

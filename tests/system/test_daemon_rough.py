@@ -1,15 +1,21 @@
-"""The daemon in rough weather: ended while its database is away, with far more to record than one
-turn takes, with files in its spool that nobody of ours has written."""
+"""The daemon in rough weather: ended while its database is away, on a disk that is full, with far
+more to record than one turn takes, with files in its spool that nobody of ours has written."""
 
+import errno
 import json
 import os
 import signal
 import sqlite3
+import subprocess
 import sys
+import time
+from collections import Counter
 from pathlib import Path
 
+from conftest import PATIENCE_S
 from daemon import Daemon
-from test_daemon import ALL_HISTORY, HOUR, clock, configure, make, witnessed
+from test_daemon import (ALL_HISTORY, HOUR, clock, configure, make, statuses, wait_until_recorded,
+                         witnessed)
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "support"))
 
@@ -33,6 +39,115 @@ def test_it_ends_while_the_database_is_away(world_in_memory):
         assert daemon.stop() == 0
     finally:
         postgres_server.remove(server)
+
+
+# ---- a full disk -------------------------------------------------------------------------------
+
+
+def fill(folder):
+    """Leaves not a block."""
+    try:
+        with (folder / "filled").open("ab", buffering=0) as file:
+            while True:
+                file.write(bytes(4096))
+    except OSError as error:
+        assert error.errno == errno.ENOSPC
+
+
+def check_each_slot_once(daemon, job, until):
+    """Every second since its first slot has one row; whatever is recorded as done was, and once."""
+    rows = wait_until_recorded(daemon, job, until)
+    slots = [row["slot_unix_ms"] for row in rows]
+    assert slots == list(range(slots[0], until // 1000 * 1000 + 1, 1000))
+    assert set(statuses(rows)) == {("succeeded", ""), ("skipped", "misfire")}
+    done = Counter(row["slot_unix_ms"] for row in rows if row["status"] == "succeeded")
+    for what in ("begin", "done"):
+        seen = [int(line[3]) for line in witnessed(daemon, what) if line[2] == job]
+        assert Counter(slot for slot in seen if slot <= until) == done
+
+
+def test_a_disk_that_is_full_for_a_while(small_disk, make, world_in_memory):
+    """With the state, its log and the files of runs on it. It lives and says why it is not ready;
+    once there is room again each slot has its one row."""
+    subprocess.run(["mount", "-o", "remount,size=4m", small_disk], check=True)
+    world_in_memory.state = small_disk / "state"
+    world_in_memory.environment["RUN_CORE_STATE"] = str(world_in_memory.state)
+    each = "concurrency: allow, config: {file: $WITNESS, take: 300ms}}"
+    daemon = make(f"""
+skip: {{plugin: witness, schedule: "* * * * * *", misfire: skip, {each}
+latest: {{plugin: witness, schedule: "* * * * * *", misfire: latest, {each}
+hand: {{plugin: noop}}
+""", ALL_HISTORY)
+    count = len(daemon.wait_for(lambda: daemon.runs(status="succeeded"), seconds=PATIENCE_S))
+    begun = len(witnessed(daemon))
+    daemon.wait_for(lambda: len(witnessed(daemon)) > begun, seconds=PATIENCE_S)
+
+    def is_full():
+        """And stays so: a run that ends gives back some of what it had."""
+        for _ in range(2):
+            fill(small_disk)
+            if daemon.ask("GET", "/healthcheck/is-ready")[0] != 503 or any(daemon.family()):
+                return False
+        return True
+
+    daemon.wait_for(is_full, seconds=PATIENCE_S)
+    end = time.monotonic() + 3
+    while time.monotonic() < end:
+        assert daemon.ask("GET", "/healthcheck/is-alive")[0] == 200
+        status, body = daemon.ask("GET", "/healthcheck/is-ready")
+        assert status == 503 and "the disk is full" in json.loads(body)["reason"]
+        status, body = daemon.ask("POST", "/api/v1/jobs/hand/trigger", {})
+        assert status == 503 and "the disk is full" in json.loads(body)["error"]
+        status, body = daemon.ask("GET", "/api/v1/jobs")
+        assert status == 200 and len(json.loads(body)["jobs"]) == 3
+        assert b"\nrun_core_ready 0\n" in daemon.ask("GET", "/metrics")[1]
+        assert len(json.loads(daemon.ask("GET", "/api/v1/runs")[1])["runs"]) >= count
+        time.sleep(0.2)
+    (small_disk / "filled").unlink()
+    daemon.wait_until_ready(PATIENCE_S)
+    assert daemon.ask("POST", "/api/v1/jobs/hand/trigger", {})[0] == 202
+    daemon.wait_for(lambda: daemon.runs("hand", status="succeeded"), seconds=PATIENCE_S)
+    until = int(time.time() * 1000)
+    for job in ("skip", "latest"):
+        check_each_slot_once(daemon, job, until)
+    assert len(daemon.runs("hand")) == 1
+    assert daemon.stop(PATIENCE_S) == 0
+    assert daemon.rows("PRAGMA integrity_check") == [("ok",)]
+
+
+# ---- the pauses between attempts ---------------------------------------------------------------
+
+
+def test_pauses_between_attempts(make):
+    """Each is at least half of its nominal length, which doubles up to the most, and is never meant
+    to be longer than that: by what is recorded, and by when attempts really began."""
+    daemon = make("a: {plugin: fail, concurrency: allow, "
+                  "retry: {attempts: 5, backoff: 100ms, max_backoff: 300ms}}")
+    nominal_ms = [100, 200, 300, 300]
+    with sqlite3.connect(daemon.world.state / "state.db", timeout=PATIENCE_S) as database:
+        database.executescript("""
+            CREATE TABLE pauses (run, number, finished, written, not_before);
+            CREATE TRIGGER pause AFTER UPDATE ON runs WHEN NEW.not_before_unix_ms > 0 BEGIN
+                INSERT INTO pauses VALUES (NEW.id, NEW.attempt, NEW.finished_unix_ms,
+                    CAST(round((julianday('now') - 2440587.5) * 86400000) AS INTEGER),
+                    NEW.not_before_unix_ms);
+            END""")
+    for _ in range(3):
+        assert daemon.ask("POST", "/api/v1/jobs/a/trigger", {})[0] == 202
+    daemon.wait_for(lambda: len(daemon.runs("a", status="failed", attempt=5)) == 3,
+                    seconds=PATIENCE_S)
+    attempts = {(run, number): (started, finished) for run, number, started, finished in
+                daemon.rows("SELECT run, number, started_unix_ms, finished_unix_ms FROM attempts"
+                            " UNION "
+                            "SELECT id, attempt, started_unix_ms, finished_unix_ms FROM runs")}
+    pauses = daemon.rows("SELECT * FROM pauses")
+    assert len(attempts) == 3 * 5 and len(pauses) == 3 * 4
+    for run, number, finished, written, not_before in pauses:
+        whole = nominal_ms[number - 1]
+        assert not_before - finished >= whole / 2, (number, pauses)
+        assert not_before - written <= whole + 1, (number, pauses)
+        assert attempts[run, number][1] == finished
+        assert attempts[run, number + 1][0] >= not_before
 
 
 # ---- more than a turn takes --------------------------------------------------------------------

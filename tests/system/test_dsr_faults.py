@@ -210,18 +210,6 @@ def test_a_run_whose_time_is_over(world, pond_made, rng):  # noqa: F811
     finish(dsr, checker, backupOriginal="true")
 
 
-@pytest.fixture
-def small_disk(tmp_path):
-    folder = tmp_path / "small"
-    folder.mkdir()
-    mounted = subprocess.run(["mount", "-t", "tmpfs", "-o", "size=1m", "tmpfs", folder],
-                             capture_output=True, check=False)
-    if mounted.returncode:
-        pytest.skip("mounting a small file system takes more rights than this test has")
-    yield folder
-    subprocess.run(["umount", "-l", folder], check=True)
-
-
 def fill(folder, left_bytes):
     """Leaves so much room."""
     room = os.statvfs(folder)

@@ -17,7 +17,7 @@ from pathlib import Path
 
 import pytest
 
-from conftest import BUILD
+from conftest import BUILD, allow_files
 
 PATIENCE_S = 30
 GOOD = b"GET /good HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n"
@@ -412,17 +412,10 @@ def test_clients_that_do_not_take_their_answer():
 # ---- too many --------------------------------------------------------------------------------
 
 
-def raise_file_limit(wanted):
-    _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    allowed = wanted if hard == resource.RLIM_INFINITY else min(wanted, hard)
-    resource.setrlimit(resource.RLIMIT_NOFILE, (allowed, hard))
-    return allowed
-
-
 def test_ten_thousand_connections():
     """Idle ones beyond the limit take the place of the oldest; a good client never notices."""
-    allowed = raise_file_limit(11000)
-    count = min(10000, allowed - 500)
+    count = 10000
+    allow_files(count + 500)
     with serving("connections=1000", "127.0.0.1:0") as server:
         clients, refused = [], 0
         for i in range(count):

@@ -82,18 +82,16 @@ static void niceness(void **state)
     fixture_contains(fixture_log(fixture, false), words);
 }
 
-/* Where no control group can be made, the run goes on, and says so. */
+/* Where no control group can be made, the run goes on and says so; there is no limit to test. */
 static void memory(void **state)
 {
     struct fixture *fixture = *state;
     const struct core_attempt_result *result;
-    bool limited;
 
     fixture->job.limits.memory_bytes = 512 * 1024 * 1024;
     assert_string_equal(fixture_run(fixture, "noop", NULL)->status, "succeeded");
-    limited = !strstr(fixture_log(fixture, false), "going on without limits.memory: ");
-    if (!limited)
-        return;
+    if (strstr(fixture_log(fixture, false), "going on without limits.memory: "))
+        skip();
     result = fixture_run(fixture, "heavy", "allocate");
     expect_limit(result, "memory", "used more than 512 MiB of memory (limits.memory)");
 }
