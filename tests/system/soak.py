@@ -326,9 +326,13 @@ class Soak:
 class Checker:
     """Compares what the ledger says with what had to be, and with what the witness saw."""
 
-    def __init__(self, soak, end, change=None):
-        """'change' may put the rows wrong, to see whether that is found."""
+    def __init__(self, soak, end, change=None, change_lines=None):
+        """'change' may put the rows wrong, and 'change_lines' what the witness saw, to see whether
+        that is found."""
         self.soak, self.end = soak, end
+        self.lines = [line.split() for line in soak.witness.read_text().splitlines()]
+        if change_lines:
+            self.lines = change_lines(self.lines)
         self.mistakes = []
         self.rows = soak.daemon.rows(
             "SELECT id, job, slot_unix_ms, status, reason, attempt, attempts, finished_unix_ms "
@@ -389,8 +393,7 @@ class Checker:
 
     def check_against_the_witness(self):
         begun, done = {}, {}
-        for line in self.soak.witness.read_text().splitlines():
-            what, run, attempt, job, slot = line.split()
+        for what, run, attempt, job, slot in self.lines:
             seen = begun if what == "begin" else done
             key = (run, int(attempt))
             if key in seen:
@@ -433,6 +436,25 @@ class Checker:
         if torn > 2 + self.soak.guards_killed + self.soak.workers_killed:
             self.wrong(f"{torn} attempts were done, but are not recorded as succeeded")
 
+    def never_overlapping(self):
+        """The jobs that forbade that all the time."""
+        edited = {job.name for job in self.soak.former}
+        return {name for name, job in self.soak.jobs.items()
+                if job.options["concurrency"] == "forbid" and name not in edited}
+
+    def check_nothing_overlapped(self):
+        """None of a job began between the beginning of another and its last line. The lines are in
+        the order in which they were written, however the clock went."""
+        names, latest = self.never_overlapping(), {}
+        for what, run, attempt, job, _ in self.lines:
+            if job not in names:
+                continue
+            if what == "begin":
+                latest[job] = (run, attempt)
+            elif latest.get(job) != (run, attempt):
+                self.wrong(f"attempt {attempt} of {run} ({job}) was done after another had begun: "
+                           f"{latest.get(job)}")
+
     def check_punctual_slots_are_not_missed(self):
         """A slot is a misfire only if the daemon was not awake some time between the slot and the
         moment in which that was decided."""
@@ -458,6 +480,7 @@ class Checker:
         self.check_every_row_is_a_slot()
         self.check_every_row_has_its_end_and_reason()
         runs = self.check_against_the_witness()
+        self.check_nothing_overlapped()
         self.check_punctual_slots_are_not_missed()
         self.check_pauses()
         return slots, runs

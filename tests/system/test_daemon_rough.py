@@ -59,11 +59,11 @@ def check_each_slot_once(daemon, job, until):
     rows = wait_until_recorded(daemon, job, until)
     slots = [row["slot_unix_ms"] for row in rows]
     assert slots == list(range(slots[0], until // 1000 * 1000 + 1, 1000))
-    assert set(statuses(rows)) == {("succeeded", ""), ("skipped", "misfire")}
     done = Counter(row["slot_unix_ms"] for row in rows if row["status"] == "succeeded")
     for what in ("begin", "done"):
         seen = [int(line[3]) for line in witnessed(daemon, what) if line[2] == job]
         assert Counter(slot for slot in seen if slot <= until) == done
+    return rows
 
 
 def test_a_disk_that_is_full_for_a_while(small_disk, make, world_in_memory):
@@ -109,10 +109,37 @@ hand: {{plugin: noop}}
     daemon.wait_for(lambda: daemon.runs("hand", status="succeeded"), seconds=PATIENCE_S)
     until = int(time.time() * 1000)
     for job in ("skip", "latest"):
-        check_each_slot_once(daemon, job, until)
+        rows = check_each_slot_once(daemon, job, until)
+        assert set(statuses(rows)) == {("succeeded", ""), ("skipped", "misfire")}
     assert len(daemon.runs("hand")) == 1
     assert daemon.stop(PATIENCE_S) == 0
     assert daemon.rows("PRAGMA integrity_check") == [("ok",)]
+
+
+def test_no_room_for_the_files_of_runs(small_disk, make, world_in_memory):
+    """With the state elsewhere: what is due waits, and is run once there is room."""
+    each = "concurrency: allow, config: {file: $WITNESS}}"
+    daemon = make(f'a: {{plugin: witness, schedule: "* * * * * *", misfire: skip, {each}',
+                  f"{ALL_HISTORY}, spool: {small_disk / 'spool'}, "
+                  f"socket: {world_in_memory.state / 'run-core.sock'}")
+    daemon.wait_for(lambda: daemon.runs("a", status="succeeded"), seconds=PATIENCE_S)
+
+    def is_full():
+        fill(small_disk)
+        return "cannot start a run" in daemon.text() and not any(daemon.family())
+
+    daemon.wait_for(is_full, seconds=PATIENCE_S)
+    fill(small_disk)
+    waiting = len(daemon.runs("a", status="due"))
+    daemon.wait_for(lambda: len(daemon.runs("a", status="due")) >= waiting + 2, seconds=PATIENCE_S)
+    for path in ("/healthcheck/is-alive", "/metrics", "/api/v1/jobs"):
+        assert daemon.ask("GET", path)[0] == 200
+    assert any("No space left" in m["message"] for m in daemon.messages())
+    (small_disk / "filled").unlink()
+    until = int(time.time() * 1000)
+    rows = check_each_slot_once(daemon, "a", until)
+    assert set(statuses(rows)) == {("succeeded", "")}
+    assert daemon.stop(PATIENCE_S) == 0
 
 
 # ---- the pauses between attempts ---------------------------------------------------------------

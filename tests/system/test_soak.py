@@ -32,6 +32,17 @@ def with_another(rows, wrong, **change):
     return rows[:index] + [tuple(row)] + rows[index + 1:]
 
 
+def overlapping(lines, names):
+    """What the witness saw, if the second run of a job that forbids it had not waited."""
+    for job in names:
+        mine = [i for i, line in enumerate(lines) if line[3] == job]
+        for first, second in zip(mine, mine[1:]):
+            if (lines[first][0], lines[second][0]) == ("done", "begin"):
+                before = lines[:first] + [lines[second]]
+                return before + lines[first:second] + lines[second + 1:]
+    raise AssertionError("no job that forbids it ran twice")
+
+
 # What the checker must find if it is put into the rows: (id, job, slot, status, reason, ...).
 FAULTS = [
     lambda rows, needed: without(rows, needed, lambda row: row[3] == "skipped"),
@@ -88,6 +99,10 @@ def test_every_slot_is_accounted_for(make):
         checker = Checker(soak, end, lambda rows, fault=fault: fault(rows, needed))
         checker.check()
         assert checker.mistakes, f"the checker does not find the fault {i}"
+    names = Checker(soak, end).never_overlapping()
+    checker = Checker(soak, end, change_lines=lambda lines: overlapping(lines, names))
+    checker.check()
+    assert any("after another had begun" in mistake for mistake in checker.mistakes)
 
 
 def test_a_slow_machine_is_no_mistake(make):
