@@ -94,7 +94,9 @@ const struct core_schema core_schema_status = {
         TIME("started", "When the daemon began."),
         INTEGER("jobs", 0, "Jobs of the configuration."),
         INTEGER("running", 0, "Runs that go on."),
-        INTEGER("waiting", 0, "Runs that wait for their turn or their next attempt."),
+        INTEGER("waiting", 0,
+                "Runs that wait for their turn or their next attempt, and jobs with a "
+                "slot that is due and not yet claimed."),
         INTEGER("reloads", 0, "Reloads that took effect."),
         TIME("last_reload", "When a reload was last asked for."),
         TEXT("last_reload_error", NULLABLE, "Why it was refused."),

@@ -360,10 +360,11 @@ static enum rc_code plain_database(const struct core_presto *session, const char
     *out = dot ? dot + 1 : database;
     if (!dot || (catalog && strlen(catalog) == len && strncasecmp(catalog, database, len) == 0))
         return RC_OK;
-    return rc_fail(err, RC_UNSUPPORTED,
-                   "tables are left in the engine's own catalogue%s%s%s only, not in '%.*s'",
-                   catalog ? " '" : "", catalog ? catalog : "", catalog ? "'" : "", (int)len,
-                   database);
+    return rc_fail(
+        err, RC_UNSUPPORTED,
+        "tables are left in the engine's catalogue of tables over files%s%s%s only, not in "
+        "'%.*s'",
+        catalog ? " '" : "", catalog ? catalog : "", catalog ? "'" : "", (int)len, database);
 }
 
 enum rc_code core_presto_publish(struct rc_sql *sql, const char *database,

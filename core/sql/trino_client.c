@@ -377,8 +377,7 @@ static enum rc_code take_page(struct core_trino_statement *statement, struct rc_
     tell(statement);
     if (page->failed) {
         replace(&statement->next_uri, NULL);
-        return core_trino_fail(
-            &page->failure, core_trino_catalog(statement->client->session->context.settings), err);
+        return core_trino_fail(&page->failure, statement->client->session->context.settings, err);
     }
     if (page->next_uri && check_next(statement->client, page->next_uri, err))
         return err->code;

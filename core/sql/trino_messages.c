@@ -5,6 +5,7 @@
 #include <sql/trino_messages.h>
 
 #include <sql/presto.h>
+#include <sql/trino_headers.h>
 
 #include <run-core/str.h>
 
@@ -298,8 +299,8 @@ void core_trino_add_shown(struct rc_buf *out, const char *text, size_t len)
 /* ---- failures -------------------------------------------------------------------------------- */
 
 static const char no_hive[] =
-    "if 'catalog' of the engine is none of the Hive connector, name one that is as 'work_catalog': "
-    "others have no tables over files";
+    "name one of the Hive connector as 'catalog' of the engine, or as its 'work_catalog': others "
+    "have no tables over files";
 
 static const struct meaning {
     const char *name;
@@ -423,14 +424,17 @@ static struct meaning meaning_of_type(const char *type)
     return meaning;
 }
 
-static struct meaning find_meaning(const struct core_trino_failure *failure, const char *catalog)
+static struct meaning find_meaning(const struct core_trino_failure *failure,
+                                   const struct core_engine_settings *settings)
 {
+    const char *catalog = settings->catalog ? settings->catalog : CORE_TRINO_CATALOG;
     const char *message = failure->message;
 
     if (lacks_catalog(failure, catalog))
+        return (struct meaning){ .code = RC_INVALID, .advice = "correct 'catalog' of the engine" };
+    if (settings->work_catalog && lacks_catalog(failure, settings->work_catalog))
         return (struct meaning){ .code = RC_INVALID,
-                                 .advice = "correct 'catalog' of the engine, or "
-                                           "'work_catalog'" };
+                                 .advice = "correct 'work_catalog' of the engine" };
     for (size_t i = 0; i < RC_ARRAY_LEN(wrong_settings); i++)
         if (rc_str_starts(message, wrong_settings[i].words))
             return wrong_settings[i].meaning;
@@ -442,10 +446,10 @@ static struct meaning find_meaning(const struct core_trino_failure *failure, con
     return meaning_of_type(failure->type);
 }
 
-enum rc_code core_trino_fail(const struct core_trino_failure *failure, const char *catalog,
-                             struct rc_error *err)
+enum rc_code core_trino_fail(const struct core_trino_failure *failure,
+                             const struct core_engine_settings *settings, struct rc_error *err)
 {
-    struct meaning meaning = find_meaning(failure, catalog);
+    struct meaning meaning = find_meaning(failure, settings);
     RC_STR_AUTO said =
         rc_strf("%s: %s", failure->name ? failure->name : "no name", failure->message);
     RC_STR_AUTO behind =

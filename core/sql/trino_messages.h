@@ -7,6 +7,7 @@
 #include <sql/trino_json.h>
 
 #include <base/arena.h>
+#include <config/config.h>
 
 struct core_trino_column {
     const char *name, *type; /* "varchar(3)" */
@@ -47,10 +48,10 @@ RC_MUST_CHECK enum rc_code core_trino_page_read(struct core_arena *arena, const 
 
 /*
  * The error of a statement that failed: what it means, and what a user can do about it. RC_INVALID:
- * also where there is no 'catalog', which is the engine's own.
+ * also where the server lacks a catalogue that the settings name.
  */
-enum rc_code core_trino_fail(const struct core_trino_failure *failure, const char *catalog,
-                             struct rc_error *err);
+enum rc_code core_trino_fail(const struct core_trino_failure *failure,
+                             const struct core_engine_settings *settings, struct rc_error *err);
 
 /* Adds the text on one line, cut where it is longer than messages are. */
 void core_trino_add_shown(struct rc_buf *out, const char *text, size_t len);

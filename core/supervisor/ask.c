@@ -12,6 +12,9 @@
 #include <stdlib.h>
 #include <string.h>
 
+/* Longest time for recording what is due before a job is paused or resumed. */
+#define SETTLE_MS INT64_C(5000)
+
 enum rc_code core_supervisor_no_job(const struct core_supervisor *supervisor, const char *name,
                                     struct rc_error *err)
 {
@@ -144,6 +147,8 @@ static enum rc_code claim_job(struct core_supervisor *supervisor, struct core_pl
 {
     struct core_job_state *job = context;
 
+    if (!job->due.place) /* beginning the transaction found that it is not for this daemon now */
+        return RC_OK;
     core_plan_begin_step(plan);
     core_heap_take(&job->due); /* back after the commit */
     return core_supervisor_claim_job(supervisor, plan, job, err);
@@ -156,12 +161,18 @@ static enum rc_code claim_job(struct core_supervisor *supervisor, struct core_pl
 static enum rc_code settle(struct core_supervisor *supervisor, struct core_job_state *job,
                            struct rc_error *err)
 {
+    int64_t until_mono_ms = core_clock_mono_ms() + SETTLE_MS;
+
     core_supervisor_turn(supervisor);
     if (core_supervisor_check_database(supervisor, err))
         return err->code;
-    for (int i = 0; i < CORE_SETTLE_TURNS; i++) {
+    while (core_clock_mono_ms() < until_mono_ms) {
         if (!job->due.place || job->due.key > supervisor->seen_unix_ms)
             return RC_OK;
+        if (supervisor->stop_calls)
+            return rc_fail(
+                err, RC_UNAVAILABLE,
+                "the daemon is ending, and leaves what is due to the next one; ask that");
         if (core_supervisor_write(supervisor, claim_job, job, err))
             return err->code;
         core_supervisor_arm(supervisor);

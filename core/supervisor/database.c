@@ -38,6 +38,7 @@ void core_supervisor_lost_database(struct core_supervisor *supervisor, const str
     supervisor->away = true;
     core_timer_cancel(&supervisor->slot_timer);
     core_timer_cancel(&supervisor->turn_timer);
+    supervisor->expected_unix_ms = 0;
     try_later(supervisor);
     core_supervisor_look_at_stop(supervisor);
 }

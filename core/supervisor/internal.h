@@ -28,9 +28,6 @@
  * it for itself: however much ends and waits, what is due is recorded.
  */
 enum { CORE_STEP_ROWS = 1000, CORE_STEP_MS = 20 };
-/* Transactions that record what is due before something else becomes of it; with more of a backlog
- * than that it has to be asked for again. */
-enum { CORE_SETTLE_TURNS = 100 };
 /* Waiting runs of one job beyond which no more of its slots are claimed for now. */
 enum { CORE_JOB_WAITING_MAX = 1000 };
 
@@ -85,7 +82,8 @@ struct core_supervisor {
     struct core_timer retention_timer;
     DIR *orphans; /* the folder of runs, while it is gone through */
 
-    bool settling; /* all that is due is recorded, for the configuration is to change (reload.c) */
+    bool due_first; /* alternates from turn to turn */
+    bool settling;  /* all that is due is recorded, for the configuration is to change (reload.c) */
 
     /* Stopping. */
     int stop_calls;

@@ -17,6 +17,8 @@
 
 /* Longest time for the check, while nothing is started; only a plugin that hangs takes it. */
 #define CHECK_MS INT64_C(10000)
+/* Turns that record what is due by now; with more of a backlog than that nothing is reloaded. */
+enum { SETTLE_TURNS = 100 };
 
 /* ---- jobs and the ledger ------------------------------------------------------------------ */
 
@@ -169,7 +171,7 @@ static enum rc_code read_configuration(struct core_supervisor *supervisor,
 /* Everything that is due by now is of the configuration in effect until now. */
 static enum rc_code record_the_past(struct core_supervisor *supervisor, struct rc_error *err)
 {
-    for (int i = 0; i < CORE_SETTLE_TURNS; i++) {
+    for (int i = 0; i < SETTLE_TURNS; i++) {
         const struct core_heap_item *due;
 
         core_supervisor_turn(supervisor);

@@ -266,17 +266,23 @@ enum rc_code core_supervisor_write(struct core_supervisor *supervisor, core_plan
 
 /* ---- the turn ----------------------------------------------------------------------------- */
 
-/* What waits already comes before what is due only now; there is little of it to start at once. */
+/* Where both what waits and what is due want the same room, they take turns in being the first. */
 static enum rc_code write_all(struct core_supervisor *supervisor, struct core_plan *plan,
                               void *context, struct rc_error *err)
 {
+    bool due_first;
+
     (void)context;
     plan->at_pace = claims_at_pace(supervisor);
     if (core_supervisor_write_ends(supervisor, plan, err))
         return err->code;
     if (supervisor->stop_calls)
         return RC_OK;
-    if (core_supervisor_start_waiting(supervisor, plan, err))
+    supervisor->due_first = !supervisor->due_first;
+    due_first = supervisor->due_first && plan->at_pace;
+    if (due_first && core_supervisor_claim_due(supervisor, plan, err))
+        return err->code;
+    if (core_supervisor_start_waiting(supervisor, plan, err) || due_first)
         return err->code;
     return core_supervisor_claim_due(supervisor, plan, err);
 }

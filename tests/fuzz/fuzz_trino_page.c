@@ -47,6 +47,7 @@ static void read_rows(const struct core_trino_page *page)
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
     struct core_arena arena = CORE_ARENA_INIT;
+    const struct core_engine_settings settings = { .catalog = "hive" };
     struct rc_error err = RC_ERROR_INIT;
     struct core_trino_page page;
 
@@ -58,7 +59,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         for (size_t i = 0; i < page.column_count; i++)
             RC_ASSERT(page.columns[i].name && page.columns[i].type);
         if (page.failed)
-            (void)core_trino_fail(&page.failure, "hive", &err);
+            (void)core_trino_fail(&page.failure, &settings, &err);
         read_rows(&page);
     }
     core_arena_clear(&arena);

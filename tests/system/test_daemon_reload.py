@@ -130,9 +130,10 @@ def test_a_pause_amid_a_burst(make, clock):
 
 
 def test_an_ending_daemon_reloads_nothing(make):
-    daemon = make("slow: {plugin: hang, action: wait}", core=", shutdown_grace: 60s")
+    daemon = make('slow: {plugin: hang, action: wait}\n'
+                  'tick: {plugin: noop, schedule: "* * * * * *"}', core=", shutdown_grace: 60s")
     daemon.ask("POST", "/api/v1/jobs/slow/trigger", {})
-    daemon.wait_for(lambda: daemon.runs(status="started"))
+    daemon.wait_for(lambda: daemon.runs("slow", status="started"))
     daemon.process.send_signal(signal.SIGTERM)
     daemon.wait_for(lambda: any("starting nothing more" in m["message"]
                                 for m in daemon.messages()))
@@ -141,8 +142,13 @@ def test_an_ending_daemon_reloads_nothing(make):
     daemon.process.send_signal(signal.SIGHUP)
     daemon.wait_for(lambda: any("the daemon is ending; the next one reads it" in m["message"]
                                 for m in daemon.messages()))
+    # What came to be due meanwhile is left to the next daemon.
+    time.sleep(1.1)
+    status, reply = daemon.ask("POST", "/api/v1/jobs/tick/pause")
+    assert status == 503 and b"the daemon is ending" in reply, (status, reply)
     daemon.process.send_signal(signal.SIGTERM)
     assert daemon.process.wait(PATIENCE_S) == 0
+    assert not daemon.runs("tick", status="due")
     assert statuses(daemon.runs("slow")) == [("cancelled", "shutdown")]
 
 

@@ -14,8 +14,8 @@ from pathlib import Path
 
 from conftest import PATIENCE_S
 from daemon import Daemon
-from test_daemon import (ALL_HISTORY, HOUR, clock, configure, make, statuses, wait_until_recorded,
-                         witnessed)
+from test_daemon import (ALL_HISTORY, HOUR, MINUTE, clock, configure, make, statuses,
+                         wait_until_recorded, witnessed)
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "support"))
 
@@ -229,6 +229,20 @@ missed: {plugin: noop, schedule: "* * * * * *", misfire: skip}
                 if row["slot_unix_ms"] <= then}
     meanwhile = {turn for turn in begun if turn <= max(recorded)}
     assert len(meanwhile) > 1 and meanwhile <= recorded
+
+
+def test_a_few_that_wait_keep_nobody_waiting(make, clock):
+    """Jobs that make up for what was missed, one run after the other each: there is always one that
+    waits, and what is due on time has its turn all the same."""
+    waiting = "".join(f'q{i}: {{plugin: noop, schedule: "* * * * * *", misfire: all, '
+                      'concurrency: queue}\n' for i in range(8))
+    daemon = make(waiting + 'now: {plugin: noop, schedule: "* * * * * *"}', ALL_HISTORY, clock)
+    then = clock.now() + 3 * MINUTE
+    clock.set(then)
+    daemon.wait_for(lambda: len([row for row in daemon.runs("now", status="succeeded")
+                                 if row["slot_unix_ms"] > then + 1000]) >= 3)
+    assert len([row for row in daemon.runs(status="due") if row["job"] != "now"]) > 100
+    daemon.kill()
 
 
 # ---- logs --------------------------------------------------------------------------------------

@@ -265,7 +265,7 @@ def test_a_catalogue_that_has_no_tables_over_files(world, base, trino):  # noqa:
     result = tables(world, base, "--set", "publish=false")
     assert result.status == 2
     assert f"make a table over '{base}'" in result.text
-    assert "INVALID_TABLE_PROPERTY" in result.text and "none of the Hive connector" in result.text
+    assert "INVALID_TABLE_PROPERTY" in result.text and "name one of the Hive connector" in result.text
 
 
 def test_no_server(world):

@@ -18,6 +18,9 @@
 #include <stdlib.h>
 #include <string.h>
 
+static const struct core_engine_settings of_hive = { .catalog = NULL };
+static const struct core_engine_settings of_lake = { .catalog = "lake", .work_catalog = "files" };
+
 /* ---- JSON ------------------------------------------------------------------------------------ */
 
 static bool is_json(const char *text)
@@ -373,7 +376,7 @@ static void judges_failures(void **state)
         const struct core_trino_failure failure = { cases[i].name, cases[i].type, "no" };
         struct rc_error err = RC_ERROR_INIT;
 
-        if (core_trino_fail(&failure, "hive", &err) != cases[i].code)
+        if (core_trino_fail(&failure, &of_hive, &err) != cases[i].code)
             fail_msg("%s", cases[i].name);
     }
 }
@@ -394,22 +397,26 @@ static void says_what_to_do(void **state)
           "another 'user'" },
         { { "INVALID_TABLE_PROPERTY", "USER_ERROR", "no" },
           RC_INVALID,
-          "Trino: INVALID_TABLE_PROPERTY: no; if 'catalog' of the engine is none of the Hive "
-          "connector, name one that is as 'work_catalog': others have no tables over files" },
+          "Trino: INVALID_TABLE_PROPERTY: no; name one of the Hive connector as 'catalog' "
+          "of the engine, or as its 'work_catalog': others have no tables over files" },
         { { "INVALID_SESSION_PROPERTY", "USER_ERROR", "no" },
           RC_INVALID,
           "Trino: INVALID_SESSION_PROPERTY: no; look at 'session' of the engine" },
         { { "CATALOG_NOT_FOUND", "USER_ERROR", "line 1:15: Catalog 'lake' does not exist" },
           RC_INVALID,
           "Trino: CATALOG_NOT_FOUND: line 1:15: Catalog 'lake' does not exist; correct 'catalog' "
-          "of the engine, or 'work_catalog'" },
+          "of the engine" },
+        { { "CATALOG_NOT_FOUND", "USER_ERROR", "line 1:15: Catalog 'files' does not exist" },
+          RC_INVALID,
+          "Trino: CATALOG_NOT_FOUND: line 1:15: Catalog 'files' does not exist; correct "
+          "'work_catalog' of the engine" },
         { { "CATALOG_NOT_FOUND", "USER_ERROR", "line 1:15: Catalog 'lakes' does not exist" },
           RC_NOT_FOUND,
           "Trino: CATALOG_NOT_FOUND: line 1:15: Catalog 'lakes' does not exist" },
         { { "NOT_FOUND", "USER_ERROR", "Session property catalog does not exist: lake" },
           RC_INVALID,
           "Trino: NOT_FOUND: Session property catalog does not exist: lake; correct 'catalog' of "
-          "the engine, or 'work_catalog'" },
+          "the engine" },
         { { "NOT_FOUND", "USER_ERROR", "Session property catalog does not exist: lakes" },
           RC_INVALID,
           "Trino: NOT_FOUND: Session property catalog does not exist: lakes; look at 'session' of "
@@ -435,7 +442,7 @@ static void says_what_to_do(void **state)
     for (size_t i = 0; i < RC_ARRAY_LEN(cases); i++) {
         struct rc_error err = RC_ERROR_INIT;
 
-        assert_int_equal(core_trino_fail(&cases[i].failure, "lake", &err), cases[i].code);
+        assert_int_equal(core_trino_fail(&cases[i].failure, &of_lake, &err), cases[i].code);
         assert_string_equal(err.cause, cases[i].cause);
     }
 }
@@ -449,7 +456,7 @@ static void leaves_room_for_advice(void **state)
     (void)state;
     memset(message, 'x', sizeof(message) - 1);
     message[sizeof(message) - 1] = '\0';
-    assert_int_equal(core_trino_fail(&failure, "lake", &err), RC_DENIED);
+    assert_int_equal(core_trino_fail(&failure, &of_lake, &err), RC_DENIED);
     assert_true(
         rc_str_ends(err.cause, "xxx...; grant it to the user there, or use another 'user'"));
     assert_int_equal(strlen(err.cause), RC_ERROR_TEXT - 1);
