@@ -1,6 +1,6 @@
-"""Two and three daemons on one PostgreSQL, killed, cut off from it and started again: each slot is
-run once. What really ran is known from the plugin 'witness', what was recorded from PostgreSQL
-itself, and what was due from arithmetic."""
+"""Two and three daemons on one PostgreSQL, killed, cut off from it and started again, as is the
+server itself: each slot is run once. What really ran is known from the plugin 'witness', what was
+recorded from PostgreSQL itself, and what was due from arithmetic."""
 
 import random
 import select
@@ -39,9 +39,13 @@ class Wire:
         while True:
             try:
                 client, _ = self.listener.accept()
-                server = socket.create_connection(("127.0.0.1", self.target))
             except OSError:
                 return
+            try:
+                server = socket.create_connection(("127.0.0.1", self.target))
+            except OSError:  # nobody is there for now
+                client.close()
+                continue
             self.pairs.add((client, server))
             threading.Thread(target=self.pump, args=(client, server), daemon=True).start()
 
@@ -109,7 +113,15 @@ jobs:
 
     def start(self):
         self.log = open(self.world.root / "daemon.log", "ab")
+        self.offset = self.log.tell()
         self.process = self.world.start("daemon", stderr=self.log, stdout=self.log)
+
+    def wait_until_begun(self):
+        deadline = time.monotonic() + PATIENCE_S
+        path = self.world.root / "daemon.log"
+        while b"keeps the schedule" not in path.read_bytes()[self.offset:]:
+            assert self.process.poll() is None and time.monotonic() < deadline, self.text()
+            time.sleep(0.02)
 
     def kill(self):
         self.process.kill()
@@ -134,13 +146,15 @@ def server(tmp_path_factory):
     shutil.rmtree(folder, ignore_errors=True)
 
 
-def play(nodes, seconds, rng, events):
-    """Lets the nodes run while things happen to them."""
+def play(nodes, seconds, rng, events, server):
+    """Lets the nodes run while things happen to them, and to the server."""
     deadline = time.monotonic() + seconds
     while time.monotonic() < deadline:
         time.sleep(rng.uniform(0.2, 1.2))
         node = rng.choice(nodes)
         what = rng.choice(["kill", "cut", "reset", "stop", "nothing"])
+        if len(events) % 5 == 0:
+            what = "restart"
         events.append((what, node.name))
         if what == "kill":
             node.kill()
@@ -155,16 +169,27 @@ def play(nodes, seconds, rng, events):
         elif what == "stop":
             node.stop()
             node.start()
+        elif what == "restart":  # it ends what is under way, and recovers from its own log
+            for one in nodes:  # a daemon does not begin without it
+                one.wait_until_begun()
+            server.stop("immediate")
+            time.sleep(rng.uniform(0, LEASE_S * 0.75))
+            server.start()
 
 
 def wait_until_settled(server, database, seconds=60):
-    """Until nothing is due or started, but for what has just become due."""
+    """Until nothing is due or started, but for what has just become due, and what was missed while
+    the server was away is recorded."""
     deadline = time.monotonic() + seconds
     while True:
         old = int(server.sql(
             "SELECT count(*) FROM run_core.runs WHERE status IN ('due', 'started') AND "
             "due_unix_ms < extract(epoch FROM now()) * 1000 - 3000", database)[0])
-        if old == 0:
+        behind = int(server.sql(
+            "SELECT count(*) FROM "
+            "(SELECT max(slot_unix_ms) AS newest FROM run_core.runs GROUP BY job) AS jobs "
+            "WHERE newest < extract(epoch FROM now()) * 1000 - 10000", database)[0])
+        if old == behind == 0:
             return
         assert time.monotonic() < deadline, server.sql(
             "SELECT job, slot_unix_ms, status, reason, executor FROM run_core.runs "
@@ -223,8 +248,8 @@ def test_each_slot_once_whatever_happens(tmp_path, server, count):
         node.start()
     time.sleep(2)
     try:
-        play(nodes, 25, rng, events)
-        wait_until_settled(server, database)
+        play(nodes, 25, rng, events, server)
+        wait_until_settled(server, database, seconds=PATIENCE_S)
     finally:
         for node in nodes:
             node.wire.mend()
