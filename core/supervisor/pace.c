@@ -8,17 +8,14 @@
 
 #include <sched.h>
 
-enum { LEAST = 2 };
-
 void core_pace_init(struct core_pace *pace)
 {
     cpu_set_t usable;
-    int processors = sched_getaffinity(0, sizeof(usable), &usable) ? 0 : CPU_COUNT(&usable);
+    size_t processors =
+        sched_getaffinity(0, sizeof(usable), &usable) ? 1 : (size_t)CPU_COUNT(&usable);
 
     pace->count = 0;
-    pace->most = processors < LEAST            ? LEAST
-                 : processors > CORE_PACE_MOST ? CORE_PACE_MOST
-                                               : (size_t)processors;
+    pace->most = processors + 1 < CORE_PACE_MOST ? processors + 1 : CORE_PACE_MOST;
 }
 
 static void drop_at(struct core_pace *pace, size_t i)
@@ -37,6 +34,11 @@ int64_t core_pace_left(struct core_pace *pace)
             drop_at(pace, i);
     }
     return (int64_t)(pace->most - pace->count);
+}
+
+bool core_pace_has_room(struct core_pace *pace)
+{
+    return 2 * core_pace_left(pace) >= (int64_t)pace->most;
 }
 
 void core_pace_add(struct core_pace *pace, struct core_active *active)

@@ -8,6 +8,7 @@
 #ifndef CORE_SUPERVISOR_PACE_H
 #define CORE_SUPERVISOR_PACE_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -29,10 +30,12 @@ struct core_pace {
     size_t most; /* that may be begun at a time */
 };
 
-/* As many at a time as there are processors for this process, but at least two. */
+/* One more at a time than there are processors for this process: the next one is there by then. */
 void core_pace_init(struct core_pace *pace);
 /* Forgets those that are at work, and returns how many may be forked now. */
 int64_t core_pace_left(struct core_pace *pace);
+/* Whether so many may be forked that a transaction for them pays: half of the most. */
+bool core_pace_has_room(struct core_pace *pace);
 /* It was forked just now. */
 void core_pace_add(struct core_pace *pace, struct core_active *active);
 /* It is about to be freed. */

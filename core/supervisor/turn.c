@@ -62,7 +62,7 @@ static bool claims_at_pace(const struct core_supervisor *supervisor)
 
 static bool has_work(struct core_supervisor *supervisor, int64_t now_unix_ms)
 {
-    bool has_room = core_pace_left(&supervisor->runs.pace) > 0;
+    bool has_room = core_pace_has_room(&supervisor->runs.pace);
 
     if (supervisor->runs.to_write || supervisor->rewind.is_unwritten)
         return true;

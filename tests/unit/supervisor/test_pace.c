@@ -52,8 +52,11 @@ static void what_is_not_at_work_holds_up_others(void **state)
     (void)state;
     assert_in_range(most(world), 2, CORE_PACE_MOST);
     assert_int_equal(core_pace_left(&world->pace), most(world));
+    assert_true(core_pace_has_room(&world->pace));
     core_pace_add(&world->pace, &world->actives[0]);
     assert_int_equal(core_pace_left(&world->pace), most(world) - 1);
+    fill(world = world_of_attempts());
+    assert_false(core_pace_has_room(&world->pace));
 }
 
 /* 'room' makes some of it, for one that was forked. */
