@@ -8,14 +8,17 @@
 
 #include <sched.h>
 
+enum { LEAST = 2 };
+
 void core_pace_init(struct core_pace *pace)
 {
     cpu_set_t usable;
-    size_t processors =
-        sched_getaffinity(0, sizeof(usable), &usable) ? 1 : (size_t)CPU_COUNT(&usable);
+    int processors = sched_getaffinity(0, sizeof(usable), &usable) ? LEAST : CPU_COUNT(&usable);
 
     pace->count = 0;
-    pace->most = processors + 1 < CORE_PACE_MOST ? processors + 1 : CORE_PACE_MOST;
+    pace->most = processors < LEAST            ? LEAST
+                 : processors > CORE_PACE_MOST ? CORE_PACE_MOST
+                                               : (size_t)processors;
 }
 
 static void drop_at(struct core_pace *pace, size_t i)

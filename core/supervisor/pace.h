@@ -30,7 +30,7 @@ struct core_pace {
     size_t most; /* that may be begun at a time */
 };
 
-/* One more at a time than there are processors for this process: the next one is there by then. */
+/* As many at a time as there are processors for this process, but at least two. */
 void core_pace_init(struct core_pace *pace);
 /* Forgets those that are at work, and returns how many may be forked now. */
 int64_t core_pace_left(struct core_pace *pace);
