@@ -335,7 +335,7 @@ static void test_publish_refuses(void **state)
     assert_int_equal(publish(f, "dest", "d/"), RC_NOT_FOUND);
     assert_presto_error(f, RC_NOT_FOUND, "the catalogue 'cat' has no database 'dest'");
     assert_int_equal(publish(f, "other.dest", "d/"), RC_UNSUPPORTED);
-    assert_presto_error(f, RC_UNSUPPORTED, "own catalogue 'cat' only, not in 'other'");
+    assert_presto_error(f, RC_UNSUPPORTED, "over files 'cat' only, not in 'other'");
 
     presto_file(f, "deep/day=a/part=1/x/a.parquet", "x");
     assert_int_equal(publish(f, "dest", "deep/"), RC_UNSUPPORTED);
