@@ -455,8 +455,10 @@ static int wait_ms(const struct core_loop *loop)
     return left_ms > INT_MAX ? INT_MAX : (int)left_ms;
 }
 
-/* What has arrived by now. What arrives meanwhile is for the next turn: the kernel hands
- * out the lowest number first, so one signal in a row would otherwise keep all else waiting. */
+/*
+ * What has arrived by now. What arrives meanwhile is for the next turn: the kernel hands out the
+ * lowest number first, so one signal in a row would otherwise keep all else waiting.
+ */
 static void read_signals(struct core_loop *loop)
 {
     struct signalfd_siginfo arrived[SIGNALS];

@@ -233,6 +233,7 @@ static enum rc_code claim_startup(struct core_supervisor *supervisor, struct cor
     return RC_OK;
 }
 
+/* Whether a slot that is due may be claimed now: forked at once, or recorded to wait. */
 static bool may_claim(const struct core_plan *plan)
 {
     return core_plan_may_fork(plan) || !plan->at_pace;

@@ -113,8 +113,8 @@ def say_lateness(name, late):
 
 
 def say_claims(runs, metrics):
-    """What the daemon does, from the claim that is on the disk to the process that is forked; and
-    until that process is at work, beside all others."""
+    """What the daemon does, from the beginning of the claim to the process that is forked; and until
+    that process is at work, beside all others."""
     counts = {float(bound): int(count) for bound, count in re.findall(
         r'^run_core_claim_to_start_seconds_bucket\{le="([0-9.]+)"\} (\d+)', metrics, re.M)}
     total = int(re.search(r"^run_core_claim_to_start_seconds_count (\d+)", metrics, re.M).group(1))

@@ -1,5 +1,6 @@
 """What every system test has at hand: the binary that was built, run in a world of its own."""
 
+import contextlib
 import json
 import os
 import random
@@ -161,6 +162,23 @@ def allow_files(count):
         resource.setrlimit(resource.RLIMIT_NOFILE, (count, hard))
 
 
+@contextlib.contextmanager
+def mounted(folder, size):
+    """The folder as a file system of its own, of that size, or skips the test."""
+    if subprocess.run(["mount", "-t", "tmpfs", "-o", f"size={size}", "tmpfs", folder],
+                      capture_output=True, check=False).returncode:
+        pytest.skip("mounting a small file system takes more rights than this test has")
+    try:
+        yield
+    finally:
+        subprocess.run(["umount", "-l", folder], check=True)
+
+
+def resize(folder, size):
+    """Gives that file system another size."""
+    subprocess.run(["mount", "-o", f"remount,size={size}", folder], check=True)
+
+
 @pytest.fixture
 def rng(request):
     """For tests that draw what they break; the seed is printed and taken from the environment."""
@@ -192,15 +210,11 @@ def world_in_memory(tmp_path, request):
 
 @pytest.fixture
 def small_disk(tmp_path):
-    """A file system of 1 MiB, which a test may remount larger."""
+    """A folder with a file system of 1 MiB."""
     folder = tmp_path / "small"
     folder.mkdir()
-    mounted = subprocess.run(["mount", "-t", "tmpfs", "-o", "size=1m", "tmpfs", folder],
-                             capture_output=True, check=False)
-    if mounted.returncode:
-        pytest.skip("mounting a small file system takes more rights than this test has")
-    yield folder
-    subprocess.run(["umount", "-l", folder], check=True)
+    with mounted(folder, "1m"):
+        yield folder
 
 
 @pytest.fixture(scope="session")

@@ -7,13 +7,12 @@ import os
 import signal
 import sqlite3
 import statistics
-import subprocess
 import sys
 import time
 from collections import Counter
 from pathlib import Path
 
-from conftest import PATIENCE_S
+from conftest import PATIENCE_S, resize
 from daemon import Daemon
 from test_daemon import (ALL_HISTORY, HOUR, MINUTE, clock, configure, make, statuses,
                          wait_until_recorded, witnessed)
@@ -70,7 +69,7 @@ def check_each_slot_once(daemon, job, until):
 def test_a_disk_that_is_full_for_a_while(small_disk, make, world_in_memory):
     """With the state, its log and the files of runs on it. It lives and says why it is not ready;
     once there is room again each slot has its one row."""
-    subprocess.run(["mount", "-o", "remount,size=4m", small_disk], check=True)
+    resize(small_disk, "4m")
     world_in_memory.state = small_disk / "state"
     world_in_memory.environment["RUN_CORE_STATE"] = str(world_in_memory.state)
     each = "concurrency: allow, config: {file: $WITNESS, take: 300ms}}"

@@ -16,7 +16,7 @@ from pathlib import Path
 
 import engines
 import pytest
-from conftest import PATIENCE_S, World
+from conftest import PATIENCE_S, World, resize
 # The fixtures are found by their names.
 from dsr_checker import Checker
 from dsr_world import (DAYS, ODD, Dsr, Folder, Google, InBuckets, judge,  # noqa: F401
@@ -227,7 +227,7 @@ def test_no_room_for_scratch_files(world, pond_made, small_disk):  # noqa: F811
     assert [path.name for path in small_disk.rglob("*")] == ["filled"]
     assert dsr.markers.names() == checker.marked
     (small_disk / "filled").unlink()
-    subprocess.run(["mount", "-o", "remount,size=100m", small_disk], check=True)
+    resize(small_disk, "100m")
     finish(dsr, checker, backupOriginal="true")
 
 
@@ -235,7 +235,7 @@ def test_no_room_for_scratch_files(world, pond_made, small_disk):  # noqa: F811
 @pytest.mark.parametrize("place", ["data", "temp"])
 def test_no_room_where_the_data_or_the_backups_are(world, pond_made, small_disk,  # noqa: F811
                                                    place):
-    subprocess.run(["mount", "-o", "remount,size=20m", small_disk], check=True)
+    resize(small_disk, "20m")
     dsr = Dsr(world, pond_made, **{place: Folder(small_disk / place)})
     checker = mark(dsr)
     if place == "temp":

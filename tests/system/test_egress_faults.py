@@ -7,12 +7,11 @@ seed that a failure tells can be given as RUN_CORE_FAULT_SEED. See egress_faults
 faults test_egress_dump_faults.py and test_egress_sync.py."""
 import os
 import signal
-import subprocess
 import time
 
 import postgres as postgres_server
 import pytest
-from conftest import PATIENCE_S
+from conftest import PATIENCE_S, resize
 from daemon import Daemon
 from egress_faults import (DUMP, SYNC, TABLES, Bench, Data, Dumped, Wire, benches_of, children,
                            kill)
@@ -303,21 +302,10 @@ def test_keys_that_expire_and_are_renewed(bench, ceph):
 # ---- no room, no time ------------------------------------------------------------------------
 
 
-@pytest.fixture
-def small_disk(tmp_path):
-    folder = tmp_path / "small"
-    folder.mkdir()
-    mounted = subprocess.run(["mount", "-t", "tmpfs", "-o", "size=2m", "tmpfs", folder],
-                             capture_output=True, check=False)
-    if mounted.returncode:
-        pytest.skip("mounting a small file system takes more rights than this test has")
-    yield folder
-    subprocess.run(["umount", "-l", folder], check=True)
-
-
 def test_a_sync_to_a_disk_that_is_full(bench, small_disk):
     """What fits is copied whole, what does not is told; nothing half is left."""
     bench.change(SYNC)
+    resize(small_disk, "2m")
     folder = small_disk / "copies"
     words = ["egress", "sync", "-v", "--now", NOW, "--set", f"source=s3://{bench.source}/in",
              "--set", f"target=file://{folder}", "--set", "require_manifest=true"]
@@ -326,7 +314,7 @@ def test_a_sync_to_a_disk_that_is_full(bench, small_disk):
     assert "large.csv.gz" in outcome.stderr
     assert sorted(str(path.relative_to(folder)) for path in folder.rglob("*") if path.is_file()) \
         == [f"{DAY}/a.csv.gz", f"{DAY}/b/part-00000.csv.gz"]
-    subprocess.run(["mount", "-o", "remount,size=20m", small_disk], check=True)
+    resize(small_disk, "20m")
     outcome = bench.finish(bench.world.start(*words))
     assert outcome.status == 0, outcome
     for path in folder.rglob("*"):

@@ -5,14 +5,13 @@ outside, by listing both buckets."""
 import json
 import os
 import signal
-import subprocess
 import threading
 import time
 
 import pytest
 import s3_server
 from api_world import until
-from conftest import PATIENCE_S
+from conftest import PATIENCE_S, mounted
 from sdrs_world import UNHEARD, SdrsWorld, sdrs  # noqa: F401, a fixture
 
 NOW = "2026-02-10T12:00:00Z"  # with 30 days: up to 2026-01-11T12
@@ -277,11 +276,7 @@ def test_a_full_shadow_on_s3(lake, ceph):
 def test_a_full_disk(sdrs):  # noqa: F811
     sdrs.bucket("events")
     shadow = sdrs.root / "eventsshadow"
-    mounted = subprocess.run(["mount", "-t", "tmpfs", "-o", "size=4m", "tmpfs", shadow],
-                             capture_output=True, check=False)
-    if mounted.returncode:
-        pytest.skip("needs the right to mount")
-    try:
+    with mounted(shadow, "4m"):
         for i in range(8):
             sdrs.put("events", f"{OLD}/00/{i}", os.urandom(1 << 20))
         sdrs.configure(rules=[{"type": "DATASET", "dataStorageName": sdrs.name("events", "clicks"),
@@ -294,8 +289,6 @@ def test_a_full_disk(sdrs):  # noqa: F811
                 for bucket in ("eventsshadow", "events") for key in sdrs.keys(bucket)}
         assert both == before
         assert 0 < len(sdrs.keys("eventsshadow")) < 8
-    finally:
-        subprocess.run(["umount", shadow], check=True)
 
 
 # ---- kill -9 ------------------------------------------------------------------------------------

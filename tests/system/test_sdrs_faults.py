@@ -7,10 +7,10 @@ given as RUN_CORE_FAULT_SEED."""
 import contextlib
 import os
 import signal
-import subprocess
 import time
 
 import pytest
+from conftest import mounted, resize
 from sdrs_checker import (BUCKET, SHADOW, Checker, FileLake, GoogleLake, S3Lake, Webhook, Writer,
                           is_due, job_statuses)
 from sdrs_google_world import google  # noqa: F401, a fixture
@@ -186,19 +186,6 @@ def test_google(google, rng):
 # ---- files ---------------------------------------------------------------------------------------
 
 
-@contextlib.contextmanager
-def mounted(folder, size_kib):
-    """As a file system of its own, of that size."""
-    made = subprocess.run(["mount", "-t", "tmpfs", "-o", f"size={size_kib}k", "tmpfs", folder],
-                          capture_output=True, check=False)
-    if made.returncode:
-        pytest.skip("needs the right to mount")
-    try:
-        yield
-    finally:
-        subprocess.run(["umount", folder], check=True)
-
-
 def files_in(folder):
     """Or so: folders and files under way count, too."""
     found = os.statvfs(folder)
@@ -248,10 +235,10 @@ def test_files_to_another_disk_that_is_full(world_in_memory, rng):
         ordeal.kill("execute", lambda: files_in(shadow) > ordeal.count // 4 and is_full(shadow))
         _, there = ordeal.checker.check()
         assert len(there) < ordeal.count * 9 // 10
-        subprocess.run(["mount", "-o", "remount,size=1g", shadow], check=True)
+        resize(shadow, "1g")
         for _ in range(ordeal.kills):
             ordeal.kill("execute", moment())
 
     ordeal.moment = lambda: lambda: files_in(shadow) < ordeal.count // 2
-    with mounted(shadow, size_kib=4 * ordeal.count // 2):
+    with mounted(shadow, f"{4 * ordeal.count // 2}k"):
         check_files(ordeal, kill)

@@ -6,7 +6,6 @@ RUN_CORE_FULL=1 all of them run, and the seed that a failure tells can be given 
 RUN_CORE_FAULT_SEED. See storage_faults.py."""
 import os
 import signal
-import subprocess
 import time
 
 import pytest
@@ -191,18 +190,6 @@ def test_killed_and_run_again(bench, rng, operation):
 
 
 # ---- little room, and two at once ------------------------------------------------------------
-
-
-@pytest.fixture
-def small_disk(tmp_path):
-    folder = tmp_path / "small"
-    folder.mkdir()
-    mounted = subprocess.run(["mount", "-t", "tmpfs", "-o", "size=1m", "tmpfs", folder],
-                             capture_output=True, check=False)
-    if mounted.returncode:
-        pytest.skip("mounting a small file system takes more rights than this test has")
-    yield folder
-    subprocess.run(["umount", "-l", folder], check=True)
 
 
 @pytest.mark.parametrize("words", [["cp", "{store}x"], ["mv", "{store}x"],
