@@ -37,15 +37,15 @@ enum { PATIENCE_S = 600, WAIT_MS = 60000 };
 
 /* ---- what is started ------------------------------------------------------------------------- */
 
+/* The file is there only with the whole number in it. */
 static void leave_number(const char *id)
 {
     RC_STR_AUTO path = rc_strf("%s/%s", getenv(FOLDER), id);
-    FILE *file = fopen(path, "w");
+    RC_STR_AUTO text = rc_strf("%ld", (long)getpid());
+    struct rc_error err = RC_ERROR_INIT;
 
-    if (file) {
-        (void)fprintf(file, "%ld", (long)getpid());
-        (void)fclose(file);
-    }
+    if (core_file_write(path, text, strlen(text), 0600, &err))
+        _exit(CORE_EXIT_FAILED);
 }
 
 static int be_submitted(const char *action, const char *id)
@@ -57,9 +57,10 @@ static int be_submitted(const char *action, const char *id)
     if (fork() > 0)
         _exit(CORE_EXIT_OK);
     (void)alarm(PATIENCE_S);
-    leave_number(id);
     if (strcmp(action, "vanish") == 0)
         _exit(CORE_EXIT_FAILED);
+    if (strcmp(action, "stay") == 0 || strcmp(action, "hesitate") == 0)
+        leave_number(id); /* only of those that do not end by themselves */
     if (strcmp(action, "hesitate") == 0)
         (void)pause();
     if (core_submitted_read(&arena, &submitted, &err) || strcmp(submitted.action, action) != 0 ||
@@ -197,6 +198,23 @@ static void what_it_says_is_the_answer(void **state)
     assert_int_equal(f->run.submits.pending, 0);
 }
 
+/* Kills what has left its number; how many these were. */
+static int kill_runs(void)
+{
+    DIR *folder = opendir(getenv(FOLDER));
+    const struct dirent *entry;
+    int killed = 0;
+
+    while (folder && (entry = readdir(folder)))
+        if (entry->d_name[0] != '.') {
+            kill_run(entry->d_name);
+            killed++;
+        }
+    if (folder)
+        (void)closedir(folder);
+    return killed;
+}
+
 static void *cancel_soon(void *context)
 {
     (void)poll(NULL, 0, 100);
@@ -215,6 +233,12 @@ static void who_is_cancelled_waits_no_longer(void **state)
     assert_int_equal(submit(f, "hesitate", id, &err), RC_CANCELLED);
     (void)pthread_join(thread, NULL);
     assert_int_equal(f->run.submits.count + f->run.submits.pending, 0);
+
+    /* It may come to its beginning only now. */
+    for (int waited_ms = 0; kill_runs() == 0; waited_ms += 10) {
+        assert_true(waited_ms < WAIT_MS);
+        (void)poll(NULL, 0, 10);
+    }
 }
 
 /* ---- the word and the way -------------------------------------------------------------------- */
@@ -278,16 +302,10 @@ static int make_folder(void **state)
 
 static int remove_folder(void **state)
 {
-    DIR *folder = opendir(getenv(FOLDER));
     struct rc_error err = RC_ERROR_INIT;
-    const struct dirent *entry;
 
     (void)state;
-    while (folder && (entry = readdir(folder)))
-        if (entry->d_name[0] != '.')
-            kill_run(entry->d_name);
-    if (folder)
-        (void)closedir(folder);
+    (void)kill_runs();
     return core_tree_remove(getenv(FOLDER), &err) == RC_OK ? 0 : -1;
 }
 
