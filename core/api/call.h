@@ -66,6 +66,9 @@ void core_api_refuse(struct core_api_call *call, enum rc_code code, const char *
 void core_api_fail_problems(struct core_api_call *call, unsigned status, const char *error,
                             struct core_problems *problems);
 
+/* To a prober, for whom the status is what it says: 200, or 503 with the reason. */
+void core_api_probe(struct core_http_exchange *exchange, bool good, const char *why_not);
+
 /* ---- JSON ------------------------------------------------------------------------------------ */
 
 /* Each appends "key":value with a comma before it, unless it is the first behind a bracket. */
@@ -144,6 +147,12 @@ void core_api_add_run(struct core_api *api, const struct core_run_record *record
 
 /* Lets every stream that waits for more look for the end, as the server is closing. */
 void core_api_end_streams(struct core_api *api);
+
+/* ---- where ----------------------------------------------------------------------------------- */
+
+/* Listens at core.listen, if there is one, and at core.socket. */
+RC_MUST_CHECK enum rc_code core_api_listen(struct core_http_server *http,
+                                           const struct core_config *config, struct rc_error *err);
 
 /* ---- who asks -------------------------------------------------------------------------------- */
 

@@ -294,24 +294,7 @@ void core_api_check(const struct core_config *config, struct core_problems *prob
                          settings->listen);
 }
 
-static enum rc_code listen_tcp(struct core_api *api, const struct core_settings *settings,
-                               struct rc_error *err)
-{
-    if (!settings->listen)
-        return RC_OK;
-    if (core_http_server_listen(api->http, settings->listen, err))
-        return rc_context(err, "serve the API at '%s' (core.listen)", settings->listen);
-    if (!api->tokens && !core_http_server_is_loopback(api->http))
-        return rc_fail(err, RC_INVALID,
-                       "the API would listen at '%s' (core.listen), beyond this machine, without "
-                       "tokens: whoever reaches it could run jobs; set auth.tokens_file under "
-                       "core ('run-core token NAME SCOPE' makes a line of it), or listen at "
-                       "127.0.0.1",
-                       settings->listen);
-    return RC_OK;
-}
-
-static enum rc_code listen_unix(struct core_api *api, const struct core_config *config,
+static enum rc_code listen_unix(struct core_http_server *http, const struct core_config *config,
                                 struct rc_error *err)
 {
     RC_STR_AUTO path = NULL;
@@ -324,9 +307,31 @@ static enum rc_code listen_unix(struct core_api *api, const struct core_config *
         (core_spool_folder(config, &folder, err) || core_dir_make(folder, SPOOL_MODE, err)))
         return err->code;
     address = rc_strf("unix:%s", path);
-    if (core_http_server_listen(api->http, address, err))
+    if (core_http_server_listen(http, address, err))
         return rc_context(err, "serve the command line at '%s' (core.socket)", path);
     return RC_OK;
+}
+
+enum rc_code core_api_listen(struct core_http_server *http, const struct core_config *config,
+                             struct rc_error *err)
+{
+    const char *listen = config->settings.listen;
+
+    if (listen && core_http_server_listen(http, listen, err))
+        return rc_context(err, "serve the API at '%s' (core.listen)", listen);
+    return listen_unix(http, config, err);
+}
+
+static enum rc_code check_reach(const struct core_api *api, const struct core_settings *settings,
+                                struct rc_error *err)
+{
+    if (!settings->listen || api->tokens || core_http_server_is_loopback(api->http))
+        return RC_OK;
+    return rc_fail(err, RC_INVALID,
+                   "the API would listen at '%s' (core.listen), beyond this machine, without "
+                   "tokens: whoever reaches it could run jobs; set auth.tokens_file under core "
+                   "('run-core token NAME SCOPE' makes a line of it), or listen at 127.0.0.1",
+                   settings->listen);
 }
 
 static void serve(void *context)
@@ -350,7 +355,7 @@ enum rc_code core_api_open(const struct core_api_options *options, struct core_a
     };
     if (read_tokens(api, &config->settings, err) ||
         core_http_server_new(handle, api, NULL, &api->http, err) ||
-        listen_tcp(api, &config->settings, err) || listen_unix(api, config, err) ||
+        core_api_listen(api->http, config, err) || check_reach(api, &config->settings, err) ||
         core_loop_watch(api->loop, core_http_server_fd(api->http), serve, api, &api->http_watch,
                         err)) {
         core_api_close(api);

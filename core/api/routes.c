@@ -23,8 +23,8 @@ const struct core_route core_routes[] = {
       .scope = CORE_SCOPE_NONE,
       .name = "isReady",
       .summary = "Whether the schedule is kept.",
-      .details = "503 while the state database is away, or the daemon is ending; the body says "
-                 "which.",
+      .details = "503 while the state database is away or not yet there, no run can be started (as "
+                 "the disk of core.spool is full), or the daemon is ending; the body says which.",
       .status = 200,
       .reply = &core_schema_health,
       .errors = "503",

@@ -6,8 +6,7 @@
 #include <string.h>
 #include <unistd.h>
 
-/* Not with core_api_reply(): the status of a probe is what it says. */
-static void probe(struct core_api_call *call, bool good, const char *why_not)
+void core_api_probe(struct core_http_exchange *exchange, bool good, const char *why_not)
 {
     RC_BUF_AUTO(out, CORE_API_REPLY_BYTES);
 
@@ -15,12 +14,12 @@ static void probe(struct core_api_call *call, bool good, const char *why_not)
     core_json_text(&out, "status", good ? "ok" : "not ready");
     core_json_text(&out, "reason", why_not);
     rc_buf_adds(&out, "}\n");
-    core_http_reply(call->exchange, good ? 200 : 503, "application/json", &out);
+    core_http_reply(exchange, good ? 200 : 503, "application/json", &out);
 }
 
 void core_api_alive(struct core_api_call *call)
 {
-    probe(call, true, NULL);
+    core_api_probe(call->exchange, true, NULL);
 }
 
 void core_api_ready(struct core_api_call *call)
@@ -29,9 +28,10 @@ void core_api_ready(struct core_api_call *call)
 
     core_supervisor_health(call->api->supervisor, &health);
     if (health.stopping)
-        probe(call, false, "the daemon was asked to end, and waits for what runs");
+        core_api_probe(call->exchange, false,
+                       "the daemon was asked to end, and waits for what runs");
     else
-        probe(call, health.ready, health.ready ? NULL : health.why_not);
+        core_api_probe(call->exchange, health.ready, health.why_not);
 }
 
 void core_api_status(struct core_api_call *call)

@@ -1,11 +1,15 @@
 /*
  * 'run-core daemon': reads and checks the configuration, opens the loop, the supervisor and the
  * API, and answers signals: SIGHUP reloads, SIGTERM and SIGINT end it, and asked again sooner.
+ * Where it cannot begin for a reason that passes, as a state database that is not up yet, it waits.
  */
 #include <cli/arguments.h>
 #include <cli/output.h>
 
 #include <api/daemon.h>
+#include <api/standby.h>
+#include <config/secrets.h>
+#include <os/backoff.h>
 #include <os/clock.h>
 #include <os/notify.h>
 #include <os/process.h>
@@ -14,8 +18,11 @@
 #include <runtime/output.h>
 #include <supervisor/supervisor.h>
 
+#include <run-core/str.h>
+
 #include <signal.h>
 #include <stdlib.h>
+#include <string.h>
 
 /* Longest time for the check of the configuration; only a plugin that hangs takes it. */
 #define CHECK_MS INT64_C(60000)
@@ -28,6 +35,8 @@ struct daemon {
     struct core_api *api;
     struct core_flag_level log_level; /* of the command line */
     struct core_timer watchdog;
+    struct core_standby *standby; /* while it waits for its beginning */
+    struct rc_error why_standby;
     bool ended;
 };
 
@@ -85,7 +94,10 @@ static void on_stop(void *context)
     struct daemon *daemon = context;
 
     tell_manager(CORE_NOTIFY_STOPPING);
-    core_supervisor_stop(daemon->supervisor, on_stopped, daemon);
+    if (daemon->supervisor)
+        core_supervisor_stop(daemon->supervisor, on_stopped, daemon);
+    else
+        on_stopped(daemon);
 }
 
 static void reload(struct daemon *daemon)
@@ -104,8 +116,14 @@ static void reload(struct daemon *daemon)
 
 static void on_reload(void *context)
 {
+    struct daemon *daemon = context;
+
+    if (!daemon->supervisor) { /* the next attempt to begin, now, reads the configuration anyway */
+        core_loop_stop(daemon->loop);
+        return;
+    }
     tell_manager(CORE_NOTIFY_RELOADING);
-    reload(context);
+    reload(daemon);
     tell_manager(CORE_NOTIFY_READY);
 }
 
@@ -141,13 +159,14 @@ static void forget(void *context)
     signal(SIGPIPE, SIG_DFL);
 }
 
-/* ---- the command -------------------------------------------------------------------------- */
+/* ---- the configuration --------------------------------------------------------------------- */
 
 static int check(struct daemon *daemon)
 {
     CORE_PROBLEMS_AUTO(problems);
     struct rc_error err = RC_ERROR_INIT;
 
+    core_config_free(daemon->config);
     daemon->config = core_config_load(daemon->config_path, &problems);
     if (core_config_check_apart(daemon->config, CHECK_MS, &problems, &err)) {
         (void)core_cli_report(&problems);
@@ -156,7 +175,10 @@ static int check(struct daemon *daemon)
     return core_cli_report(&problems);
 }
 
-static enum rc_code open_daemon(struct daemon *daemon, struct rc_error *err)
+/* ---- the beginning ------------------------------------------------------------------------- */
+
+/* Takes the configuration. */
+static enum rc_code open_supervisor(struct daemon *daemon, struct rc_error *err)
 {
     const struct core_supervisor_options options = {
         .loop = daemon->loop,
@@ -168,17 +190,23 @@ static enum rc_code open_daemon(struct daemon *daemon, struct rc_error *err)
         .forget = forget,
         .context = daemon,
     };
-    struct core_api_options api = { .loop = daemon->loop, .version = RUN_CORE_VERSION };
 
     daemon->config = NULL;
-    /* Signals that come from here on wait for the loop, in which there is somebody to hear them. */
-    if (watch_signals(daemon, err) || core_supervisor_open(&options, &daemon->supervisor, err))
-        return err->code;
-    api.supervisor = daemon->supervisor;
-    return core_api_open(&api, &daemon->api, err);
+    return core_supervisor_open(&options, &daemon->supervisor, err);
 }
 
-/* What refuses to start is a matter of the user's, but a database that is away passes. */
+static enum rc_code open_api(struct daemon *daemon, struct rc_error *err)
+{
+    const struct core_api_options options = {
+        .loop = daemon->loop,
+        .supervisor = daemon->supervisor,
+        .version = RUN_CORE_VERSION,
+    };
+
+    return core_api_open(&options, &daemon->api, err);
+}
+
+/* What refuses to start is a matter of the user's. */
 static int refuse(const struct rc_error *err)
 {
     log_error(err);
@@ -193,36 +221,120 @@ static int refuse(const struct rc_error *err)
     }
 }
 
+/* Each reason is logged once, as long as it stays the same. */
+static void say_why(struct daemon *daemon, const struct rc_error *why)
+{
+    RC_STR_AUTO text = rc_strf("%s%s%s", why->context, why->context[0] ? ": " : "", why->cause);
+
+    core_secret_mask(text);
+    if (daemon->standby)
+        core_standby_say(daemon->standby, text);
+    if (strcmp(daemon->why_standby.cause, why->cause) == 0)
+        return;
+    daemon->why_standby = *why;
+    core_output_log(RC_LOG_ERROR, NULL, 0,
+                    "the daemon cannot begin, and tries again until it can: %s", text);
+}
+
+/* Where the addresses are not to be had, its log alone shows that it waits. */
+static void open_standby(struct daemon *daemon)
+{
+    CORE_PROBLEMS_AUTO(problems);
+    struct core_config *config;
+    struct rc_error err = RC_ERROR_INIT;
+
+    if (daemon->standby)
+        return;
+    config = core_config_load(daemon->config_path, &problems);
+    if (core_standby_open(daemon->loop, config, &daemon->standby, &err))
+        core_output_log(RC_LOG_WARN, NULL, 0, "probes are not answered meanwhile: %s", err.cause);
+    core_config_free(config);
+}
+
+static void on_again(void *context)
+{
+    core_loop_stop(((struct daemon *)context)->loop);
+}
+
+static void pause_for(struct daemon *daemon, int64_t pause_ms)
+{
+    struct core_timer again = {
+        .clock = CORE_TIMER_MONO,
+        .fn = on_again,
+        .context = daemon,
+    };
+
+    tell_manager(CORE_NOTIFY_WAITING);
+    core_timer_set(daemon->loop, &again, core_clock_mono_ms() + pause_ms);
+    core_loop_run(daemon->loop);
+    core_timer_cancel(&again);
+}
+
+/*
+ * With the status of the command; unless it is CORE_EXIT_OK, or somebody ended the daemon, the
+ * supervisor is open.
+ */
+static int begin(struct daemon *daemon)
+{
+    struct core_backoff backoff = { 0 };
+    struct rc_error err = RC_ERROR_INIT;
+    int status;
+
+    /* Signals that come from here on wait for the loop, in which there is somebody to hear them. */
+    if (core_loop_new(&daemon->loop, &err) || watch_signals(daemon, &err))
+        return refuse(&err);
+    while (open_supervisor(daemon, &err)) {
+        if (err.code != RC_UNAVAILABLE)
+            return refuse(&err);
+        open_standby(daemon);
+        say_why(daemon, &err);
+        pause_for(daemon, core_backoff_next_ms(&backoff));
+        if (daemon->ended)
+            return CORE_EXIT_OK;
+        status = check(daemon);
+        if (status != CORE_EXIT_OK)
+            return status;
+    }
+    core_standby_close(daemon->standby);
+    daemon->standby = NULL;
+    return open_api(daemon, &err) ? refuse(&err) : CORE_EXIT_OK;
+}
+
+/* ---- the command -------------------------------------------------------------------------- */
+
+static void keep_the_schedule(struct daemon *daemon)
+{
+    size_t jobs = core_supervisor_job_count(daemon->supervisor);
+
+    for (size_t i = 0; core_api_url(daemon->api, i); i++)
+        core_output_log(RC_LOG_INFO, NULL, 0, "serving the API at %s",
+                        core_api_url(daemon->api, i));
+    if (!daemon->config_path)
+        core_output_log(RC_LOG_WARN, NULL, 0,
+                        "there is no configuration, so there are no jobs; name it with "
+                        "--config FILE|DIR, or put it into /etc/run-core/conf.d");
+    core_output_log(RC_LOG_INFO, NULL, 0, "the daemon keeps the schedule of %zu %s", jobs,
+                    jobs == 1 ? "job" : "jobs");
+    tell_manager(CORE_NOTIFY_READY "\nSTATUS="); /* it may have waited */
+    start_watchdog(daemon);
+    core_loop_run(daemon->loop);
+    core_timer_cancel(&daemon->watchdog);
+    core_output_log(RC_LOG_INFO, NULL, 0, "the daemon has ended");
+}
+
 static int serve(struct daemon *daemon)
 {
     static const struct core_output_labels labels = { .run = NULL };
-    struct rc_error err = RC_ERROR_INIT;
-    int status = CORE_EXIT_OK;
+    int status;
 
     core_output_init(&labels);
     /* Each run, connection and log that is followed takes some. */
     core_process_raise_descriptors();
     core_control_group_prepare();
-    if (core_loop_new(&daemon->loop, &err) || open_daemon(daemon, &err)) {
-        status = refuse(&err);
-    } else {
-        size_t jobs = core_supervisor_job_count(daemon->supervisor);
-
-        for (size_t i = 0; core_api_url(daemon->api, i); i++)
-            core_output_log(RC_LOG_INFO, NULL, 0, "serving the API at %s",
-                            core_api_url(daemon->api, i));
-        if (!daemon->config_path)
-            core_output_log(RC_LOG_WARN, NULL, 0,
-                            "there is no configuration, so there are no jobs; name it with "
-                            "--config FILE|DIR, or put it into /etc/run-core/conf.d");
-        core_output_log(RC_LOG_INFO, NULL, 0, "the daemon keeps the schedule of %zu %s", jobs,
-                        jobs == 1 ? "job" : "jobs");
-        tell_manager(CORE_NOTIFY_READY);
-        start_watchdog(daemon);
-        core_loop_run(daemon->loop);
-        core_timer_cancel(&daemon->watchdog);
-        core_output_log(RC_LOG_INFO, NULL, 0, "the daemon has ended");
-    }
+    status = begin(daemon);
+    if (status == CORE_EXIT_OK && !daemon->ended)
+        keep_the_schedule(daemon);
+    core_standby_close(daemon->standby);
     core_api_close(daemon->api);
     if (daemon->supervisor)
         core_supervisor_close(daemon->supervisor);
@@ -252,7 +364,9 @@ const struct core_command core_command_daemon = {
     .details = "Stays in the foreground and logs to stderr. SIGHUP reads the configuration again; "
                "SIGTERM or SIGINT ends it after the running work, at most core.shutdown_grace "
                "later; sent a second time it stops that work at once, and a third time kills it. "
-               "Work that outlives a daemon that was killed is adopted by the next one.",
+               "Work that outlives a daemon that was killed is adopted by the next one. A state "
+               "database that is not up yet is waited for: the log and the probe of readiness say "
+               "so.",
     .flags = CORE_FLAG_CONFIG | CORE_FLAG_LOG_LEVEL | CORE_FLAG_VERBOSE | CORE_FLAG_QUIET,
     .run = run_daemon,
 };

@@ -12,6 +12,8 @@
 #define CORE_NOTIFY_READY "READY=1"
 #define CORE_NOTIFY_RELOADING "RELOADING=1" /* to be followed by READY */
 #define CORE_NOTIFY_STOPPING "STOPPING=1"
+/* The start takes longer; to be said again within a minute. */
+#define CORE_NOTIFY_WAITING "EXTEND_TIMEOUT_USEC=60000000\nSTATUS=cannot begin yet, as its log says"
 #define CORE_NOTIFY_WATCHDOG "WATCHDOG=1"
 
 /*

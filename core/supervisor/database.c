@@ -31,10 +31,11 @@ void core_supervisor_lost_database(struct core_supervisor *supervisor, const str
 
     supervisor->away_error = *err;
     supervisor->totals.database_failures++;
-    if (!supervisor->away)
+    if (!supervisor->said_away)
         core_supervisor_log(supervisor, RC_LOG_ERROR, NULL,
                             "the state database failed; nothing is started until it is back: %s",
                             core_error_text(err, text, sizeof(text)));
+    supervisor->said_away = true;
     supervisor->away = true;
     core_timer_cancel(&supervisor->slot_timer);
     core_timer_cancel(&supervisor->turn_timer);
@@ -69,6 +70,23 @@ static enum rc_code catch_up(struct core_supervisor *supervisor, struct rc_error
     return code;
 }
 
+/*
+ * A database that can be reached need not take what is written: one whose disk is full is not back
+ * before the first turn has been.
+ */
+static void go_on(struct core_supervisor *supervisor)
+{
+    supervisor->away = false;
+    core_supervisor_wake_up(supervisor, core_supervisor_look_at_clock(supervisor));
+    core_supervisor_hold(supervisor);
+    core_supervisor_turn(supervisor);
+    if (supervisor->away)
+        return;
+    supervisor->said_away = false;
+    core_supervisor_log(supervisor, RC_LOG_INFO, NULL, "the state database is back");
+    core_notices_wake(supervisor->notices);
+}
+
 void core_supervisor_recover(void *context)
 {
     struct core_supervisor *supervisor = context;
@@ -89,10 +107,5 @@ void core_supervisor_recover(void *context)
         try_later(supervisor);
         return;
     }
-    supervisor->away = false;
-    core_supervisor_log(supervisor, RC_LOG_INFO, NULL, "the state database is back");
-    core_supervisor_wake_up(supervisor, core_supervisor_look_at_clock(supervisor));
-    core_supervisor_hold(supervisor);
-    core_notices_wake(supervisor->notices);
-    core_supervisor_turn(supervisor);
+    go_on(supervisor);
 }

@@ -18,6 +18,8 @@
 #include <supervisor/servers.h>
 #include <supervisor/supervisor.h>
 
+#include <os/backoff.h>
+
 #include <run-core/log.h>
 
 #include <dirent.h>
@@ -30,11 +32,6 @@
 enum { CORE_STEP_ROWS = 1000, CORE_STEP_MS = 20 };
 /* Waiting runs of one job beyond which no more of its slots are claimed for now. */
 enum { CORE_JOB_WAITING_MAX = 1000 };
-
-/* Pauses between attempts at something that failed: each twice as long, with jitter. */
-struct core_backoff {
-    int64_t pause_ms; /* 0: nothing failed */
-};
 
 struct core_supervisor {
     struct core_supervisor_options options;
@@ -67,9 +64,11 @@ struct core_supervisor {
     /* Turns (turn.c). */
     struct core_timer slot_timer, turn_timer, fork_timer, hold_timer;
     struct core_backoff fork_backoff; /* while no guard can be forked */
+    struct rc_error fork_error;       /* why not */
 
     /* The database (database.c). */
     bool away;
+    bool said_away; /* the last word of the log on it */
     struct rc_error away_error;
     struct core_backoff away_backoff;
     struct core_timer recover_timer;
@@ -107,11 +106,6 @@ void core_supervisor_log(const struct core_supervisor *supervisor, enum rc_log_l
                          const struct core_active *active, const char *format, ...) RC_PRINTF(4, 5);
 /* "context: cause" of an error. */
 const char *core_error_text(const struct rc_error *err, char *out, size_t bytes);
-
-/* The next pause, at random between half and all of the present length, which is doubled. */
-int64_t core_backoff_next_ms(struct core_backoff *backoff);
-/* A number at random in 0 .. limit - 1. */
-int64_t core_random_below(int64_t limit);
 
 /* ---- clock.c --------------------------------------------------------------------------------- */
 

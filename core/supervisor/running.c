@@ -38,6 +38,7 @@ void core_supervisor_put_off(struct core_supervisor *supervisor, const struct co
 {
     char text[2 * RC_ERROR_TEXT + 4];
 
+    supervisor->fork_error = *err;
     if (!supervisor->fork_backoff.pause_ms)
         core_supervisor_log(supervisor, RC_LOG_ERROR, active,
                             "cannot start a run, and tries again until it can: %s",

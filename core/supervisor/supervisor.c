@@ -319,16 +319,24 @@ const char *core_supervisor_runs_folder(const struct core_supervisor *supervisor
     return supervisor->runs_folder;
 }
 
+static const char *why_not_ready(const struct core_supervisor *supervisor)
+{
+    if (supervisor->away)
+        return supervisor->away_error.cause;
+    if (supervisor->stop_calls)
+        return "the daemon is ending";
+    return supervisor->fork_backoff.pause_ms ? supervisor->fork_error.cause : NULL;
+}
+
 void core_supervisor_health(const struct core_supervisor *supervisor,
                             struct core_supervisor_health *out)
 {
     const struct core_heap *due = &supervisor->jobs->due;
+    const char *why_not = why_not_ready(supervisor);
 
     *out = (struct core_supervisor_health){
-        .ready = !supervisor->away && !supervisor->stop_calls,
-        .why_not = supervisor->away         ? supervisor->away_error.cause
-                   : supervisor->stop_calls ? "the daemon is ending"
-                                            : NULL,
+        .ready = !why_not,
+        .why_not = why_not,
         .stopping = supervisor->stop_calls > 0,
         .started_unix_ms = supervisor->started_unix_ms,
         .jobs = (int64_t)supervisor->jobs->count,

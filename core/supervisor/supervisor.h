@@ -56,7 +56,7 @@ const char *core_supervisor_runs_folder(const struct core_supervisor *supervisor
 /* ---- what is --------------------------------------------------------------------------------- */
 
 struct core_supervisor_health {
-    bool ready;          /* the database answers, and the schedule is kept */
+    bool ready;          /* the database answers, and what is due can be started */
     const char *why_not; /* else */
     bool stopping;
     int64_t started_unix_ms, jobs, workers, waiting, reloads, last_reload_unix_ms;

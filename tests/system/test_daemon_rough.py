@@ -5,6 +5,7 @@ import errno
 import json
 import os
 import signal
+import socket
 import sqlite3
 import statistics
 import sys
@@ -37,6 +38,86 @@ def test_it_ends_while_the_database_is_away(world_in_memory):
         server.stop("immediate")
         daemon.wait_for(lambda: any("database failed" in m["message"] for m in daemon.messages()))
         assert daemon.stop() == 0
+    finally:
+        postgres_server.remove(server)
+
+
+def begin(daemon, **environment):
+    """As Daemon.start(), but for the wait until it is ready."""
+    with open(daemon.log, "ab") as log:
+        daemon.process = daemon.world.start("daemon", stdout=log, stderr=log, env=environment)
+
+
+def reason_for_waiting(daemon):
+    """What a daemon says that is not ready; None before it answers at all."""
+    try:
+        status, body = daemon.ask("GET", "/healthcheck/is-ready")
+    except OSError:
+        return None
+    assert status == 503
+    return json.loads(body)["reason"]
+
+
+def test_it_waits_for_its_database(world_in_memory):
+    """As where both are started together, in any order. Probes see it live, and why it is not ready;
+    what was due before the database was there is missed, as with any other downtime."""
+    world = world_in_memory
+    server = postgres_server.temporary()
+    try:
+        server.stop()
+        world.config(f'core: {{state: "{server.url()}", spool: {world.state}}}\n'
+                     'jobs:\n  a: {plugin: noop, schedule: "* * * * * *", misfire: skip}\n')
+        manager = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+        manager.bind(str(world.root / "manager"))
+        manager.settimeout(PATIENCE_S)
+        daemon = Daemon(world)
+        begin(daemon, NOTIFY_SOCKET=str(world.root / "manager"))
+        reason = daemon.wait_for(lambda: reason_for_waiting(daemon), seconds=PATIENCE_S)
+        assert "state database" in reason and postgres_server.PASSWORD not in reason
+        assert daemon.ask("GET", "/healthcheck/is-alive")[0] == 200
+        status, body = daemon.ask("GET", "/api/v1/jobs")
+        assert status == 503 and "has not begun yet" in json.loads(body)["error"]
+        refused = world.run("trigger", "a")
+        assert refused.status == 1 and "has not begun yet" in refused.stderr
+        assert manager.recv(1000).startswith(b"EXTEND_TIMEOUT_USEC=60000000\nSTATUS=cannot begin")
+
+        server.start()
+        daemon.wait_until_ready(PATIENCE_S)
+        while b"READY=1\nSTATUS=" != manager.recv(1000):
+            pass
+        daemon.wait_for(lambda: json.loads(
+            daemon.ask("GET", "/api/v1/runs?status=succeeded")[1])["runs"], seconds=PATIENCE_S)
+        assert sum("cannot begin" in m["message"] for m in daemon.messages()) >= 1
+        for secret in (postgres_server.PASSWORD, postgres_server.URL_PASSWORD):
+            assert secret not in daemon.text()
+        assert daemon.stop(PATIENCE_S) == 0
+
+        server.stop()
+        begin(daemon)
+        daemon.wait_for(lambda: reason_for_waiting(daemon), seconds=PATIENCE_S)
+        assert daemon.stop(PATIENCE_S) == 0  # before it has begun
+
+        begin(daemon)
+        daemon.wait_for(lambda: reason_for_waiting(daemon), seconds=PATIENCE_S)
+        world.config("jobs: {a: {plugin: noop, scedule: hourly}}\n")
+        daemon.process.send_signal(signal.SIGHUP)
+        assert daemon.process.wait(PATIENCE_S) == 2
+        assert "scedule" in daemon.text()
+    finally:
+        postgres_server.remove(server)
+
+
+def test_it_does_not_wait_for_what_stays(world_in_memory):
+    """A user whom the database does not know, a state that is no place."""
+    world = world_in_memory
+    server = postgres_server.temporary()
+    try:
+        for state, status in ((server.url().replace("postgres:", "nobody:"), 1),
+                              ("mysql://here", 2)):
+            world.config(f'core: {{state: "{state}", spool: {world.state}}}\n')
+            ended = world.run("daemon")
+            assert ended.status == status, ended.stderr
+            assert "tries again" not in ended.stderr
     finally:
         postgres_server.remove(server)
 
@@ -91,6 +172,7 @@ hand: {{plugin: noop}}
         return True
 
     daemon.wait_for(is_full, seconds=PATIENCE_S)
+    said = len(daemon.messages())
     end = time.monotonic() + 3
     while time.monotonic() < end:
         assert daemon.ask("GET", "/healthcheck/is-alive")[0] == 200
@@ -103,8 +185,11 @@ hand: {{plugin: noop}}
         assert b"\nrun_core_ready 0\n" in daemon.ask("GET", "/metrics")[1]
         assert len(json.loads(daemon.ask("GET", "/api/v1/runs")[1])["runs"]) >= count
         time.sleep(0.2)
+    # Its recovery finds a database that answers and takes nothing: that is no news.
+    assert not [m for m in daemon.messages()[said:] if "state database" in m["message"]]
     (small_disk / "filled").unlink()
     daemon.wait_until_ready(PATIENCE_S)
+    daemon.wait_for(lambda: any("is back" in m["message"] for m in daemon.messages()[said:]))
     assert daemon.ask("POST", "/api/v1/jobs/hand/trigger", {})[0] == 202
     daemon.wait_for(lambda: daemon.runs("hand", status="succeeded"), seconds=PATIENCE_S)
     until = int(time.time() * 1000)
@@ -132,10 +217,13 @@ def test_no_room_for_the_files_of_runs(small_disk, make, world_in_memory):
     fill(small_disk)
     waiting = len(daemon.runs("a", status="due"))
     daemon.wait_for(lambda: len(daemon.runs("a", status="due")) >= waiting + 2, seconds=PATIENCE_S)
+    status, body = daemon.ask("GET", "/healthcheck/is-ready")
+    assert status == 503 and "No space left" in json.loads(body)["reason"]
     for path in ("/healthcheck/is-alive", "/metrics", "/api/v1/jobs"):
         assert daemon.ask("GET", path)[0] == 200
     assert any("No space left" in m["message"] for m in daemon.messages())
     (small_disk / "filled").unlink()
+    daemon.wait_until_ready(PATIENCE_S)
     until = int(time.time() * 1000)
     rows = check_each_slot_once(daemon, "a", until)
     assert set(statuses(rows)) == {("succeeded", "")}
