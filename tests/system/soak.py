@@ -47,8 +47,10 @@ class Schedule:
 
     def slots(self, after, until):
         """Those in (after, until]."""
-        first = (after - self.rest) // self.period + 1
-        return range(first * self.period + self.rest, until + 1, self.period)
+        return range(self.slot_after(after), until + 1, self.period)
+
+    def slot_after(self, time):
+        return ((time - self.rest) // self.period + 1) * self.period + self.rest
 
 
 class Job:
@@ -58,6 +60,13 @@ class Job:
         self.name, self.schedule, self.options = name, schedule, options
         self.since = since  # the time by which that had taken effect
         self.until = None  # from when on it was no longer so, perhaps
+
+    def passes_over(self, slot, awake):
+        """Whether its misfire rule lets that slot pass, if it was missed with all others up to the
+        moment in which the daemon was awake again."""
+        if self.options["misfire"] == "skip" or slot < awake - self.options["window"]:
+            return True
+        return self.options["misfire"] == "latest" and self.schedule.slot_after(slot) < awake
 
     def yaml(self, witness):
         o = self.options
@@ -97,6 +106,8 @@ class Soak:
         self.pauses = {}  # name: [surely since, perhaps since, surely until, perhaps until]
         self.done_pauses = []
         self.asleep = []  # (from, to): since some time in between the daemon is awake again
+        self.latest = 0  # that the clock has ever shown: what was before may have been seen
+        self.missed = []  # [from, to]: between both it was surely not awake
         self.guards_killed = self.workers_killed = 0
         self.diary = []  # what was done, by the daemon's clock
         self.number = 0
@@ -204,6 +215,7 @@ class Soak:
 
     def jump(self, by):
         before = self.clock.now()
+        self.latest = max(self.latest, before)
         self.clock.set(before + by)
         jumped = self.clock.now()
         time.sleep(0.3)
@@ -211,9 +223,15 @@ class Soak:
             self.daemon.wait_until_ready()
         after = self.clock.now()
         self.asleep.append((min(before, jumped) - 1000, after))
-        if by < 0:  # what was new by the former time is due from this one on
-            for job in self.jobs.values():
-                job.since = min(job.since, after)
+        if by > 0:
+            self.missed.append([self.latest, jumped])
+            return
+        # What was new by the former time is due from this one on.
+        for job in self.jobs.values():
+            job.since = min(job.since, after)
+        # What was missed, and is not decided yet, is so for a daemon that is awake since now.
+        for gap in self.missed:
+            gap[1] = min(gap[1], jumped - 1000)
 
     def reload(self):
         self.edit()
@@ -227,8 +245,11 @@ class Soak:
             self.edit()
         before = self.clock.now()
         self.daemon.kill()
+        self.latest = max(self.latest, self.clock.now())
         self.clock.set(self.clock.now() + jump)
         time.sleep(self.rng.random() * 0.5)
+        started = self.clock.now()
+        self.missed.append([self.latest, started])
         self.daemon.start()
         if editing:
             self.take_effect(recorded, self.clock.now())
@@ -455,14 +476,36 @@ class Checker:
                 self.wrong(f"attempt {attempt} of {run} ({job}) was done after another had begun: "
                            f"{latest.get(job)}")
 
-    def check_punctual_slots_are_not_missed(self):
+    def steady_jobs(self):
+        """Those that were the same all the time, and never paused."""
+        disturbed = {job.name for job in self.soak.former} | set(self.soak.pauses)
+        disturbed |= {name for name, _ in self.soak.done_pauses}
+        return {name: job for name, job in self.soak.jobs.items() if name not in disturbed}
+
+    def check_what_did_not_run(self):
         """A slot is a misfire only if the daemon was not awake some time between the slot and the
-        moment in which that was decided."""
+        moment in which that was decided, and the job's rule does not make up for it."""
+        steady = self.steady_jobs()
         for row in self.rows:
-            slot, status, reason, decided = row[2], row[3], row[4], row[7]
-            if status == "skipped" and reason == "misfire" and not any(
-                    since <= decided and slot <= to for since, to in self.soak.asleep):
+            name, slot, status, reason, decided = *row[1:5], row[7]
+            if status != "skipped" or reason != "misfire":
+                continue
+            gaps = [to for since, to in self.soak.asleep if since <= decided and slot <= to]
+            if not gaps:
                 self.wrong(f"{row}: the daemon was awake, but this is recorded as a misfire")
+            elif name in steady and not any(
+                    steady[name].passes_over(slot, to + 1) for to in gaps):
+                self.wrong(f"{row}: misfire {steady[name].options} does not let that slot pass")
+
+    def check_what_was_made_up_for(self):
+        """What was missed, and the job's rule lets pass, did not run."""
+        for name, job in self.steady_jobs().items():
+            for since, awake in self.soak.missed:
+                for slot in job.schedule.slots(max(since, job.since), awake - 1):
+                    rows = self.slots.get((name, slot))
+                    if rows and rows[0][4] != "misfire" and job.passes_over(slot, awake):
+                        self.wrong(f"{rows[0]}: missed until {awake}, and misfire "
+                                   f"{job.options} lets that slot pass")
 
     def check_pauses(self):
         paused = {}
@@ -481,6 +524,7 @@ class Checker:
         self.check_every_row_has_its_end_and_reason()
         runs = self.check_against_the_witness()
         self.check_nothing_overlapped()
-        self.check_punctual_slots_are_not_missed()
+        self.check_what_did_not_run()
+        self.check_what_was_made_up_for()
         self.check_pauses()
         return slots, runs

@@ -43,6 +43,23 @@ def overlapping(lines, names):
     raise AssertionError("no job that forbids it ran twice")
 
 
+def judged_otherwise(soak, misfire, rows):
+    """The rows, if that rule had decided another way for one slot that was surely missed."""
+    jobs = {name: job for name, job in Checker(soak, 0).steady_jobs().items()
+            if job.options["misfire"] == misfire}
+    for index, row in enumerate(rows):
+        job, slot = jobs.get(row[1]), row[2]
+        for since, awake in soak.missed if job else ():
+            if not max(since, job.since) < slot < awake:
+                continue
+            if row[4] == "misfire" and job.passes_over(slot, awake):
+                return rows[:index] + [(*row[:4], "overlap", *row[5:])] + rows[index + 1:]
+            if misfire == "all" and slot > awake - job.options["window"] / 2:
+                row = (*row[:3], "skipped", "misfire", *row[5:7], awake)
+                return rows[:index] + [row] + rows[index + 1:]
+    raise AssertionError(f"no slot was missed to which '{misfire}' applied")
+
+
 # What the checker must find if it is put into the rows: (id, job, slot, status, reason, ...).
 FAULTS = [
     lambda rows, needed: without(rows, needed, lambda row: row[3] == "skipped"),
@@ -99,6 +116,11 @@ def test_every_slot_is_accounted_for(make):
         checker = Checker(soak, end, lambda rows, fault=fault: fault(rows, needed))
         checker.check()
         assert checker.mistakes, f"the checker does not find the fault {i}"
+    for misfire in ("skip", "latest", "all"):
+        checker = Checker(soak, end, lambda rows, rule=misfire: judged_otherwise(soak, rule, rows))
+        checker.check()
+        assert any("let that slot pass" in mistake or "lets that slot pass" in mistake
+                   for mistake in checker.mistakes), misfire
     names = Checker(soak, end).never_overlapping()
     checker = Checker(soak, end, change_lines=lambda lines: overlapping(lines, names))
     checker.check()
