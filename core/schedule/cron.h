@@ -35,6 +35,7 @@ struct core_cron {
     bool day_restricted, weekday_restricted;
     bool interval; /* '*', '-' or '/' in the second, minute or hour */
     bool every_day;
+    bool hashed; /* "H": the name decides */
 };
 
 /* Wall times of the years 1 to 9999. */

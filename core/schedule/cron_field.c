@@ -249,6 +249,7 @@ static enum rc_code read_hash(struct reader *reader)
     int high = reader->rule->hash_high;
     int step = 0;
 
+    reader->cron->hashed = true;
     if (take(reader, '(')) {
         if (read_value(reader, &low))
             return reader->err->code;

@@ -154,6 +154,11 @@ const struct core_cron *core_schedule_cron(const struct core_schedule *schedule)
     return schedule->kind == CORE_SCHEDULE_CRON ? &schedule->cron : NULL;
 }
 
+bool core_schedule_is_of_name(const struct core_schedule *schedule)
+{
+    return schedule->kind == CORE_SCHEDULE_CRON && schedule->cron.hashed;
+}
+
 int64_t core_schedule_every_ms(const struct core_schedule *schedule)
 {
     return schedule->kind == CORE_SCHEDULE_EVERY ? schedule->every_ms : 0;

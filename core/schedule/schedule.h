@@ -53,6 +53,8 @@ enum core_schedule_kind core_schedule_kind(const struct core_schedule *schedule)
 /* What it is made of, for saying it in another system's words. NULL and 0 with another kind. */
 const struct core_cron *core_schedule_cron(const struct core_schedule *schedule);
 int64_t core_schedule_every_ms(const struct core_schedule *schedule);
+/* Whether it would be another one under another name, as "H" is a hash of that. */
+bool core_schedule_is_of_name(const struct core_schedule *schedule);
 
 /*
  * The first slot strictly after 'after_unix_ms'. False: there is none, as always with @startup.

@@ -39,6 +39,65 @@ static uint64_t fingerprint(const struct core_job_settings *job)
     return hash(hash(hash(FNV_BASIS, job->schedule), job->time_zone), numbers);
 }
 
+/* ---- schedules ----------------------------------------------------------------------------- */
+
+/* Of many jobs, most have one of few schedules: those are found here by the words for them. */
+struct shared {
+    uint32_t *first; /* by their hash: place of the first job that has it, from 1; 0: none */
+    size_t mask;
+};
+
+static bool is_scheduled_alike(const struct core_job_settings *a, const struct core_job_settings *b)
+{
+    return rc_str_eq(a->schedule, b->schedule) && rc_str_eq(a->time_zone, b->time_zone) &&
+           a->dst_gap == b->dst_gap && a->dst_overlap == b->dst_overlap;
+}
+
+/* Where the first job stands that is scheduled like that one, or where it would. */
+static uint32_t *find_shared(const struct shared *shared, const struct core_jobs *jobs,
+                             const struct core_job_settings *job)
+{
+    size_t slot = hash(hash(FNV_BASIS, job->schedule), job->time_zone) & shared->mask;
+
+    while (shared->first[slot] &&
+           !is_scheduled_alike(jobs->items[shared->first[slot] - 1].settings, job))
+        slot = (slot + 1) & shared->mask;
+    return &shared->first[slot];
+}
+
+static void keep_schedule(struct core_jobs *jobs, struct core_schedule *schedule)
+{
+    if (jobs->schedule_count == jobs->schedule_capacity) {
+        jobs->schedule_capacity = jobs->schedule_capacity ? 2 * jobs->schedule_capacity : 16;
+        jobs->schedules =
+            rc_realloc(jobs->schedules, jobs->schedule_capacity * sizeof(struct core_schedule *));
+    }
+    jobs->schedules[jobs->schedule_count++] = schedule;
+}
+
+static enum rc_code schedule_job(struct core_jobs *jobs, struct core_job_state *job,
+                                 const struct shared *shared, struct rc_error *err)
+{
+    uint32_t *first = find_shared(shared, jobs, job->settings);
+    struct core_schedule *schedule = NULL;
+
+    if (*first) {
+        job->schedule = jobs->items[*first - 1].schedule;
+        return RC_OK;
+    }
+    if (core_job_schedule_make(job->settings, jobs->zones, &schedule, err))
+        return rc_context(err, "schedule the job '%s'", job->settings->name);
+    if (!schedule)
+        return RC_OK;
+    keep_schedule(jobs, schedule);
+    job->schedule = schedule;
+    if (!core_schedule_is_of_name(schedule))
+        *first = (uint32_t)(job - jobs->items) + 1;
+    return RC_OK;
+}
+
+/* ---- the table ----------------------------------------------------------------------------- */
+
 static void add_to_index(struct core_jobs *jobs, size_t place)
 {
     size_t slot = hash(FNV_BASIS, jobs->items[place].settings->name) & jobs->index_mask;
@@ -60,10 +119,27 @@ struct core_job_state *core_jobs_find(const struct core_jobs *jobs, const char *
     return NULL;
 }
 
+static enum rc_code add_jobs(struct core_jobs *jobs, const struct core_config *config,
+                             const struct shared *shared, struct rc_error *err)
+{
+    for (; jobs->count < config->job_count; jobs->count++) {
+        struct core_job_state *job = &jobs->items[jobs->count];
+
+        job->settings = &config->jobs[jobs->count];
+        job->next_unix_ms = CORE_NEVER_UNIX_MS;
+        job->fingerprint = fingerprint(job->settings);
+        add_to_index(jobs, jobs->count);
+        if (schedule_job(jobs, job, shared, err))
+            return err->code;
+    }
+    return RC_OK;
+}
+
 enum rc_code core_jobs_make(const struct core_config *config, struct core_jobs **out,
                             struct rc_error *err)
 {
     struct core_jobs *jobs = rc_calloc(1, sizeof(*jobs));
+    struct shared shared;
     size_t slots = 16;
 
     while (slots < 2 * config->job_count)
@@ -72,21 +148,14 @@ enum rc_code core_jobs_make(const struct core_config *config, struct core_jobs *
     jobs->index = rc_calloc(slots, sizeof(*jobs->index));
     jobs->index_mask = slots - 1;
     jobs->zones = core_time_zones_new();
-    for (; jobs->count < config->job_count; jobs->count++) {
-        struct core_job_state *job = &jobs->items[jobs->count];
-
-        job->settings = &config->jobs[jobs->count];
-        job->next_unix_ms = CORE_NEVER_UNIX_MS;
-        job->fingerprint = fingerprint(job->settings);
-        add_to_index(jobs, jobs->count);
-        if (core_job_schedule_make(job->settings, jobs->zones, &job->schedule, err)) {
-            (void)rc_context(err, "schedule the job '%s'", job->settings->name);
-            core_jobs_free(jobs);
-            return err->code;
-        }
+    shared = (struct shared){ rc_calloc(slots, sizeof(*shared.first)), slots - 1 };
+    if (add_jobs(jobs, config, &shared, err)) {
+        core_jobs_free(jobs);
+        jobs = NULL;
     }
+    free(shared.first);
     *out = jobs;
-    return RC_OK;
+    return jobs ? RC_OK : err->code;
 }
 
 void core_jobs_free(struct core_jobs *jobs)
@@ -94,11 +163,13 @@ void core_jobs_free(struct core_jobs *jobs)
     if (!jobs)
         return;
     core_heap_clear(&jobs->due);
-    for (size_t i = 0; i <= jobs->count; i++) { /* the one behind too: it may be half made */
-        core_schedule_free(jobs->items[i].schedule);
+    for (size_t i = 0; i < jobs->count; i++) {
         free(jobs->items[i].pause);
         free(jobs->items[i].counts);
     }
+    for (size_t i = 0; i < jobs->schedule_count; i++)
+        core_schedule_free(jobs->schedules[i]);
+    free(jobs->schedules);
     free(jobs->items);
     free(jobs->index);
     core_time_zones_free(jobs->zones);

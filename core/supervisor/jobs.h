@@ -26,7 +26,7 @@ struct core_pause {
 
 struct core_job_state {
     const struct core_job_settings *settings;
-    struct core_schedule *schedule; /* NULL: by hand only */
+    const struct core_schedule *schedule; /* NULL: by hand only */
     int64_t cursor_unix_ms, next_unix_ms;
     struct core_heap_item due;        /* in the table's heap, by when it is to be looked at */
     struct core_pause *pause;         /* NULL: it is not paused */
@@ -44,6 +44,8 @@ struct core_jobs {
     size_t index_mask;
     struct core_heap due;
     struct core_time_zones *zones;
+    struct core_schedule **schedules; /* each once, of however many jobs it is */
+    size_t schedule_count, schedule_capacity;
 };
 
 /* Without cursors. RC_INVALID: a schedule is none, which is known beforehand from

@@ -64,6 +64,32 @@ static void test_every_job_is_found(void **state)
     free_configuration(config);
 }
 
+static void test_jobs_that_are_due_alike_share_a_schedule(void **state)
+{
+    struct core_config *config = configure(8, "30 2 * * *");
+    struct core_jobs *jobs;
+
+    (void)state;
+    config->jobs[2].schedule = "31 2 * * *";
+    config->jobs[3].time_zone = "Europe/Prague";
+    config->jobs[4].dst_gap = CORE_DST_GAP_SKIP;
+    config->jobs[5].dst_overlap = CORE_DST_OVERLAP_BOTH;
+    config->jobs[6].schedule = config->jobs[7].schedule = "H 2 * * *"; /* each its own minute */
+    jobs = make(config);
+    assert_ptr_equal(jobs->items[0].schedule, jobs->items[1].schedule);
+    for (size_t i = 2; i < 8; i++)
+        for (size_t k = 0; k < i; k++)
+            assert_ptr_not_equal(jobs->items[i].schedule, jobs->items[k].schedule);
+    for (size_t i = 0; i < 8; i++)
+        core_job_set_cursor(&jobs->items[i], 0);
+    assert_int_equal(jobs->items[1].next_unix_ms, 5 * HOUR_MS / 2);
+    assert_int_equal(jobs->items[2].next_unix_ms, 5 * HOUR_MS / 2 + 60000);
+    assert_int_equal(jobs->items[3].next_unix_ms, 3 * HOUR_MS / 2);
+    assert_int_not_equal(jobs->items[6].next_unix_ms, jobs->items[7].next_unix_ms);
+    core_jobs_free(jobs);
+    free_configuration(config);
+}
+
 static void test_the_cursor_decides_what_is_next(void **state)
 {
     struct core_config *config = configure(1, "@hourly");
@@ -166,6 +192,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_every_job_is_found),
+        cmocka_unit_test(test_jobs_that_are_due_alike_share_a_schedule),
         cmocka_unit_test(test_the_cursor_decides_what_is_next),
         cmocka_unit_test(test_without_slots),
         cmocka_unit_test(test_a_wrong_schedule_is_named),
