@@ -7,6 +7,7 @@
 #include <os/clock.h>
 #include <run-core/str.h>
 
+#include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
@@ -74,6 +75,22 @@ static void stop(struct core_transfer *t)
     pthread_cond_broadcast(&t->calm);
 }
 
+/*
+ * With the lock held: whether a store takes or gives nothing any more. Then all else would fail as
+ * well, each item after some seconds of attempts. What was replaced, or is denied, says nothing of
+ * the store.
+ */
+static bool is_in_vain(struct core_transfer *t, enum rc_code code)
+{
+    if (!rc_retryable(code) && code != RC_FAILED)
+        return false;
+    if (t->row++ == 0)
+        t->row_mono_ms = core_clock_mono_ms();
+    return t->row >= TRANSFER_IN_VAIN ||
+           (t->row >= TRANSFER_IN_VAIN_FEWER &&
+            core_clock_mono_ms() - t->row_mono_ms >= TRANSFER_IN_VAIN_MS);
+}
+
 /* With the lock held: what a failed item means for the whole. */
 static void fail(struct core_transfer *t, const struct rc_error *err)
 {
@@ -84,12 +101,20 @@ static void fail(struct core_transfer *t, const struct rc_error *err)
         t->code = err->code;
         t->err = *err;
     }
-    if (!(t->request.flags & RC_TRANSFER_KEEP_GOING) || (most > 0 && t->counts.failed >= most))
+    if (!(t->request.flags & RC_TRANSFER_KEEP_GOING) || (most > 0 && t->counts.failed >= most)) {
         stop(t);
+    } else if (!t->stopping && is_in_vain(t, err->code)) {
+        t->code = err->code;
+        t->err = *err;
+        (void)rc_context(&t->err, "gave up after %" PRId64 " failures in a row", t->row);
+        stop(t);
+    }
 }
 
 static void count(struct core_transfer *t, const struct transfer_item *item)
 {
+    if (item->act != RC_TRANSFER_SKIP)
+        t->row = 0;
     switch (item->act) {
     case RC_TRANSFER_COPY:
         t->counts.objects++;
@@ -189,6 +214,9 @@ void core_transfer_queue(struct core_transfer *t, struct transfer_queue *queue,
 
 void core_transfer_copied(struct core_transfer *t, struct transfer_item *item)
 {
+    pthread_mutex_lock(&t->lock);
+    t->row = 0; /* of a move, too, whose end comes with that of many removals */
+    pthread_mutex_unlock(&t->lock);
     if (t->request.flags & RC_TRANSFER_MOVE)
         core_transfer_queue(t, &t->doomed, item);
     else

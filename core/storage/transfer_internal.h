@@ -35,6 +35,9 @@ enum {
     TRANSFER_TARGETS = 1024, /* chains of targets under way */
     TRANSFER_UPLOADS = 8, /* that a token says, which has to stay small; those begun come on top */
     TRANSFER_UPLOAD_TEXT = 4096, /* bytes of each of their texts */
+    TRANSFER_IN_VAIN = 200,      /* failures in a row, or fewer in so long, after which it stops */
+    TRANSFER_IN_VAIN_FEWER = 10,
+    TRANSFER_IN_VAIN_MS = 20000,
 };
 
 /* ---- marks ----------------------------------------------------------------------------------- */
@@ -176,6 +179,7 @@ struct core_transfer {
     int64_t moving_bytes; /* of objects that are not whole yet */
     enum rc_code code;    /* of the first failure */
     struct rc_error err;
+    int64_t row, row_mono_ms;   /* failures since anything arrived; when the first of them came */
     int64_t bytes_free_mono_us; /* when the limit of bytes lets the next go */
 
     pthread_mutex_t telling; /* taken before the lock; of what is below */

@@ -619,8 +619,10 @@ void core_transfer_large_copy(struct core_transfer *t, const struct transfer_ran
         large->err = err;
         pthread_cond_broadcast(&t->room); /* for those who wait for their turn in it */
     }
-    if (!code)
+    if (!code) {
         large->done_bytes += range->len_bytes;
+        t->row = 0;
+    }
     is_last = large->busy == 0 && (large->code || large->done_bytes == large->source.size_bytes);
     if (is_last)
         unlink_large(t, large);

@@ -8,6 +8,9 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+/* Failures in a row that the host puts up with. */
+enum { IN_VAIN = 200 };
+
 struct work {
     struct fake_job *job;
     const struct rc_transfer *request;
@@ -15,6 +18,7 @@ struct work {
     int64_t extra;
     int64_t passed, skip; /* items, and those that an earlier transfer has passed */
     struct rc_error first;
+    int row; /* failures since anything went well */
 };
 
 /* The source as it is now, if it is what the item says. */
@@ -84,6 +88,7 @@ static enum rc_code copy(struct work *work, struct rc_transfer_report *report, s
         work->done.skipped++;
         return RC_OK;
     }
+    work->row = 0;
     work->done.objects++;
     work->done.bytes += stat.size_bytes;
     report->written = stat;
@@ -100,6 +105,7 @@ static enum rc_code remove_one(struct work *work, const char *uri, struct rc_err
 {
     if (fake_rule(work->job->fake, "transfer.remove", uri, err))
         return err->code;
+    work->row = 0;
     work->done.removed++;
     if (is_made(work, "remove", uri))
         fake_storage_drop(work->job->fake, uri);
@@ -114,8 +120,12 @@ static enum rc_code judge(struct work *work, const struct rc_error *failure, str
     work->done.failed++;
     if (work->first.code == RC_OK)
         work->first = *failure;
-    if ((request->flags & RC_TRANSFER_KEEP_GOING) && failure->code != RC_CANCELLED &&
-        (request->max_failures == 0 || work->done.failed < request->max_failures))
+    if (rc_retryable(failure->code) || failure->code == RC_FAILED)
+        work->row++;
+    if (work->row == IN_VAIN)
+        (void)rc_context(&work->first, "gave up after %d failures in a row", work->row);
+    else if ((request->flags & RC_TRANSFER_KEEP_GOING) && failure->code != RC_CANCELLED &&
+             (request->max_failures == 0 || work->done.failed < request->max_failures))
         return RC_OK;
     *err = work->first;
     return err->code;

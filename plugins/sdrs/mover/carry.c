@@ -10,19 +10,12 @@
 #include <inttypes.h>
 #include <pthread.h>
 #include <stdlib.h>
-#include <time.h>
 
 enum {
     SETTLE_AT = 1000, /* left objects */
     SETTLE_WIDTH = 16,
     COMPARE_BYTES = 64 << 10,
     LOGGED = 20, /* failures; the others are counted */
-
-    /* Failures in a row that look like the store's: so many, or fewer in so long. The host tries
-       each object for some seconds. */
-    GIVE_UP_AFTER = 200,
-    GIVE_UP_AFTER_FEWER = 10,
-    GIVE_UP_AFTER_MS = 20000,
 };
 
 struct carrying {
@@ -35,8 +28,6 @@ struct carrying {
     struct sdrs_carried done;
     char **left; /* keys of objects that the transfer passed over, or did not find */
     size_t left_count, left_capacity;
-    int64_t in_a_row;    /* failures of the store */
-    int64_t row_mono_ms; /* when the first of them was told */
 };
 
 /* ---- counting ------------------------------------------------------------------------------- */
@@ -63,7 +54,6 @@ static void count_moved(struct carrying *c, int64_t size_bytes)
 {
     c->done.objects++;
     c->done.bytes += size_bytes;
-    c->in_a_row = 0;
 }
 
 static void leave(struct carrying *c, const char *key)
@@ -73,23 +63,6 @@ static void leave(struct carrying *c, const char *key)
         c->left = rc_realloc(c->left, c->left_capacity * sizeof(*c->left));
     }
     c->left[c->left_count++] = rc_strdup(key);
-}
-
-static int64_t now_mono_ms(void)
-{
-    struct timespec now;
-
-    (void)clock_gettime(CLOCK_MONOTONIC, &now);
-    return (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000;
-}
-
-/* With the mutex held. What was replaced, or is denied, says nothing of the store. */
-static void count_in_a_row(struct carrying *c, enum rc_code code)
-{
-    if (!rc_retryable(code) && code != RC_FAILED)
-        return;
-    if (c->in_a_row++ == 0)
-        c->row_mono_ms = now_mono_ms();
 }
 
 static void told(void *context, const struct rc_transfer_report *report)
@@ -102,7 +75,6 @@ static void told(void *context, const struct rc_transfer_report *report)
     if (report->act == RC_TRANSFER_SKIP || (report->err && report->err->code == RC_NOT_FOUND)) {
         leave(c, key);
     } else if (report->err) {
-        count_in_a_row(c, report->err->code);
         count_failure(c, key, report->err);
     } else {
         count_moved(c, report->item.size_bytes >= 0 ? report->item.size_bytes
@@ -292,21 +264,6 @@ static enum rc_code settle(struct carrying *c, struct rc_error *err)
 
 /* ---- the list ------------------------------------------------------------------------------- */
 
-/* Whether the store takes nothing any more: then all else would fail, too, only later. */
-static enum rc_code check_store(struct carrying *c, struct rc_error *err)
-{
-    (void)pthread_mutex_lock(&c->mutex);
-    int64_t in_a_row = c->in_a_row;
-    bool is_over =
-        in_a_row >= GIVE_UP_AFTER ||
-        (in_a_row >= GIVE_UP_AFTER_FEWER && now_mono_ms() - c->row_mono_ms >= GIVE_UP_AFTER_MS);
-    if (is_over)
-        *err = c->done.first;
-    (void)pthread_mutex_unlock(&c->mutex);
-    return is_over ? rc_context(err, "gave up after %" PRId64 " failures in a row", in_a_row)
-                   : RC_OK;
-}
-
 static enum rc_code give(struct carrying *c, struct rc_transfer_item *item, bool *more,
                          struct rc_error *err)
 {
@@ -318,8 +275,8 @@ static enum rc_code give(struct carrying *c, struct rc_transfer_item *item, bool
     is_due = c->left_count >= SETTLE_AT;
     (void)pthread_mutex_unlock(&c->mutex);
     /* The lock last, as the next object may have been long in coming. */
-    if ((is_due && settle(c, err)) || check_store(c, err) ||
-        carry->next(carry->context, &next, more, err) || check_lock(carry, err))
+    if ((is_due && settle(c, err)) || carry->next(carry->context, &next, more, err) ||
+        check_lock(carry, err))
         return err->code;
     rc_str_free(&c->source);
     rc_str_free(&c->target);

@@ -55,6 +55,8 @@ static struct {
     bool says_crc, says_md5;
     int64_t part_bytes; /* of objects that are stored from now on; 0: stored whole */
     int busy, most_busy, open_uploads, put_pause_ms, puts;
+    int takes_one_of;      /* puts, and fails at the others for good; 0: it takes all */
+    int offered;           /* of those */
     bool keeps_uploads;    /* so that they can be left */
     bool takes_plain_puts; /* not only of transfers, which say what goes with an object */
     struct left_upload left[UPLOADS];
@@ -431,6 +433,16 @@ static void leave(void)
     pthread_mutex_unlock(&memory.lock);
 }
 
+static bool is_taken(void)
+{
+    bool taken;
+
+    pthread_mutex_lock(&memory.lock);
+    taken = memory.takes_one_of == 0 || ++memory.offered % memory.takes_one_of == 0;
+    pthread_mutex_unlock(&memory.lock);
+    return taken;
+}
+
 static enum rc_code memory_put(const struct core_place_in_store *place, const void *data,
                                size_t len, const struct rc_put_options *options,
                                struct rc_stat *written, struct rc_error *err)
@@ -440,6 +452,8 @@ static enum rc_code memory_put(const struct core_place_in_store *place, const vo
 
     if (happens(&memory.refused_puts))
         return rc_fail(err, RC_UNAVAILABLE, "503 SlowDown");
+    if (!is_taken())
+        return rc_fail(err, RC_FAILED, "418 I am a teapot");
     assert_int_equal(options->size_bytes, len);
     assert_true(options->attributes || memory.takes_plain_puts);
     if (options->attributes)

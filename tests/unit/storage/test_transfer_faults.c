@@ -34,7 +34,7 @@ static int set_up(void **state)
     memory.cut_at = 10;
     memory.says_crc = memory.says_md5 = memory.has_tags = false;
     memory.tagged = 0;
-    memory.part_bytes = 0;
+    memory.part_bytes = memory.takes_one_of = memory.offered = 0;
     memory.busy = memory.most_busy = memory.put_pause_ms = memory.puts = 0;
     return 0;
 }
@@ -332,6 +332,39 @@ static void removes_from_a_list_what_it_means(void **state)
     assert_true(is_there("one/b"));
 }
 
+/* As of a store whose disk is full; what was not tried has not failed. */
+static void stops_where_all_is_in_vain(void **state)
+{
+    enum { OBJECTS = 1500, WIDTH = 8 };
+    struct rc_error err = RC_ERROR_INIT;
+    struct rc_transferred done;
+    const struct rc_transfer transfer = {
+        .struct_bytes = sizeof(transfer),
+        .flags = RC_TRANSFER_KEEP_GOING | RC_TRANSFER_MOVE,
+        .source = "s3://one/",
+        .target = "s3://two/",
+        .width = WIDTH,
+    };
+
+    (void)state;
+    for (int i = 0; i < OBJECTS; i++) {
+        RC_STR_AUTO name = rc_strf("one/%04d", i);
+
+        keep(name, "x");
+    }
+    memory.takes_one_of = 1000000;
+    assert_int_equal(core_transfer_run(storage, &transfer, &done, &err), RC_FAILED);
+    assert_non_null(strstr(err.context, "gave up after 200 failures in a row"));
+    assert_in_range(done.failed, TRANSFER_IN_VAIN, TRANSFER_IN_VAIN + WIDTH);
+    assert_int_equal(done.objects, 0);
+    /* One of them is no row. */
+    memory.takes_one_of = 100;
+    assert_int_equal(core_transfer_run(storage, &transfer, &done, &err), RC_FAILED);
+    assert_null(strstr(err.context, "gave up"));
+    assert_int_equal(done.failed + done.objects, OBJECTS);
+    assert_in_range(done.objects, 1, OBJECTS / 50);
+}
+
 static void bounds_memory_and_width(void **state)
 {
     struct rc_error err = RC_ERROR_INIT;
@@ -490,6 +523,7 @@ int main(void)
         TEST(leaves_sources_that_were_replaced),
         TEST(repeats_removals),
         TEST(removes_from_a_list_what_it_means),
+        TEST(stops_where_all_is_in_vain),
         TEST(bounds_memory_and_width),
         TEST(a_worker_too_many_wakes_another),
         TEST(climbs_while_that_brings_more),
