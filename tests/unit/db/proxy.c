@@ -12,14 +12,17 @@
 #include <stdatomic.h>
 #include <stdbool.h>
 #include <stdlib.h>
+#include <sys/ioctl.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
-enum { PAIRS = 32, PAUSE_MS = 5 };
+enum { PAIRS = 32, PAUSE_MS = 5, STEP_US = 1000 };
 
 struct proxy {
     int listener, target;
     atomic_int mode;
+    atomic_uint rounds; /* of the thread */
+    atomic_bool holds;  /* something that a client sent and that is swallowed */
     atomic_bool stopping;
     pthread_t thread;
     int pairs[PAIRS][2]; /* client, server; -1: free */
@@ -44,7 +47,7 @@ static void drop(int pair[2])
 static void admit(struct proxy *proxy)
 {
     struct sockaddr_in address = address_of(proxy->target);
-    int client = accept(proxy->listener, NULL, NULL);
+    int client = accept4(proxy->listener, NULL, NULL, SOCK_CLOEXEC);
     int server = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
     int pair[2] = { client, server };
 
@@ -66,12 +69,16 @@ static void carry(struct proxy *proxy, int pair[2], int from)
     char bytes[65536];
     struct pollfd fd = { .fd = pair[from], .events = POLLIN };
     int mode = atomic_load(&proxy->mode);
+    int unread = 0;
     ssize_t len;
 
-    if (mode == PROXY_SWALLOWS || (mode == PROXY_SWALLOWS_ANSWERS && from == 1))
-        return;
     if (fd.fd < 0 || poll(&fd, 1, 0) <= 0)
         return;
+    if (mode == PROXY_SWALLOWS || (mode == PROXY_SWALLOWS_ANSWERS && from == 1)) {
+        if (from == 0 && ioctl(fd.fd, FIONREAD, &unread) == 0 && unread > 0)
+            atomic_store(&proxy->holds, true);
+        return;
+    }
     len = read(pair[from], bytes, sizeof(bytes));
     if (len <= 0 || send(pair[!from], bytes, (size_t)len, MSG_NOSIGNAL) != len)
         drop(pair);
@@ -92,6 +99,7 @@ static void *serve(void *context)
             carry(proxy, proxy->pairs[i], 0);
             carry(proxy, proxy->pairs[i], 1);
         }
+        atomic_fetch_add(&proxy->rounds, 1);
     }
     return NULL;
 }
@@ -126,8 +134,20 @@ int proxy_port(const struct proxy *proxy)
 
 void proxy_set(struct proxy *proxy, enum proxy_mode mode)
 {
+    unsigned before;
+
     atomic_store(&proxy->mode, (int)mode);
-    (void)usleep(4 * PAUSE_MS * 1000); /* the thread may be under way with the old one */
+    before = atomic_load(&proxy->rounds);
+    /* One round may be under way with the old mode; the next is whole. */
+    while (atomic_load(&proxy->rounds) - before < 2)
+        (void)usleep(STEP_US);
+}
+
+void proxy_wait_for_client(struct proxy *proxy)
+{
+    atomic_store(&proxy->holds, false);
+    while (!atomic_load(&proxy->holds))
+        (void)usleep(STEP_US);
 }
 
 void proxy_stop(struct proxy *proxy)

@@ -16,7 +16,10 @@ enum proxy_mode {
 /* NULL: it cannot. */
 struct proxy *proxy_start(int port);
 int proxy_port(const struct proxy *proxy);
+/* Returns when the mode is in effect for whatever comes, and for all that was there. */
 void proxy_set(struct proxy *proxy, enum proxy_mode mode);
+/* Returns when a client has sent something that is swallowed. */
+void proxy_wait_for_client(struct proxy *proxy);
 void proxy_stop(struct proxy *proxy);
 
 #endif

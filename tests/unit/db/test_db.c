@@ -17,6 +17,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mount.h>
+#include <sys/prctl.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -670,8 +671,10 @@ static void a_full_disk_is_a_passing_fault(void **state)
 static void add_for_ever(int told)
 {
     struct rc_error err = RC_ERROR_INIT;
-    struct rc_db *plugin = open_notes();
+    struct rc_db *plugin;
 
+    (void)prctl(PR_SET_PDEATHSIG, SIGKILL);
+    plugin = open_notes();
     for (;;) {
         if (core_db_begin(plugin, &err) ||
             run(plugin, "INSERT INTO notes (text) SELECT 'a' || count(*) FROM notes", &err) ||
