@@ -20,7 +20,7 @@
 #include <sys/un.h>
 #include <unistd.h>
 
-enum { STEP_MS = 10, PATIENCE_MS = 10 * 1000 };
+enum { STEP_MS = 10, PATIENCE_MS = 60 * 1000 };
 
 static void *serve(void *context)
 {

@@ -36,7 +36,7 @@ void hear(int fd, struct rc_buf *out, const char *enough);
 /* All three, and hangs up. */
 void talk(const char *url, const char *request, struct rc_buf *out);
 
-/* Waits for a number to become 'wanted', for at most ten seconds. */
+/* Waits for a number to become 'wanted' and to stay so, for at most a minute. */
 bool becomes(const atomic_int *number, int wanted);
 
 #endif

@@ -15,6 +15,7 @@
 #include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/prctl.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
@@ -113,6 +114,7 @@ static void lets_one_of_many_in(void **state)
             char c;
             bool won;
 
+            (void)prctl(PR_SET_PDEATHSIG, SIGKILL);
             (void)close(go[1]);
             (void)!read(go[0], &c, 1);
             won = core_listener_open(address, &listener, &err) == RC_OK;

@@ -15,7 +15,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { THREADS = 32, LONG_MS = 20 * 1000 };
+enum { THREADS = 32, LONG_MS = 60 * 1000 };
 
 static bool echo(const struct scene *scene, void *context)
 {
@@ -181,7 +181,12 @@ static void keeps_no_more_connections_than_it_may_have(void **state)
             after_few = count_descriptors();
     }
     assert_int_equal(atomic_load(&stage.connections), 200);
-    assert_in_range(count_descriptors(), before, after_few + 20); /* the server hears it later */
+    /* The server hears later of connections that were closed. */
+    for (int waited_ms = 0; count_descriptors() > after_few + 20; waited_ms += 10) {
+        assert_true(waited_ms < LONG_MS);
+        core_clock_sleep_ms(10);
+    }
+    assert_true(count_descriptors() >= before);
     core_http_client_free(client);
     stage_stop(&stage);
     assert_int_equal(count_descriptors(), before);

@@ -23,6 +23,7 @@ enum {
     MUCH = 1024, /* chunks: 64 MiB, more than sockets hold */
     LITTLE_BYTES = 60 * 1024,
     SHORT_MS = 300,
+    TRIES = 20, /* of what a busy machine may be too slow for, though hardly each time */
     LONG_MS = 20 * 1000,
 };
 
@@ -30,8 +31,7 @@ enum {
 struct play {
     atomic_int chunks; /* announced */
     int breaks_after;  /* chunks; then the connection ends; -1: never */
-    int pauses_after;  /* chunks; then nothing comes for PAUSE; -1: never */
-    int pause_ms;
+    int pauses_after;  /* chunks; then nothing comes until the end of the test; -1: never */
     bool chunked;
     atomic_uint status;
     atomic_int sent; /* chunks */
@@ -89,8 +89,8 @@ static bool perform(const struct scene *scene, void *context)
     for (int i = 0; i < atomic_load(&play->chunks); i++) {
         if (i == play->breaks_after)
             return false;
-        if (i == play->pauses_after)
-            core_clock_sleep_ms(play->pause_ms);
+        while (i == play->pauses_after && !atomic_load(&scene->stage->stop))
+            core_clock_sleep_ms(1);
         if ((play->chunked && !send_all(scene, "10000\r\n", 7)) || !send_all(scene, chunk, CHUNK) ||
             (play->chunked && !send_all(scene, "\r\n", 2))) {
             atomic_store(&play->gone, true);
@@ -181,23 +181,37 @@ static void hands_over_every_byte(void **state)
     }
 }
 
-static void asks_for_no_more_than_is_read(void **state)
+/* Reads a little, pauses, and reads all the rest. */
+static enum rc_code watch_with_a_pause(struct theatre *theatre)
 {
-    struct theatre theatre;
+    enum rc_code code = enter(theatre, (struct core_http_call){ .idle_ms = SHORT_MS });
     int64_t seen = 0;
-    int sent;
 
-    (void)state;
-    open_theatre(&theatre, a_play(MUCH));
-    assert_int_equal(enter(&theatre, (struct core_http_call){ .idle_ms = SHORT_MS }), RC_OK);
-    assert_int_equal(watch(&theatre, 1000, 1, &seen), RC_OK);
+    if (!code)
+        code = watch(theatre, 1000, 1, &seen);
     /* Longer than the limit of silence, which is for the server. */
     core_clock_sleep_ms(2 * SHORT_MS);
-    sent = atomic_load(&theatre.play.sent);
-    assert_in_range(sent, 0, MUCH / 2);
-    assert_int_equal(watch(&theatre, 200000, INT64_MAX, &seen), RC_OK);
-    assert_int_equal(seen, (int64_t)MUCH * CHUNK);
-    close_theatre(&theatre);
+    assert_in_range(atomic_load(&theatre->play.sent), 0, MUCH / 2);
+    if (!code)
+        code = watch(theatre, 200000, INT64_MAX, &seen);
+    if (!code)
+        assert_int_equal(seen, (int64_t)MUCH * CHUNK);
+    return code;
+}
+
+static void asks_for_no_more_than_is_read(void **state)
+{
+    enum rc_code code = RC_TIMEOUT;
+
+    (void)state;
+    for (int i = 0; i < TRIES && code == RC_TIMEOUT; i++) {
+        struct theatre theatre;
+
+        open_theatre(&theatre, a_play(MUCH));
+        code = watch_with_a_pause(&theatre);
+        close_theatre(&theatre);
+    }
+    assert_int_equal(code, RC_OK);
 }
 
 /*
@@ -270,6 +284,16 @@ static void hands_over_what_came_with_the_head(void **state)
     }
 }
 
+/* The head has to come within the limit that the call gives. */
+static void enter_in_time(struct theatre *theatre, struct core_http_call call)
+{
+    enum rc_code code = RC_TIMEOUT;
+
+    for (int i = 0; i < TRIES && code == RC_TIMEOUT; i++)
+        code = enter(theatre, call);
+    assert_int_equal(code, RC_OK);
+}
+
 static void notices_silence_and_the_wish_to_stop(void **state)
 {
     struct theatre theatre;
@@ -279,9 +303,8 @@ static void notices_silence_and_the_wish_to_stop(void **state)
 
     (void)state;
     play.pauses_after = 2;
-    play.pause_ms = 3 * SHORT_MS;
     open_theatre(&theatre, play);
-    assert_int_equal(enter(&theatre, (struct core_http_call){ .idle_ms = SHORT_MS }), RC_OK);
+    enter_in_time(&theatre, (struct core_http_call){ .idle_ms = SHORT_MS });
     assert_int_equal(watch(&theatre, 10000, INT64_MAX, &seen), RC_TIMEOUT);
     assert_non_null(strstr(theatre.err.cause, "the play: nothing was heard for 300ms"));
     core_http_close(theatre.stream);
@@ -289,7 +312,7 @@ static void notices_silence_and_the_wish_to_stop(void **state)
     core_cancel_request(&cancel, RC_CANCELLED);
     assert_int_equal(watch(&theatre, 10000, INT64_MAX, &seen), RC_CANCELLED);
     core_http_close(theatre.stream);
-    assert_int_equal(enter(&theatre, (struct core_http_call){ .total_ms = SHORT_MS }), RC_OK);
+    enter_in_time(&theatre, (struct core_http_call){ .total_ms = SHORT_MS });
     seen = 0;
     assert_int_equal(watch(&theatre, 10000, INT64_MAX, &seen), RC_TIMEOUT);
     assert_non_null(strstr(theatre.err.cause, "not done within 300ms"));

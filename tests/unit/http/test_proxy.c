@@ -22,7 +22,7 @@
 
 #define GET(path) "GET " path " HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n"
 
-enum { SHORT_MS = 300, LARGE_BYTES = 4 * 1024 * 1024 };
+enum { SHORT_MS = 300, LONG_MS = 60 * 1000, LARGE_BYTES = 4 * 1024 * 1024 };
 
 /* ---- the front ------------------------------------------------------------------------------- */
 
@@ -248,11 +248,18 @@ static void streams_at_the_pace_of_the_client(void **state)
     close_back(&back);
 }
 
+static void hang_up(int fd)
+{
+    struct linger reset = { .l_onoff = 1, .l_linger = 0 };
+
+    assert_int_equal(setsockopt(fd, SOL_SOCKET, SO_LINGER, &reset, sizeof(reset)), 0);
+    assert_int_equal(close(fd), 0);
+}
+
 static void tells_the_other_server_that_nobody_waits(void **state)
 {
     struct back back;
     struct front front;
-    struct linger reset = { .l_onoff = 1, .l_linger = 0 };
     int fd;
 
     (void)state;
@@ -261,8 +268,7 @@ static void tells_the_other_server_that_nobody_waits(void **state)
     fd = dial(core_http_server_url(front.pump.server, 0));
     say(fd, GET("/never"));
     assert_true(becomes(&back.deferred, 1));
-    assert_int_equal(setsockopt(fd, SOL_SOCKET, SO_LINGER, &reset, sizeof(reset)), 0);
-    assert_int_equal(close(fd), 0);
+    hang_up(fd);
     assert_true(becomes(&back.gone, 1));
     /* So does the end of this server. */
     fd = dial(core_http_server_url(front.pump.server, 0));
@@ -276,7 +282,7 @@ static void tells_the_other_server_that_nobody_waits(void **state)
 
 static void limits_what_is_under_way(void **state)
 {
-    const struct core_http_proxy_options options = { .forwards = 1, .answer_ms = SHORT_MS };
+    const struct core_http_proxy_options options = { .forwards = 1, .answer_ms = LONG_MS };
     struct back back;
     struct front front;
     RC_BUF_AUTO(answer, ANSWER_BYTES);
@@ -291,13 +297,31 @@ static void limits_what_is_under_way(void **state)
     ask(&front, GET("/"), &answer);
     assert_true(rc_str_starts(answer.data, "HTTP/1.1 503 "));
     assert_non_null(strstr(answer.data, "\r\nRetry-After: 1\r\n"));
-    rc_buf_reset(&answer);
-    hear(fd, &answer, NULL);
-    assert_true(rc_str_starts(answer.data, "HTTP/1.1 504 "));
-    assert_true(rc_str_ends(answer.data, "{\"error\":\"plugin 'dsr' did not reply in time\"}\n"));
+    hang_up(fd);
+    assert_true(becomes(&back.gone, 1));
     ask(&front, GET("/"), &answer);
     assert_true(rc_str_starts(answer.data, "HTTP/1.1 201 "));
-    assert_int_equal(close(fd), 0);
+    pump_stop(&front.pump);
+    close_back(&back);
+}
+
+static void waits_for_no_reply_for_ever(void **state)
+{
+    const struct core_http_proxy_options options = { .forwards = 1, .answer_ms = SHORT_MS };
+    struct back back;
+    struct front front;
+    RC_BUF_AUTO(answer, ANSWER_BYTES);
+
+    (void)state;
+    open_back(&back);
+    open_front(&front, back.socket_path, &options);
+    ask(&front, GET("/never"), &answer);
+    assert_true(rc_str_starts(answer.data, "HTTP/1.1 504 "));
+    assert_true(rc_str_ends(answer.data, "{\"error\":\"plugin 'dsr' did not reply in time\"}\n"));
+    /* Its place is free again; a reply may come too late on a busy machine, though hardly each. */
+    for (int i = 0; i < 20 && rc_str_starts(answer.data, "HTTP/1.1 504 "); i++)
+        ask(&front, GET("/"), &answer);
+    assert_true(rc_str_starts(answer.data, "HTTP/1.1 201 "));
     pump_stop(&front.pump);
     close_back(&back);
 }
@@ -352,11 +376,16 @@ static void says_what_is_wrong_with_the_other_server(void **state)
         { "HTTP/1.1 200 OK\r\nContent-Length: 2\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n",
           "HTTP/1.1 200 ", "\r\n0\r\n\r\n", false },
     };
-    const struct core_http_proxy_options options = { .answer_ms = SHORT_MS, .idle_ms = SHORT_MS };
     RC_BUF_AUTO(answer, ANSWER_BYTES);
 
     (void)state;
     for (size_t i = 0; i < RC_ARRAY_LEN(cases); i++) {
+        /* The limit that the case is to meet is short, the others are not met on a busy machine. */
+        bool never_answers = rc_str_starts(cases[i].begins, "HTTP/1.1 504 ");
+        const struct core_http_proxy_options options = {
+            .answer_ms = never_answers ? SHORT_MS : LONG_MS,
+            .idle_ms = cases[i].stays && !never_answers ? SHORT_MS : LONG_MS,
+        };
         struct liar liar = { .answer = cases[i].answer, .stays = cases[i].stays };
         RC_STR_AUTO address = rc_strf("unix:/tmp/rc-http-liar-%d", (int)getpid());
         struct rc_error err = RC_ERROR_INIT;
@@ -402,6 +431,7 @@ int main(void)
         cmocka_unit_test(streams_at_the_pace_of_the_client),
         cmocka_unit_test(tells_the_other_server_that_nobody_waits),
         cmocka_unit_test(limits_what_is_under_way),
+        cmocka_unit_test(waits_for_no_reply_for_ever),
         cmocka_unit_test(says_what_is_wrong_with_the_other_server),
         cmocka_unit_test(says_that_the_other_server_is_away),
     };
