@@ -14,7 +14,6 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
-#include <time.h>
 #include <unistd.h>
 
 enum { STEP_MS = 5 };
@@ -68,6 +67,17 @@ static void add(const struct scripted_server *server, struct rc_buf *out, const 
     rc_buf_adds(out, text);
 }
 
+/* False: the other side has hung up meanwhile, or the test is over. */
+static bool wait_out(struct scripted_server *server, int fd, int delay_ms)
+{
+    struct pollfd end = { .fd = fd, .events = POLLRDHUP };
+
+    for (int waited_ms = 0; waited_ms < delay_ms; waited_ms += STEP_MS)
+        if (atomic_load(&server->stop) || poll(&end, 1, STEP_MS) != 0)
+            return false;
+    return true;
+}
+
 /* False: the connection is over. */
 static bool say(struct scripted_server *server, int fd, const struct script_line *line)
 {
@@ -75,9 +85,7 @@ static bool say(struct scripted_server *server, int fd, const struct script_line
     RC_BUF_AUTO(all, limit_bytes);
     size_t len;
 
-    for (int waited = 0; waited < line->delay_ms && !atomic_load(&server->stop); waited += STEP_MS)
-        (void)nanosleep(&(struct timespec){ .tv_nsec = STEP_MS * 1000000L }, NULL);
-    if (line->status == 0)
+    if (!wait_out(server, fd, line->delay_ms) || line->status == 0)
         return false;
     add(server, &body, line->body ? line->body : "");
     rc_buf_addf(&all, "HTTP/1.1 %u Scripted\r\nContent-Length: %zu\r\n", line->status, body.len);

@@ -18,7 +18,7 @@ struct script_line {
     const char *headers; /* more of them, "A: b\r\n"; or NULL */
     const char *body;    /* or NULL */
     size_t cut;          /* hangs up after so many bytes; 0: says all */
-    int delay_ms;        /* before it answers */
+    int delay_ms;        /* before it answers, unless the other side hangs up sooner */
 };
 
 struct scripted_server {

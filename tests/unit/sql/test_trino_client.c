@@ -419,7 +419,7 @@ static void *wish(void *context)
 static void ends_what_is_cancelled(void **state)
 {
     const struct script_line lines[] = { OK(QUEUED),
-                                         { 200, NULL, LAST("[]"), 0, 200 },
+                                         { 200, NULL, LAST("[]"), 0, 60000 },
                                          { .status = 204 } };
     struct world w = { .said = "" };
     pthread_t thread;
@@ -438,7 +438,7 @@ static void keeps_to_the_time_for_a_statement(void **state)
 {
     const struct script_line lines[] = { OK(QUEUED),
                                          OK(QUEUED),
-                                         { 200, NULL, LAST("[]"), 0, 2000 } };
+                                         { 200, NULL, LAST("[]"), 0, 60000 } };
     struct world w = { .settings = { .query_timeout_ms = 300 } };
     int64_t began_mono_ms = core_clock_mono_ms();
 
