@@ -23,7 +23,7 @@
 #include <string.h>
 #include <unistd.h>
 
-enum { PATIENCE_MS = 15000, LOG_LIMIT = 256 * 1024 * 1024 };
+enum { PATIENCE_MS = 60000, LOG_LIMIT = 256 * 1024 * 1024 };
 
 int fixture_setup(void **state)
 {

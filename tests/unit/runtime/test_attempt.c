@@ -130,8 +130,11 @@ static void time_runs_out(void **state)
 static void the_daemon_stops_one(void **state)
 {
     struct fixture *fixture = *state;
-    struct core_attempt attempt = fixture_start(fixture, "hang", "wait");
+    int64_t kill_after_ms = fixture->job.kill_after_ms;
+    struct core_attempt attempt;
 
+    fixture->job.kill_after_ms = 3600000; /* however long it takes to say goodbye */
+    attempt = fixture_start(fixture, "hang", "wait");
     fixture_wait_for(fixture, "waiting");
     core_attempt_stop(&attempt, "replaced");
     core_attempt_stop(&attempt, "shutdown"); /* changes nothing, and is not impatient */
@@ -143,6 +146,7 @@ static void the_daemon_stops_one(void **state)
     core_attempt_stop(&attempt, "cancelled");
     expect(fixture_end(&attempt), "cancelled", "cancelled", 128 + SIGTERM);
 
+    fixture->job.kill_after_ms = kill_after_ms;
     attempt = fixture_start(fixture, "hang", "hang");
     fixture_wait_for(fixture, "hanging");
     core_attempt_stop(&attempt, "cancelled");
@@ -171,12 +175,19 @@ static void a_lease_runs_out(void **state)
 {
     struct fixture *fixture = *state;
     struct core_attempt attempt;
-    int64_t began_ms = core_clock_mono_ms();
+    int64_t began_ms = 0;
+    bool in_time = false;
 
-    fixture->request.lease_boot_ms = core_clock_boot_ms() + 200;
-    attempt = fixture_start(fixture, "hang", "wait");
-    core_attempt_extend(&attempt, core_clock_boot_ms() + 600);
-    expect(fixture_end(&attempt), "cancelled", "lease", 128 + SIGTERM);
+    /* A busy machine may be too slow to extend the lease, though hardly each time. */
+    for (int i = 0; i < 20 && !in_time; i++) {
+        began_ms = core_clock_mono_ms();
+        fixture->request.lease_boot_ms = core_clock_boot_ms() + 200;
+        attempt = fixture_start(fixture, "hang", "wait");
+        core_attempt_extend(&attempt, core_clock_boot_ms() + 600);
+        in_time = core_clock_boot_ms() < fixture->request.lease_boot_ms;
+        expect(fixture_end(&attempt), "cancelled", "lease", 128 + SIGTERM);
+    }
+    assert_true(in_time);
     assert_true(core_clock_mono_ms() - began_ms >= 600);
     fixture_contains(fixture_log(fixture, false), "lease");
 
@@ -215,7 +226,7 @@ static void its_lock_ends_with_its_guard(void **state)
     enum core_attempt_state found;
     struct rc_error err = RC_ERROR_INIT;
 
-    assert_int_equal(poll(&(struct pollfd){ .fd = attempt.pidfd, .events = POLLIN }, 1, 15000), 1);
+    assert_int_equal(poll(&(struct pollfd){ .fd = attempt.pidfd, .events = POLLIN }, 1, 60000), 1);
     assert_int_equal(core_attempt_find(fixture->folder, 1, &same, &found, &err), RC_OK);
     assert_int_equal(found, CORE_ATTEMPT_ENDED);
     core_attempt_close(&same, /* settled = */ false);
@@ -226,9 +237,12 @@ static void another_kills_the_worker(void **state)
 {
     struct fixture *fixture = *state;
     struct core_attempt attempt = fixture_start(fixture, "hang", "hang");
+    pid_t worker;
 
     fixture_wait_for(fixture, "hanging");
-    kill(child_of(attempt.guard), SIGKILL);
+    worker = child_of(attempt.guard);
+    assert_true(worker > 0); /* 0 would be this test and all that it has started */
+    kill(worker, SIGKILL);
     expect(fixture_end(&attempt), "failed", "killed", 128 + SIGKILL);
 }
 
@@ -275,7 +289,7 @@ static void another_daemon_adopts_it(void **state)
     assert_int_equal(atomic_load(&attempt.status->phase), CORE_PHASE_RUNNING);
     assert_false(attempt.is_child);
     core_attempt_stop(&attempt, "cancelled");
-    assert_int_equal(poll(&(struct pollfd){ .fd = attempt.pidfd, .events = POLLIN }, 1, 15000), 1);
+    assert_int_equal(poll(&(struct pollfd){ .fd = attempt.pidfd, .events = POLLIN }, 1, 60000), 1);
     assert_int_equal(find(fixture, &same), CORE_ATTEMPT_ENDED);
     core_attempt_close(&same, /* settled = */ false);
     expect(fixture_end(&attempt), "cancelled", "cancelled", 128 + SIGTERM);
@@ -290,7 +304,7 @@ static void a_result_waits_for_the_next_daemon(void **state)
 
     start_and_die(fixture, "counter", NULL);
     if (find(fixture, &attempt) == CORE_ATTEMPT_ALIVE) { /* or it was too quick for that */
-        assert_int_equal(poll(&(struct pollfd){ .fd = attempt.pidfd, .events = POLLIN }, 1, 15000),
+        assert_int_equal(poll(&(struct pollfd){ .fd = attempt.pidfd, .events = POLLIN }, 1, 60000),
                          1);
         core_attempt_close(&attempt, /* settled = */ false);
         assert_int_equal(find(fixture, &attempt), CORE_ATTEMPT_ENDED);
@@ -390,7 +404,7 @@ static void leave_files(struct fixture *fixture)
 {
     struct core_attempt attempt = fixture_start(fixture, "counter", NULL);
 
-    assert_int_equal(poll(&(struct pollfd){ .fd = attempt.pidfd, .events = POLLIN }, 1, 15000), 1);
+    assert_int_equal(poll(&(struct pollfd){ .fd = attempt.pidfd, .events = POLLIN }, 1, 60000), 1);
     assert_int_equal(waitpid(attempt.guard, NULL, 0), attempt.guard);
     core_attempt_close(&attempt, /* settled = */ false);
 }

@@ -104,7 +104,7 @@ static void a_flood_takes_little(void **state)
     getrusage(RUSAGE_CHILDREN, &usage);
     /* Not written as fast as it comes: at most a first burst, and then at a bounded rate. */
     assert_true(usage.ru_oublock / 2 < 256 * 1024);
-    assert_true(core_clock_mono_ms() - began_ms < 10000);
+    assert_true(core_clock_mono_ms() - began_ms < 60000);
 }
 
 static void the_run_goes_on_without_a_log(void **state)
