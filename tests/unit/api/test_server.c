@@ -11,6 +11,8 @@
 
 #include <api/server.h>
 
+#include <os/clock.h>
+
 #include <run-core/buf.h>
 #include <run-core/str.h>
 
@@ -24,7 +26,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-enum { ANSWER_BYTES = 1024 * 1024, WAIT_MS = 5000 };
+enum { ANSWER_BYTES = 1024 * 1024, WAIT_MS = 60000 };
 
 static void show_run(void *context, struct core_run_view *out)
 {
@@ -83,13 +85,14 @@ static void exchange(struct core_api_server *server, const char *request, size_t
                              .request_len = len,
                              .answer = RC_BUF_INIT(ANSWER_BYTES) };
     const char *colon = strrchr(core_api_server_url(server), ':');
+    int64_t port, until_mono_ms;
     pthread_t thread;
-    int64_t port;
 
     assert_true(rc_parse_int(colon + 1, &port));
     client.port = (uint16_t)port;
     assert_int_equal(pthread_create(&thread, NULL, talk, &client), 0);
-    for (int waited = 0; !atomic_load(&client.done) && waited < WAIT_MS; waited += 10) {
+    until_mono_ms = core_clock_mono_ms() + WAIT_MS;
+    while (!atomic_load(&client.done) && core_clock_mono_ms() < until_mono_ms) {
         struct pollfd poll_fd = { .fd = core_api_server_fd(server), .events = POLLIN };
 
         if (poll(&poll_fd, 1, 10) > 0)

@@ -74,13 +74,15 @@ static void tells_missing_from_broken(void **state)
 static void clocks_tick(void **state)
 {
     int64_t mono_ms = core_clock_mono_ms();
-    int64_t off_s = core_clock_now_unix_ms() / 1000 - (int64_t)time(NULL);
+    int64_t before_s = (int64_t)time(NULL);
+    int64_t now_s = core_clock_now_unix_ms() / 1000;
 
     (void)state;
-    assert_true(off_s >= -1 && off_s <= 1);
+    /* time() is up to a tick behind. */
+    assert_true(now_s >= before_s && now_s <= (int64_t)time(NULL) + 1);
     core_clock_sleep_ms(20);
     int64_t passed_ms = core_clock_mono_ms() - mono_ms;
-    assert_true(passed_ms >= 19 && passed_ms < 5000);
+    assert_true(passed_ms >= 19 && passed_ms < 60000);
     core_clock_sleep_ms(0);
     core_clock_sleep_ms(INT64_MIN);
 }

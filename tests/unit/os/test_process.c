@@ -31,6 +31,7 @@ static pid_t start_child(struct core_process_id *id, void (*body)(void))
     assert_int_equal(pipe(channel), 0);
     pid_t child = fork();
     if (child == 0) {
+        (void)prctl(PR_SET_PDEATHSIG, SIGKILL);
         core_process_self(id);
         if (write(channel[1], id, sizeof(*id)) == sizeof(*id))
             body();
