@@ -9,7 +9,7 @@ import socket
 import time
 import urllib.parse
 
-DEADLINE_S = 60
+from conftest import PATIENCE_S
 
 
 class Reply:
@@ -46,7 +46,7 @@ class Api:
     def __init__(self, daemon, token=None, over_unix=False):
         self.daemon, self.token, self.over_unix = daemon, token, over_unix
 
-    def connect(self, timeout=DEADLINE_S):
+    def connect(self, timeout=PATIENCE_S):
         if self.over_unix:
             return UnixConnection(self.daemon.socket, timeout)
         return http.client.HTTPConnection("127.0.0.1", self.daemon.port, timeout=timeout)
@@ -83,7 +83,7 @@ class Api:
                                    if r["status"] in statuses), None))
 
 
-def until(look, seconds=DEADLINE_S):
+def until(look, seconds=PATIENCE_S):
     """What 'look' gives, once it gives something."""
     end = time.monotonic() + seconds
     while True:
@@ -146,12 +146,12 @@ class Daemon:
 
     def stop(self):
         """Ends it without patience for what runs; its status."""
-        for _ in range(3):
+        for seconds in (5, 5, PATIENCE_S):
             if self.process.poll() is not None:
                 break
             self.process.send_signal(signal.SIGTERM)
             with contextlib.suppress(Exception):
-                self.process.wait(timeout=5)
+                self.process.wait(timeout=seconds)
         if self.process.poll() is None:
             self.kill()
         return self.process.returncode

@@ -31,9 +31,11 @@ from sparql_faults import SparqlFaults  # noqa: E402
 SOURCE = Path(os.environ.get("RUN_CORE_SOURCE", Path(__file__).resolve().parents[2]))
 BUILD = Path(os.environ.get("RUN_CORE_BUILD", SOURCE / "build" / "dev"))
 
-# How long a test waits for a process to end: the end of a hang, and no measure. With sanitizers on a
-# busy machine, what takes a second elsewhere has taken more than a minute.
+# How long a test waits for what has to come, as the end of a process: the end of a hang, and no
+# measure. With sanitizers on a busy machine, what takes a second elsewhere has taken more than a
+# minute.
 PATIENCE_S = 240
+RUN_LIMIT_S = PATIENCE_S if engines.ON_DUCKDB else 900
 
 # The plugins are built with sanitizers in some builds; a crash has to stay the crash that it is.
 SANITIZERS = {
@@ -138,7 +140,7 @@ class World:
             **options,
         )
 
-    def run(self, *words, timeout=engines.RUN_LIMIT_S, **options):
+    def run(self, *words, timeout=RUN_LIMIT_S, **options):
         """Runs run-core to its end."""
         process = self.start(*words, **options)
         try:

@@ -10,6 +10,8 @@ import sqlite3
 import struct
 import time
 
+from conftest import PATIENCE_S
+
 # ---- the clock ---------------------------------------------------------------------------------
 
 
@@ -41,7 +43,7 @@ class Clock:
 
 class UnixConnection(http.client.HTTPConnection):
     def __init__(self, path):
-        super().__init__("localhost", timeout=120)
+        super().__init__("localhost", timeout=PATIENCE_S)
         self.path = str(path)
 
     def connect(self):
@@ -65,7 +67,7 @@ class Daemon:
         self.wait_until_ready()
         return self
 
-    def wait_until_ready(self, seconds=60):
+    def wait_until_ready(self, seconds=PATIENCE_S):
         deadline = time.monotonic() + seconds
         while time.monotonic() < deadline:
             if self.process.poll() is not None:
@@ -105,7 +107,7 @@ class Daemon:
         self.process.kill()
         self.process.wait()
 
-    def stop(self, seconds=60):
+    def stop(self, seconds=PATIENCE_S):
         self.process.send_signal(signal.SIGTERM)
         return self.process.wait(seconds)
 
@@ -133,14 +135,14 @@ class Daemon:
     def runs(self, job=None, **wanted):
         """The rows of runs as dictionaries, in the order of their slots."""
         path = self.world.state / "state.db"
-        with sqlite3.connect(f"file:{path}?mode=ro", uri=True, timeout=120) as database:
+        with sqlite3.connect(f"file:{path}?mode=ro", uri=True, timeout=PATIENCE_S) as database:
             database.row_factory = sqlite3.Row
             found = [dict(row) for row in database.execute(
                 "SELECT * FROM runs ORDER BY nominal_unix_ms, due_unix_ms")]
         return [row for row in found if (job is None or row["job"] == job) and
                 all(row[key] == value for key, value in wanted.items())]
 
-    def wait_for(self, what, seconds=20):
+    def wait_for(self, what, seconds=PATIENCE_S):
         """Until what() is true; returns it."""
         deadline = time.monotonic() + seconds
         while time.monotonic() < deadline:
@@ -155,5 +157,5 @@ class Daemon:
 
     def rows(self, query, *parameters):
         path = self.world.state / "state.db"
-        with sqlite3.connect(f"file:{path}?mode=ro", uri=True, timeout=120) as database:
+        with sqlite3.connect(f"file:{path}?mode=ro", uri=True, timeout=PATIENCE_S) as database:
             return database.execute(query, parameters).fetchall()

@@ -10,19 +10,20 @@ import time
 from concurrent.futures import ThreadPoolExecutor
 from threading import Barrier
 
+from conftest import PATIENCE_S
+
 PATHS = {"initial-sync": "initial-sync-jobs", "healing": "healing-jobs",
          "dump": "dump-publication-graph-jobs"}
-START_LIMIT_S = ANSWER_LIMIT_S = 60
 
 
 class Connection(http.client.HTTPConnection):
     def __init__(self, path):
-        super().__init__("localhost", timeout=ANSWER_LIMIT_S)
+        super().__init__("localhost", timeout=PATIENCE_S)
         self.path = path
 
     def connect(self):
         self.sock = socket.socket(socket.AF_UNIX)
-        self.sock.settimeout(ANSWER_LIMIT_S)
+        self.sock.settimeout(PATIENCE_S)
         self.sock.connect(self.path)
 
 
@@ -40,7 +41,7 @@ class Replica:
                 env={"RUN_CORE_STATE": str(root / f"state-{name}")}, stdout=log, stderr=log)
 
     def __enter__(self):
-        end = time.monotonic() + START_LIMIT_S
+        end = time.monotonic() + PATIENCE_S
         while True:
             try:
                 assert self.ask("GET", "/healthcheck/is-ready")[0] == 200
@@ -52,7 +53,7 @@ class Replica:
     def __exit__(self, *_):
         if self.process.poll() is None:
             self.process.terminate()
-        self.process.wait(ANSWER_LIMIT_S)
+        self.process.wait(PATIENCE_S)
 
     def said(self):
         return self.log.read_text(errors="replace")

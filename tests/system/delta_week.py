@@ -22,7 +22,6 @@ from delta_world import ACTIVE, ADMS, OSLC, STATUS, TASK, Consumer, status_names
 from rdflib import DCTERMS, RDF
 
 HOUR_S, DAY_S = 3600, 86400
-SETTLE_S = 120  # real; a generous bound
 # Between the time that a job bears and the update by which it is there, on a slow machine.
 REQUEST_S = 5
 ENDED = ("succeeded", "skipped", "failed", "timed_out", "lost", "cancelled")
@@ -140,7 +139,7 @@ class Week:
     def settle(self):
         """Until nothing is due, runs, or is worked on."""
         try:
-            until(self.is_settled, SETTLE_S)
+            until(self.is_settled)
         except AssertionError:
             raise AssertionError(
                 f"{self.daemon.runs()[-8:]}\n{self.daemon.text()[-3000:]}") from None

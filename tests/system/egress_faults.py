@@ -19,7 +19,7 @@ from types import SimpleNamespace
 
 import s3_server
 from botocore.exceptions import ClientError
-from conftest import SANITIZERS, World
+from conftest import PATIENCE_S, SANITIZERS, World
 from egress_world import DAY, NOW, Egress
 from fault_proxy import FaultProxy
 from faults import Rule
@@ -27,7 +27,6 @@ from storage_faults import BUGS, SIGNATURES, USAGE, Outcome
 from test_egress_sync import manifest
 
 MIB = 1 << 20
-LIMIT_S = 120
 VIEW_ROWS = 2000
 
 DUMP, SYNC = SimpleNamespace(name="dump"), SimpleNamespace(name="sync")
@@ -286,7 +285,7 @@ class Bench:
 
     def settle(self):
         """Waits for what a client that was killed has still asked for."""
-        end = time.monotonic() + LIMIT_S
+        end = time.monotonic() + PATIENCE_S
         while self.server.connections and time.monotonic() < end:
             time.sleep(0.01)
 
@@ -348,7 +347,7 @@ class Bench:
     def finish(self, process):
         began = time.monotonic()
         try:
-            stdout, stderr = process.communicate(timeout=LIMIT_S)
+            stdout, stderr = process.communicate(timeout=PATIENCE_S)
         except subprocess.TimeoutExpired:
             kill(process, "both")
             stdout, stderr = process.communicate()

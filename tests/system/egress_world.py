@@ -8,10 +8,10 @@ import subprocess
 
 import postgres as postgres_server
 from botocore.exceptions import ClientError
+from conftest import PATIENCE_S
 
 DAY = "2026-11-20"
 NOW = f"{DAY}T02:00:00Z"
-DEADLINE_S = 30
 
 
 class Egress:
@@ -68,7 +68,7 @@ class Egress:
             yield process
         finally:
             process.stdin.close()
-            process.wait(timeout=DEADLINE_S)
+            process.wait(timeout=PATIENCE_S)
 
     def backends(self, state="%", query="%"):
         """The pids of the dump's connections."""

@@ -12,7 +12,6 @@ import yaml
 
 ENGINE = os.environ.get("RUN_CORE_TEST_ENGINE", "duckdb")
 ON_DUCKDB = ENGINE == "duckdb"
-RUN_LIMIT_S = 120 if ON_DUCKDB else 900
 
 
 def add(world, request, engine=ENGINE):

@@ -14,7 +14,7 @@ import time
 
 import pytest
 from api_world import until
-from conftest import BUILD, World
+from conftest import BUILD, PATIENCE_S, World
 from sdrs_world import SdrsWorld
 from stand_in import Reply, StandIn
 import test_cluster
@@ -159,7 +159,7 @@ class Tap:
 
     def wait(self, process):
         """Until somebody stands there."""
-        end = time.monotonic() + 60
+        end = time.monotonic() + PATIENCE_S
         while self.gcs.rules.used() == 0:
             assert process.poll() is None and time.monotonic() < end, process.communicate()
             time.sleep(0.02)

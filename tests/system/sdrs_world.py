@@ -177,7 +177,7 @@ class Service:
         if body is not None and not isinstance(body, (bytes, str)):
             body = json.dumps(body)
             headers.setdefault("Content-Type", "application/json")
-        connection = http.client.HTTPConnection(host, self.port, timeout=60)
+        connection = http.client.HTTPConnection(host, self.port, timeout=PATIENCE_S)
         try:
             connection.request(method, path, body=body, headers=headers)
             return Reply(connection.getresponse())
@@ -211,7 +211,7 @@ class Service:
         assert reply.status == 200, reply.text
         return reply.json["ruleId"]
 
-    def execution(self, execution, seconds=60):
+    def execution(self, execution, seconds=PATIENCE_S):
         """The execution, once it is neither received nor running."""
         end = time.monotonic() + seconds
         while True:

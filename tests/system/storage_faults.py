@@ -14,13 +14,12 @@ from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 
-from conftest import BUILD, SANITIZERS
+from conftest import BUILD, PATIENCE_S, SANITIZERS
 from fault_proxy import FaultProxy
 from faults import Rule
 from gcs import Gcs
 
 KIB, MIB = 1 << 10, 1 << 20
-LIMIT_S = 120
 
 # ---- operations ------------------------------------------------------------------------------
 
@@ -416,7 +415,7 @@ class Bench:
 
     def settle(self):
         """Waits for what a client that was killed has still asked for."""
-        end = time.monotonic() + LIMIT_S
+        end = time.monotonic() + PATIENCE_S
         while self.place.server.connections and time.monotonic() < end:
             time.sleep(0.01)
 
@@ -439,7 +438,7 @@ class Bench:
             stdin = json.dumps({name: value.format(**where) if isinstance(value, str) else value
                                 for name, value in operation.probe.items()}).encode() + b"\n"
         try:
-            stdout, stderr = process.communicate(stdin, timeout=LIMIT_S)
+            stdout, stderr = process.communicate(stdin, timeout=PATIENCE_S)
         except subprocess.TimeoutExpired:
             process.kill()
             stdout, stderr = process.communicate()

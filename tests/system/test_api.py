@@ -704,7 +704,7 @@ def test_the_socket_is_for_its_user(guarded):
 
 def start_badly(world, core, listen):
     world.config(f"core:\n  state: {world.state}\n  listen: '{listen}'\n{core}\n{JOBS}")
-    result = world.run("daemon", timeout=60)
+    result = world.run("daemon")
     assert result.status == 2, result.stderr
     return result.stderr
 

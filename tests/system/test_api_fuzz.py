@@ -14,7 +14,7 @@ from datetime import datetime, timedelta
 import pytest
 
 from api_schema import Judge
-from api_world import DEADLINE_S, Daemon, Reply, until
+from api_world import Daemon, Reply, until
 from conftest import PATIENCE_S, allow_files
 
 SEED = int(os.environ.get("RUN_CORE_SEED", "0")) or random.randrange(1 << 32)
@@ -177,7 +177,7 @@ def dial(daemon, count, text):
     """So many connections, on each of which that was sent."""
     clients = []
     for _ in range(count):
-        client = socket.create_connection(("127.0.0.1", daemon.port), timeout=DEADLINE_S)
+        client = socket.create_connection(("127.0.0.1", daemon.port), timeout=PATIENCE_S)
         client.sendall(text)
         clients.append(client)
     return clients

@@ -177,13 +177,13 @@ def test_a_run_that_is_to_stop_stops_its_query(place):
     place.server.run_s = 60
     place.jobs(["select 1"])
     process = place.world.start("run", "ask")
-    end = time.monotonic() + 30
+    end = time.monotonic() + PATIENCE_S
     while not place.server.queries and time.monotonic() < end:
         time.sleep(0.05)
     process.send_signal(signal.SIGTERM)
     process.communicate(timeout=PATIENCE_S)
     (query,) = place.server.queries.values()
-    assert query.ended.wait(10) and query.state == "CANCELLED" and process.returncode != 0
+    assert query.ended.wait(PATIENCE_S) and query.state == "CANCELLED" and process.returncode != 0
 
 
 def test_what_a_run_costs(place):

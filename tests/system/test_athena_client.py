@@ -87,7 +87,7 @@ def count(server, target):
                if re.search(target, server.fault_target(call.target, call.headers)))
 
 
-def wait_until(condition, timeout_s=20):
+def wait_until(condition, timeout_s=PATIENCE_S):
     end = time.monotonic() + timeout_s
     while not condition():
         assert time.monotonic() < end

@@ -10,6 +10,7 @@ import hive_ddl
 import pytest
 from athena import Answer, Athena, Fate, FolderStore, refusal, throttling
 from botocore.config import Config
+from conftest import PATIENCE_S
 
 OUTPUT = {"OutputLocation": "s3://results/here/"}
 
@@ -35,7 +36,7 @@ def start(athena, query, **more):
 
 
 def wait(server, query):
-    assert server.queries[query].ended.wait(10)
+    assert server.queries[query].ended.wait(PATIENCE_S)
 
 
 def refused(error, call, *words, **more):

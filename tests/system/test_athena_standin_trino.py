@@ -4,6 +4,7 @@ import uuid
 
 import boto3
 import pytest
+from conftest import PATIENCE_S
 
 
 class Client:
@@ -27,7 +28,7 @@ class Client:
                                                      "Catalog": "AwsDataCatalog"},
             ResultConfiguration={"OutputLocation": f"s3://{self.bucket}/results/"})
         query = self.server.queries[started["QueryExecutionId"]]
-        assert query.ended.wait(120)
+        assert query.ended.wait(PATIENCE_S)
         return query
 
     def rows(self, sql):
@@ -125,4 +126,4 @@ def test_a_query_is_stopped(client):
         QueryString=slow, ResultConfiguration={"OutputLocation": f"s3://{client.bucket}/results/"})
     client.athena.stop_query_execution(QueryExecutionId=started["QueryExecutionId"])
     query = client.server.queries[started["QueryExecutionId"]]
-    assert query.ended.wait(60) and query.state == "CANCELLED"
+    assert query.ended.wait(PATIENCE_S) and query.state == "CANCELLED"

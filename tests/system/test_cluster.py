@@ -177,7 +177,7 @@ def play(nodes, seconds, rng, events, server):
             server.start()
 
 
-def wait_until_settled(server, database, seconds=60):
+def wait_until_settled(server, database, seconds=PATIENCE_S):
     """Until nothing is due or started, but for what has just become due, and what was missed while
     the server was away is recorded."""
     deadline = time.monotonic() + seconds
@@ -249,7 +249,7 @@ def test_each_slot_once_whatever_happens(tmp_path, server, count):
     time.sleep(2)
     try:
         play(nodes, 25, rng, events, server)
-        wait_until_settled(server, database, seconds=PATIENCE_S)
+        wait_until_settled(server, database)
     finally:
         for node in nodes:
             node.wire.mend()

@@ -67,7 +67,7 @@ def wait_until_recorded(daemon, job, until):
         ended = all(row["status"] not in ("due", "started") for row in before)
         return before if ended and rows[-1]["slot_unix_ms"] > until else None
 
-    return daemon.wait_for(recorded, seconds=PATIENCE_S)
+    return daemon.wait_for(recorded)
 
 
 # ---- what is due -------------------------------------------------------------------------------
@@ -95,7 +95,7 @@ def test_startup_runs_once_a_start(make):
 
 def test_a_second_daemon_is_refused(make):
     daemon = make("a: {plugin: noop}")
-    result = daemon.world.run("daemon", timeout=20)
+    result = daemon.world.run("daemon")
     assert result.status == 3
     assert "another daemon" in result.text
     assert daemon.stop() == 0
@@ -117,7 +117,7 @@ def test_it_says_that_there_is_no_configuration(world):
 
 def test_mistakes_in_the_configuration_end_it(world_in_memory):
     configure(world_in_memory, 'a: {plugin: noop, schedule: "61 * * * *", action: nope}')
-    result = world_in_memory.run("daemon", timeout=20)
+    result = world_in_memory.run("daemon")
     assert result.status == 2
     assert "test.yaml:3" in result.stderr and "nope" in result.stderr
 
@@ -208,7 +208,7 @@ def test_per_second_for_a_day(make, clock):
     daemon.wait_for(lambda: daemon.runs("a", status="succeeded"))
     clock.set(clock.now() + 24 * HOUR)
     daemon.wait_for(lambda: daemon.rows("SELECT count(*) FROM runs WHERE reason = 'misfire'")[0][0]
-                    >= 86_399, seconds=60)
+                    >= 86_399)
     daemon.wait_for(lambda: daemon.runs("a", status="succeeded")[-1]["slot_unix_ms"] >
                     START + 24 * HOUR)
     first, last, count = daemon.rows("SELECT min(slot_unix_ms), max(slot_unix_ms), count(*) "
@@ -499,15 +499,14 @@ def test_a_database_that_is_away(make):
     daemon.wait_for(lambda: witnessed(daemon))
     with sqlite3.connect(daemon.world.state / "state.db", isolation_level=None) as held:
         held.execute("BEGIN IMMEDIATE")
-        daemon.wait_for(lambda: any("database failed" in m["message"] for m in daemon.messages()),
-                        seconds=40)
+        daemon.wait_for(lambda: any("database failed" in m["message"] for m in daemon.messages()))
         assert daemon.ask("GET", "/healthcheck/is-ready")[0] == 503
         assert daemon.ask("POST", "/api/v1/jobs/b/trigger", {})[0] == 503
         held.execute("ROLLBACK")
-    daemon.wait_for(lambda: daemon.ask("GET", "/healthcheck/is-ready")[0] == 200, seconds=40)
+    daemon.wait_for(lambda: daemon.ask("GET", "/healthcheck/is-ready")[0] == 200)
     daemon.wait_for(lambda: daemon.runs("b", status="succeeded"))
     count = len(daemon.runs("a"))
-    daemon.wait_for(lambda: len(daemon.runs("a", status="succeeded")) >= count + 1, seconds=40)
+    daemon.wait_for(lambda: len(daemon.runs("a", status="succeeded")) >= count + 1)
     slots = [row["slot_unix_ms"] for row in daemon.runs("a")]
     assert slots == list(range(slots[0], slots[-1] + 1, 1000))
     assert not daemon.runs("a", status="skipped")  # misfire: all

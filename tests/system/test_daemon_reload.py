@@ -78,7 +78,7 @@ again: {plugin: garbage, retry: {attempts: 4, backoff: 500ms, max_backoff: 500ms
     assert len(os.listdir(f"/proc/{daemon.process.pid}/fd")) <= before + 4  # for runs of 'tick'
     daemon.process.send_signal(signal.SIGTERM)
     daemon.process.send_signal(signal.SIGHUP)
-    assert daemon.process.wait(60) == 0
+    assert daemon.process.wait(PATIENCE_S) == 0
     slots = [row["slot_unix_ms"] for row in daemon.runs("tick")]
     assert slots == list(range(slots[0], slots[-1] + 1, 1000))
     done = [int(line[3]) for line in witnessed(daemon, "done") if line[2] == "tick"]

@@ -14,12 +14,12 @@ from conftest import PATIENCE_S
 
 class Connection(http.client.HTTPConnection):
     def __init__(self, path):
-        super().__init__("localhost", timeout=20)
+        super().__init__("localhost", timeout=PATIENCE_S)
         self.path = path
 
     def connect(self):
         self.sock = socket.socket(socket.AF_UNIX)
-        self.sock.settimeout(20)
+        self.sock.settimeout(self.timeout)
         self.sock.connect(str(self.path))
 
 
@@ -49,7 +49,7 @@ plugins: {{routes: {{serve: true, config: {{greeting: {greeting}}}}}}}
         finally:
             connection.close()
 
-    def wait_for(self, greeting, seconds=20):
+    def wait_for(self, greeting, seconds=PATIENCE_S):
         deadline = time.monotonic() + seconds
         while True:
             status, body = self.ask("/echo/x")
@@ -66,7 +66,7 @@ plugins: {{routes: {{serve: true, config: {{greeting: {greeting}}}}}}}
         children = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
         return [int(child) for child in children]
 
-    def wait_for_servers(self, count, seconds=20):
+    def wait_for_servers(self, count, seconds=PATIENCE_S):
         deadline = time.monotonic() + seconds
         while len(self.servers()) != count:
             assert time.monotonic() < deadline, self.servers()
@@ -173,7 +173,7 @@ def test_sockets_of_servers_killed_with_their_daemon_are_removed(world):
         (folder / name).touch()
     world.config("plugins: {routes: {serve: true}}")
     daemon = world.start("daemon")
-    deadline = time.monotonic() + 20
+    deadline = time.monotonic() + PATIENCE_S
     while not [p for p in folder.iterdir() if f"-{daemon.pid}-" in p.name]:
         assert time.monotonic() < deadline
         time.sleep(0.05)

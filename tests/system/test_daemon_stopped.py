@@ -4,7 +4,6 @@ yet time went by. It is in a file of its own because it waits for more than a mi
 import signal
 import time
 
-from conftest import PATIENCE_S
 from test_daemon import ALL_HISTORY, make, statuses, wait_until_recorded
 
 __all__ = ["make"]  # a fixture
@@ -21,7 +20,7 @@ def stop_for(daemon, seconds):
         return all(rows and rows[-1]["status"] == "succeeded" for rows in found) and \
             time.time() * 1000 % STEP < STEP - 500
 
-    daemon.wait_for(is_idle, seconds=PATIENCE_S)
+    daemon.wait_for(is_idle)
     daemon.process.send_signal(signal.SIGSTOP)
     since = int(time.time() * 1000)
     time.sleep(seconds)
@@ -40,7 +39,7 @@ def rows_since(daemon, job, since, until):
         return rows if went_on[:1] == [DONE] and rows[-1]["slot_unix_ms"] >= last else None
 
     wait_until_recorded(daemon, job, until)
-    rows = daemon.wait_for(look, seconds=PATIENCE_S)
+    rows = daemon.wait_for(look)
     slots = [row["slot_unix_ms"] for row in rows]
     assert slots == list(range(first, slots[-1] + 1, STEP))
     return rows

@@ -139,7 +139,7 @@ def test_healing_and_dump_of_one_midnight_come_one_after_the_other(deployment, c
     with Consumer(delta, busy_s=1, now_s=lambda: clock.now() / 1000) as consumer:
         daemon = deployment.start(f"@{clock.path}")
         clock.set(EVENING + HOUR_MS)
-        daemon.wait_for(lambda: len(consumer.ended) == 2, seconds=60)
+        daemon.wait_for(lambda: len(consumer.ended) == 2)
         assert consumer.most_active == 1
     jobs = delta.check_whole(active=0)
     assert sorted(job.kind for job in jobs) == ["dump", "healing", "initial-sync"]

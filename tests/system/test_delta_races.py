@@ -131,7 +131,7 @@ def test_two_daemons_with_the_same_schedule(world, virtuoso, tmp_path):
             try:
                 for daemon in daemons:
                     daemon.start()
-                daemons[0].wait_for(lambda: len(consumer.ended) >= (30 if FULL else 5), seconds=60)
+                daemons[0].wait_for(lambda: len(consumer.ended) >= (30 if FULL else 5))
             finally:
                 statuses = [daemon.stop() for daemon in daemons]
         assert statuses == [0, 0] and consumer.most_active == 1

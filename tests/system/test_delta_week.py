@@ -14,7 +14,6 @@ from test_delta_daemon_config import Deployment
 START = "2026-03-02T20:30:00Z"  # a Monday
 DAYS = [(datetime(2026, 3, 2, tzinfo=timezone.utc) + timedelta(i)).strftime("%Y-%m-%d")
         for i in range(8)]
-WAIT_S = 60  # real; a generous bound
 
 
 @pytest.fixture
@@ -47,14 +46,14 @@ def nightly(stream, kind, at="00:00", job=None, days=None):
 def tried_again(week, *names, than=1):
     """That each has ended, or has been skipped so often and waits."""
     until(lambda: all(status in ("succeeded", "skipped") or attempt > than
-                      for attempt, status in map(week.attempts, names)), WAIT_S)
+                      for attempt, status in map(week.attempts, names)))
 
 
 def between_attempts(week, name):
     """The clock is not to be moved below one: it bears the time at which it has begun."""
     until(lambda: week.attempts(name)[1] == "succeeded" or any(
         row["not_before_unix_ms"] > week.clock.now() + 100
-        for row in week.daemon.runs(name, status="due")), WAIT_S)
+        for row in week.daemon.runs(name, status="due")))
 
 
 def hours_of(week, day, *times):
@@ -83,7 +82,7 @@ def the_daemon_is_killed(week, day):
     week.services.held = {("", "healing"), ("", "dump")}
     week.go_to(f"{day}T00:00:00Z")
     until(lambda: sorted(week.attempts(name)[1] for name in ("healing", "dump"))[-1] == "succeeded"
-          and week.delta.active(), WAIT_S)
+          and week.delta.active())
     tried_again(week, "healing", "dump")
     week.daemon.kill()
     week.daemon.start()
@@ -99,7 +98,7 @@ def the_store_is_away(week, day):
     try:
         week.go_to(f"{day}T00:00:00Z")
         for name in ("healing", "dump"):
-            until(lambda name=name: week.attempts(name) == (1, "started"), WAIT_S)
+            until(lambda name=name: week.attempts(name) == (1, "started"))
         time.sleep(2)
         assert not week.delta.active()
     finally:
@@ -110,12 +109,12 @@ def a_healing_is_never_finished(week, day):
     """Its service has died; after JOB_TIMEOUT_MINUTES it is no longer in the way."""
     week.services.held = {("", "healing")}
     week.go_to(f"{day}T00:00:00Z")
-    until(lambda: [job for job in week.delta.active() if job.kind == "healing"], WAIT_S)
+    until(lambda: [job for job in week.delta.active() if job.kind == "healing"])
     tried_again(week, "dump")
     hung, = [job for job in week.delta.active() if job.kind == "healing"]
     between_attempts(week, "dump")
     week.go_to(f"{day}T03:01:00Z")
-    until(lambda: hung.uri not in [job.uri for job in week.delta.active()], WAIT_S)
+    until(lambda: hung.uri not in [job.uri for job in week.delta.active()])
     week.services.held.clear()
     failed, = [job for job in week.delta.jobs() if job.uri == hung.uri]
     assert failed.status == "failed" and list(failed.tasks.values()) == [["failed"]]
@@ -175,7 +174,7 @@ def test_a_week_by_the_environment(make_week):
         START_INITIAL_SYNC="true", JOB_TIMEOUT_MINUTES="180"))
     week.failing = 1
     with week.open():
-        until(lambda: [job for job in week.delta.jobs() if job.status == "failed"], WAIT_S)
+        until(lambda: [job for job in week.delta.jobs() if job.status == "failed"])
         hours_of(week, DAYS[0], "21:00")
         assert [job.status for job in week.delta.jobs()] == ["failed"]  # too short ago
         week.services.held = {("", "initial-sync")}
@@ -207,7 +206,7 @@ def test_a_week_of_two_streams_by_the_file(make_week):
                          "cronPatternDumpJob": "0 0 0 * * *"}]), attempts=8)
     week.services.held = {("leiding", "initial-sync")}
     with week.open():
-        until(lambda: [job for job in week.delta.jobs(late)], WAIT_S)
+        until(lambda: [job for job in week.delta.jobs(late)])
         week.settle()
         hours_of(week, DAYS[1], "00:00")
         week.services.held.clear()

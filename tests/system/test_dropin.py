@@ -41,7 +41,7 @@ def install(folder, version):
     os.rename(built, folder / "dropped.so")
 
 
-def wait_for_version(world, version, seconds=30):
+def wait_for_version(world, version, seconds=PATIENCE_S):
     deadline = time.monotonic() + seconds
     while True:
         runs = json.loads(world.run("runs", "--json").stdout)
@@ -58,7 +58,7 @@ def test_a_plugin_is_dropped_in_and_upgraded_under_the_daemon(world):
     world.environment["RUN_CORE_PLUGIN_PATH"] = str(plugins)
     world.config("core: {shutdown_grace: 5s}", "00-core.yaml")
     daemon = world.start("daemon")
-    deadline = time.monotonic() + 20
+    deadline = time.monotonic() + PATIENCE_S
     while world.run("reload").status != 0:
         assert time.monotonic() < deadline
         time.sleep(0.1)

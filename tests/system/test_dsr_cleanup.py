@@ -4,10 +4,11 @@ import os
 import shutil
 
 import pytest
+from conftest import RUN_LIMIT_S
 # The fixture is found by its name.
 from dsr_world import (DAYS, ODD, Dsr, judge, lake_made, literal, needs_engine,  # noqa: F401
                        on_duckdb, user)
-from engines import ON_DUCKDB, RUN_LIMIT_S
+from engines import ON_DUCKDB
 
 pytestmark = needs_engine
 

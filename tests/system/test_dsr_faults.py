@@ -114,7 +114,7 @@ def kill(dsr, after, who, **options):
             pytest.fail(f"the {who} was killed after {after:.2f} s, and the run goes on\n"
                         f"{output.read().decode(errors='replace')}")
     # A worker dies with its guard, but nobody waits for it.
-    deadline = time.monotonic() + 20
+    deadline = time.monotonic() + PATIENCE_S
     while not all(is_gone(pid) for pid in family):
         assert time.monotonic() < deadline, "the worker has outlived its guard"
         time.sleep(0.005)

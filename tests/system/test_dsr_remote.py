@@ -10,10 +10,9 @@ import urllib.request
 
 import pytest
 # The fixture is found by its name.
-from conftest import PATIENCE_S
+from conftest import PATIENCE_S, RUN_LIMIT_S
 from dsr_world import (DAYS, Folder, Google, InBuckets, pond_made, needs_engine,  # noqa: F401
                        on_ceph, on_duckdb, user, versions)
-from engines import RUN_LIMIT_S
 from processes import free_port
 
 pytestmark = needs_engine

@@ -360,9 +360,9 @@ def test_the_daemon_tries_a_failed_dump_again(bench):
     try:
         assert bench.world.run("trigger", "slow").status == 0
         daemon.wait_for(lambda: bench.server.rules.used() > 0)
-        daemon.wait_for(lambda: bench.egress.keys(), seconds=30)
+        daemon.wait_for(lambda: bench.egress.keys())
         bench.server.rules.clear()
-        runs = daemon.wait_for(lambda: daemon.runs("slow", status="succeeded"), seconds=60)
+        runs = daemon.wait_for(lambda: daemon.runs("slow", status="succeeded"))
         assert len(runs) == 1
     finally:
         daemon.stop()

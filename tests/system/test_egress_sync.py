@@ -89,7 +89,7 @@ def impatient(world):
     world.config("core: {http: {attempts: 2, backoff: 1ms, max_backoff: 5ms}}")
 
 
-def until(look, seconds=60):
+def until(look, seconds=PATIENCE_S):
     end = time.monotonic() + seconds
     while not look():
         assert time.monotonic() < end, "it never came to be"
@@ -452,7 +452,7 @@ def test_only_complete_folders(sync, proxy):
     time.sleep(0.5)
     assert process.poll() is None
     source.put(f"{DAY}/_manifest.json", manifest({"t.csv.gz": b"20"}))
-    assert process.wait(60) == 0
+    assert process.wait(PATIENCE_S) == 0
     complete += [f"{DAY}/_manifest.json", f"{DAY}/t.csv.gz"]
     assert target.names() == sorted(complete)
     # ... and not for ever.

@@ -258,7 +258,7 @@ def signalled(place, at, number, pattern=""):
     ready.set()
     text = process.communicate(timeout=PATIENCE_S)[1].decode()
     place.server.aim(None, None)
-    end = time.monotonic() + 30
+    end = time.monotonic() + PATIENCE_S
     while not all(is_gone(pid) for pid in family):  # a worker dies with its guard, but later
         assert time.monotonic() < end
         time.sleep(0.01)
@@ -302,7 +302,7 @@ def test_a_query_that_outlives_its_run(place):
     place.server.back_end.pause_s = 60
     assert signalled(place, 1, signal.SIGKILL, "^CREATE TABLE")[0] == -signal.SIGKILL
     (query,) = place.server.ran("^CREATE TABLE")
-    assert place.server.back_end.pausing.wait(30) and query.is_open
+    assert place.server.back_end.pausing.wait(PATIENCE_S) and query.is_open
     place.server.back_end.pause_s = 0
     result = place.run()
     assert query.state == "CANCELLED", result.text
@@ -324,7 +324,7 @@ def test_runs_at_once(place):
     assert signalled(place, 1, signal.SIGKILL, "^CREATE TABLE")[0] == -signal.SIGKILL
     place.server.back_end.pause_s = 0.3
     runs = [place.start(), place.world.start("run", "other", *RUN[2:])]
-    ends = [(run.communicate(timeout=120)[1].decode(), run.returncode) for run in runs]
+    ends = [(run.communicate(timeout=PATIENCE_S)[1].decode(), run.returncode) for run in runs]
     assert [status for _, status in ends] == [0, 0], ends
     place.check_done(["out", "out/other"])
 

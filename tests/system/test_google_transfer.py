@@ -7,6 +7,7 @@ from datetime import timedelta
 from urllib.parse import quote
 
 import pytest
+from conftest import PATIENCE_S
 
 from google_api import refusal
 from google_clock import parse_time
@@ -67,7 +68,7 @@ def listing(call, **wanted):
     return call("GET", f"/v1/transferOperations?filter={quote(wanted)}").get("operations", [])
 
 
-def until(condition, timeout_s=30):
+def until(condition, timeout_s=PATIENCE_S):
     end = time.monotonic() + timeout_s
     while not condition():
         assert time.monotonic() < end

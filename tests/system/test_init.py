@@ -23,7 +23,7 @@ def contained(world, *words, **options):
 
 def number_one(process):
     """Our pid of the namespace's process number 1."""
-    deadline = time.monotonic() + 20
+    deadline = time.monotonic() + PATIENCE_S
     while True:
         with open(f"/proc/{process.pid}/task/{process.pid}/children", encoding="ascii") as file:
             pids = file.read().split()

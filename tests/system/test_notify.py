@@ -37,7 +37,7 @@ class Receiver:
         self.url = f"http://127.0.0.1:{self.server.server_port}"
         threading.Thread(target=self.server.serve_forever, daemon=True).start()
 
-    def wait_for(self, count, seconds=30):
+    def wait_for(self, count, seconds=PATIENCE_S):
         deadline = time.monotonic() + seconds
         while len(self.got) < count:
             assert time.monotonic() < deadline, self.got
@@ -114,7 +114,7 @@ jobs:
     time.sleep(1)
     assert len(receiver.got) == 1
     clock.set_offset(11_000)
-    receiver.wait_for(2, seconds=30)
+    receiver.wait_for(2)
     wait_until_put_off(world, attempts=2)
     daemon.kill()
     daemon.communicate()
@@ -234,18 +234,18 @@ def clock_of(world):
     return clock
 
 
-def wait_until_put_off(world, attempts, seconds=30):
+def wait_until_put_off(world, attempts, seconds=PATIENCE_S):
     """The daemon has noted that the only notification failed so often."""
     deadline = time.monotonic() + seconds
     noted = None
     while noted != [(attempts,)]:
         assert time.monotonic() < deadline, noted
         time.sleep(0.05)
-        with sqlite3.connect(world.state / "state.db", timeout=30) as ledger:
+        with sqlite3.connect(world.state / "state.db", timeout=PATIENCE_S) as ledger:
             noted = ledger.execute("SELECT attempts FROM notices").fetchall()
 
 
-def wait_until_ready(world, seconds=20):
+def wait_until_ready(world, seconds=PATIENCE_S):
     deadline = time.monotonic() + seconds
     while world.run("trigger", "no-such-job").stderr.find("no-such-job") < 0:
         assert time.monotonic() < deadline

@@ -25,7 +25,7 @@ def daemon(world):
         nonlocal process
         world.config(CONFIG % rule)
         process = world.start("daemon")
-        deadline = time.monotonic() + 20
+        deadline = time.monotonic() + PATIENCE_S
         while "no job" not in world.run("trigger", "nosuch").stderr:
             assert time.monotonic() < deadline
             time.sleep(0.1)
@@ -41,7 +41,7 @@ def runs(world):
     return json.loads(world.run("runs", "--json").stdout)
 
 
-def wait_for(world, status, seconds=20):
+def wait_for(world, status, seconds=PATIENCE_S):
     deadline = time.monotonic() + seconds
     while not any(run["status"] == status for run in runs(world)):
         assert time.monotonic() < deadline, runs(world)
@@ -87,7 +87,7 @@ def test_a_queued_run_starts_when_the_foreground_has_ended(world, daemon):
     assert sum(run["status"] == "started" for run in runs(world)) == 1
     foreground.send_signal(signal.SIGTERM)
     foreground.communicate(timeout=PATIENCE_S)
-    deadline = time.monotonic() + 20
+    deadline = time.monotonic() + PATIENCE_S
     while not any(run["status"] == "started" and run["trigger"] == "manual"
                   for run in runs(world)):
         assert time.monotonic() < deadline, runs(world)

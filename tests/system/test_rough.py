@@ -17,7 +17,7 @@ from test_worker import alive, wait_for, writer_words
 
 
 def test_child_signals_that_are_ignored_do_not_hang_it(world):
-    result = world.run("noop", "--json", timeout=20,
+    result = world.run("noop", "--json",
                        preexec_fn=lambda: signal.signal(signal.SIGCHLD, signal.SIG_IGN))
     assert (result.status, result.final["status"]) == (0, "succeeded")
 
@@ -56,7 +56,7 @@ def test_stopping_by_the_terminal_and_going_on(world):
     time.sleep(0.3)
     for _ in range(20):
         process.send_signal(signal.SIGTSTP)
-        end = time.monotonic() + 10
+        end = time.monotonic() + PATIENCE_S
         while Path(f"/proc/{process.pid}/stat").read_text().rsplit(")", 1)[1].split()[0] != "T":
             assert time.monotonic() < end and process.poll() is None
             time.sleep(0.002)
@@ -218,7 +218,7 @@ def test_what_a_plugin_starts_ends_with_it(world):
     result = world.run("rough", "linger")
     child = re.search(r"left process (\d+)", result.text).group(1)
     assert result.status == 0
-    end = time.monotonic() + 5
+    end = time.monotonic() + PATIENCE_S
     while alive(child):
         assert time.monotonic() < end, "it outlives its run"
         time.sleep(0.01)
@@ -305,7 +305,7 @@ def test_many_words(world):
 @pytest.mark.parametrize("command", ["check", "daemon"])
 def test_a_check_that_a_plugin_ends_is_no_good_check(world, command, status):
     world.config(f"jobs: {{j: {{plugin: rough, config: {{leave: {status}}}}}}}")
-    result = world.run(command, timeout=30)
+    result = world.run(command)
     assert result.status == 2
     assert f"with status {status} in the plugin 'rough'" in result.stderr
 
@@ -314,7 +314,7 @@ def test_a_check_that_stalls_ends_with_its_daemon(world):
     world.config("jobs: {j: {plugin: rough, config: {stall: true}}}")
     daemon = world.start("daemon")
     children = Path(f"/proc/{daemon.pid}/task/{daemon.pid}/children")
-    deadline = time.monotonic() + 20
+    deadline = time.monotonic() + PATIENCE_S
     while not children.read_text().split():
         assert time.monotonic() < deadline
         time.sleep(0.02)

@@ -8,6 +8,7 @@ import sqlite3
 import time
 
 import pytest
+from conftest import PATIENCE_S
 
 CONFIG = """
 jobs:
@@ -31,7 +32,7 @@ def runs(world, *words):
 
 
 def wait_until(condition):
-    deadline = time.monotonic() + 30
+    deadline = time.monotonic() + PATIENCE_S
     while not condition():
         assert time.monotonic() < deadline
         time.sleep(0.02)

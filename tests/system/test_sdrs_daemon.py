@@ -203,7 +203,6 @@ def test_an_execution_survives_a_reload(make_cloud, gcs):
 
 START = "2026-03-02T00:10:00Z"
 DAYS = [moment(START).replace(hour=0, minute=0) + datetime.timedelta(i) for i in range(7)]
-SETTLE_S = 120
 
 
 class Week(Cloud):
@@ -217,7 +216,7 @@ class Week(Cloud):
     def go_to(self, when):
         self.gcs.clock.set(when)
         self.clock.set(round(when.timestamp() * 1000))
-        until(self.is_settled, SETTLE_S)
+        until(self.is_settled)
         self.gcs.transfers.settle()
 
     def is_settled(self):

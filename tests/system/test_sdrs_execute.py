@@ -8,6 +8,7 @@ import sqlite3
 
 import pytest
 from api_world import until
+from conftest import PATIENCE_S
 from sdrs_world import UTC, SdrsWorld, moment, rows, rule, sdrs, service  # noqa: F401
 
 NOW = "2019-03-10T05:30:00Z"
@@ -163,7 +164,7 @@ def test_replicas_do_nothing_twice(world_in_memory, state_on_postgres_in_memory)
     lake.configure(rules=[rule(lake, name, "x") for name in names])
     assert lake.run("plan").status == 0  # makes the rules
     running = [lake.start("execute", "--json") for _ in range(3)]
-    results = [process.communicate(timeout=120)[0] for process in running]
+    results = [process.communicate(timeout=PATIENCE_S)[0] for process in running]
     # What one had in hand another left alone, which is no failure.
     assert {process.returncode for process in running} <= {0, 3}, results
     for name in names:

@@ -10,7 +10,7 @@ import signal
 import time
 
 import pytest
-from conftest import mounted, resize
+from conftest import PATIENCE_S, mounted, resize
 from sdrs_checker import (BUCKET, SHADOW, Checker, FileLake, GoogleLake, S3Lake, Webhook, Writer,
                           is_due, job_statuses)
 from sdrs_google_world import google  # noqa: F401, a fixture
@@ -21,7 +21,7 @@ from sdrs_world import SdrsWorld, sdrs  # noqa: F401, a fixture
 FULL = bool(os.environ.get("RUN_CORE_FULL"))
 NOW, LATER = "2026-02-10T12:00:00Z", "2026-02-10T18:00:00Z"  # with 30 days: what is_due() says
 LARGE = 20 << 20
-LIMIT_S = 3600 if FULL else 120
+LIMIT_S = 3600 if FULL else PATIENCE_S
 
 
 class Ordeal:

@@ -3,6 +3,7 @@ failures, and by several replicas at once."""
 import os
 
 import pytest
+from conftest import PATIENCE_S
 from sdrs_world import PROJECT, SdrsWorld, sdrs, service  # noqa: F401
 
 EVENTS, MARKER = "/events/execution", ".delete_this_folder"
@@ -105,7 +106,7 @@ def test_replicas_process_each_marker_once(shared):
         executions = [mark(service, folder) for folder in folders]
         running = [shared.start("dm-batch", **NO_WAIT) for _ in range(3)]
         for process in running:
-            process.communicate(timeout=120)
+            process.communicate(timeout=PATIENCE_S)
         assert sorted({process.returncode for process in running})[0] == 0
         assert {process.returncode for process in running} <= {0, 3}
         assert all(marker(service, e) == ("success", 0, "success") for e in executions)

@@ -4,6 +4,7 @@ import signal
 import time
 
 import pytest
+from conftest import PATIENCE_S
 from google_api import refusal
 from google_transfer_run import Plan
 from sdrs_google_world import google  # noqa: F401
@@ -227,7 +228,7 @@ def kill_at(google, action, **rule):
     """Kills a run while it waits for the answer to a request, which was carried out."""
     google.gcs.rules.add(delay_ms=60000, **rule)
     process = google.start(action)
-    end = time.monotonic() + 60
+    end = time.monotonic() + PATIENCE_S
     while google.gcs.rules.used() == 0:
         assert process.poll() is None and time.monotonic() < end, process.communicate()
         time.sleep(0.02)
@@ -241,7 +242,7 @@ def kill_at(google, action, **rule):
 def test_killed_between_the_job_and_its_record(clicks, action):
     """The job is found again: there is no second one for the record, and it is validated."""
     kill_at(clicks, "execute", method="POST", target="/v1/transferJobs$")
-    end = time.monotonic() + 60
+    end = time.monotonic() + PATIENCE_S
     while not clicks.jobs():
         assert time.monotonic() < end
         time.sleep(0.02)
@@ -263,7 +264,7 @@ def test_killed_before_the_job(clicks):
     """What was never asked for is an error, and the next execution asks for it."""
     clicks.gcs.rules.add(method="POST", target="/v1/transferJobs$", lost=True, times=None)
     process = clicks.start("execute")
-    end = time.monotonic() + 60
+    end = time.monotonic() + PATIENCE_S
     while clicks.gcs.rules.used() == 0:
         assert time.monotonic() < end
         time.sleep(0.02)
@@ -430,7 +431,7 @@ def test_killed_while_the_pool_is_told(clicks):
     """Whether the job was told or not, what becomes of the record is what became of its prefixes."""
     names = make_pool(clicks, "dataset", 14)
     kill_at(clicks, "execute", method="PATCH", target="/v1/transferJobs/")
-    end = time.monotonic() + 60
+    end = time.monotonic() + PATIENCE_S
     while job_of(clicks, names[0])["status"] != "ENABLED":
         assert time.monotonic() < end
         time.sleep(0.02)

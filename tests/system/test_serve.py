@@ -14,12 +14,12 @@ from conftest import PATIENCE_S
 
 class UnixConnection(http.client.HTTPConnection):
     def __init__(self, path):
-        super().__init__("localhost", timeout=20)
+        super().__init__("localhost", timeout=PATIENCE_S)
         self.path = path
 
     def connect(self):
         self.sock = socket.socket(socket.AF_UNIX)
-        self.sock.settimeout(20)
+        self.sock.settimeout(self.timeout)
         self.sock.connect(self.path)
 
 
@@ -27,7 +27,7 @@ class Served:
     def __init__(self, world, *words, routes="routes"):
         self.socket = str(world.root / "s.sock")
         self.process = world.start("serve", routes, "--listen", f"unix:{self.socket}", *words)
-        deadline = time.monotonic() + 20
+        deadline = time.monotonic() + PATIENCE_S
         while True:
             try:
                 assert self.ask("GET", "/healthcheck/is-ready")[0] == 200

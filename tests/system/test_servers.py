@@ -20,6 +20,7 @@ import faults
 import processes
 import s3_server
 from aws_doubles import Aws
+from conftest import PATIENCE_S
 from crc32c import crc32c
 from stand_in import self_signed
 
@@ -89,7 +90,7 @@ def test_ceph_dies_with_who_started_it():
     assert len(pids) == 3 and all(processes.is_alive(int(pid)) for pid in pids)
     process.send_signal(signal.SIGKILL)
     process.communicate()
-    end = time.monotonic() + 20
+    end = time.monotonic() + PATIENCE_S
     while any(processes.is_alive(int(pid)) for pid in pids):
         assert time.monotonic() < end
         time.sleep(0.01)

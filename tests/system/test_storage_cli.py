@@ -862,7 +862,7 @@ def test_it_goes_on_if_asked_to(storage, world, lake):
 # ---- stopped in the middle ---------------------------------------------------------------------------
 
 
-def wait_until(condition, timeout_s=30):
+def wait_until(condition, timeout_s=PATIENCE_S):
     end = time.monotonic() + timeout_s
     while not condition():
         assert time.monotonic() < end
@@ -887,7 +887,7 @@ def test_stdin_that_says_nothing_can_be_interrupted(world, s3):
     process.stdin.write(b"x" * 20 * MIB)
     process.stdin.flush()
     process.send_signal(signal.SIGINT)
-    assert process.wait(30) == 130
+    assert process.wait(PATIENCE_S) == 130
     assert s3.uploads() == [] and s3.names() == []
 
 
@@ -920,7 +920,7 @@ def test_a_killed_copy_is_resumed(storage, world, s3, proxy):
     proxy.rules.add(method="GET", target="/many/", delay_ms=20, times=None)
     words = ["cp", "-r", "--json", "--resume", "token", s3.base + "many/", "down"]
     process = world.start("storage", *words, "--width", "1")
-    wait_until((world.root / "token").exists, 60)
+    wait_until((world.root / "token").exists)
     process.kill()
     process.communicate()
     proxy.rules.clear()

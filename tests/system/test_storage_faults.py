@@ -9,6 +9,7 @@ import signal
 import time
 
 import pytest
+from conftest import PATIENCE_S
 from storage_faults import (KIB, LARGE, MIB, OLD, OPERATIONS, SMALL, Bench, Fault, GcsPlace,
                             Operation, S3Place, below, benches_at, cases_of, content, contents,
                             run_cases)
@@ -96,7 +97,7 @@ def test_a_server_that_goes_away(bench):
     while len(server.calls) < 20 and process.poll() is None:
         time.sleep(0.005)
     server.stop()
-    _, stderr = process.communicate(timeout=120)
+    _, stderr = process.communicate(timeout=PATIENCE_S)
     assert process.returncode == 1, stderr
     assert b"cannot connect" in stderr or b"connection" in stderr
     found = bench.place.objects(prefix)
@@ -111,7 +112,7 @@ def test_a_server_that_nobody_knows(bench):
         operation = named(name)
         prefix, local = bench.begin(operation)
         process, where = bench.start(operation, prefix, local)
-        _, stderr = process.communicate(operation.stdin, timeout=120)
+        _, stderr = process.communicate(operation.stdin, timeout=PATIENCE_S)
         message = stderr.decode().splitlines()[-1]
         assert process.returncode == 1, message
         assert "has no address" in message and where["store"][:-1] in message, message
@@ -177,7 +178,7 @@ def test_killed_and_run_again(bench, rng, operation):
         check_killed(operation, place.objects(prefix), contents(local))
 
         process, where = bench.start(operation, prefix, local, *more)
-        _, stderr = process.communicate(timeout=120)
+        _, stderr = process.communicate(timeout=PATIENCE_S)
         # All that was to be moved may have been moved, and then there is no source any more.
         gone = operation.moves and b"there is neither an object" in stderr
         assert process.returncode == 0 or gone, stderr[-2000:]
@@ -201,7 +202,7 @@ def test_a_full_disk(bench, small_disk, words, size):
     operation = Operation("full", [*words, f"{small_disk}/"], store={"x": data})
     prefix, local = bench.begin(operation)
     process, _ = bench.start(operation, prefix, local)
-    _, stderr = process.communicate(timeout=120)
+    _, stderr = process.communicate(timeout=PATIENCE_S)
     message = stderr.decode().splitlines()[-1]
     assert process.returncode == 1, message
     assert "No space left" in message and str(small_disk) in message, message
@@ -221,7 +222,7 @@ def test_two_at_once(bench):
             operation.words = ["cp", "-r", "{local}" + name + "/", "{" + to + "}out/"]
             running.append(bench.start(operation, prefix, local)[0])
         for process in running:
-            _, stderr = process.communicate(timeout=120)
+            _, stderr = process.communicate(timeout=PATIENCE_S)
             assert process.returncode == 0, stderr
         found = bench.place.objects(prefix) if to == "store" else contents(local)
         found = {name[4:]: data for name, data in found.items() if name.startswith("out/")}

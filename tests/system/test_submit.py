@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from api_world import Daemon, until
+from conftest import PATIENCE_S
 from test_serve import Served
 
 
@@ -19,7 +20,7 @@ def runs_of(world):
     return json.loads(world.run("runs", "--json").stdout)
 
 
-def wait_until(what, seconds=30):
+def wait_until(what, seconds=PATIENCE_S):
     deadline = time.monotonic() + seconds
     while True:
         found = what()

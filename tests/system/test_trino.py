@@ -92,7 +92,7 @@ def engine(world, trino):
 
 def state_of(trino, mark, wanted):
     """The state of the query with that text in it, once it is one of those."""
-    end = time.monotonic() + 60
+    end = time.monotonic() + PATIENCE_S
     while True:
         found = trino.query(f"SELECT state, error_code FROM system.runtime.queries WHERE query LIKE "
                             f"'%{mark}%' AND query NOT LIKE '%system.runtime%'")

@@ -16,7 +16,7 @@ import pytest
 from conftest import BUILD, PATIENCE_S
 
 
-def wait_for(process, text, timeout=30):
+def wait_for(process, text, timeout=PATIENCE_S):
     """Reads stderr until 'text' is there."""
     seen = b""
     end = time.monotonic() + timeout
@@ -213,7 +213,7 @@ def test_worker_dies_with_its_guard(world):
     assert len(children) == 1
     process.kill()
     process.communicate()
-    end = time.monotonic() + 10
+    end = time.monotonic() + PATIENCE_S
     while alive(children[0]):
         assert time.monotonic() < end, "the worker outlives its guard"
         time.sleep(0.01)
@@ -430,7 +430,7 @@ def test_temporary_files_of_a_killed_run_go_with_the_next(world):
 
 def get(url):
     try:
-        with urllib.request.urlopen(url, timeout=10) as reply:
+        with urllib.request.urlopen(url, timeout=PATIENCE_S) as reply:
             return reply.status, reply.read().decode()
     except urllib.error.HTTPError as error:
         return error.code, error.read().decode()
@@ -440,7 +440,7 @@ def test_health_and_metrics_while_it_runs(world):
     process = world.start("counter", "--set", "steps=100", "--set", "step=50ms", "--listen", "127.0.0.1:0")
     said = wait_for(process, "serving health and metrics at ")
     url = re.search(r"http://[0-9.:]+", said).group(0)
-    end = time.monotonic() + 10
+    end = time.monotonic() + PATIENCE_S
     while get(url + "/healthcheck/is-ready")[0] != 200:
         assert time.monotonic() < end
         time.sleep(0.02)
