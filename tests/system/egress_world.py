@@ -7,11 +7,15 @@ import os
 import subprocess
 
 import postgres as postgres_server
+from api_world import until
 from botocore.exceptions import ClientError
 from conftest import PATIENCE_S
 
 DAY = "2026-11-20"
 NOW = f"{DAY}T02:00:00Z"
+
+# A query has an unknown size and goes first; with one connection a table is read after it.
+GATED = {"slow": "SELECT pg_advisory_xact_lock_shared(7)::text"}
 
 
 class Egress:
@@ -92,6 +96,20 @@ class Egress:
 
     def start(self, *words, **settings):
         return self.world.start(*self.words(words, settings))
+
+    @contextlib.contextmanager
+    def gate(self, *words, **settings):
+        """A dump in which the query 'slow' has begun, and goes on at the end of the block."""
+        with self.session("SELECT pg_advisory_lock(7)"):
+            process = self.start(*words, queries=GATED, **settings)
+            until(self.gated)
+            yield process
+
+    def gated(self):
+        """The pids of the connections that wait there."""
+        return [int(pid) for pid in self.sql(
+            "SELECT pid FROM pg_stat_activity WHERE datname = current_database() AND "
+            "application_name = 'run-core egress' AND wait_event = 'advisory'")]
 
     # ---- the bucket ----
 

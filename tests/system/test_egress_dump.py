@@ -328,10 +328,9 @@ def test_mistakes_are_said_before_anything_is_done(egress, settings, said):
 def test_no_command_line_has_a_secret(egress):
     """Nor what is written, however much is asked for; the server sees no password either."""
     fill(egress, "t")
-    process = egress.start("-vv", tables="t", queries={"slow": "SELECT pg_sleep(1.5)"})
-    until(lambda: egress.backends("active", "%pg_sleep%"))
-    worker, = Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text().split()
-    shown = b"".join(Path(f"/proc/{pid}/cmdline").read_bytes() for pid in (process.pid, worker))
+    with egress.gate("-vv", tables="t") as process:
+        worker, = Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text().split()
+        shown = b"".join(Path(f"/proc/{pid}/cmdline").read_bytes() for pid in (process.pid, worker))
     shown += b"".join(process.communicate(timeout=PATIENCE_S))
     assert process.returncode == 0, shown.decode()
     assert b"egress" in shown and b"Success." in shown

@@ -23,8 +23,6 @@ def finish(process, status):
     return stdout.decode(), stderr.decode()
 
 
-SLEEP = {"slow": "SELECT pg_sleep(1.5)"}
-
 # Rows whose text is not made much smaller, so that parts of an upload are on their way; then a wait.
 SLOW = "SELECT id, text FROM noise UNION ALL SELECT 0, pg_sleep(%s)::text"
 NOISE = ("CREATE TABLE noise AS SELECT g AS id, md5(random()::text) || md5(random()::text) || "
@@ -86,7 +84,6 @@ def test_a_query_that_breaks_in_the_middle_leaves_no_object(egress):
     assert "Table 'bad': Dump uploaded" not in result.stdout
 
 
-# A slow query has an unknown size and goes first; with one connection a table is read after it.
 @pytest.mark.parametrize("change, rows", [
     ("TRUNCATE t", 0),
     ("ALTER TABLE t ALTER COLUMN id TYPE bigint", 3),
@@ -95,9 +92,8 @@ def test_a_query_that_breaks_in_the_middle_leaves_no_object(egress):
 def test_a_table_that_is_changed_behind_the_snapshot_is_never_taken_for_empty(egress, change, rows):
     fill(egress, "t", rows=3)
     fill(egress, "u", rows=5)
-    process = egress.start(tables="t", connections=1, queries=SLEEP)
-    until(lambda: egress.backends("active", "%pg_sleep%"))
-    egress.sql(change)
+    with egress.gate(tables="t", connections=1) as process:
+        egress.sql(change)
     _, stderr = finish(process, 0)
     assert "beginning again with a new snapshot" in stderr
     assert len(egress.text("t.csv.gz").splitlines()) == rows
@@ -106,9 +102,8 @@ def test_a_table_that_is_changed_behind_the_snapshot_is_never_taken_for_empty(eg
 
 def test_one_snapshot_for_all_tables(egress):
     fill(egress, "t", rows=3)
-    process = egress.start(tables="t", connections=1, queries=SLEEP)
-    until(lambda: egress.backends("active", "%pg_sleep%"))
-    egress.sql("INSERT INTO t VALUES (99); DELETE FROM t WHERE id = 1")
+    with egress.gate(tables="t", connections=1) as process:
+        egress.sql("INSERT INTO t VALUES (99); DELETE FROM t WHERE id = 1")
     finish(process, 0)
     assert [line.split(b",")[0] for line in egress.text("t.csv.gz").splitlines()] == [
         b"1", b"2", b"3"]
@@ -130,9 +125,10 @@ def test_a_wrong_password(egress):
 
 def test_a_table_whose_connection_breaks_is_dumped_again(egress):
     fill(egress, "t", rows=3)
-    process = egress.start(tables="t", queries=SLEEP)
-    pid = until(lambda: egress.backends("active", "%pg_sleep%"))[0]
-    egress.sql(f"SELECT pg_terminate_backend({pid})")
+    with egress.gate(tables="t") as process:
+        pid, = egress.gated()
+        egress.sql(f"SELECT pg_terminate_backend({pid})")
+        until(lambda: pid not in egress.backends())
     stdout, stderr = finish(process, 0)
     assert "dumping what is left once more" in stderr
     told = [line for line in stderr.splitlines() if "Table 'slow': " in line]
@@ -143,10 +139,11 @@ def test_a_table_whose_connection_breaks_is_dumped_again(egress):
 
 def test_when_the_snapshot_is_lost_all_begins_again(egress):
     fill(egress, "t", rows=3)
-    process = egress.start(tables="t", queries=SLEEP)
-    until(lambda: egress.backends("active", "%pg_sleep%"))
-    egress.sql("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE "
-               "application_name = 'run-core egress' AND datname = current_database()")
+    with egress.gate(tables="t") as process:
+        pids = egress.backends()
+        egress.sql("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE "
+                   "application_name = 'run-core egress' AND datname = current_database()")
+        until(lambda: not set(pids) & set(egress.backends()))
     _, stderr = finish(process, 0)
     assert "beginning again with a new snapshot" in stderr
     assert egress.check_manifest()["complete"] is True

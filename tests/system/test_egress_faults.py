@@ -224,14 +224,10 @@ def egress(world, postgres, ceph, bucket):
     made.end()
 
 
-SLEEP = {"slow": "SELECT pg_sleep(1.5)"}
-
-
 def test_a_table_that_is_dropped_meanwhile(egress):
     egress.sql("CREATE TABLE t AS SELECT 1 AS id; CREATE TABLE good AS SELECT 2 AS id")
-    process = egress.start(tables="t good", connections=1, queries=SLEEP)
-    until(lambda: egress.backends("active", "%pg_sleep%"))
-    egress.sql("DROP TABLE t")
+    with egress.gate(tables="t good", connections=1) as process:
+        egress.sql("DROP TABLE t")
     stdout, stderr = process.communicate(timeout=PATIENCE_S)
     assert process.returncode == 1, stderr
     assert b"'t'" in stderr and b"Success." not in stdout

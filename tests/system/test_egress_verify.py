@@ -6,6 +6,7 @@ import hashlib
 import io
 import json
 import os
+import time
 import zlib
 
 import pytest
@@ -304,13 +305,15 @@ def test_wrong_keys_are_told_without_the_secret(dump):
 
 def test_a_dump_that_begins_meanwhile_is_no_damage(dump, proxy):
     """Its first act is to remove the manifest; then it replaces objects."""
-    proxy.rules.add(method="GET", target="list-type=2", times=1, delay_ms=1500)
+    proxy.rules.add(method="GET", target="list-type=2", times=1, delay_ms=60000)
     process = dump.world.start("egress", "verify", "--set", DATE,
                                env={"AWS_ENDPOINT_URL": proxy.endpoint})
     while not proxy.count("GET", "_manifest.json"):
         assert process.poll() is None
+        time.sleep(0.01)
     dump.remove("_manifest.json")
     flip(dump)
+    proxy.rules.clear()
     stdout, stderr = process.communicate(timeout=PATIENCE_S)
     assert process.returncode == 1, stdout
     assert b"another run dumps into the folder" in stderr, stderr

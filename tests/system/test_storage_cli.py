@@ -500,11 +500,12 @@ def test_what_comes_meanwhile_is_not_replaced(storage, world, s3, proxy, words, 
     (world.root / "t" / "a").write_bytes(b"n" * size)
     world.environment["AWS_ENDPOINT_URL"] = proxy.endpoint
     # The store has been looked at, and what is written is on its way.
-    proxy.rules.add(method="PUT", target="/t/a", delay_ms=1000)
+    proxy.rules.add(method="PUT", target="/t/a", delay_ms=60000)
     source, target = ("t/", s3.base + "t") if "-r" in words else ("t/a", s3.base + "t/a")
     process = world.start("storage", *words, "--if-absent", "--json", source, target)
     wait_until(lambda: proxy.count("PUT", "/t/a"))
     s3.put("t/a", b"theirs")
+    proxy.rules.clear()
     told = json.loads(process.communicate(timeout=PATIENCE_S)[0])
     assert (process.returncode, told["objects"], told["skipped"], told["failed"]) == (0, 0, 1, 0)
     assert s3.get("t/a") == b"theirs" and s3.uploads() == []
