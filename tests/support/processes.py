@@ -100,6 +100,19 @@ def is_alive(pid):
         return False
 
 
+def wait_until_taken(process, number):
+    """Until the process, or its end, has taken a signal that it reads, so that another of the same
+    number would not merge with it."""
+    while process.poll() is None:
+        with contextlib.suppress(FileNotFoundError):
+            status = Path(f"/proc/{process.pid}/status").read_text()
+            pending = (int(line.split()[1], 16) for line in status.splitlines()
+                       if line.startswith(("SigPnd", "ShdPnd")))
+            if not any(mask >> (number - 1) & 1 for mask in pending):
+                return
+        time.sleep(0.005)
+
+
 def wait_for_port(port, process, timeout_s=30):
     """Returns when somebody listens; fails when the process that should has ended."""
     end = time.monotonic() + timeout_s

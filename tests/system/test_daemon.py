@@ -9,6 +9,7 @@ import time
 import pytest
 from conftest import PATIENCE_S
 from daemon import Clock, Daemon
+from processes import wait_until_taken
 
 MINUTE, HOUR = 60_000, 3_600_000
 START = 1_790_000_040_000  # 21 September 2026, 14:14:00 UTC
@@ -40,14 +41,19 @@ def make(world_in_memory):
 def configure(world, jobs, core=""):
     witness = world.root / "witness"
     witness.touch()
+    jobs = jobs.replace("$WITNESS", str(witness)).replace("$GATE", str(world.root / "gate"))
     world.config(f"core: {{state: {world.state}{core}}}\njobs:\n" +
-                 "".join(f"  {line}\n" for line in jobs.replace("$WITNESS", str(witness))
-                         .strip().splitlines()))
+                 "".join(f"  {line}\n" for line in jobs.strip().splitlines()))
 
 
 @pytest.fixture
 def clock(world_in_memory):
     return Clock(world_in_memory.root / "clock", START)
+
+
+def open_gate(daemon):
+    """Those that wait for $GATE go on."""
+    (daemon.world.root / "gate").touch()
 
 
 def witnessed(daemon, what="begin"):
@@ -322,13 +328,14 @@ stubborn: {plugin: hang, schedule: "@startup", timeout: 300ms, kill_after: 200ms
 
 def test_work_outlives_the_daemon(make):
     daemon = make('a: {plugin: witness, schedule: "@startup", concurrency: queue, '
-                  'config: {file: $WITNESS, take: 2s}}')
+                  'config: {file: $WITNESS, until: $GATE}}')
     daemon.wait_for(lambda: witnessed(daemon))
     daemon.kill()
     daemon.start()
+    daemon.wait_for(lambda: any("adopted" in m["message"] for m in daemon.messages()))
+    open_gate(daemon)
     daemon.wait_for(lambda: len(daemon.runs("a", status="succeeded")) == 2)
     assert len(witnessed(daemon)) == len(witnessed(daemon, "done")) == 2
-    assert any("adopted" in m["message"] for m in daemon.messages())
     first, second = daemon.runs("a")
     assert first["finished_unix_ms"] <= second["started_unix_ms"]  # the overlap rule held
 
@@ -347,13 +354,16 @@ def test_work_that_ended_while_nobody_looked(make):
 def test_a_guard_that_is_killed_loses_the_run(make):
     daemon = make("""
 once: {plugin: hang, action: wait}
-again: {plugin: witness, retry: {attempts: 2, backoff: 100ms}, config: {file: $WITNESS, take: 1s}}
+again: {plugin: witness, retry: {attempts: 2, backoff: 100ms},
+        config: {file: $WITNESS, until: $GATE}}
 """)
     for job in ("once", "again"):
         assert daemon.ask("POST", f"/api/v1/jobs/{job}/trigger", {})[0] < 300
     daemon.wait_for(lambda: len(daemon.runs(status="started")) == 2 and witnessed(daemon))
     for pid in daemon.family()[0]:
         os.kill(pid, signal.SIGKILL)
+    daemon.wait_for(lambda: len(witnessed(daemon)) == 2)
+    open_gate(daemon)
     daemon.wait_for(lambda: daemon.runs("once", status="lost") and
                     daemon.runs("again", status="succeeded"))
     assert len(witnessed(daemon)) == 2 and len(witnessed(daemon, "done")) == 1
@@ -380,27 +390,40 @@ def test_killed_again_and_again(make):
 # ---- stop, reload, pause -----------------------------------------------------------------------
 
 
-def test_stop_waits_and_then_says_what_it_stopped(make):
-    daemon = make('quick: {plugin: witness, config: {file: $WITNESS, take: 600ms}}\n'
-                  'slow: {plugin: hang, action: wait}', core=", shutdown_grace: 1500ms")
+def test_stop_waits(make):
+    daemon = make('quick: {plugin: witness, config: {file: $WITNESS, until: $GATE}}\n'
+                  'slow: {plugin: hang, action: wait}', core=", shutdown_grace: 10m")
     for job in ("quick", "slow"):
         daemon.ask("POST", f"/api/v1/jobs/{job}/trigger", {})
     daemon.wait_for(lambda: len(daemon.runs(status="started")) == 2)
-    assert daemon.stop() == 0
+    daemon.process.send_signal(signal.SIGTERM)
+    daemon.wait_for(lambda: any("for 2 runs" in m["message"] for m in daemon.messages()))
+    open_gate(daemon)
+    daemon.wait_for(lambda: daemon.runs("quick", status="succeeded"))
+    assert daemon.runs("slow", status="started") and daemon.process.poll() is None
+    assert daemon.stop() == 0  # asked again, as it would at the end of that time
     assert {(r["job"], r["status"], r["reason"]) for r in daemon.runs()} == {
         ("quick", "succeeded", None), ("slow", "cancelled", "shutdown")}
+
+
+def test_when_the_time_to_wait_is_over_it_says_what_it_stopped(make):
+    daemon = make("slow: {plugin: hang, action: wait}", core=", shutdown_grace: 500ms")
+    daemon.ask("POST", "/api/v1/jobs/slow/trigger", {})
+    daemon.wait_for(lambda: daemon.runs(status="started"))
+    assert daemon.stop() == 0
+    assert statuses(daemon.runs()) == [("cancelled", "shutdown")]
     assert any("stopping attempt 1" in m["message"] and m["job"] == "slow"
                for m in daemon.messages())
 
 
 def test_asked_again_it_ends_sooner(make):
-    daemon = make("slow: {plugin: hang, kill_after: 60s}", core=", shutdown_grace: 60s")
+    daemon = make("slow: {plugin: hang, kill_after: 10m}", core=", shutdown_grace: 10m")
     daemon.ask("POST", "/api/v1/jobs/slow/trigger", {})
     daemon.wait_for(lambda: daemon.runs(status="started"))
     for _ in range(3):
         daemon.process.send_signal(signal.SIGTERM)
-        time.sleep(0.3)
-    assert daemon.process.wait(20) == 0
+        wait_until_taken(daemon.process, signal.SIGTERM)
+    assert daemon.process.wait(PATIENCE_S) == 0
     assert daemon.runs()[0]["status"] != "started"
 
 
@@ -420,13 +443,14 @@ def test_reload_is_all_or_nothing(make):
 
 
 def test_reload_leaves_running_work_alone(make):
-    jobs = 'a: {plugin: witness, concurrency: queue, config: {file: $WITNESS, take: 1s}}\n'
-    daemon = make(jobs)
+    daemon = make("a: {plugin: witness, concurrency: queue, "
+                  "config: {file: $WITNESS, until: $GATE}}")
     for _ in range(2):
         daemon.ask("POST", "/api/v1/jobs/a/trigger", {})
     daemon.wait_for(lambda: witnessed(daemon))
     configure(daemon.world, "b: {plugin: noop}")
     assert daemon.ask("POST", "/api/v1/reload")[0] == 200
+    open_gate(daemon)
     daemon.wait_for(lambda: len([r for r in daemon.runs("a") if r["finished_unix_ms"]]) == 2)
     assert sorted(statuses(daemon.runs("a"))) == [("skipped", "removed"), ("succeeded", "")]
 

@@ -52,8 +52,11 @@ def test_worker_killed_from_outside_is_said(world):
 
 def test_stopping_by_the_terminal_and_going_on(world):
     """A worker that stops and goes on must not be taken for one that has ended, or never ends."""
-    process = world.start("counter", "--set", "steps=300", "--set", "step=5ms", "--json")
-    time.sleep(0.3)
+    witness, gate = world.root / "witness", world.root / "gate"
+    process = world.start("witness", "--set", f"file={witness}", "--set", f"until={gate}", "--json")
+    while not witness.exists():
+        assert process.poll() is None
+        time.sleep(0.01)
     for _ in range(20):
         process.send_signal(signal.SIGTSTP)
         end = time.monotonic() + PATIENCE_S
@@ -62,9 +65,10 @@ def test_stopping_by_the_terminal_and_going_on(world):
             time.sleep(0.002)
         process.send_signal(signal.SIGCONT)
         time.sleep(0.02)
+    gate.touch()
     out, _ = process.communicate(timeout=PATIENCE_S)
-    assert process.returncode == 0
-    assert json.loads(out)["counters"]["steps"] == 300
+    assert process.returncode == 0 and json.loads(out)["status"] == "succeeded"
+    assert [line.split()[0] for line in witness.read_text().splitlines()] == ["begin", "done"]
 
 
 def test_stop_signal_outweighs_what_the_plugin_makes_of_it(world):

@@ -52,11 +52,12 @@ def folder(world):
 def test_an_action_begins_a_run_that_outlives_it(world, folder):
     begun = world.run("submit", "begin", "--json", "--set", f"folder={folder}", "--set",
                       "greeting=hi", "--set", "nested={depth: 7}", "--set", "with=a b",
-                      "--set", "takes=1s")
+                      "--set", f"until={world.root}/go")
     assert begun.status == 0, begun.text
     run, = results_of(begun)
     row, = [r for r in runs_of(world) if r["id"] == run]
     assert row["status"] == "started" and row["trigger"] == "plugin" and row["job"] is None
+    (world.root / "go").touch()
     row = ended(world, run)
     assert row["status"] == "succeeded" and row["counters"] == {"worked": 1}
     assert (row["plugin"], row["action"]) == ("submit", "work")
@@ -84,7 +85,7 @@ def test_what_cannot_be_is_refused_before_anything_begins(world, folder):
 def test_a_route_begins_a_run_that_its_server_need_not_outlive(world, folder):
     served = Served(world, "--set", f"folder={folder}", "--set", "password=geheimnis",
                     routes="submit")
-    status, run, _ = served.ask("POST", "/begin/work?mark=x&wait=1500ms")
+    status, run, _ = served.ask("POST", f"/begin/work?mark=x&until={world.root}/go")
     assert status == 200
     process = Path("/proc") / str(served.process.pid)
     children = (process / "task" / str(served.process.pid) / "children").read_text()
@@ -94,6 +95,7 @@ def test_a_route_begins_a_run_that_its_server_need_not_outlive(world, folder):
     assert (row["id"], row["status"]) == (run, "started")
     mine = processes_of(run)
     assert mine and all(b"geheimnis" not in line for line in mine.values())
+    (world.root / "go").touch()
     assert ended(world, run)["status"] == "succeeded"
     assert (folder / run).read_text() == "hello x geheimnis 1 -\n"
     assert "geheimnis" not in world.run("logs", run).stdout

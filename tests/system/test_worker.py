@@ -14,6 +14,7 @@ from pathlib import Path
 
 import pytest
 from conftest import BUILD, PATIENCE_S
+from processes import wait_until_taken
 
 
 def wait_for(process, text, timeout=PATIENCE_S):
@@ -170,27 +171,27 @@ def test_first_signal_stops_cleanly(world, number):
 
 
 def test_second_signal_stops_at_once(world):
-    process = world.start("hang", "hang")
+    world.config("jobs: {patient: {plugin: hang, action: hang, kill_after: 1h}}")
+    process = world.start("run", "patient")
     wait_for(process, "hanging")
-    began = time.monotonic()
     process.send_signal(signal.SIGINT)
-    time.sleep(0.3)
+    wait_until_taken(process, signal.SIGINT)
+    time.sleep(0.1)
     assert process.poll() is None
     process.send_signal(signal.SIGINT)
     rest = process.communicate(timeout=PATIENCE_S)[1].decode()
     assert process.returncode == 128 + signal.SIGINT
-    assert time.monotonic() - began < 5
     assert "was killed in its action 'hang'" in rest
 
 
 TIMED = """
 jobs:
-  short: {plugin: hang, action: %s, timeout: 300ms, kill_after: 300ms}
+  short: {plugin: hang, action: %s, timeout: 300ms, kill_after: %s}
 """
 
 
 def test_timeout_stops_a_plugin_that_obeys(world):
-    world.config(TIMED % "wait")
+    world.config(TIMED % ("wait", "1h"))
     result = world.run("run", "short", "--json")
     assert result.status == 124
     assert result.final["status"] == "timed_out"
@@ -198,12 +199,16 @@ def test_timeout_stops_a_plugin_that_obeys(world):
 
 
 def test_timeout_kills_a_plugin_that_hangs(world):
-    world.config(TIMED % "hang")
-    result = world.run("run", "short", "--json")
-    assert result.status == 124
-    assert result.final["status"] == "timed_out"
-    assert "was killed" in result.final["error"]
-    assert 0.5 < result.final["seconds"] < 10
+    world.config(TIMED % ("hang", "300ms"))
+    for _ in range(3):
+        result = world.run("run", "short", "--json")
+        assert result.status == 124
+        assert result.final["status"] == "timed_out"
+        assert "was killed" in result.final["error"]
+        assert result.final["seconds"] > 0.5
+        if result.final["seconds"] < 10:
+            return
+    pytest.fail("no faster than by the default of kill_after")  # a busy machine may be, once
 
 
 def test_worker_dies_with_its_guard(world):

@@ -7,6 +7,7 @@
 #include <stdio.h>
 #include <string.h>
 #include <time.h>
+#include <unistd.h>
 
 struct settings {
     const char *greeting, *folder, *password;
@@ -24,7 +25,7 @@ static const struct rc_option options[] = {
 /* ---- the work -------------------------------------------------------------------------------- */
 
 struct work_params {
-    const char *mark;
+    const char *mark, *until;
     int64_t wait_ms;
     bool fails, crashes;
 };
@@ -33,17 +34,18 @@ static const struct rc_option work_params[] = {
     { RC_STR("mark", struct work_params, mark), .def = "none", .help = "Goes into the file." },
     { RC_MS("wait", struct work_params, wait_ms), .def = "0", .min = 0, .max = 60000,
       .help = "How long it takes." },
+    { RC_STR("until", struct work_params, until), .help = "A file that it waits for." },
     { RC_BOOL("fails", struct work_params, fails), .def = "false", .help = "Whether it fails." },
     { RC_BOOL("crashes", struct work_params, crashes), .def = "false",
       .help = "Whether it crashes." },
     { 0 },
 };
 
-static enum rc_code wait_for(struct rc_job *job, int64_t ms, struct rc_error *err)
+static enum rc_code wait_for(struct rc_job *job, int64_t ms, const char *file, struct rc_error *err)
 {
     const struct timespec pause = { .tv_nsec = 10 * 1000000 };
 
-    for (; ms > 0; ms -= 10) {
+    for (; ms > 0 || (file && access(file, F_OK)); ms -= 10) {
         if (rc_job_check(job, err))
             return err->code;
         nanosleep(&pause, NULL);
@@ -66,7 +68,7 @@ static enum rc_code work(struct rc_job *job, const void *config, struct rc_error
                 settings->password ? settings->password : "-", settings->depth,
                 job->name ? job->name : "-");
     if (rc_storage_put(job, uri.data, text.data, text.len, NULL, err) ||
-        wait_for(job, params->wait_ms, err))
+        wait_for(job, params->wait_ms, params->until, err))
         return err->code;
     if (params->crashes)
         __builtin_trap();
@@ -76,7 +78,7 @@ static enum rc_code work(struct rc_job *job, const void *config, struct rc_error
 /* ---- beginning it ---------------------------------------------------------------------------- */
 
 struct begin_params {
-    const char *action, *mark;
+    const char *action, *mark, *until;
     int64_t wait_ms, count;
 };
 
@@ -85,6 +87,7 @@ static const struct rc_option begin_params[] = {
     { RC_STR("with", struct begin_params, mark), .def = "begun", .help = "Its mark." },
     { RC_MS("takes", struct begin_params, wait_ms), .def = "0", .min = 0, .max = 60000,
       .help = "How long each takes." },
+    { RC_STR("until", struct begin_params, until), .help = "A file that each waits for." },
     { RC_INT("count", struct begin_params, count), .def = "1", .min = 1, .max = 100,
       .help = "How many." },
     { 0 },
@@ -94,14 +97,16 @@ static enum rc_code begin(struct rc_job *job, const void *config, struct rc_erro
 {
     const struct begin_params *params = job->params;
     char wait[32];
-    const struct rc_pair pairs[] = { { "mark", params->mark }, { "wait", wait } };
+    const struct rc_pair pairs[] = { { "mark", params->mark },
+                                     { "wait", wait },
+                                     { "until", params->until } };
 
     (void)config;
     (void)snprintf(wait, sizeof(wait), "%" PRId64 "ms", params->wait_ms);
     for (int64_t i = 0; i < params->count; i++) {
         char run_id[RC_RUN_ID_TEXT];
 
-        if (rc_job_submit(job, params->action, pairs, 2, run_id, err))
+        if (rc_job_submit(job, params->action, pairs, params->until ? 3 : 2, run_id, err))
             return err->code;
         rc_job_say(job, *run_id ? run_id : "none");
     }
@@ -128,7 +133,7 @@ static const struct rc_action actions[] = {
 static enum rc_code begin_for(struct rc_job *job, const void *config, struct rc_exchange *exchange,
                               struct rc_error *err)
 {
-    static const char *const names[] = { "mark", "wait", "fails", "crashes", "other" };
+    static const char *const names[] = { "mark", "wait", "until", "fails", "crashes", "other" };
     struct rc_pair pairs[RC_ARRAY_LEN(names)];
     char run_id[RC_RUN_ID_TEXT];
     size_t count = 0;

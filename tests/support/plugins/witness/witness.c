@@ -10,7 +10,7 @@
 #include <unistd.h>
 
 struct config {
-    const char *file;
+    const char *file, *until;
     int64_t take_ms, fail_of_1000;
 };
 
@@ -18,6 +18,7 @@ static const struct rc_option options[] = {
     { RC_STR("file", struct config, file), .flags = RC_OPT_REQUIRED, .help = "Where to write." },
     { RC_MS("take", struct config, take_ms), .def = "0", .max = 600000,
       .help = "How long it takes." },
+    { RC_STR("until", struct config, until), .help = "A file that it waits for." },
     { RC_INT("fail_of_1000", struct config, fail_of_1000), .def = "0", .min = 0, .max = 1000,
       .help = "How many of a thousand attempts fail." },
     { 0 },
@@ -48,16 +49,21 @@ static int64_t number_of(const struct rc_job *job)
     return (int64_t)((hash + (uint32_t)job->attempt * 2654435761u) >> 8) % 1000;
 }
 
+static bool is_missing(const char *file)
+{
+    return file && access(file, F_OK) != 0;
+}
+
 static enum rc_code witness(struct rc_job *job, const void *config, struct rc_error *err)
 {
     const struct config *cfg = config;
 
     if (write_line(job, cfg->file, "begin", err))
         return rc_context(err, "begin");
-    for (int64_t left_ms = cfg->take_ms; left_ms > 0; left_ms -= 20) {
+    for (int64_t left_ms = cfg->take_ms; left_ms > 0 || is_missing(cfg->until); left_ms -= 20) {
         if (rc_job_check(job, err))
             return rc_context(err, "take time");
-        usleep((useconds_t)(left_ms < 20 ? left_ms : 20) * 1000);
+        usleep((useconds_t)(0 < left_ms && left_ms < 20 ? left_ms : 20) * 1000);
     }
     if (number_of(job) < cfg->fail_of_1000)
         return rc_fail(err, RC_FAILED, "this attempt was chosen to fail");
