@@ -5,6 +5,7 @@ import json
 import os
 import re
 import subprocess
+import tempfile
 import threading
 import time
 
@@ -24,6 +25,7 @@ SANITIZERS = {
 START, LOOK, PAGE, STOP = ("^/StartQueryExecution$", "^/GetQueryExecution$", "^/GetQueryResults$",
                            "^/StopQueryExecution$")
 MIB = 1 << 20
+LIMITS_MS = (500, 3000, 9000)  # the first is long enough unless the machine is busy
 
 
 class Probe:
@@ -66,6 +68,14 @@ class Probe:
 
     def run(self, text, **more):
         return self.do("run", text, **more)
+
+    def cancel_when(self, condition, text="select 1"):
+        """The answer to a query that is cancelled as soon as that is true."""
+        with tempfile.TemporaryDirectory() as folder:
+            self.tell("query", text, cancel_when=f"{folder}/now")
+            wait_until(condition)
+            open(f"{folder}/now", "x").close()
+            return self.hear()
 
 
 @pytest.fixture
@@ -492,10 +502,10 @@ def test_a_region_that_is_none(server, region):
 # ---- queries that nobody waits for any more ----------------------------------------------------------
 
 def test_cancel_stops_the_query(server, probe):
-    server.run_s = 60
+    server.run_s = 2 * PATIENCE_S
     began = time.monotonic()
-    answer = probe.query(cancel_ms=400)
-    assert answer["error"] == "cancelled" and time.monotonic() - began < 10
+    answer = probe.cancel_when(lambda: count(server, LOOK))
+    assert answer["error"] == "cancelled" and time.monotonic() - began < PATIENCE_S
     (query,) = server.queries.values()
     wait_until(lambda: query.state == "CANCELLED")
 
@@ -505,15 +515,15 @@ def test_cancel_while_it_is_started(server, probe, done):
     """Its start was sent and no answer came: what it started is found by its token, and stopped."""
     server.run_s = 60
     server.rules.add(Rule(target=START, times=1, **({"stall_reply_bytes": 0} if done
-                                                    else {"lost": True, "delay_ms": 800})))
-    answer = probe.query(cancel_ms=400)
+                                                    else {"lost": True, "delay_ms": 60000})))
+    answer = probe.cancel_when(lambda: count(server, START) and (server.queries or not done))
     assert answer["error"] == "cancelled"
     (query,) = server.queries.values()
     wait_until(lambda: query.state == "CANCELLED")
 
 
 def test_cancel_before_it_is_started(server):
-    with Probe(server, starts_per_s=0.1) as probe:
+    with Probe(server, starts_per_s=0.001) as probe:
         assert probe.query()["rows"] == [[1]]
         assert probe.query(cancel_ms=200)["error"] == "cancelled"
     assert len(server.queries) == 1
@@ -521,8 +531,8 @@ def test_cancel_before_it_is_started(server):
 
 def test_cancel_while_rows_are_read(server, probe):
     server.back_end.put("numbers", Answer([("n", "bigint")], [[str(n)] for n in range(5000)]))
-    server.rules.add(Rule(target=PAGE, skip=1, times=None, delay_ms=1500))
-    answer = probe.query("select n from numbers", cancel_ms=700)
+    server.rules.add(Rule(target=PAGE, skip=1, times=None, delay_ms=60000))
+    answer = probe.cancel_when(lambda: count(server, PAGE) == 2, "select n from numbers")
     assert answer["error"] == "cancelled"
 
 
@@ -539,10 +549,14 @@ def test_a_time_limit_among_faults(server):
     """However many attempts are allowed: there is one limit, and the fault is told with it."""
     server.run_s = 60
     server.rules.add(refusal("InternalServerException", "oops", 500, target=LOOK, times=None))
-    with Probe(server, query_timeout_ms=600, attempts=1000, backoff_ms=20) as probe:
-        began = time.monotonic()
-        answer = probe.query()
-    assert answer["error"] == "timeout" and time.monotonic() - began < 20
+    for limit_ms in LIMITS_MS:
+        server.queries.clear()
+        with Probe(server, query_timeout_ms=limit_ms, attempts=1000, backoff_ms=20) as probe:
+            began = time.monotonic()
+            answer = probe.query()
+        assert answer["error"] == "timeout" and time.monotonic() - began < 40
+        if "oops" in answer["message"]:
+            break
     assert "'query_timeout'" in answer["message"] and "oops" in answer["message"]
     (query,) = server.queries.values()
     wait_until(lambda: query.state == "CANCELLED")
@@ -555,7 +569,7 @@ def test_a_time_limit_while_nothing_answers(server):
         began = time.monotonic()
         answer = probe.query()
     assert answer["error"] == "timeout" and "'query_timeout'" in answer["message"]
-    assert time.monotonic() - began < 20, "a look may be silent for a minute"
+    assert time.monotonic() - began < 40, "a look may be silent for a minute"
 
 
 def test_a_limit_of_the_caller(server):
@@ -570,29 +584,44 @@ def test_no_attempt_after_a_limit_of_the_caller(server):
     with Probe(server, attempts=1000, backoff_ms=20) as probe:
         assert probe.query()["rows"] == [[1]]  # before an answer fewer attempts are made
         server.rules.add(Rule(target=START, status=500, times=None))
-        answer = probe.query(limit_ms=400)
-    assert answer["error"] == "timeout" and 1 < count(server, START) < 30
+        for limit_ms in LIMITS_MS:
+            before = count(server, START)
+            answer = probe.query(limit_ms=limit_ms)
+            starts = count(server, START) - before
+            if starts > 1:
+                break
+    assert answer["error"] == "timeout" and 1 < starts < 30
 
 
 def test_no_room_until_a_limit_of_the_caller(server):
     """The pauses between two starts grow to most of a minute."""
     server.rules.add(refusal("TooManyRequestsException", "full", target=START, times=None))
     with Probe(server, backoff_ms=2000) as probe:
-        began = time.monotonic()
-        answer = probe.query(limit_ms=400)
+        for limit_ms in LIMITS_MS:
+            began = time.monotonic()
+            answer = probe.query(limit_ms=limit_ms)
+            took_s = time.monotonic() - began
+            if count(server, START):
+                break
     assert answer["error"] == "timeout" and "as many queries as the account" in answer["message"]
-    assert time.monotonic() - began < 10
+    assert took_s < 20, "as long as a pause"
     assert count(server, START) == 1 and count(server, STOP) == 0
 
 
 def test_no_run_once_more_after_a_limit_of_the_caller(server):
     error = {"ErrorCategory": 1, "ErrorType": 233, "Retryable": True, "ErrorMessage": "internal"}
-    server.fates.append(Fate("", reason="internal", error=error, times=None))
+    server.fates.append(Fate("again", reason="internal", error=error, times=None))
     with Probe(server) as probe:
-        began = time.monotonic()
-        answer = probe.run("select 1", repeatable=True, limit_ms=700)
-    assert answer["error"] == "timeout" and time.monotonic() - began < 2
-    assert len(server.queries) == 1
+        assert probe.query()["rows"] == [[1]]
+        for _ in range(5):  # a busy machine takes as long as the pause, now and then
+            server.queries.clear()
+            began = time.monotonic()
+            answer = probe.run("select 'again'", repeatable=True, limit_ms=700)
+            took_s = time.monotonic() - began
+            assert answer["error"] == "timeout" and len(server.queries) <= 1
+            if took_s < 2 and server.queries:
+                break
+    assert took_s < 2 and len(server.queries) == 1
 
 
 def test_a_query_is_stopped_that_cannot_be_looked_at(server):
@@ -608,7 +637,7 @@ def test_a_stop_that_is_refused_for_a_while(server, probe):
     """As many runs that end at once are."""
     server.run_s = 60
     server.rules.add(throttling(target=STOP, times=2))
-    answer = probe.query(cancel_ms=300)
+    answer = probe.cancel_when(lambda: server.queries)
     assert answer["error"] == "cancelled" and not answer["said"]
     (query,) = server.queries.values()
     wait_until(lambda: query.state == "CANCELLED")
@@ -625,7 +654,7 @@ def test_a_start_that_is_never_answered_is_told_of(server):
 def test_a_query_that_cannot_be_stopped_is_told_of(server, probe):
     server.run_s = 60
     server.rules.add(Rule(target=STOP, status=500, times=None))
-    answer = probe.query(cancel_ms=300)
+    answer = probe.cancel_when(lambda: server.queries)
     assert answer["error"] == "cancelled" and "could not be stopped" in answer["said"][0]
     assert next(iter(server.queries)) in answer["said"][0]
 
@@ -714,9 +743,11 @@ def test_a_failed_query_costs_nothing(server, probe):
 
 
 def test_a_cancelled_query_costs_what_it_scanned(server, probe):
+    def scan():
+        for query in list(server.queries.values()):
+            query.answer = Answer(scanned_bytes=MIB << 10)
+            return True
+
     server.run_s = 60
-    probe.tell("query", cancel_ms=900)
-    wait_until(lambda: server.queries)
-    next(iter(server.queries.values())).answer = Answer(scanned_bytes=MIB << 10)
-    answer = probe.hear()
+    answer = probe.cancel_when(scan)
     assert (answer["scanned"], answer["cost"]) == (MIB << 10, 4883)

@@ -4,10 +4,13 @@
  *
  *     athena_probe [NAME=VALUE]...    names as in struct core_engine_settings; attempts, ...
  *
- *     {"do": "query", "text": SQL, "rows": N, "cancel_ms": N}     closes after N rows
- *     {"do": "run", "text": SQL, "ddl": true, "repeatable": true, "cancel_ms": N, "limit_ms": N}
+ *     {"do": "query", "text": SQL, "rows": N}                     closes after N rows
+ *     {"do": "run", "text": SQL, "ddl": true, "repeatable": true}
  *     {"do": "create", "text": LOCATION, "name": N, "value": V}   the text of a table's definition
  *     {"do": "many", "text": SQL, "threads": N, "ddl": true}      at once, each with its own client
+ *
+ * With "cancel_ms": N it is cancelled then, with "cancel_when": PATH as soon as that file is there;
+ * with "limit_ms": N it has so much time.
  */
 #include <config/json.h>
 #include <config/secrets.h>
@@ -18,9 +21,11 @@
 #include <run-core/str.h>
 
 #include <pthread.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 enum { LINE_BYTES = 64 << 20 };
 
@@ -184,7 +189,8 @@ static void print_line(struct rc_buf *line)
 /* ---- doing ----------------------------------------------------------------------------------- */
 
 struct order {
-    const char *text, *name, *value;
+    const char *text, *name, *value, *cancel_when;
+    atomic_bool is_done;
     int64_t rows, cancel_ms, limit_ms, threads;
     bool ddl, repeatable;
 };
@@ -199,7 +205,12 @@ static int64_t number_of(const struct core_node *map, const char *name, int64_t 
 
 static void *cancel_later(void *context)
 {
-    core_clock_sleep_ms(*(const int64_t *)context);
+    const struct order *order = context;
+
+    if (order->cancel_ms >= 0)
+        core_clock_sleep_ms(order->cancel_ms);
+    while (order->cancel_when && access(order->cancel_when, F_OK) && !atomic_load(&order->is_done))
+        core_clock_sleep_ms(5);
     core_cancel_request(&probe.cancel, RC_CANCELLED);
     return NULL;
 }
@@ -353,6 +364,7 @@ static void obey(struct core_athena *athena, const char *text, size_t len)
         .text = core_node_text(map, "text"),
         .name = core_node_text(map, "name"),
         .value = core_node_text(map, "value"),
+        .cancel_when = core_node_text(map, "cancel_when"),
         .rows = number_of(map, "rows", INT64_MAX),
         .cancel_ms = number_of(map, "cancel_ms", -1),
         .limit_ms = number_of(map, "limit_ms", 0),
@@ -360,13 +372,14 @@ static void obey(struct core_athena *athena, const char *text, size_t len)
         .ddl = rc_str_eq(core_node_text(map, "ddl"), "true"),
         .repeatable = rc_str_eq(core_node_text(map, "repeatable"), "true"),
     };
+    bool is_cancelled = order.cancel_ms >= 0 || order.cancel_when;
     RC_BUF_AUTO(line, LINE_BYTES);
     pthread_t canceller;
 
     RC_ASSERT(what && order.text);
     atomic_store(&probe.cancel.code, RC_OK);
-    if (order.cancel_ms >= 0)
-        RC_ASSERT(pthread_create(&canceller, NULL, cancel_later, &order.cancel_ms) == 0);
+    if (is_cancelled)
+        RC_ASSERT(pthread_create(&canceller, NULL, cancel_later, &order) == 0);
     rc_buf_addc(&line, '{');
     if (rc_str_eq(what, "query"))
         query(athena, &order, &line);
@@ -376,7 +389,8 @@ static void obey(struct core_athena *athena, const char *text, size_t len)
         create(&order, &line);
     else
         many(&order, &line);
-    if (order.cancel_ms >= 0)
+    atomic_store(&order.is_done, true);
+    if (is_cancelled)
         (void)pthread_join(canceller, NULL);
     print_line(&line);
 }
