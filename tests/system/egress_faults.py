@@ -184,7 +184,7 @@ def kill(process, how):
 
 SETTINGS = """
 core:
-  http: {{attempts: 4, backoff: 5ms, max_backoff: 50ms, idle_timeout: 1s}}
+  http: {{attempts: 4, backoff: 5ms, max_backoff: 50ms, idle_timeout: {idle}}}
 storage:
   {source}: {{endpoint: "{endpoint}", part_size: 5MiB, region: {region},
     access_key_id: {first[0]}, secret_access_key: "{first[1]}"}}
@@ -232,9 +232,10 @@ class Bench:
         self.egress = Egress(self.world, data.postgres, ceph, output, data.copy())
         self.world.environment["AWS_ENDPOINT_URL"] = self.server.endpoint
         keys = {"first": (ceph.access_key, ceph.secret_key), "second": ceph.second}
-        settings = SETTINGS.format(source=self.source, target=self.target, region=ceph.region,
-                                   endpoint=self.server.endpoint, **keys)
-        self.world.config(settings + f"  {output}: {{part_size: 5MiB}}\n")
+        self.settings = {"source": self.source, "target": self.target, "region": ceph.region,
+                         "endpoint": self.server.endpoint, **keys}
+        self.output = output
+        self.configure()
         self.secrets = [ceph.secret_key, ceph.second[1], self.world.environment["PGPASSWORD"]]
         self.copied = Copied()
         self.watchers = {
@@ -242,6 +243,11 @@ class Bench:
             "sync": Watcher(ceph.s3(ceph.second), self.target, f"out/{DAY}/", self.copied)}
         self.generation = 0
         self.large = [os.urandom(11 * MIB) for _ in range(2)]
+
+    def configure(self, silent=False):
+        """Only where the store is 'silent' on purpose, silence is soon taken for a fault."""
+        settings = SETTINGS.format(idle="1s" if silent else "5s", **self.settings)
+        self.world.config(settings + f"  {self.output}: {{part_size: 5MiB}}\n")
 
     def end(self):
         self.server.stop()
@@ -358,6 +364,7 @@ class Bench:
     def run_once(self, operation, fault=None):
         self.server.rules.clear()
         self.server.calls.clear()
+        self.configure(silent=bool(fault and "stall_reply_bytes" in fault.rule))
         if fault:
             self.server.rules.add(Rule(**fault.rule))
         with self.watchers[operation.name]:

@@ -190,9 +190,13 @@ def test_a_store_that_is_too_slow_is_asked_again(near, sparql_proxy, kind):
 
 
 def test_a_store_that_is_always_too_slow(near, sparql_proxy):
-    sparql_proxy.late(60000, kind="update", times=None)
-    sparql_proxy.late(60000, kind="query", nth=2, times=None)
-    result = near.run("dump", request_timeout="300ms", attempts=2)
+    for timeout in ("300ms", "3s", "9s"):  # by the first, unless the machine is busy
+        sparql_proxy.clear()
+        sparql_proxy.late(60000, kind="update", times=None)
+        sparql_proxy.late(60000, kind="query", nth=2, times=None)
+        result = near.run("dump", request_timeout=timeout, attempts=2)
+        if near.graph():
+            break
     assert result.status == FAILED and "not known" in result.stderr, result.stderr
     assert len(near.check_whole()) == 1
 

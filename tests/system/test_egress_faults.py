@@ -62,6 +62,7 @@ def test_any_fault_at_any_request(ceph, data, tmp_path, rng, operation):
 def test_a_store_that_hangs(bench, operation):
     wrong, outcome = bench.run(operation)
     assert wrong == [] and outcome.status == 0, (wrong, outcome)
+    bench.configure(silent=True)
     # A store may take its time to put parts together: that is waited for until the connection ends.
     for rule in ({"method": "PUT", "skip": 1},
                  {"method": "POST", "target": "uploadId=", "stall_ms": 3000}):

@@ -441,7 +441,8 @@ def test_jobs_run_by_the_real_time(gcs, call, buckets):
     moment = {"hours": due.hour, "minutes": due.minute, "seconds": due.second,
               "nanos": due.microsecond * 1000}
     create(call, schedule={"scheduleStartDate": date, "startTimeOfDay": moment})
-    assert listing(call) == []
+    early = listing(call)
+    assert early == [] or gcs.clock.now() >= due  # as on a machine that is too busy to ask earlier
     until(lambda: buckets[0].names == [])
     gcs.transfers.settle()
     assert parse_time(listing(call)[0]["metadata"]["startTime"]) >= due - timedelta(seconds=0.001)

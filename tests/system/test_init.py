@@ -7,6 +7,7 @@ import sys
 import time
 
 from conftest import BUILD, PATIENCE_S
+from test_worker import wait_for
 
 sys.dont_write_bytecode = True
 
@@ -61,9 +62,13 @@ def test_orphans_are_reaped_and_the_daemon_is_told_to_end(world):
                  "    schedule: '@every 1s'\n")
     process = contained(world, "daemon")
     first = number_one(process)
-    time.sleep(3)
+    wait_for(process, "keeps the schedule")
+    time.sleep(2)
     # The daemon alone is left below number 1, and no process that has ended.
-    assert len(children(first)) == 1
+    end = time.monotonic() + PATIENCE_S
+    while len(children(first)) != 1:
+        assert time.monotonic() < end, children(first)
+        time.sleep(0.01)
     with open(f"/proc/{children(first)[0]}/stat", encoding="ascii") as file:
         assert file.read().rsplit(")", 1)[1].split()[0] != "Z"
     os.kill(first, signal.SIGTERM)

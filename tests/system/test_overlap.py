@@ -1,7 +1,9 @@
 """Runs in the foreground and runs of the daemon never overlap, whichever came first."""
 
+import contextlib
 import json
 import signal
+import sqlite3
 import time
 
 import pytest
@@ -49,9 +51,15 @@ def wait_for(world, status, seconds=PATIENCE_S):
 
 
 def wait_for_lock(world):
-    """Until the foreground's worker works: its record may be there before."""
+    """Until the run in the foreground has the job: its record may be there before."""
     wait_for(world, "started")
-    time.sleep(0.5)
+    held = "SELECT 1 FROM locks WHERE name = 'job:long' AND holder IS NOT NULL"
+    end = time.monotonic() + PATIENCE_S
+    with contextlib.closing(sqlite3.connect(f"file:{world.state}/state.db?mode=ro", uri=True,
+                                            timeout=PATIENCE_S)) as database:
+        while not database.execute(held).fetchone():
+            assert time.monotonic() < end
+            time.sleep(0.02)
 
 
 def test_the_daemon_keeps_off_a_run_in_the_foreground(world, daemon):

@@ -10,6 +10,7 @@ import time
 
 import pytest
 from conftest import PATIENCE_S
+from processes import wait_until_taken
 
 
 class UnixConnection(http.client.HTTPConnection):
@@ -25,7 +26,7 @@ class UnixConnection(http.client.HTTPConnection):
 
 class Served:
     def __init__(self, world, *words, routes="routes"):
-        self.socket = str(world.root / "s.sock")
+        self.world, self.socket = world, str(world.root / "s.sock")
         self.process = world.start("serve", routes, "--listen", f"unix:{self.socket}", *words)
         deadline = time.monotonic() + PATIENCE_S
         while True:
@@ -120,7 +121,10 @@ def ask_apart(served, path):
 
     thread = threading.Thread(target=ask)
     thread.start()
-    time.sleep(0.5)
+    end = time.monotonic() + PATIENCE_S
+    while not list(served.world.temp.glob("run-core-*/*")):  # the handler's
+        assert time.monotonic() < end
+        time.sleep(0.01)
     return thread, answer
 
 
@@ -133,9 +137,9 @@ def test_handlers_are_cancelled_when_their_time_is_up(served):
 
 def test_a_handler_that_never_ends_does_not_keep_the_process(served, world):
     thread, answer = ask_apart(served, "/hang")
-    assert list(world.temp.glob("run-core-*/*"))
     served.process.send_signal(signal.SIGTERM)
-    time.sleep(0.5)
+    wait_until_taken(served.process, signal.SIGTERM)
+    time.sleep(0.3)
     assert served.process.poll() is None
     status, stderr = served.stop()
     thread.join()

@@ -5,12 +5,15 @@ import gzip
 import json
 import os
 import random
+import re
 import signal
 import sys
+import threading
 import time
 from pathlib import Path
 
 import pytest
+from api_world import until
 from faults import Rule, slow_down
 
 sys.path.insert(0, str(Path(__file__).resolve().parent / "aggregator"))
@@ -308,8 +311,19 @@ def test_only_what_was_replaced_is_fetched_again(tables):
     data = r"/in/day.*/data_0-.*\.parquet"
     before = tables.proxy.count("GET", data)
     # As of an object that is another one now. It is asked for last, so that the others are here.
-    tables.proxy.rules.add(method="GET", target=data.replace(".*/", ".*3/"), delay_ms=300, status=412)
+    tables.proxy.rules.add(method="GET", target=data.replace(".*/", ".*3/"), delay_ms=60000, status=412)
+
+    def answer_last():
+        until(lambda: sum(call.status == 200 and bool(re.search(data, call.target))
+                          for call in tables.proxy.calls[calls:]) == len(days) - 1)
+        time.sleep(0.3)  # until they have arrived, too
+        tables.proxy.rules.clear()
+
+    calls = len(tables.proxy.calls)
+    thread = threading.Thread(target=answer_last)
+    thread.start()
     result = tables.run("SELECT count(*) AS n, sum(d) AS s FROM t", "out/",
                         *(f"in/day={day}/" for day in days))
+    thread.join()
     assert result.status == 0, result.stderr
     assert tables.proxy.count("GET", data) - before == len(days) + 1
