@@ -12,6 +12,9 @@
 #include <pthread.h>
 #include <stdlib.h>
 
+/* Where there are no settings. */
+enum { PAUSE_MS = 100, MOST_PAUSE_MS = 20000 };
+
 /* Of one named store, or of all others. Its members are made when they are first wanted. */
 struct member {
     struct member *next;
@@ -99,6 +102,17 @@ void core_remote_free(struct core_remote *remote)
     }
     (void)pthread_mutex_destroy(&remote->mutex);
     free(remote);
+}
+
+int64_t core_remote_pause_ms(const struct core_remote *remote, unsigned doublings)
+{
+    const struct core_settings *settings = remote ? remote->settings : NULL;
+    int64_t pause_ms = settings ? settings->http.backoff_ms : PAUSE_MS;
+    int64_t most_ms = settings ? settings->http.max_backoff_ms : MOST_PAUSE_MS;
+
+    for (; doublings > 0 && pause_ms < most_ms; doublings--)
+        pause_ms *= 2;
+    return pause_ms < most_ms ? pause_ms : most_ms;
 }
 
 static void lock(struct core_remote *remote)

@@ -5,6 +5,8 @@
 #include <storage/transfer_internal.h>
 
 #include <os/clock.h>
+#include <storage/remote.h>
+
 #include <run-core/str.h>
 
 #include <inttypes.h>
@@ -18,7 +20,6 @@ enum {
     TICK_MS = 100,
     PROGRESS_MS = 250,
     CHECKPOINT_MS = 5000,
-    FIRST_PAUSE_MS = 100,
 };
 
 /* ---- items -------------------------------------------------------------------------------- */
@@ -255,7 +256,7 @@ bool core_transfer_again(struct core_transfer *t, struct transfer_item *item,
         rc_str_free(&item->etag);
         item->size_bytes = -1;
     } else if (err->code != RC_CORRUPT) {
-        pause_ms(t, (int64_t)FIRST_PAUSE_MS << (2 * (item->attempt - 1)));
+        pause_ms(t, core_remote_pause_ms(t->storage.remote, 2 * (item->attempt - 1)));
     }
     return !core_cancel_code(&t->cancel);
 }

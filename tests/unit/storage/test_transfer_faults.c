@@ -18,6 +18,9 @@ static struct core_remote *remote;
 static struct core_storage *storage;
 static const struct core_store_settings no_stores[1];
 
+/* Faults are many, and nobody's machine rests meanwhile. */
+static const struct core_settings hasty = { .http = { .backoff_ms = 1, .max_backoff_ms = 4 } };
+
 static int set_up(void **state)
 {
     struct rc_error err = RC_ERROR_INIT;
@@ -25,7 +28,7 @@ static int set_up(void **state)
     (void)state;
     if (core_digest_load(&err))
         return -1;
-    remote = core_remote_new(NULL, NULL, NULL);
+    remote = core_remote_new(&hasty, NULL, NULL);
     storage = core_storage_new(no_stores, 0, remote, NULL);
     memory.cut_reads = memory.garbled_reads = memory.refused_puts = memory.refused_commits =
         memory.replaced_reads = 0;
@@ -136,9 +139,8 @@ static void begins_anew_what_was_cut(void **state)
     (void)state;
     keep("one/a", "a little more than ten bytes");
     keep_large("one/large");
-    memory.cut_reads = 3;
-    memory.refused_puts = 2;
-    memory.refused_commits = 1;
+    /* Together fewer than one object is tried, which may have them all. */
+    memory.cut_reads = memory.refused_puts = memory.refused_commits = 1;
     memory.says_crc = true;
     expect_ok(go(0, &done, &err));
     expect_equal("one/a", "two/a");
