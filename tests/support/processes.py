@@ -5,6 +5,7 @@ import ctypes
 import fcntl
 import os
 import pwd
+import random
 import shutil
 import signal
 import socket
@@ -16,13 +17,23 @@ from pathlib import Path
 
 PR_SET_PDEATHSIG = 1
 LIBC = ctypes.CDLL(None, use_errno=True)
+LOWEST_PORT = 10000  # below are those that services have by agreement
+CHANCE = random.SystemRandom()
+PORTS = set()  # that were given away here
 
 
 def free_port():
-    """A port of 127.0.0.1 that nobody listens on now."""
-    with socket.socket() as listener:
-        listener.bind(("127.0.0.1", 0))
-        return listener.getsockname()[1]
+    """A port of 127.0.0.1 that nobody listens on now. Where there is room, one that the kernel gives
+    to nobody who asks for any: it may take a while until its server listens there."""
+    first = int(Path("/proc/sys/net/ipv4/ip_local_port_range").read_text().split()[0])
+    while True:
+        port = CHANCE.randrange(LOWEST_PORT, first) if first > LOWEST_PORT + 1000 else 0
+        with socket.socket() as listener, contextlib.suppress(OSError):
+            listener.bind(("127.0.0.1", port))
+            port = listener.getsockname()[1]
+            if port not in PORTS:
+                PORTS.add(port)
+                return port
 
 
 def account(*names):
