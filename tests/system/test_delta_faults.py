@@ -182,9 +182,13 @@ def test_the_store_goes_in_mid_run_for_good(near, sparql_proxy):
 @pytest.mark.parametrize("kind", ["query", "update"])
 def test_a_store_that_is_too_slow_is_asked_again(near, sparql_proxy, kind):
     """The update is carried out all the same, and then once more."""
-    sparql_proxy.late(3000, kind=kind)
-    begun = time.monotonic()
-    result = near.run("dump", request_timeout="500ms")
+    for timeout in ("500ms", "5s"):  # by the first, unless the machine is busy
+        sparql_proxy.clear()
+        sparql_proxy.late(20000, kind=kind)
+        begun = time.monotonic()
+        result = near.run("dump", request_timeout=timeout)
+        if result.status == DONE or near.graph():
+            break
     assert result.status == DONE and time.monotonic() - begun < 60, result.stderr
     assert len(near.check_whole()) == 1
 

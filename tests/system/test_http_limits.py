@@ -259,15 +259,21 @@ def test_heads_and_bodies_have_a_limit(shared):
     assert_good(shared)
 
 
-def is_on_its_way(client):
-    """Whether the server has not read all that was sent by TCP: the kernel's queues tell."""
-    ports = {f"{name[1]:04X}" for name in (client.getsockname(), client.getpeername())}
-    for line in Path("/proc/net/tcp").read_text().splitlines()[1:]:
-        here, there, _, queues = line.split()[1:5]
-        if {here.partition(":")[2], there.partition(":")[2]} == ports \
-                and queues != "00000000:00000000":
-            return True
-    return False
+def wait_until_read(*clients):
+    """Until the server has read all that these have sent by TCP: the kernel's queues tell."""
+    def port(name):
+        return f"{name[1]:04X}"
+
+    sent = [{port(client.getsockname()), port(client.getpeername())} for client in clients]
+    end = time.monotonic() + PATIENCE_S
+    while True:
+        lines = [line.split() for line in Path("/proc/net/tcp").read_text().splitlines()[1:]]
+        waiting = [{words[1][-4:], words[2][-4:]} for words in lines
+                   if words[4] != "00000000:00000000"]
+        if not any(ports in waiting for ports in sent):
+            return
+        assert time.monotonic() < end
+        time.sleep(0.01)
 
 
 def test_all_bodies_together_have_a_limit():
@@ -275,10 +281,7 @@ def test_all_bodies_together_have_a_limit():
         head = b"POST / HTTP/1.1\r\nHost: localhost\r\nContent-Length: 100000\r\n\r\n"
         with server.dial() as first, server.dial() as second:
             first.sendall(head + b"x" * 99999)
-            end = time.monotonic() + PATIENCE_S
-            while is_on_its_way(first):
-                assert time.monotonic() < end
-                time.sleep(0.01)
+            wait_until_read(first)
             assert_good(server)
             second.sendall(head + b"x" * 100000)
             answer = hear(second)
@@ -456,11 +459,9 @@ def test_the_limit_while_all_are_being_answered():
         clients = [server.dial() for _ in range(50)]
         for client in clients:
             client.sendall(KEEP.replace(b"/keep", b"/never"))
-        answer, end = b"", time.monotonic() + PATIENCE_S
-        while status_of(answer) != 503:  # there is room until all have been read
-            assert time.monotonic() < end
-            answer = server.talk(GOOD)
-        assert b"Retry-After: 1\r\n" in answer
+        wait_until_read(*clients)  # before, there are idle ones that make room
+        answer = server.talk(GOOD)
+        assert status_of(answer) == 503 and b"Retry-After: 1\r\n" in answer
         assert json.loads(answer.split(b"\r\n\r\n")[1])["error"]
         reset = struct.pack("ii", 1, 0)
         for client in clients:
