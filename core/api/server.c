@@ -1,6 +1,5 @@
 /*
- * The paths that a single run answers, and who may ask which. Written with the daemon in mind,
- * whose own paths will stand in the same table.
+ * The paths that a single run answers, and who may ask which. The daemon's stand in routes.c.
  */
 #include <api/server.h>
 
