@@ -12,6 +12,7 @@
 #include <run-core/str.h>
 
 #include <arpa/inet.h>
+#include <errno.h>
 #include <netinet/in.h>
 #include <poll.h>
 #include <stdlib.h>
@@ -129,6 +130,8 @@ void hear(int fd, struct rc_buf *out, const char *enough)
     while (!enough || !strstr(out->data, enough)) {
         ssize_t got = recv(fd, chunk, sizeof(chunk), 0);
 
+        if (got < 0 && errno == EINTR) /* by the patience, when it was stopped and goes on */
+            continue;
         if (got <= 0)
             return;
         rc_buf_add(out, chunk, (size_t)got);
