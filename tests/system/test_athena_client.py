@@ -484,7 +484,7 @@ def test_a_clock_that_is_wrong(server):
         probe.query()
     dates = [call.headers["x-amz-date"] for call in server.calls]
     moments = [time.mktime(time.strptime(date, "%Y%m%dT%H%M%SZ")) for date in dates]
-    assert 290 <= moments[1] - moments[0] <= 310
+    assert 200 <= moments[1] - moments[0] <= 400
 
 
 def test_no_region(server):

@@ -16,7 +16,7 @@ import botocore.session
 import botocore.utils
 import pytest
 from aws_doubles import Aws
-from conftest import BUILD, SOURCE
+from conftest import BUILD, PATIENCE_S, SOURCE
 from faults import Rule
 
 SANITIZERS = {  # a mistake that they find is no error of the probe's
@@ -68,7 +68,7 @@ class Place:
 
     def ask(self, what, *words, **env):
         result = subprocess.run([PROBE, what, *words], env={**SANITIZERS, **self.env, **env},
-                                capture_output=True, timeout=60)
+                                capture_output=True, timeout=PATIENCE_S)
         text = result.stdout.decode() + result.stderr.decode()
         assert result.returncode in (0, 1) and not result.stderr, text
         for secret in (Aws.SECRET_KEY, *(given["secret_key"] for given in self.aws.issued)):
@@ -478,11 +478,9 @@ def test_every_call_may_fail(place, chain, fault):
 
 def test_machine_that_does_not_answer(place):
     place.aws.imds = "required"
-    place.fault(Rule(times=None, stall_reply_bytes=0, stall_ms=30000))
-    begin = time.monotonic()
+    place.fault(Rule(times=None, stall_reply_bytes=0, stall_ms=600000))
     answer = place.get()
     assert answer["error"] == "not_found" and "machine: " in answer["message"]
-    assert time.monotonic() - begin < 20
 
 
 def test_second_attempt_at_a_machine(place):
@@ -534,7 +532,7 @@ def test_credentials_that_are_about_to_end(place):
 def test_clock_that_is_wrong(place):
     place.write(".aws/config", f"[default]\nrole_arn={ROLE}r\nsource_profile=default\n{KEYS}")
     place.fault(Rule(times=None, status=403, headers={
-        "Date": (datetime.now(timezone.utc) + timedelta(minutes=25, seconds=30))
+        "Date": (datetime.now(timezone.utc) + timedelta(minutes=25, seconds=59))
         .strftime("%a, %d %b %Y %H:%M:%S GMT")},
         body="<ErrorResponse><Error><Code>SignatureDoesNotMatch</Code><Message>Signature expired"
              "</Message></Error></ErrorResponse>"))
