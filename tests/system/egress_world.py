@@ -13,6 +13,8 @@ from conftest import PATIENCE_S
 
 DAY = "2026-11-20"
 NOW = f"{DAY}T02:00:00Z"
+# With '--job patient' what is asked to stop has to do so: it is not killed before a test gives up.
+PATIENT = "jobs: {patient: {plugin: egress, action: dump, kill_after: 10m}}\n"
 
 # A query has an unknown size and goes first; with one connection a table is read after it.
 GATED = {"slow": "SELECT pg_advisory_xact_lock_shared(7)::text"}

@@ -6,7 +6,7 @@ import time
 import pytest
 from api_world import until
 from conftest import PATIENCE_S
-from egress_world import Egress
+from egress_world import PATIENT, Egress
 from test_egress_dump import fill
 
 
@@ -170,8 +170,8 @@ def test_a_server_that_is_not_there_is_waited_for_once(egress):
 
 
 def test_a_server_that_is_gone_for_good_is_waited_for_once(egress):
-    names = [f"t{number}" for number in range(8)]
-    fill(egress, *names, rows=3)
+    names = [f"t{number}" for number in range(40)]
+    egress.sql("; ".join(f"CREATE TABLE {name} AS SELECT 1 AS id" for name in names))
     egress.sql(f"CREATE ROLE clerk LOGIN PASSWORD 'clerk'; GRANT SELECT ON {', '.join(names)} "
                "TO clerk")
     try:
@@ -183,8 +183,8 @@ def test_a_server_that_is_gone_for_good_is_waited_for_once(egress):
         egress.sql(f"SELECT pg_terminate_backend({pid})")
         start = time.monotonic()
         _, stderr = finish(process, 1)
-        assert "9 of 9 tables failed" in stderr
-        assert time.monotonic() - start < 20  # 32, were each of them waited for
+        assert "41 of 41 tables failed" in stderr
+        assert time.monotonic() - start < 120  # 160, were each of them waited for
     finally:
         egress.sql("DROP OWNED BY clerk; DROP ROLE clerk")
 
@@ -260,14 +260,13 @@ def test_a_second_run_is_skipped_and_the_old_manifest_is_gone_meanwhile(egress):
 @pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM])
 def test_a_run_that_is_ended_in_the_middle(egress, number):
     egress.sql(NOISE)
-    process = egress.start(queries={"slow": SLOW % 600})
+    egress.world.config(PATIENT)
+    process = egress.start("--job", "patient", queries={"slow": SLOW % 600})
     until(egress.parts)
-    started = time.monotonic()
     process.send_signal(number)
     process.communicate(timeout=PATIENCE_S)
     if number == signal.SIGTERM:
         assert process.returncode == 128 + number
-        assert time.monotonic() - started < 10
         assert egress.uploads() == []
         until(lambda: egress.backends() == [])
     assert egress.names() == []

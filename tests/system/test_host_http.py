@@ -24,7 +24,7 @@ class Handler(BaseHTTPRequestHandler):
         self.server.connections.add(self.client_address)
         name = self.path.split("?")[0]
         if name == "/wait":
-            time.sleep(30)
+            time.sleep(600)
         if name == "/flaky" and len(self.server.requests) % 3:
             return self.reply(503, b"not now")
         if name == "/cut":
@@ -228,13 +228,12 @@ def test_connections_are_kept_and_shared(world, server):
 
 
 def test_a_wish_to_stop_ends_a_request(world, server):
-    process = world.start("web", "call", "--set", f"url={server.url('/wait')}")
+    world.config("jobs: {call: {plugin: web, action: call, kill_after: 10m}}")
+    process = world.start("run", "call", "--set", f"url={server.url('/wait')}")
     while not server.requests:
         time.sleep(0.05)
     process.send_signal(signal.SIGTERM)
-    began = time.monotonic()
     process.communicate(timeout=PATIENCE_S)
-    assert time.monotonic() - began < 10
     assert process.returncode == 143
 
 
