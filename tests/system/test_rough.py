@@ -295,11 +295,9 @@ def test_state_of_another_user_is_said(world):
 
 def test_many_words(world):
     words = [word for i in range(10000) for word in ("--set", f"k{i}=v")]
-    began = time.monotonic()
     result = world.run("options", *words)
     assert result.status == 2
     assert "there are more mistakes" in result.text
-    assert time.monotonic() - began < 20
 
 
 # ---- plugins that end the process which checks them ---------------------------------------------
