@@ -113,7 +113,7 @@ def test_a_reload_amid_a_burst(make, clock):
     daemon = make(jobs, clock=clock)
     clock.set(START + MINUTE - 300)
     daemon.wait_for(daemon.runs)
-    reload(daemon, jobs.replace("15 14", "16 14"))
+    reload(daemon, jobs.replace("15 14", "13 14"))
     rows = daemon.runs()
     daemon.kill()  # the rest need not run for this
     assert {row["slot_unix_ms"] for row in rows} == {START + MINUTE}

@@ -119,8 +119,10 @@ def test_a_server_that_cannot_follow_is_tried_again(keeper, world, starts):
     keeper.greet("later")
     assert world.run("reload").status == 0
     time.sleep(0.7)
+    keeper.process.send_signal(signal.SIGSTOP)  # it would make the folder in between
     folder.unlink()
     os.rename(world.state / "away", folder)
+    keeper.process.send_signal(signal.SIGCONT)
     keeper.wait_for("later")
     keeper.wait_for_servers(1)
     keeper.stop()

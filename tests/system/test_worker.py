@@ -442,7 +442,8 @@ def get(url):
 
 
 def test_health_and_metrics_while_it_runs(world):
-    process = world.start("counter", "--set", "steps=100", "--set", "step=50ms", "--listen", "127.0.0.1:0")
+    process = world.start("counter", "--set", "steps=100000", "--set", "step=50ms",
+                          "--listen", "127.0.0.1:0")
     said = wait_for(process, "serving health and metrics at ")
     url = re.search(r"http://[0-9.:]+", said).group(0)
     end = time.monotonic() + PATIENCE_S
@@ -454,7 +455,8 @@ def test_health_and_metrics_while_it_runs(world):
         assert time.monotonic() < end
         time.sleep(0.02)
     metrics = get(url + "/metrics")[1]
-    assert re.search(r'run_core_run_progress_total\{plugin="counter",action="report",job=""\} 100', metrics)
+    assert re.search(r'run_core_run_progress_total\{plugin="counter",action="report",job=""\} 100000',
+                     metrics)
     assert get(url + "/nothing")[0] == 404
     process.send_signal(signal.SIGTERM)
     process.communicate(timeout=PATIENCE_S)
