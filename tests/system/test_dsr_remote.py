@@ -13,7 +13,7 @@ import pytest
 from conftest import PATIENCE_S, RUN_LIMIT_S
 from dsr_world import (DAYS, Folder, Google, InBuckets, pond_made, needs_engine,  # noqa: F401
                        on_ceph, on_duckdb, user, versions)
-from processes import free_port
+from test_worker import wait_for
 
 pytestmark = needs_engine
 
@@ -239,14 +239,15 @@ def ask(port, path):
 
 
 def test_the_pod_is_probed_while_it_erases(world, pond_made, ceph, bucket, proxy):  # noqa: F811
-    """As the deployment does, on the port that it names; here one that is free."""
+    """As the deployment does, but on a port that is free."""
     dsr = on_ceph(world, pond_made, ceph, bucket, endpoint=proxy.endpoint)
     dsr.mark_range(3, *USERS, last=DAYS[1])
-    port = free_port()
     # The first object that is replaced takes its time, so that the run is seen at its work.
     proxy.rules.add(method="PUT", target="/lake/", delay_ms=60000)
-    run = dsr.start("cleanup", "--listen", f"127.0.0.1:{port}", width=1)
-    end = time.monotonic() + 30
+    run = dsr.start("cleanup", "--listen", "127.0.0.1:0", width=1)
+    said = wait_for(run, "serving health and metrics at ")
+    port = int(re.search(r"http://127\.0\.0\.1:(\d+)", said).group(1))
+    end = time.monotonic() + PATIENCE_S
     while not proxy.rules.used():
         assert run.poll() is None and time.monotonic() < end, run.communicate()
         time.sleep(0.02)
