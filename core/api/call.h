@@ -150,9 +150,12 @@ void core_api_end_streams(struct core_api *api);
 
 /* ---- where ----------------------------------------------------------------------------------- */
 
-/* Listens at core.listen, if there is one, and at core.socket. */
+/* Listens at core.listen, if there is one; and at core.socket, or where that is by default. */
 RC_MUST_CHECK enum rc_code core_api_listen(struct core_http_server *http,
                                            const struct core_config *config, struct rc_error *err);
+RC_MUST_CHECK enum rc_code core_api_listen_unix(struct core_http_server *http,
+                                                const struct core_config *config,
+                                                struct rc_error *err);
 
 /* ---- who asks -------------------------------------------------------------------------------- */
 

@@ -294,8 +294,18 @@ void core_api_check(const struct core_config *config, struct core_problems *prob
                          settings->listen);
 }
 
-static enum rc_code listen_unix(struct core_http_server *http, const struct core_config *config,
-                                struct rc_error *err)
+enum rc_code core_api_listen(struct core_http_server *http, const struct core_config *config,
+                             struct rc_error *err)
+{
+    const char *listen = config->settings.listen;
+
+    if (listen && core_http_server_listen(http, listen, err))
+        return rc_context(err, "serve the API at '%s' (core.listen)", listen);
+    return RC_OK;
+}
+
+enum rc_code core_api_listen_unix(struct core_http_server *http, const struct core_config *config,
+                                  struct rc_error *err)
 {
     RC_STR_AUTO path = NULL;
     RC_STR_AUTO address = NULL;
@@ -310,16 +320,6 @@ static enum rc_code listen_unix(struct core_http_server *http, const struct core
     if (core_http_server_listen(http, address, err))
         return rc_context(err, "serve the command line at '%s' (core.socket)", path);
     return RC_OK;
-}
-
-enum rc_code core_api_listen(struct core_http_server *http, const struct core_config *config,
-                             struct rc_error *err)
-{
-    const char *listen = config->settings.listen;
-
-    if (listen && core_http_server_listen(http, listen, err))
-        return rc_context(err, "serve the API at '%s' (core.listen)", listen);
-    return listen_unix(http, config, err);
 }
 
 static enum rc_code check_reach(const struct core_api *api, const struct core_settings *settings,
@@ -356,6 +356,7 @@ enum rc_code core_api_open(const struct core_api_options *options, struct core_a
     if (read_tokens(api, &config->settings, err) ||
         core_http_server_new(handle, api, NULL, &api->http, err) ||
         core_api_listen(api->http, config, err) || check_reach(api, &config->settings, err) ||
+        core_api_listen_unix(api->http, config, err) ||
         core_loop_watch(api->loop, core_http_server_fd(api->http), serve, api, &api->http_watch,
                         err)) {
         core_api_close(api);

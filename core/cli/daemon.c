@@ -37,6 +37,7 @@ struct daemon {
     struct core_timer watchdog;
     struct core_standby *standby; /* while it waits for its beginning */
     struct rc_error why_standby;
+    struct core_timer again;
     bool ended;
 };
 
@@ -45,6 +46,27 @@ static void log_error(const struct rc_error *err)
 {
     core_output_log(RC_LOG_ERROR, NULL, 0, "%s%s%s", err->context, err->context[0] ? ": " : "",
                     err->cause);
+}
+
+/* ---- the configuration --------------------------------------------------------------------- */
+
+/* Mistakes go to 'problems'; an error is of the check itself. */
+static enum rc_code load(const struct daemon *daemon, struct core_config **out,
+                         struct core_problems *problems, struct rc_error *err)
+{
+    *out = core_config_load(daemon->config_path, problems);
+    return core_config_check_apart(*out, CHECK_MS, problems, err);
+}
+
+/* For the start: in words for whoever waits at the terminal. */
+static int check(struct daemon *daemon)
+{
+    CORE_PROBLEMS_AUTO(problems);
+    struct rc_error err = RC_ERROR_INIT;
+    enum rc_code code = load(daemon, &daemon->config, &problems, &err);
+    int status = core_cli_report(&problems);
+
+    return code ? core_cli_complain(&err) : status;
 }
 
 /* ---- the service manager ------------------------------------------------------------------- */
@@ -100,26 +122,51 @@ static void on_stop(void *context)
         on_stopped(daemon);
 }
 
+static void log_mistakes(struct core_problems *problems, struct rc_error *err)
+{
+    core_problems_sort(problems);
+    for (const struct core_problem *p = problems->first; p; p = p->next)
+        core_output_log(RC_LOG_ERROR, NULL, 0, "%s", core_problem_text(problems, p));
+    (void)rc_context(err, "the configuration stays as it was");
+    log_error(err);
+}
+
 static void reload(struct daemon *daemon)
 {
     CORE_PROBLEMS_AUTO(problems);
     struct rc_error err = RC_ERROR_INIT;
 
-    if (core_supervisor_reload(daemon->supervisor, "SIGHUP", &problems, &err) == RC_OK)
+    if (core_supervisor_reload(daemon->supervisor, "SIGHUP", &problems, &err))
+        log_mistakes(&problems, &err);
+}
+
+/* Before it has begun: takes all or nothing, too, and tries to begin at once. */
+static void read_again(struct daemon *daemon)
+{
+    CORE_PROBLEMS_AUTO(problems);
+    struct rc_error err = RC_ERROR_INIT;
+    struct core_config *config = NULL;
+
+    if (load(daemon, &config, &problems, &err) == RC_OK && problems.count > 0)
+        (void)rc_fail(&err, RC_INVALID, "the new one has mistakes");
+    if (err.code) {
+        core_config_free(config);
+        log_mistakes(&problems, &err);
         return;
-    core_problems_sort(&problems);
-    for (const struct core_problem *p = problems.first; p; p = p->next)
-        core_output_log(RC_LOG_ERROR, NULL, 0, "%s", core_problem_text(&problems, p));
-    (void)rc_context(&err, "the configuration stays as it was");
-    log_error(&err);
+    }
+    core_config_free(daemon->config);
+    daemon->config = config;
+    core_standby_close(daemon->standby); /* it may be to listen elsewhere */
+    daemon->standby = NULL;
+    core_timer_set(daemon->loop, &daemon->again, core_clock_mono_ms());
 }
 
 static void on_reload(void *context)
 {
     struct daemon *daemon = context;
 
-    if (!daemon->supervisor) { /* the next attempt to begin, now, reads the configuration anyway */
-        core_loop_stop(daemon->loop);
+    if (!daemon->supervisor) {
+        read_again(daemon);
         return;
     }
     tell_manager(CORE_NOTIFY_RELOADING);
@@ -159,25 +206,8 @@ static void forget(void *context)
     signal(SIGPIPE, SIG_DFL);
 }
 
-/* ---- the configuration --------------------------------------------------------------------- */
-
-static int check(struct daemon *daemon)
-{
-    CORE_PROBLEMS_AUTO(problems);
-    struct rc_error err = RC_ERROR_INIT;
-
-    core_config_free(daemon->config);
-    daemon->config = core_config_load(daemon->config_path, &problems);
-    if (core_config_check_apart(daemon->config, CHECK_MS, &problems, &err)) {
-        (void)core_cli_report(&problems);
-        return core_cli_complain(&err);
-    }
-    return core_cli_report(&problems);
-}
-
 /* ---- the beginning ------------------------------------------------------------------------- */
 
-/* Takes the configuration. */
 static enum rc_code open_supervisor(struct daemon *daemon, struct rc_error *err)
 {
     const struct core_supervisor_options options = {
@@ -191,8 +221,10 @@ static enum rc_code open_supervisor(struct daemon *daemon, struct rc_error *err)
         .context = daemon,
     };
 
+    if (core_supervisor_open(&options, &daemon->supervisor, err))
+        return err->code;
     daemon->config = NULL;
-    return core_supervisor_open(&options, &daemon->supervisor, err);
+    return RC_OK;
 }
 
 static enum rc_code open_api(struct daemon *daemon, struct rc_error *err)
@@ -221,34 +253,29 @@ static int refuse(const struct rc_error *err)
     }
 }
 
-/* Each reason is logged once, as long as it stays the same. */
+/* A reason is logged when it is another than that before. */
 static void say_why(struct daemon *daemon, const struct rc_error *why)
 {
-    RC_STR_AUTO text = rc_strf("%s%s%s", why->context, why->context[0] ? ": " : "", why->cause);
+    RC_STR_AUTO cause = rc_strdup(why->cause);
 
-    core_secret_mask(text);
+    core_secret_mask(cause);
     if (daemon->standby)
-        core_standby_say(daemon->standby, text);
+        core_standby_say(daemon->standby, cause);
     if (strcmp(daemon->why_standby.cause, why->cause) == 0)
         return;
     daemon->why_standby = *why;
     core_output_log(RC_LOG_ERROR, NULL, 0,
-                    "the daemon cannot begin, and tries again until it can: %s", text);
+                    "the daemon cannot begin, and tries again until it can: %s%s%s", why->context,
+                    why->context[0] ? ": " : "", why->cause);
 }
 
-/* Where the addresses are not to be had, its log alone shows that it waits. */
 static void open_standby(struct daemon *daemon)
 {
-    CORE_PROBLEMS_AUTO(problems);
-    struct core_config *config;
+    const struct core_nursery nursery = { daemon->loop, forget, daemon };
     struct rc_error err = RC_ERROR_INIT;
 
-    if (daemon->standby)
-        return;
-    config = core_config_load(daemon->config_path, &problems);
-    if (core_standby_open(daemon->loop, config, &daemon->standby, &err))
+    if (!daemon->standby && core_standby_open(&nursery, daemon->config, &daemon->standby, &err))
         core_output_log(RC_LOG_WARN, NULL, 0, "probes are not answered meanwhile: %s", err.cause);
-    core_config_free(config);
 }
 
 static void on_again(void *context)
@@ -258,27 +285,25 @@ static void on_again(void *context)
 
 static void pause_for(struct daemon *daemon, int64_t pause_ms)
 {
-    struct core_timer again = {
+    daemon->again = (struct core_timer){
         .clock = CORE_TIMER_MONO,
         .fn = on_again,
         .context = daemon,
     };
-
     tell_manager(CORE_NOTIFY_WAITING);
-    core_timer_set(daemon->loop, &again, core_clock_mono_ms() + pause_ms);
+    core_timer_set(daemon->loop, &daemon->again, core_clock_mono_ms() + pause_ms);
     core_loop_run(daemon->loop);
-    core_timer_cancel(&again);
+    core_timer_cancel(&daemon->again);
 }
 
 /*
- * With the status of the command; unless it is CORE_EXIT_OK, or somebody ended the daemon, the
- * supervisor is open.
+ * The status of the command. Where it is CORE_EXIT_OK, and nobody ended the daemon meanwhile, all
+ * is open.
  */
 static int begin(struct daemon *daemon)
 {
     struct core_backoff backoff = { 0 };
     struct rc_error err = RC_ERROR_INIT;
-    int status;
 
     /* Signals that come from here on wait for the loop, in which there is somebody to hear them. */
     if (core_loop_new(&daemon->loop, &err) || watch_signals(daemon, &err))
@@ -291,9 +316,6 @@ static int begin(struct daemon *daemon)
         pause_for(daemon, core_backoff_next_ms(&backoff));
         if (daemon->ended)
             return CORE_EXIT_OK;
-        status = check(daemon);
-        if (status != CORE_EXIT_OK)
-            return status;
     }
     core_standby_close(daemon->standby);
     daemon->standby = NULL;

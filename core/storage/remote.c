@@ -6,6 +6,7 @@
 
 #include <base/arena.h>
 #include <base/url.h>
+#include <os/backoff.h>
 
 #include <run-core/str.h>
 
@@ -112,7 +113,8 @@ int64_t core_remote_pause_ms(const struct core_remote *remote, unsigned doubling
 
     for (; doublings > 0 && pause_ms < most_ms; doublings--)
         pause_ms *= 2;
-    return pause_ms < most_ms ? pause_ms : most_ms;
+    pause_ms = pause_ms < most_ms ? pause_ms : most_ms;
+    return pause_ms - core_random_below(pause_ms / 2 + 1);
 }
 
 static void lock(struct core_remote *remote)

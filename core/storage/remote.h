@@ -22,8 +22,8 @@ struct core_remote *core_remote_new(const struct core_settings *settings,
 void core_remote_free(struct core_remote *remote);
 
 /*
- * A pause between two attempts: core.http.backoff, doubled so often, at most core.http.max_backoff.
- * 'remote' may be NULL.
+ * A pause between two attempts: core.http.backoff, doubled so often, at most core.http.max_backoff;
+ * up to half of it less by chance. 'remote' may be NULL.
  */
 int64_t core_remote_pause_ms(const struct core_remote *remote, unsigned doublings);
 

@@ -77,13 +77,12 @@ static void stop(struct core_transfer *t)
 }
 
 /*
- * With the lock held: whether a store takes or gives nothing any more. Then all else would fail as
- * well, each item after some seconds of attempts. What was replaced, or is denied, says nothing of
- * the store.
+ * With the lock held: whether it seems that all else would fail as well, each item after some
+ * seconds of attempts. What was replaced, or is denied, says nothing of the store.
  */
 static bool is_in_vain(struct core_transfer *t, enum rc_code code)
 {
-    if (!rc_retryable(code) && code != RC_FAILED)
+    if (!(t->request.flags & RC_TRANSFER_GIVE_UP) || (!rc_retryable(code) && code != RC_FAILED))
         return false;
     if (t->row++ == 0)
         t->row_mono_ms = core_clock_mono_ms();
@@ -102,11 +101,11 @@ static void fail(struct core_transfer *t, const struct rc_error *err)
         t->code = err->code;
         t->err = *err;
     }
+    if (t->stopping)
+        return;
     if (!(t->request.flags & RC_TRANSFER_KEEP_GOING) || (most > 0 && t->counts.failed >= most)) {
         stop(t);
-    } else if (!t->stopping && is_in_vain(t, err->code)) {
-        t->code = err->code;
-        t->err = *err;
+    } else if (is_in_vain(t, err->code)) {
         (void)rc_context(&t->err, "gave up after %" PRId64 " failures in a row", t->row);
         stop(t);
     }

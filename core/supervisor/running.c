@@ -149,9 +149,15 @@ void core_supervisor_take_attempt(struct core_supervisor *supervisor, struct cor
     watch(supervisor, active);
 }
 
+struct forking {
+    struct core_supervisor *supervisor;
+    bool has_started;
+};
+
 static void fork_again(void *context, struct core_active *active)
 {
-    struct core_supervisor *supervisor = context;
+    struct forking *forking = context;
+    struct core_supervisor *supervisor = forking->supervisor;
 
     if (supervisor->fork_timer.loop)
         return; /* it failed again */
@@ -160,17 +166,22 @@ static void fork_again(void *context, struct core_active *active)
     else if (active->state == CORE_ACTIVE_CLAIMED && !supervisor->stop_calls &&
              (!active->stop || active->unsure_folder))
         core_supervisor_fork(supervisor, active);
+    else
+        return;
+    forking->has_started = true;
 }
 
 void core_supervisor_fork_again(void *context)
 {
     struct core_supervisor *supervisor = context;
+    struct forking forking = { .supervisor = supervisor };
 
-    core_runs_each(&supervisor->runs, fork_again, supervisor);
+    core_runs_each(&supervisor->runs, fork_again, &forking);
     if (supervisor->fork_timer.loop)
         return;
     supervisor->fork_backoff.pause_ms = 0;
-    core_supervisor_log(supervisor, RC_LOG_INFO, NULL, "runs can be started again");
+    if (forking.has_started)
+        core_supervisor_log(supervisor, RC_LOG_INFO, NULL, "runs can be started again");
     core_supervisor_arm(supervisor);
 }
 

@@ -147,34 +147,8 @@ static enum rc_code begin(struct core_supervisor *supervisor, struct rc_error *e
     return core_loop_watch_clock(supervisor->loop, on_turn, supervisor, err);
 }
 
-enum rc_code core_supervisor_open(const struct core_supervisor_options *options,
-                                  struct core_supervisor **out, struct rc_error *err)
-{
-    struct core_supervisor *supervisor = rc_calloc(1, sizeof(*supervisor));
-
-    supervisor->options = *options;
-    supervisor->loop = options->loop;
-    supervisor->config = options->config;
-    if (options->has_log_level)
-        supervisor->config->settings.log_level = options->log_level;
-    supervisor->seen_unix_ms = supervisor->started_unix_ms = core_clock_now_unix_ms();
-    supervisor->seen_mono_ms = core_clock_mono_ms();
-    core_runs_init(&supervisor->runs);
-    note_settings(supervisor);
-    make_timers(supervisor);
-    if (begin(supervisor, err)) {
-        core_supervisor_close(supervisor);
-        return err->code;
-    }
-    core_supervisor_start_beating(supervisor);
-    core_supervisor_start_retention(supervisor);
-    core_supervisor_arm(supervisor);
-    core_process_join_pages(); /* from now on it is forked often */
-    *out = supervisor;
-    return RC_OK;
-}
-
-void core_supervisor_close(struct core_supervisor *supervisor)
+/* All but the configuration. */
+static void dismantle(struct core_supervisor *supervisor)
 {
     struct core_timer *timers[] = {
         &supervisor->slot_timer,      &supervisor->turn_timer,  &supervisor->fork_timer,
@@ -191,7 +165,6 @@ void core_supervisor_close(struct core_supervisor *supervisor)
     core_runs_clear(&supervisor->runs);
     core_ledger_close(supervisor->ledger);
     core_jobs_free(supervisor->jobs);
-    core_config_free(supervisor->config);
     free(supervisor->state_url);
     free(supervisor->spool);
     free(supervisor->runs_folder);
@@ -201,6 +174,41 @@ void core_supervisor_close(struct core_supervisor *supervisor)
     free(supervisor->as_started.listen);
     free(supervisor->last_reload_error);
     free(supervisor);
+}
+
+enum rc_code core_supervisor_open(const struct core_supervisor_options *options,
+                                  struct core_supervisor **out, struct rc_error *err)
+{
+    struct core_supervisor *supervisor = rc_calloc(1, sizeof(*supervisor));
+
+    supervisor->options = *options;
+    supervisor->loop = options->loop;
+    supervisor->config = options->config;
+    if (options->has_log_level)
+        supervisor->config->settings.log_level = options->log_level;
+    supervisor->seen_unix_ms = supervisor->started_unix_ms = core_clock_now_unix_ms();
+    supervisor->seen_mono_ms = core_clock_mono_ms();
+    core_runs_init(&supervisor->runs);
+    note_settings(supervisor);
+    make_timers(supervisor);
+    if (begin(supervisor, err)) {
+        dismantle(supervisor);
+        return err->code;
+    }
+    core_supervisor_start_beating(supervisor);
+    core_supervisor_start_retention(supervisor);
+    core_supervisor_arm(supervisor);
+    core_process_join_pages(); /* from now on it is forked often */
+    *out = supervisor;
+    return RC_OK;
+}
+
+void core_supervisor_close(struct core_supervisor *supervisor)
+{
+    struct core_config *config = supervisor->config;
+
+    dismantle(supervisor);
+    core_config_free(config);
 }
 
 static void forget_attempt(void *context, struct core_active *active)

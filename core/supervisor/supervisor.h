@@ -18,7 +18,7 @@ struct core_supervisor;
 struct core_supervisor_options {
     struct core_loop *loop;
     const char *config_path;    /* read again at each reload; NULL: no configuration */
-    struct core_config *config; /* as loaded and checked; taken over */
+    struct core_config *config; /* as loaded and checked; taken over by what is open then */
     bool has_log_level;         /* of the command line, which is stronger than the configuration */
     int log_level;              /* enum rc_log_level */
     /*

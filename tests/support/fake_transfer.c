@@ -8,7 +8,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-/* Failures in a row that the host puts up with. */
+/* Failures in a row after which it gives up, as the host does; never after fewer in some time. */
 enum { IN_VAIN = 200 };
 
 struct work {
@@ -120,7 +120,8 @@ static enum rc_code judge(struct work *work, const struct rc_error *failure, str
     work->done.failed++;
     if (work->first.code == RC_OK)
         work->first = *failure;
-    if (rc_retryable(failure->code) || failure->code == RC_FAILED)
+    if (request->flags & RC_TRANSFER_GIVE_UP &&
+        (rc_retryable(failure->code) || failure->code == RC_FAILED))
         work->row++;
     if (work->row == IN_VAIN)
         (void)rc_context(&work->first, "gave up after %d failures in a row", work->row);

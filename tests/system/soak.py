@@ -224,7 +224,8 @@ class Soak:
         after = self.clock.now()
         self.asleep.append((min(before, jumped) - 1000, after))
         if by > 0:
-            self.missed.append([self.latest, jumped])
+            # Not what may have been due just before or behind the jump.
+            self.missed.append([self.latest + 1000, jumped - 1000])
             return
         # What was new by the former time is due from this one on.
         for job in self.jobs.values():

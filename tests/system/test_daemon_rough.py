@@ -64,10 +64,14 @@ def test_it_waits_for_its_database(world_in_memory):
     what was due before the database was there is missed, as with any other downtime."""
     world = world_in_memory
     server = postgres_server.temporary()
+
+    def write(job):
+        world.config(f'core: {{state: "{server.url()}", spool: {world.state}}}\njobs:\n'
+                     f'  {job}: {{plugin: noop, schedule: "* * * * * *", misfire: skip}}\n')
+
     try:
         server.stop()
-        world.config(f'core: {{state: "{server.url()}", spool: {world.state}}}\n'
-                     'jobs:\n  a: {plugin: noop, schedule: "* * * * * *", misfire: skip}\n')
+        write("a")
         manager = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
         manager.bind(str(world.root / "manager"))
         manager.settimeout(PATIENCE_S)
@@ -102,10 +106,51 @@ def test_it_waits_for_its_database(world_in_memory):
         daemon.wait_for(lambda: reason_for_waiting(daemon))
         world.config("jobs: {a: {plugin: noop, scedule: hourly}}\n")
         daemon.process.send_signal(signal.SIGHUP)
-        assert daemon.process.wait(PATIENCE_S) == 2
+        daemon.wait_for(lambda: "stays as it was" in daemon.text())
         assert "scedule" in daemon.text()
+        write("b")
+        daemon.process.send_signal(signal.SIGHUP)
+        daemon.wait_for(lambda: reason_for_waiting(daemon))
+        server.start()
+        daemon.wait_until_ready()
+        assert [job["name"] for job in json.loads(
+            daemon.ask("GET", "/api/v1/jobs")[1])["jobs"]] == ["b"]
+        assert daemon.stop() == 0
+
+        server.stop()
+        begin(daemon)
+        daemon.wait_for(lambda: reason_for_waiting(daemon))
+        daemon.process.send_signal(signal.SIGSTOP)
+        for number in (signal.SIGHUP, signal.SIGTERM, signal.SIGCONT):  # heard at once
+            daemon.process.send_signal(number)
+        assert daemon.process.wait(PATIENCE_S) == 0
     finally:
         postgres_server.remove(server)
+
+
+def test_who_asks_has_an_answer_while_a_server_says_nothing(world_in_memory):
+    """The daemon waits for it meanwhile, for some seconds; the probes of a pod would not."""
+    world = world_in_memory
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        silent.settimeout(PATIENCE_S)
+        world.config(f'core: {{state: "postgresql://u:p@127.0.0.1:{silent.getsockname()[1]}/x", '
+                     f"spool: {world.state}}}\n")
+        daemon = Daemon(world)
+        begin(daemon)
+        daemon.wait_for(lambda: reason_for_waiting(daemon))
+        for _ in range(20):
+            with silent.accept()[0] as client:
+                assert client.recv(4)
+                client.setblocking(False)
+                assert daemon.ask("GET", "/healthcheck/is-alive")[0] == 200
+                try:
+                    while client.recv(1000):
+                        pass
+                except BlockingIOError:  # it goes on waiting
+                    break
+        else:
+            raise AssertionError("each answer came only once the daemon waited no longer")
+        assert daemon.stop() == 0
 
 
 def test_it_does_not_wait_for_what_stays(world_in_memory):

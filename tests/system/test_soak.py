@@ -108,6 +108,7 @@ def test_every_slot_is_accounted_for(make):
     while time.monotonic() < deadline:
         soak.step()
         steps += 1
+    soak.do(soak.jump, HOUR // 2)  # so that there is something that each rule has to judge
     end, slots, runs, needed = check(soak)
     print(f"{steps} steps, {slots} slots, {runs} attempts, {soak.guards_killed} guards and "
           f"{soak.workers_killed} workers killed")

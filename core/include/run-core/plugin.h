@@ -41,7 +41,7 @@
  * same and its minor number is not above the host's.
  */
 #define RC_ABI_MAJOR 1u
-#define RC_ABI_MINOR 7u
+#define RC_ABI_MINOR 8u
 
 struct rc_action {
     const char *name;

@@ -23,17 +23,18 @@ enum rc_transfer_flag {
     /* Of a tree: targets that have no source, found by a second look at both sides after the last
        copy. If a copy or a listing failed, nothing is removed (since 1.3). */
     RC_TRANSFER_REMOVE_EXTRA = 1u << 1,
-    /* After a failure; the first is the error in the end. Where a store takes nothing any more, as
-       its disk is full, it stops all the same: after 200 failures in a row that are no matter of
-       the object alone, or 10 in 20 s. */
-    RC_TRANSFER_KEEP_GOING = 1u << 2,
-    RC_TRANSFER_CHECK = 1u << 3, /* change nothing, only find what would be done */
+    RC_TRANSFER_KEEP_GOING = 1u << 2, /* after a failure; the first is the error in the end */
+    RC_TRANSFER_CHECK = 1u << 3,      /* change nothing, only find what would be done */
     /* With IF_DIFFERENT, not of a move: times tell nothing. Where sizes are equal and tags do not
        tell, files are read and compared with what the stores know (since 1.2). */
     RC_TRANSFER_COMPARE_CONTENT = 1u << 4,
     /* With REMOVE_EXTRA: a source without any wanted object is RC_CONFLICT, and nothing is removed
        (since 1.3). */
     RC_TRANSFER_NOT_FROM_EMPTY = 1u << 5,
+    /* With KEEP_GOING: stops all the same where a store seems to take nothing any more, as its disk
+       is full: after 200 failures in a row that may be the store's, or 10 in 20 s. What was not
+       tried by then has not failed (since 1.8). */
+    RC_TRANSFER_GIVE_UP = 1u << 6,
 };
 
 /* With IF_DIFFERENT, not of a move: what makes two objects of one size different (since 1.3). */

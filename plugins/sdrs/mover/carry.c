@@ -313,7 +313,7 @@ static enum rc_code transfer(struct carrying *c, struct rc_error *err)
     const struct sdrs_carry *carry = c->carry;
     const struct rc_transfer request = {
         .struct_bytes = sizeof(request),
-        .flags = RC_TRANSFER_MOVE | RC_TRANSFER_KEEP_GOING,
+        .flags = RC_TRANSFER_MOVE | RC_TRANSFER_KEEP_GOING | RC_TRANSFER_GIVE_UP,
         .when = carry->replaces ? RC_TRANSFER_ALWAYS : RC_TRANSFER_IF_ABSENT,
         .next = next_item,
         .width = carry->width,
