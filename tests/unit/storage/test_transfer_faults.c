@@ -359,7 +359,7 @@ static void stops_where_all_is_in_vain(void **state)
     assert_non_null(strstr(err.context, "gave up after 200 failures in a row"));
     assert_in_range(done.failed, TRANSFER_IN_VAIN, TRANSFER_IN_VAIN + WIDTH);
     assert_int_equal(done.objects, 0);
-    /* With some of them it is no row: of 200, more than there are workers who may be slow to say. */
+    /* With some it is no row: of 200, more than there are workers who may be slow to say so. */
     memory.takes_one_of = 10;
     assert_int_equal(core_transfer_run(storage, &transfer, &done, &err), RC_FAILED);
     assert_null(strstr(err.context, "gave up"));
