@@ -47,8 +47,9 @@ static char *describe(const PQconninfoOption *options, const char *schema)
     const char *port = value_of(options, "port");
     const char *name = value_of(options, "dbname");
 
-    return rc_strf("'postgresql://%s%s%s/%s' (schema %s)", host ? host : "", port ? ":" : "",
-                   port ? port : "", name ? name : "", schema);
+    return rc_strf("'postgresql://%s%s%s/%s'%s%s%s", host ? host : "", port ? ":" : "",
+                   port ? port : "", name ? name : "", schema[0] ? " (schema " : "", schema,
+                   schema[0] ? ")" : "");
 }
 
 static int64_t connect_limit_ms(const PQconninfoOption *options)
@@ -64,9 +65,36 @@ static int64_t connect_limit_ms(const PQconninfoOption *options)
     return CONNECT_MS * count;
 }
 
+/* What stands between two commas. Nothing is the default. 0: no port. -1: not even a number. */
+static int64_t port_of(const char *port, size_t len)
+{
+    RC_STR_AUTO text = rc_strndup(port, len);
+    int64_t number = 1;
+    bool is_number = len == 0 || rc_parse_int(text, &number);
+
+    return !is_number ? -1 : number > 0 && number <= UINT16_MAX ? number : 0;
+}
+
+/* The least that port_of() finds. */
+static int64_t least_port(const PQconninfoOption *options)
+{
+    const char *port = value_of(options, "port");
+    int64_t least = INT64_MAX;
+
+    while (port) {
+        size_t len = strcspn(port, ",");
+        int64_t number = port_of(port, len);
+
+        least = number < least ? number : least;
+        port = port[len] ? port + len + 1 : NULL;
+    }
+    return least;
+}
+
 /*
  * A password with a '/' or '@' in it that was not encoded ends too early for libpq: the rest
- * becomes a part of the host or the database, and of messages.
+ * becomes a part of the host or the database, and of messages. Without what should stand before
+ * the '@' it is the port.
  */
 static bool is_cut_wrongly(const PQconninfoOption *options)
 {
@@ -78,7 +106,7 @@ static bool is_cut_wrongly(const PQconninfoOption *options)
         if (value && strchr(value, '@'))
             return true;
     }
-    return false;
+    return least_port(options) < 0;
 }
 
 /*
@@ -90,6 +118,7 @@ static enum rc_code read_url(struct core_postgres *db, struct rc_error *err)
     char *message = NULL;
     PQconninfoOption *options = db->pq->conninfoParse(db->url, &message);
     bool wrong = !options || is_cut_wrongly(options);
+    bool no_port = !wrong && least_port(options) == 0;
 
     if (!wrong) {
         db->session.place = describe(options, db->schema);
@@ -103,7 +132,36 @@ static enum rc_code read_url(struct core_postgres *db, struct rc_error *err)
                        "the URL of the state is no valid one of PostgreSQL; write "
                        "postgresql://user:password@host:port/database?option=value, with '%%' and "
                        "two digits for each special character of the password (%%40 for @)");
+    if (no_port)
+        return rc_fail(err, RC_INVALID, "state database %s: invalid port number; a port is 1 to %d",
+                       db->session.place, UINT16_MAX);
     return RC_OK;
+}
+
+/*
+ * Lets libpq look at the values of the options, which it does only as it begins to connect. It does
+ * not come to that: what stands behind "dbname" counts, whatever the URL says, and the address
+ * there is none. So nobody is asked, not even for the address of a name.
+ */
+static enum rc_code check_values(const struct core_postgres *db, struct rc_error *err)
+{
+    static const char *const keywords[] = {
+        "dbname", "host", "hostaddr", "port", "password", NULL
+    };
+    const char *const values[] = { db->url, "nobody", "?", "1", "none", NULL };
+    PGconn *conn = db->pq->connectStartParams(keywords, values, /* expand_dbname = */ 1);
+    RC_STR_AUTO message = NULL;
+    const char *advice;
+
+    if (!conn)
+        rc_out_of_memory(0);
+    message = rc_strdup(db->pq->errorMessage(conn));
+    db->pq->finish(conn);
+    message[strcspn(message, "\n")] = '\0';
+    if (strstr(message, "network address \"?\"") ||
+        core_postgres_judge(message, &advice) != RC_INVALID)
+        return RC_OK;
+    return rc_fail(err, RC_INVALID, "state database %s: %s", db->session.place, message);
 }
 
 /* ---- connecting --------------------------------------------------------------------------- */
@@ -300,10 +358,13 @@ enum rc_code core_postgres_check(const char *url, struct rc_error *err)
 {
     struct core_postgres *db;
 
+    enum rc_code code;
+
     if (make(url, "", &db, err))
         return err->code;
+    code = check_values(db, err);
     core_postgres_release(db);
-    return RC_OK;
+    return code;
 }
 
 enum rc_code core_postgres_open(const char *url, const char *schema, int64_t limit_ms,

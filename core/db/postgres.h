@@ -88,7 +88,7 @@ struct core_postgres {
 RC_MUST_CHECK enum rc_code core_postgres_open(const char *url, const char *schema, int64_t limit_ms,
                                               bool rehearsal, const struct core_cancel *cancel,
                                               struct core_postgres **out, struct rc_error *err);
-/* Whether libpq understands the URL. */
+/* Whether libpq understands the URL and takes its values. Asks nobody. */
 RC_MUST_CHECK enum rc_code core_postgres_check(const char *url, struct rc_error *err);
 /* For its owner and for rows; the last one closes. */
 void core_postgres_release(struct core_postgres *db);
@@ -119,8 +119,13 @@ bool core_postgres_ask_to_cancel(struct core_postgres *db);
 /* The error in a result, or without one, of the connection; breaks it if it is lost. */
 enum rc_code core_postgres_fail(struct core_postgres *db, const PGresult *result,
                                 struct rc_error *err);
-/* What failed when connecting. */
+/*
+ * What failed when connecting. RC_UNAVAILABLE: it may pass by itself, as where a server cannot be
+ * reached. Any other code: it stays until somebody mends it, whatever host is asked.
+ */
 enum rc_code core_postgres_fail_connect(const struct core_postgres *db, struct rc_error *err);
+/* The code for libpq's message about that, of one host or several; *advice may be NULL. */
+enum rc_code core_postgres_judge(const char *message, const char **advice);
 
 /* The session's operations (postgres_session.c). */
 extern const struct core_session_ops core_postgres_session_ops;

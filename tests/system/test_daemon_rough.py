@@ -154,16 +154,67 @@ def test_who_asks_has_an_answer_while_a_server_says_nothing(world_in_memory):
 
 
 def test_it_does_not_wait_for_what_stays(world_in_memory):
-    """A user whom the database does not know, a state that is no place."""
+    """A user whom the database does not know, a state that is no place, values that are none, and
+    what the server does not have or is not."""
+    world = world_in_memory
+    server = postgres_server.temporary()
+    url = server.url()
+
+    def check(state, status, words):
+        world.config(f'core: {{state: "{state}", spool: {world.state}}}\n')
+        ended = world.run("daemon")
+        assert ended.status == status, ended.stderr
+        assert words in ended.stderr.replace('\\"', '"')
+        assert "tries again" not in ended.stderr
+
+    try:
+        advice = "look at the user and the password of 'core.state'"
+        check(url.replace("postgres:", "nobody:"), 1, advice)
+        check(url.replace(f":{postgres_server.URL_PASSWORD}", ""), 1, advice)
+        check("mysql://here", 2, "'state' must be sqlite:///PATH")
+        check(url.replace(f":{server.port}/", ":99999/"), 2, "invalid port number")
+        check(url + "?sslmode=wat", 2, 'invalid sslmode value: "wat"')
+        check(url + "?keepalives_idle=1x", 2, 'invalid integer value "1x"')
+        check(url + "?sslmode=require", 1, "server does not support SSL, but SSL was required")
+        check(url + "?channel_binding=require", 1, "channel binding required")
+
+        for name in ("other", "server"):
+            server.run("openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt",
+                       "ec_paramgen_curve:prime256v1", "-nodes", "-days", "2", "-subj", f"/CN={name}",
+                       "-keyout", server.data / f"{name}.key", "-out", server.data / f"{name}.crt",
+                       capture_output=True)
+        server.sql("ALTER SYSTEM SET ssl = on")
+        server.stop()
+        server.start()
+        for options, words in (
+                ("verify-full&sslrootcert=/nowhere/root.crt", '/root.crt" does not exist'),
+                (f"verify-ca&sslrootcert={server.data}/other.crt", "certificate verify failed"),
+                (f"verify-full&sslrootcert={server.data}/server.crt", "does not match host name")):
+            check(f"{url}?sslmode={options}", 1, words)
+    finally:
+        postgres_server.remove(server)
+
+
+def test_once_it_runs_it_waits_for_that_too(world_in_memory):
+    """Such as a password that is changed: what is under way is not to end by it."""
     world = world_in_memory
     server = postgres_server.temporary()
     try:
-        for state, status in ((server.url().replace("postgres:", "nobody:"), 1),
-                              ("mysql://here", 2)):
-            world.config(f'core: {{state: "{state}", spool: {world.state}}}\n')
-            ended = world.run("daemon")
-            assert ended.status == status, ended.stderr
-            assert "tries again" not in ended.stderr
+        server.sql("CREATE ROLE keeper SUPERUSER LOGIN PASSWORD 'one'")
+        url = f"postgresql://keeper:one@127.0.0.1:{server.port}/postgres"
+        world.config(f'core: {{state: "{url}", spool: {world.state}}}\n'
+                     'jobs:\n  a: {plugin: noop, schedule: "* * * * * *"}\n')
+        daemon = Daemon(world).start()
+        server.sql("ALTER ROLE keeper PASSWORD 'other'")
+        server.sql("SELECT pg_terminate_backend(pid) FROM pg_stat_activity "
+                   "WHERE usename = 'keeper'")
+        daemon.wait_for(lambda: b"password authentication failed" in
+                        daemon.ask("GET", "/healthcheck/is-ready")[1])
+        assert daemon.ask("POST", "/api/v1/jobs/a/trigger", {})[0] == 503
+        server.sql("ALTER ROLE keeper PASSWORD 'one'")
+        daemon.wait_until_ready()
+        assert daemon.ask("POST", "/api/v1/jobs/a/trigger", {})[0] == 202
+        assert daemon.stop() == 0
     finally:
         postgres_server.remove(server)
 

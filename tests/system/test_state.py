@@ -117,6 +117,9 @@ def test_a_lost_connection_is_told_to_the_run(world, postgres, state_on_postgres
     ("sqlite://relative", "'state' must be sqlite:///PATH"),
     ("postgresql://u:se@cret@h/d", "no valid one of PostgreSQL"),
     ("postgresql://u@h/d?colour=blue", "no valid one of PostgreSQL"),
+    ("postgresql://u:cret@no.such.host:99999/d", "invalid port number"),
+    ("postgresql://u:cret@no.such.host/d?sslmode=wat", 'invalid sslmode value: "wat"'),
+    ("postgresql://u:p@no.such.host/d?sslmode=verify-full", None),
     ("postgresql://u:p@no.such.host/d", None),
     ("sqlite:///not/there/yet.db", None),
 ])

@@ -422,7 +422,7 @@ static void wrong_addresses_are_told_apart(void **state)
     assert_null(strstr(err.cause, "secret"));
     static const char *const careless[] = {
         "postgresql://u:se/cret@h/x", "postgresql://u:se@cret@h/x", "postgresql://u:cret%@h/x",
-        "postgresql://u:cret@[::1/x", "postgresql://u:1/cret@h",
+        "postgresql://u:cret@[::1/x", "postgresql://u:1/cret@h",    "postgresql://u:cret",
     };
     for (size_t i = 0; i < RC_ARRAY_LEN(careless); i++) {
         assert_int_equal(open_at(careless[i], &err), RC_INVALID);
