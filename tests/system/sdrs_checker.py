@@ -205,7 +205,9 @@ class FileLake:
 
     def keys(self, bucket, prefix=""):
         root = self.root / bucket
-        found = (str(path.relative_to(root)) for path in root.rglob("*") if path.is_file())
+        # One that is killed leaves what it was writing under a name that nobody lists.
+        found = (str(path.relative_to(root)) for path in root.rglob("*")
+                 if path.is_file() and not path.name.startswith(".rc-tmp."))
         return sorted(key for key in found if key.startswith(prefix))
 
     def listing(self, bucket):
@@ -297,7 +299,8 @@ class Checker:
                                 for key in lost[:10]]
             self.read_manifests(key for key in there if key.startswith(MANIFESTS))
             there = {key: data for key, data in there.items() if not key.startswith(MANIFESTS)}
-            assert here.keys() | there.keys() <= self.latest.keys()
+            unknown = (here.keys() | there.keys()) - self.latest.keys()
+            assert not unknown, unknown
             assert [key for key in there if not is_due(key)] == []
             assert there.keys() <= self.listed <= self.latest.keys()
         return here, there

@@ -183,7 +183,7 @@ def test_describe_tells_everything_the_tables_hold(world):
     result = world.run("describe", "options", "--json")
     assert (result.status, result.stderr) == (0, "")
     said = json.loads(result.stdout)
-    assert [said[key] for key in ("name", "version", "abi", "routes")] == ["options", "1.0", "1.7", []]
+    assert [said[key] for key in ("name", "version", "abi", "routes")] == ["options", "1.0", "1.8", []]
     assert [action["name"] for action in said["actions"]] == ["show", "reveal"]
     assert [param["key"] for param in said["actions"][0]["parameters"]] == ["from", "to", "loud"]
     options = {option["key"]: option for option in said["options"]}
@@ -372,8 +372,8 @@ def test_what_the_plugin_lacks_is_found_without_running_it(world):
     [
         ("bad-magic", "is not a run-core plugin"),
         ("bad-table", "earlier one has too"),
-        ("newer-minor", "needs plugin ABI 1.8, this run-core has 1.7"),
-        ("wrong-abi", "needs plugin ABI 2.0, this run-core has 1.7"),
+        ("newer-minor", "needs plugin ABI 1.9, this run-core has 1.8"),
+        ("wrong-abi", "needs plugin ABI 2.0, this run-core has 1.8"),
         ("no-descriptor", "does not export 'rc_plugin_descriptor'"),
     ],
 )
