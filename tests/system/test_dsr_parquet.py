@@ -7,14 +7,15 @@ next one; with RUN_CORE_FULL=1 all of them, and for longer.
 import os
 import random
 import time
+from unittest.mock import ANY
 
 import parquet_check
 import parquet_forge
 import pytest
 from parquet_draw import Draw, draw_rows
 from parquet_forge import Node, Shape, Style, forge
-from parquet_reader import REQUIRED, ParquetFile
-from parquet_values import BYTE_ARRAY, DELTA_BYTE_ARRAY, INT64, SNAPPY
+from parquet_reader import OPTIONAL, REQUIRED, ParquetFile
+from parquet_values import BYTE_ARRAY, DELTA_BYTE_ARRAY, FIXED, INT64, SNAPPY
 # Fixtures are found by their names.
 from parquet_world import (FILES, seeds, some_drops, the_court, the_readers,  # noqa: F401
                            the_tool)
@@ -182,6 +183,20 @@ def test_the_judges_see_what_is_wrong(court):
     for claimed in ([], [5, 6], [6]):
         found, _ = court.complaints(path, claimed, after)
         assert {line.split(":")[0] for line in found} >= {"bytes", "hyparquet", "duckdb"}, claimed
+
+
+def test_a_judge_whom_a_file_overwhelms_says_so(court):
+    """hyparquet takes levels packed the old way, which DuckDB refuses, for two billion of them."""
+    node = Node("c0", OPTIONAL, FIXED, length=16)
+    style = Style(bit_packed_levels=True, page_levels=1)
+    rows = [{"c0": b"\0\0\0\xfe\xff\xff\xff\x0f" + bytes(8)}] * 2
+    source = court.tool.save(forge([node], rows, Shape([2], {"c0": style}), random.Random(6)))
+    after = court.check(source, [0])
+    reply = court.readers.ask(before=str(source), after=str(after), erased=[0])
+    assert reply == {"differences": [], "unreadable": {"hyparquet": ANY, "duckdb": ANY}}
+    assert "error" in court.readers.ask(read=str(source))
+    whole = FILES / "spark_users_snappy.parquet"
+    assert court.readers.ask(read=str(whole)) == {"rows": ParquetFile(whole.read_bytes()).row_count}
 
 
 # ---- finding -------------------------------------------------------------------------------------
