@@ -24,6 +24,7 @@ import swift as swift_server  # noqa: E402
 import trino as trino_server  # noqa: E402
 import virtuoso as virtuoso_server  # noqa: E402
 from athena_trino import AthenaOnTrino  # noqa: E402
+from chance import SEED  # noqa: E402
 from fault_proxy import FaultProxy  # noqa: E402
 from gcs import Gcs  # noqa: E402
 from sparql_faults import SparqlFaults  # noqa: E402
@@ -183,10 +184,8 @@ def resize(folder, size):
 
 @pytest.fixture
 def rng(request):
-    """For tests that draw what they break; the seed is printed and taken from the environment."""
-    seed = int(os.environ.get("RUN_CORE_FAULT_SEED") or random.SystemRandom().randrange(1 << 32))
-    print(f"RUN_CORE_FAULT_SEED={seed}")
-    return random.Random(f"{seed} {request.node.name}")
+    """For tests that draw what they break."""
+    return random.Random(f"{SEED} {request.node.name}")
 
 
 @pytest.fixture

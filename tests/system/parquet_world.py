@@ -173,16 +173,3 @@ def the_readers():
 @pytest.fixture(name="court")
 def the_court(tool, readers):
     return Court(tool, readers)
-
-
-def seeds(count=None):
-    """Seeds of what is drawn: that of the environment alone, or new ones, each printed."""
-    given = os.environ.get("RUN_CORE_PARQUET_SEED")
-    if given:
-        yield int(given)
-        return
-    while count is None or count > 0:
-        count = None if count is None else count - 1
-        seed = random.SystemRandom().randrange(1 << 32)
-        print(f"RUN_CORE_PARQUET_SEED={seed}")
-        yield seed

@@ -4,7 +4,6 @@ or get a reply that the document does not know. And hundreds that take their tim
 import contextlib
 import http.client
 import json
-import os
 import random
 import socket
 import time
@@ -15,9 +14,9 @@ import pytest
 
 from api_schema import Judge
 from api_world import Daemon, Reply, until
+from chance import SEED
 from conftest import PATIENCE_S, allow_files
 
-SEED = int(os.environ.get("RUN_CORE_SEED", "0")) or random.randrange(1 << 32)
 JOBS = """
 plugins:
   options: {config: {needed: given}}

@@ -1,8 +1,8 @@
 """Runs of dsr that are killed, stopped, short of space, disturbed by other writers or by stores
 that fail: after one more run all is as it has to be, judged by dsr_checker.py.
 
-Here runs a sample, drawn by a seed that is printed and may be given as RUN_CORE_FAULT_SEED; with
-RUN_CORE_FULL=1 there are 300 kills and every share of failing requests.
+Here runs a sample, another with another RUN_CORE_SEED; with RUN_CORE_FULL=1 there are 300 kills and
+every share of failing requests.
 """
 import contextlib
 import json

@@ -12,12 +12,13 @@ from unittest.mock import ANY
 import parquet_check
 import parquet_forge
 import pytest
+from chance import seeds
 from parquet_draw import Draw, draw_rows
 from parquet_forge import Node, Shape, Style, forge
 from parquet_reader import OPTIONAL, REQUIRED, ParquetFile
 from parquet_values import BYTE_ARRAY, DELTA_BYTE_ARRAY, FIXED, INT64, SNAPPY
 # Fixtures are found by their names.
-from parquet_world import (FILES, seeds, some_drops, the_court, the_readers,  # noqa: F401
+from parquet_world import (FILES, some_drops, the_court, the_readers,  # noqa: F401
                            the_tool)
 
 FULL = bool(os.environ.get("RUN_CORE_FULL"))

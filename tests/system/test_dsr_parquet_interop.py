@@ -8,10 +8,11 @@ import time
 from pathlib import Path
 
 import pytest
+from chance import seeds
 from conftest import PATIENCE_S, SOURCE
 from parquet_draw import Draw
 from parquet_reader import ParquetFile
-from parquet_world import (FILES, seeds, some_drops, the_court, the_readers,  # noqa: F401
+from parquet_world import (FILES, some_drops, the_court, the_readers,  # noqa: F401
                            the_tool)
 
 INTEROP = os.environ.get("RUN_CORE_PARQUET_INTEROP")

@@ -2,9 +2,8 @@
 database that goes away, keys that expire, no room, no time. A reader watches all the while: what
 has its final name is whole, what is called complete is there, and the next run puts all right.
 
-Here runs a sample, picked by a seed that is printed; with RUN_CORE_FULL=1 all of it runs, and the
-seed that a failure tells can be given as RUN_CORE_FAULT_SEED. See egress_faults.py, and for single
-faults test_egress_dump_faults.py and test_egress_sync.py."""
+Here runs a sample, another with another RUN_CORE_SEED; with RUN_CORE_FULL=1 all of it runs. See
+egress_faults.py, and for single faults test_egress_dump_faults.py and test_egress_sync.py."""
 import os
 import signal
 import time

@@ -1,12 +1,12 @@
 """What a dump writes, read back by PostgreSQL's own COPY: every type, every shape of a table, every
 form of CSV, and tables that change while they are read. See egress_judge.py for the judgement."""
 import contextlib
-import os
 import random
 import threading
 
 import egress_types as types
 import pytest
+from chance import SEED
 from conftest import PATIENCE_S
 from egress_judge import Judge
 from api_world import until
@@ -566,9 +566,7 @@ def test_values_of_100_megabytes(judge):
 
 @pytest.mark.parametrize("round_", range(2))
 def test_random_tables(judge, round_):
-    seed = int(os.environ.get("RUN_CORE_TEST_SEED", 0)) or random.randrange(1 << 30)
-    print(f"RUN_CORE_TEST_SEED={seed}")
-    random_ = random.Random(seed)
+    random_ = random.Random(f"{SEED} {round_}")
     judge.sql(types.USERS_TYPES)
     kinds = [kind for kind in types.TYPES if kind not in types.TEXT_ONLY + types.NOT_NULL]
     names = random_.sample(NAMES, 6)

@@ -2,8 +2,7 @@
 and slows down, into a shadow that is full, while others add and replace objects. Whoever judges lists
 both buckets after each kill, see sdrs_checker.py.
 
-Here are some thousand objects; with RUN_CORE_FULL=1 there are 100,000. The seed that is printed can be
-given as RUN_CORE_FAULT_SEED."""
+Here are some thousand objects; with RUN_CORE_FULL=1 there are 100,000."""
 import contextlib
 import os
 import signal

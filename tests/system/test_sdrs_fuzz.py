@@ -11,12 +11,12 @@ import urllib.parse
 
 from api_schema import Judge
 from api_world import Reply
+from chance import SEED
 from sdrs_world import PROJECT, sdrs, service  # noqa: F401: fixtures
 from test_sdrs_rules import UUID, said
 
 # pylint: disable=redefined-outer-name
 
-SEED = int(os.environ.get("RUN_CORE_SEED", "0")) or random.randrange(1 << 32)
 REQUESTS = int(os.environ.get("RUN_CORE_FUZZ_REQUESTS", "2500"))
 METHODS = ["GET", "POST", "PUT", "DELETE", "PATCH", "HEAD", "OPTIONS", "TRACE", "BREW"]
 WORDS = ["", " ", "0", "1", "-1", "+5", "1e9", "0x10", "1095", "1096", "9223372036854775807",

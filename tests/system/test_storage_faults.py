@@ -1,9 +1,8 @@
 """'run-core storage' on stores that fail, on connections that break, and killed at any moment: what
 is done is right, what is not done is said, and no object is ever a wrong one.
 
-Here runs a sample of all pairs of operation and fault, picked by a seed that is printed; with
-RUN_CORE_FULL=1 all of them run, and the seed that a failure tells can be given as
-RUN_CORE_FAULT_SEED. See storage_faults.py."""
+Here runs a sample of all pairs of operation and fault, another with another RUN_CORE_SEED; with
+RUN_CORE_FULL=1 all of them run. See storage_faults.py."""
 import os
 import signal
 import time
