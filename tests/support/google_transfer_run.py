@@ -12,7 +12,6 @@ import time
 from collections import Counter
 from dataclasses import dataclass
 
-from gcs_store import GcsError
 from google_api import filled
 from google_clock import parse_time, time_text
 from google_transfer_rules import seconds

@@ -2,7 +2,6 @@
 the bytes, parquet_judge.js by other people's readers."""
 import json
 import os
-import random
 import subprocess
 
 import parquet_check

@@ -7,7 +7,6 @@ import json
 import os
 import socket
 import subprocess
-import threading
 import time
 
 import jsonschema
@@ -15,7 +14,7 @@ import pytest
 
 import prometheus_text
 from api_schema import Judge, check_document
-from api_world import Api, Daemon, until
+from api_world import Daemon, until
 from conftest import PATIENCE_S
 
 JOBS = """

@@ -8,7 +8,6 @@ from pathlib import Path
 
 import postgres as postgres_server
 import pytest
-from api_world import until
 from conftest import PATIENCE_S
 from egress_world import DAY, NOW, Egress
 

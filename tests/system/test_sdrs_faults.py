@@ -8,7 +8,6 @@ import os
 import signal
 import time
 
-import pytest
 from conftest import PATIENCE_S, mounted, resize
 from sdrs_checker import (BUCKET, SHADOW, Checker, FileLake, GoogleLake, S3Lake, Webhook, Writer,
                           is_due, job_statuses)

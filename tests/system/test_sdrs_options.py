@@ -4,7 +4,7 @@ import json
 
 import pytest
 from sdrs_google_world import google  # noqa: F401
-from sdrs_world import PROJECT, rows, rule, sdrs  # noqa: F401
+from sdrs_world import PROJECT, rule, sdrs  # noqa: F401
 from test_sdrs_packaging import SEED
 
 # pylint: disable=redefined-outer-name

@@ -9,7 +9,7 @@ import time
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
-from conftest import BUILD, PATIENCE_S, s3_server
+from conftest import BUILD, PATIENCE_S
 
 MIB = 1 << 20
 ODD_NAMES = ["blank and+plus", "ünï/côdé-日本", "per%20cent%2F", "a&b=c?d#e", "quote'\"<>",

@@ -8,7 +8,6 @@ import time
 from pathlib import Path
 
 import pytest
-import s3_server
 import trino as trino_server
 from conftest import PATIENCE_S, World
 
