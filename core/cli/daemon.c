@@ -302,8 +302,8 @@ static void pause_for(struct daemon *daemon, int64_t pause_ms)
  */
 static int begin(struct daemon *daemon)
 {
-    struct core_backoff backoff = { 0 };
     struct rc_error err = RC_ERROR_INIT;
+    int64_t failures = 0;
 
     /* Signals that come from here on wait for the loop, in which there is somebody to hear them. */
     if (core_loop_new(&daemon->loop, &err) || watch_signals(daemon, &err))
@@ -313,7 +313,7 @@ static int begin(struct daemon *daemon)
             return refuse(&err);
         open_standby(daemon);
         say_why(daemon, &err);
-        pause_for(daemon, core_backoff_next_ms(&backoff));
+        pause_for(daemon, core_backoff_ms(&core_backoff_near, ++failures));
         if (daemon->ended)
             return CORE_EXIT_OK;
     }

@@ -85,7 +85,8 @@ static const struct rc_option http_options[] = {
       .help = "Attempts of one request, with the first, where it is safe to repeat it." },
     { RC_MS("backoff", struct core_settings, http.backoff_ms), .def = "100ms", .min = 1,
       .max = SECONDS_MS(3600),
-      .help = "Shortest pause between two attempts; it grows, by chance, up to 'max_backoff'." },
+      .help = "Pause before the second attempt, half of it by chance; it doubles with each further "
+              "one." },
     { RC_MS("max_backoff", struct core_settings, http.max_backoff_ms), .def = "20s", .min = 1,
       .max = SECONDS_MS(3600),
       .help = "The longest pause, if the server itself does not ask for a longer one." },
@@ -403,7 +404,8 @@ static const struct rc_option retry_options[] = {
       .max = 1000, .help = "Attempts in all, with the first." },
     { RC_MS("backoff", struct core_job_settings, retry.backoff_ms), .def = "30s", .min = 0,
       .max = DAYS_MS(7),
-      .help = "Pause before the second attempt; it doubles with each further one." },
+      .help = "Pause before the second attempt, half of it by chance; it doubles with each further "
+              "one." },
     { RC_MS("max_backoff", struct core_job_settings, retry.max_backoff_ms), .def = "10m", .min = 0,
       .max = DAYS_MS(7), .help = "The longest pause." },
     { RC_BOOL("skipped", struct core_job_settings, retry.skipped), .def = "false",

@@ -4,6 +4,7 @@
  */
 #include <db/internal.h>
 
+#include <os/backoff.h>
 #include <os/clock.h>
 #include <run-core/str.h>
 #include <run-core/time.h>
@@ -13,10 +14,11 @@
 
 enum {
     NAME_LIMIT = 200,
-    FIRST_PAUSE_MS = 5, /* between two looks at a lock that is held */
-    LONGEST_PAUSE_MS = 200,
     ENDING_MS = 10000, /* how long a holder that was killed may take to be gone */
 };
+
+/* Between two looks at a lock that is held. */
+static const struct core_backoff backoff = { .first_ms = 5, .longest_ms = 200 };
 
 /* The row of a lock, as it was found. */
 struct found {
@@ -212,9 +214,9 @@ static enum rc_code wait_for(struct core_db *db, struct rc_lock *lock, int64_t w
                              struct rc_error *err)
 {
     int64_t start_ms = core_clock_mono_ms();
-    int64_t pause_ms = FIRST_PAUSE_MS;
 
-    for (;;) {
+    for (int64_t looks = 1;; looks++) {
+        int64_t pause_ms = core_backoff_whole_ms(&backoff, looks);
         int64_t left_ms;
 
         if (core_cancel_check(cancel, err))
@@ -228,7 +230,6 @@ static enum rc_code wait_for(struct core_db *db, struct rc_lock *lock, int64_t w
         if (left_ms <= 0)
             return conflict(lock->name, found, wait_ms, err);
         core_clock_sleep_ms(pause_ms < left_ms ? pause_ms : left_ms);
-        pause_ms = pause_ms * 2 < LONGEST_PAUSE_MS ? pause_ms * 2 : LONGEST_PAUSE_MS;
     }
 }
 

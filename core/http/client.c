@@ -6,13 +6,11 @@
 #include <run-core/str.h>
 
 #include <stdlib.h>
-#include <sys/random.h>
 
 struct core_http_client *core_http_client_new(const struct core_http_client_settings *settings)
 {
     struct core_http_client *client = rc_calloc(1, sizeof(*client));
     struct core_http_client_settings *own = &client->settings;
-    uint64_t seed = 0;
 
     *own = *settings;
     own->ca_file = rc_strdup(settings->ca_file);
@@ -25,10 +23,6 @@ struct core_http_client *core_http_client_new(const struct core_http_client_sett
     own->idle_ms = own->idle_ms ? own->idle_ms : IDLE_MS;
     client->has_proxy =
         own->proxy || getenv("http_proxy") || getenv("all_proxy") || getenv("ALL_PROXY");
-    /* Clients that differ in nothing else do not wait for the same moments. */
-    if (getrandom(&seed, sizeof(seed), GRND_NONBLOCK) != (ssize_t)sizeof(seed))
-        seed = (uint64_t)(uintptr_t)client;
-    atomic_init(&client->random, seed);
     RC_ASSERT(pthread_mutex_init(&client->mutex, NULL) == 0);
     for (size_t i = 0; i < RC_ARRAY_LEN(client->share_mutexes); i++)
         RC_ASSERT(pthread_mutex_init(&client->share_mutexes[i], NULL) == 0);

@@ -47,7 +47,7 @@ struct core_http_client_settings {
                                     So many, or 64, are kept for later ones to any host */
     double requests_per_s;       /* to one host; no limit */
     unsigned attempts;           /* of one request: 5 */
-    int64_t backoff_ms;          /* shortest pause between two: 100 ms */
+    int64_t backoff_ms;          /* the pause before the second one: 100 ms, see os/backoff.h */
     int64_t max_backoff_ms;      /* longest, if the server does not ask for more: 20 s */
     int64_t connect_ms, idle_ms; /* of requests that give none: 10 s, 60 s */
     /* From any thread. */
@@ -65,10 +65,10 @@ void core_http_client_free(struct core_http_client *client);
 
 /*
  * The pause before something is gone on with that is more than one request, such as an upload whose
- * connection broke: 'backoff_ms', doubled so many times, and by chance up to half as long again; at
- * most 'max_backoff_ms', but never shorter than 'at_least_ms'. Ends when it is cancelled.
+ * connection broke: after so many failures, as the settings say, but never shorter than
+ * 'at_least_ms'. Ends when it is cancelled.
  */
-RC_MUST_CHECK enum rc_code core_http_back_off(struct core_http_client *client, unsigned doublings,
+RC_MUST_CHECK enum rc_code core_http_back_off(struct core_http_client *client, int64_t failures,
                                               int64_t at_least_ms, const struct core_cancel *cancel,
                                               struct rc_error *err);
 

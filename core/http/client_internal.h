@@ -22,7 +22,6 @@
 #include <http/curl.h>
 
 #include <pthread.h>
-#include <stdatomic.h>
 
 enum {
     CONNECTIONS = 64,
@@ -78,8 +77,7 @@ struct host {
 struct core_http_client {
     struct core_http_client_settings settings; /* without zeros; its texts are ours */
     bool has_proxy;                            /* for http, by settings or environment */
-    _Atomic uint64_t random;
-    CURLSH *share; /* names and TLS sessions */
+    CURLSH *share;                             /* names and TLS sessions */
     pthread_mutex_t share_mutexes[CURL_LOCK_DATA_LAST];
 
     pthread_mutex_t mutex;
@@ -205,7 +203,6 @@ struct request {
     /* For the next attempt. */
     unsigned failed, prepared;
     bool stale_before;
-    int64_t pause_ms;
     int spent;           /* of the host's budget */
     const char *gave_up; /* why, for the log */
 };

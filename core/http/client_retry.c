@@ -5,6 +5,7 @@
  */
 #include <http/client_internal.h>
 
+#include <os/backoff.h>
 #include <os/clock.h>
 
 #include <string.h>
@@ -32,41 +33,20 @@ bool core_http_is_safe(const struct request *request)
 
 /* ---- pauses ---------------------------------------------------------------------------------- */
 
-/* From 'low' up to 'high', see Steele, Lea, Flood: Fast splittable generators (2014). */
-static int64_t between(struct core_http_client *client, int64_t low, int64_t high)
+static int64_t pause_after(const struct core_http_client *client, int64_t failures, int slower)
 {
-    uint64_t x = atomic_fetch_add(&client->random, UINT64_C(0x9e3779b97f4a7c15));
+    const struct core_backoff backoff = { .first_ms = client->settings.backoff_ms * slower,
+                                          .longest_ms = client->settings.max_backoff_ms };
 
-    x = (x ^ (x >> 30)) * UINT64_C(0xbf58476d1ce4e5b9);
-    x = (x ^ (x >> 27)) * UINT64_C(0x94d049bb133111eb);
-    x ^= x >> 31;
-    return high > low ? low + (int64_t)(x % (uint64_t)(high - low + 1)) : low;
+    return core_backoff_ms(&backoff, failures);
 }
 
-static int64_t next_pause_ms(struct request *request, bool slower)
-{
-    const struct core_http_client_settings *settings = &request->client->settings;
-    int64_t base_ms = settings->backoff_ms * (slower ? SLOWER_FACTOR : 1);
-    int64_t high_ms = request->pause_ms > base_ms ? request->pause_ms * 3 : base_ms * 3;
-    int64_t pause_ms = between(request->client, base_ms, high_ms);
-
-    request->pause_ms = pause_ms < settings->max_backoff_ms ? pause_ms : settings->max_backoff_ms;
-    return request->pause_ms;
-}
-
-enum rc_code core_http_back_off(struct core_http_client *client, unsigned doublings,
+enum rc_code core_http_back_off(struct core_http_client *client, int64_t failures,
                                 int64_t at_least_ms, const struct core_cancel *cancel,
                                 struct rc_error *err)
 {
-    const struct core_http_client_settings *settings = &client->settings;
-    int64_t pause_ms = settings->backoff_ms;
+    int64_t pause_ms = pause_after(client, failures, 1);
 
-    for (; doublings > 0 && pause_ms < settings->max_backoff_ms; doublings--)
-        pause_ms *= 2;
-    /* Many that failed at once part ways. */
-    pause_ms = between(client, pause_ms, pause_ms + pause_ms / 2);
-    if (pause_ms > settings->max_backoff_ms)
-        pause_ms = settings->max_backoff_ms;
     return core_http_pause(cancel, pause_ms > at_least_ms ? pause_ms : at_least_ms, err);
 }
 
@@ -180,7 +160,8 @@ static int64_t after_answer(struct request *request, const struct transfer *tran
         slow_down(request, host, asked_ms);
     if (!core_http_is_safe(request) || !has_attempts_left(request) || !spend(request, host, COST))
         return -1;
-    pause_ms = next_pause_ms(request, verdict == CORE_HTTP_SLOWER);
+    pause_ms = pause_after(request->client, request->failed,
+                           verdict == CORE_HTTP_SLOWER ? SLOWER_FACTOR : 1);
     return asked_ms > pause_ms ? asked_ms : pause_ms;
 }
 
@@ -201,7 +182,7 @@ static int64_t after_failure(struct request *request, const struct transfer *tra
     if (!has_attempts_left(request) ||
         !spend(request, host, failure->timeout ? COST_OF_TIMEOUT : COST))
         return -1;
-    return next_pause_ms(request, false);
+    return pause_after(request->client, request->failed, 1);
 }
 
 int64_t core_http_next_in_ms(struct request *request, const struct transfer *transfer,

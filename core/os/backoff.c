@@ -1,6 +1,3 @@
-/*
- * "Equal jitter": half of a pause is fixed, half is chance.
- */
 #include <os/backoff.h>
 
 #include <os/clock.h>
@@ -8,7 +5,7 @@
 #include <sys/random.h>
 #include <sys/types.h>
 
-enum { PAUSE_FIRST_MS = 100, PAUSE_MOST_MS = 10000 };
+const struct core_backoff core_backoff_near = { .first_ms = 100, .longest_ms = 10 * 1000 };
 
 int64_t core_random_below(int64_t limit)
 {
@@ -20,10 +17,18 @@ int64_t core_random_below(int64_t limit)
     return limit > 0 ? (int64_t)(random % (uint64_t)limit) : 0;
 }
 
-int64_t core_backoff_next_ms(struct core_backoff *backoff)
+int64_t core_backoff_whole_ms(const struct core_backoff *backoff, int64_t failures)
 {
-    int64_t pause_ms = backoff->pause_ms ? 2 * backoff->pause_ms : PAUSE_FIRST_MS;
+    int64_t pause_ms = failures > 0 ? backoff->first_ms : 0;
 
-    backoff->pause_ms = pause_ms < PAUSE_MOST_MS ? pause_ms : PAUSE_MOST_MS;
-    return backoff->pause_ms / 2 + core_random_below(backoff->pause_ms / 2 + 1);
+    for (; failures > 1 && pause_ms > 0 && pause_ms < backoff->longest_ms; failures--)
+        pause_ms *= 2;
+    return pause_ms < backoff->longest_ms ? pause_ms : backoff->longest_ms;
+}
+
+int64_t core_backoff_ms(const struct core_backoff *backoff, int64_t failures)
+{
+    int64_t whole_ms = core_backoff_whole_ms(backoff, failures);
+
+    return whole_ms - core_random_below(whole_ms / 2 + 1);
 }

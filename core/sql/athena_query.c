@@ -5,6 +5,7 @@
  */
 #include <sql/athena.h>
 
+#include <os/backoff.h>
 #include <os/clock.h>
 #include <os/digest.h>
 
@@ -15,8 +16,6 @@
 #include <sys/random.h>
 
 enum {
-    SHORTEST_LOOK_MS = 100,
-    LONGEST_LOOK_MS = 2000,
     RUNS = 3, /* of a statement that fails by a fault of the service */
     PAUSE_MS = 2000,
     ROOM_FACTOR = 10,
@@ -189,25 +188,24 @@ static void stop(struct running *running)
 
 /* ---- a run ----------------------------------------------------------------------------------- */
 
-/* Waits for room in the account, which others may have taken. '*pause_ms' grows. */
-static enum rc_code await_room(struct running *running, int64_t *pause_ms, struct rc_error *err)
+/* Waits for room in the account, which others may have taken, for the so manieth time. */
+static enum rc_code await_room(struct running *running, int64_t times, struct rc_error *err)
 {
+    const struct core_backoff backoff = {
+        .first_ms = ROOM_FACTOR * core_athena_patience_of(running->athena)->backoff_ms,
+        .longest_ms = LONGEST_ROOM_MS,
+    };
     int64_t until_mono_ms = running->statement->until_mono_ms;
-    unsigned char chance = 0;
 
-    if (*pause_ms == 0) {
-        *pause_ms = ROOM_FACTOR * core_athena_patience_of(running->athena)->backoff_ms;
+    if (times == 1)
         say(running, RC_LOG_INFO,
             "Athena runs as many queries as the account may have at once: waiting for one to end");
-    }
-    (void)!getrandom(&chance, sizeof(chance), GRND_NONBLOCK);
-    if (pause(running, *pause_ms + *pause_ms * chance / 512, until_mono_ms, err))
+    if (pause(running, core_backoff_ms(&backoff, times), until_mono_ms, err))
         return err->code;
     if (until_mono_ms != 0 && core_clock_mono_ms() >= until_mono_ms)
         return rc_fail(err, RC_TIMEOUT,
                        "there is no time left for it, and Athena still runs as many queries as the "
                        "account may have at once");
-    *pause_ms = *pause_ms * 2 < LONGEST_ROOM_MS ? *pause_ms * 2 : LONGEST_ROOM_MS;
     return RC_OK;
 }
 
@@ -219,9 +217,8 @@ static enum rc_code find_room(struct running *running, bool *is_doubtful, struct
 {
     int64_t until_mono_ms =
         core_clock_mono_ms() + core_athena_patience_of(running->athena)->quota_ms;
-    int64_t pause_ms = 0;
 
-    for (;;) {
+    for (int64_t times = 1;; times++) {
         struct core_athena_call call = { .flow = CORE_ATHENA_STARTS,
                                          .cancel = running->statement->cancel,
                                          .until_mono_ms = running->statement->until_mono_ms };
@@ -230,7 +227,7 @@ static enum rc_code find_room(struct running *running, bool *is_doubtful, struct
         *is_doubtful |= call.is_doubtful;
         if (!code || !call.is_full || core_clock_mono_ms() >= until_mono_ms)
             return code;
-        if (await_room(running, &pause_ms, err))
+        if (await_room(running, times, err))
             return err->code;
     }
 }
@@ -289,9 +286,11 @@ static enum rc_code look_failed(const struct running *running, struct rc_error *
 static enum rc_code await(struct running *running, struct core_arena *arena,
                           struct core_athena_execution *out, struct rc_error *err)
 {
-    int64_t pause_ms = SHORTEST_LOOK_MS;
+    static const struct core_backoff backoff = { .first_ms = 100, .longest_ms = 2000 };
 
-    for (;;) {
+    for (int64_t looks = 1;; looks++) {
+        int64_t pause_ms = core_backoff_whole_ms(&backoff, looks);
+
         core_arena_clear(arena);
         if (check_time(running, err) || pause(running, pause_ms, running->until_mono_ms, err))
             return err->code;
@@ -299,7 +298,6 @@ static enum rc_code await(struct running *running, struct core_arena *arena,
             return look_failed(running, err);
         if (out->state >= CORE_ATHENA_SUCCEEDED)
             return RC_OK;
-        pause_ms = pause_ms * 2 < LONGEST_LOOK_MS ? pause_ms * 2 : LONGEST_LOOK_MS;
     }
 }
 

@@ -244,7 +244,7 @@ static enum rc_code request(struct core_trino_statement *statement, struct core_
     if (session->until_mono_ms && session->until_mono_ms < until_mono_ms)
         until_mono_ms = session->until_mono_ms;
 
-    for (unsigned doublings = 0;; doublings++) {
+    for (int64_t failures = 1;; failures++) {
         code = try_once(statement, call, err);
         if (!may_pass(statement, code, repeats) || core_clock_mono_ms() >= until_mono_ms)
             break;
@@ -252,7 +252,7 @@ static enum rc_code request(struct core_trino_statement *statement, struct core_
             code ? -1 : core_http_answer_retry_ms(&statement->answer, core_clock_real_unix_ms());
         if (core_clock_mono_ms() + pause_ms > until_mono_ms)
             break;
-        if (core_http_back_off(client->http, doublings, pause_ms, call->cancel, err)) {
+        if (core_http_back_off(client->http, failures, pause_ms, call->cancel, err)) {
             code = err->code;
             break;
         }
@@ -438,7 +438,7 @@ static enum rc_code begin(struct core_trino_statement *statement, struct core_ht
     struct core_trino_client *client = statement->client;
     int64_t until_mono_ms = core_clock_mono_ms() + client->limits.patience_ms;
 
-    for (unsigned doublings = 0;; doublings++) {
+    for (int64_t failures = 1;; failures++) {
         statement->page = (struct core_trino_page){ .id = NULL };
         if (!request(statement, call, false, err) && !take_page(statement, err))
             return RC_OK;
@@ -447,7 +447,7 @@ static enum rc_code begin(struct core_trino_statement *statement, struct core_ht
             return err->code;
         replace(&statement->id, NULL);
         replace(&statement->info_uri, NULL);
-        if (core_http_back_off(client->http, doublings, -1, call->cancel, err))
+        if (core_http_back_off(client->http, failures, -1, call->cancel, err))
             return err->code;
     }
 }

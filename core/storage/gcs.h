@@ -157,9 +157,8 @@ enum rc_code core_gcs_fail(const struct core_gcs_request *request,
 char *core_gcs_endpoint(const struct core_store_settings *settings);
 
 /* core_http_back_off() as the settings of the place's store say. */
-RC_MUST_CHECK enum rc_code core_gcs_pause(const struct core_place_in_store *place,
-                                          unsigned doublings, int64_t at_least_ms,
-                                          struct rc_error *err);
+RC_MUST_CHECK enum rc_code core_gcs_pause(const struct core_place_in_store *place, int64_t failures,
+                                          int64_t at_least_ms, struct rc_error *err);
 
 /* ---- operations ------------------------------------------------------------------------------ */
 

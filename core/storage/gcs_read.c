@@ -120,7 +120,7 @@ static enum rc_code go_on(struct gcs_reader *reader, struct rc_error *err)
     enum rc_code code;
     bool behind;
 
-    if (core_gcs_pause(&reader->place, reader->failures, 0, err))
+    if (core_gcs_pause(&reader->place, reader->failures + 1, 0, err))
         return err->code;
     core_http_answer_init(&answer, ERROR_BYTES);
     code = open_stream(reader, reader->base.stat.etag, &behind, &answer, &found, err);

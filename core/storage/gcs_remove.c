@@ -250,7 +250,7 @@ static enum rc_code remove_batch(struct job *job, struct rc_error *err)
         size_t before = left;
 
         *err = (struct rc_error)RC_ERROR_INIT;
-        if (round > 0 && core_gcs_pause(job->removals[0].place, round + 1, 0, err))
+        if (round > 0 && core_gcs_pause(job->removals[0].place, round, 0, err))
             return err->code;
         if (make_round(job, &left, err))
             return job->report ? give_up(job, err) : err->code;

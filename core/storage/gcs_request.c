@@ -346,9 +346,9 @@ enum rc_code core_gcs_call(struct core_gcs_request *request, unsigned also,
     return core_gcs_fail(request, answer, err);
 }
 
-enum rc_code core_gcs_pause(const struct core_place_in_store *place, unsigned doublings,
+enum rc_code core_gcs_pause(const struct core_place_in_store *place, int64_t failures,
                             int64_t at_least_ms, struct rc_error *err)
 {
-    return core_http_back_off(core_remote_http(place->remote, place->settings), doublings,
+    return core_http_back_off(core_remote_http(place->remote, place->settings), failures,
                               at_least_ms, place->cancel, err);
 }

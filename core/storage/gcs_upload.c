@@ -459,7 +459,7 @@ static enum rc_code pause_behind(const struct core_gcs_session *session, const s
 {
     int64_t asked_ms = core_http_answer_retry_ms(answer, core_clock_real_unix_ms());
 
-    return core_gcs_pause(session->upload.place, chunk->failures,
+    return core_gcs_pause(session->upload.place, chunk->failures + 1,
                           asked_ms < MAX_ASKED_MS ? asked_ms : MAX_ASKED_MS, err);
 }
 

@@ -14,7 +14,6 @@
 #include <stdlib.h>
 
 /* Where there are no settings. */
-enum { PAUSE_MS = 100, MOST_PAUSE_MS = 20000 };
 
 /* Of one named store, or of all others. Its members are made when they are first wanted. */
 struct member {
@@ -105,16 +104,15 @@ void core_remote_free(struct core_remote *remote)
     free(remote);
 }
 
-int64_t core_remote_pause_ms(const struct core_remote *remote, unsigned doublings)
+int64_t core_remote_pause_ms(const struct core_remote *remote, int64_t failures)
 {
     const struct core_settings *settings = remote ? remote->settings : NULL;
-    int64_t pause_ms = settings ? settings->http.backoff_ms : PAUSE_MS;
-    int64_t most_ms = settings ? settings->http.max_backoff_ms : MOST_PAUSE_MS;
+    struct core_backoff backoff = core_backoff_near;
 
-    for (; doublings > 0 && pause_ms < most_ms; doublings--)
-        pause_ms *= 2;
-    pause_ms = pause_ms < most_ms ? pause_ms : most_ms;
-    return pause_ms - core_random_below(pause_ms / 2 + 1);
+    if (settings)
+        backoff = (struct core_backoff){ .first_ms = settings->http.backoff_ms,
+                                         .longest_ms = settings->http.max_backoff_ms };
+    return core_backoff_ms(&backoff, failures);
 }
 
 static void lock(struct core_remote *remote)

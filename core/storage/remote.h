@@ -22,10 +22,10 @@ struct core_remote *core_remote_new(const struct core_settings *settings,
 void core_remote_free(struct core_remote *remote);
 
 /*
- * A pause between two attempts: core.http.backoff, doubled so often, at most core.http.max_backoff;
- * up to half of it less by chance. 'remote' may be NULL.
+ * The pause after so many failures, see core_backoff_ms(), as core.http.backoff and max_backoff
+ * say. 'remote' may be NULL.
  */
-int64_t core_remote_pause_ms(const struct core_remote *remote, unsigned doublings);
+int64_t core_remote_pause_ms(const struct core_remote *remote, int64_t failures);
 
 /*
  * Those of a named store, or of all that are not named (NULL). They belong to 'remote'. A store is

@@ -301,10 +301,8 @@ static enum rc_code pause_before_resume(const struct s3_reader *reader, struct r
 {
     const struct core_place_in_store *at = &reader->place.at;
 
-    if (reader->resumes == 1)
-        return RC_OK;
-    return core_http_back_off(core_remote_http(at->remote, at->settings),
-                              (unsigned)reader->resumes - 2, 0, at->cancel, err);
+    return core_http_back_off(core_remote_http(at->remote, at->settings), reader->resumes - 1, 0,
+                              at->cancel, err);
 }
 
 /* After a cut. 'err' has what happened, and keeps it where nothing can be done. */

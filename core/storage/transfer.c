@@ -255,7 +255,7 @@ bool core_transfer_again(struct core_transfer *t, struct transfer_item *item,
         rc_str_free(&item->etag);
         item->size_bytes = -1;
     } else if (err->code != RC_CORRUPT) {
-        pause_ms(t, core_remote_pause_ms(t->storage.remote, 2 * (item->attempt - 1)));
+        pause_ms(t, core_remote_pause_ms(t->storage.remote, 2 * item->attempt - 1));
     }
     return !core_cancel_code(&t->cancel);
 }

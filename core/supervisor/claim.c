@@ -71,7 +71,7 @@ bool core_supervisor_may_start(const struct core_supervisor *supervisor,
     const struct core_runs *runs = &supervisor->runs;
     int64_t begun = runs->workers + runs->claimed + plan->starting;
 
-    return !supervisor->stop_calls && !supervisor->fork_backoff.pause_ms &&
+    return !supervisor->stop_calls && supervisor->fork_failures == 0 &&
            begun < supervisor->config->settings.max_workers;
 }
 

@@ -22,7 +22,8 @@ enum rc_code core_supervisor_check_database(const struct core_supervisor *superv
 static void try_later(struct core_supervisor *supervisor)
 {
     core_timer_set(supervisor->loop, &supervisor->recover_timer,
-                   core_clock_mono_ms() + core_backoff_next_ms(&supervisor->away_backoff));
+                   core_clock_mono_ms() +
+                       core_backoff_ms(&core_backoff_near, ++supervisor->away_failures));
 }
 
 void core_supervisor_lost_database(struct core_supervisor *supervisor, const struct rc_error *err)

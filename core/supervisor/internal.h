@@ -63,14 +63,14 @@ struct core_supervisor {
 
     /* Turns (turn.c). */
     struct core_timer slot_timer, turn_timer, fork_timer, hold_timer;
-    struct core_backoff fork_backoff; /* while no guard can be forked */
-    struct rc_error fork_error;       /* why not */
+    int64_t fork_failures;      /* in a row: no guard can be forked */
+    struct rc_error fork_error; /* why not */
 
     /* The database (database.c). */
     bool away;
     bool said_away; /* the last word of the log on it */
     struct rc_error away_error;
-    struct core_backoff away_backoff;
+    int64_t away_failures; /* in a row */
     struct core_timer recover_timer;
 
     /* The heartbeat (heartbeat.c). */

@@ -5,6 +5,7 @@
 #include <supervisor/notices.h>
 
 #include <http/client.h>
+#include <os/backoff.h>
 #include <os/clock.h>
 #include <runtime/output.h>
 
@@ -20,9 +21,10 @@ enum {
     AT_A_TIME = 4,
     CALL_MS = 30000,
     ATTEMPTS = 14,
-    FIRST_PAUSE_MS = 10000,      /* doubles: with the longest pause, the last attempt is made */
-    LONGEST_PAUSE_MS = 14400000, /* after about 14 hours */
 };
+
+/* With the longest pause, the last attempt is made after about 14 hours. */
+static const struct core_backoff backoff = { .first_ms = 10 * 1000, .longest_ms = 4 * 3600 * 1000 };
 
 /* How a sender ends. */
 enum { SENT = 0, TRY_AGAIN = 1, GIVE_UP = 2 };
@@ -258,15 +260,6 @@ static int post(void *context)
     return passes(status) ? TRY_AGAIN : GIVE_UP;
 }
 
-static int64_t pause_ms(int64_t attempts)
-{
-    int64_t pause = FIRST_PAUSE_MS;
-
-    for (int64_t i = 0; i < attempts && pause < LONGEST_PAUSE_MS; i++)
-        pause *= 2;
-    return pause < LONGEST_PAUSE_MS ? pause : LONGEST_PAUSE_MS;
-}
-
 /*
  * The timer fires at the earlier of what it was set for and this. Each look at the outbox sets it
  * for the first of those that wait.
@@ -310,7 +303,7 @@ static void put_off(struct core_notices *notices, int64_t id, int64_t after_ms)
 static void settle(struct core_notices *notices, const struct sender *sender, int how)
 {
     if (how == TRY_AGAIN && sender->attempts + 1 < ATTEMPTS) {
-        put_off(notices, sender->id, pause_ms(sender->attempts));
+        put_off(notices, sender->id, core_backoff_whole_ms(&backoff, sender->attempts + 1));
         return;
     }
     if (how == SENT) {
@@ -398,7 +391,7 @@ static void start(struct core_notices *notices, struct sender *sender)
     }
     if (core_child_start(&notices->options.nursery, post, sender, -1, on_end, sender,
                          &sender->child, &err)) {
-        look_at(notices, unix_ms_after(FIRST_PAUSE_MS));
+        look_at(notices, unix_ms_after(backoff.first_ms));
         free_sender(sender);
         return;
     }

@@ -39,12 +39,13 @@ void core_supervisor_put_off(struct core_supervisor *supervisor, const struct co
     char text[2 * RC_ERROR_TEXT + 4];
 
     supervisor->fork_error = *err;
-    if (!supervisor->fork_backoff.pause_ms)
+    if (supervisor->fork_failures == 0)
         core_supervisor_log(supervisor, RC_LOG_ERROR, active,
                             "cannot start a run, and tries again until it can: %s",
                             core_error_text(err, text, sizeof(text)));
     core_timer_set(supervisor->loop, &supervisor->fork_timer,
-                   core_clock_mono_ms() + core_backoff_next_ms(&supervisor->fork_backoff));
+                   core_clock_mono_ms() +
+                       core_backoff_ms(&core_backoff_near, ++supervisor->fork_failures));
 }
 
 static void watch(struct core_supervisor *supervisor, struct core_active *active)
@@ -179,7 +180,7 @@ void core_supervisor_fork_again(void *context)
     core_runs_each(&supervisor->runs, fork_again, &forking);
     if (supervisor->fork_timer.loop)
         return;
-    supervisor->fork_backoff.pause_ms = 0;
+    supervisor->fork_failures = 0;
     if (forking.has_started)
         core_supervisor_log(supervisor, RC_LOG_INFO, NULL, "runs can be started again");
     core_supervisor_arm(supervisor);
@@ -293,17 +294,13 @@ static bool is_tried_again(const struct core_active *active)
            active->attempt < active->attempts && may_pass(active);
 }
 
-/* "Equal jitter": half of the pause is fixed, which doubles with each attempt, and half random. */
 static int64_t retry_pause_ms(const struct core_active *active)
 {
     const struct core_job_settings *job = active->job->settings;
-    int64_t pause_ms = job->retry.backoff_ms;
+    const struct core_backoff backoff = { .first_ms = job->retry.backoff_ms,
+                                          .longest_ms = job->retry.max_backoff_ms };
 
-    for (int64_t i = 1; i < active->attempt && pause_ms < job->retry.max_backoff_ms; i++)
-        pause_ms *= 2;
-    if (pause_ms > job->retry.max_backoff_ms)
-        pause_ms = job->retry.max_backoff_ms;
-    return (pause_ms - pause_ms / 2 + core_random_below(pause_ms / 2 + 1)) * core_clock_speed();
+    return core_backoff_ms(&backoff, active->attempt) * core_clock_speed();
 }
 
 static enum rc_code tell(struct core_supervisor *supervisor, struct core_plan *plan,

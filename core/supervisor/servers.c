@@ -4,6 +4,7 @@
  */
 #include <supervisor/servers.h>
 
+#include <os/backoff.h>
 #include <os/clock.h>
 #include <os/file.h>
 #include <runtime/output.h>
@@ -21,8 +22,6 @@
 #include <unistd.h>
 
 enum {
-    FIRST_PAUSE_MS = 1000,
-    LONGEST_PAUSE_MS = 60000,
     GOOD_LIFE_MS = 60000, /* a server that lived so long is started again without much ado */
     START_MS = 60000,     /* until it answers */
     LINGER_MS = 1000,     /* for requests that are on their way to it when it is replaced */
@@ -51,7 +50,7 @@ struct server {
     char *plugin;
     struct process *present, *following; /* answers; is to take its place */
     struct core_timer again;
-    int64_t pause_ms;
+    int64_t failures; /* in a row */
     bool wanted;
     struct server *next;
 };
@@ -156,14 +155,13 @@ static void on_ready(void *context);
 
 static void start_later(struct server *server, const char *why)
 {
-    server->pause_ms = server->pause_ms == 0                     ? FIRST_PAUSE_MS
-                       : server->pause_ms * 2 > LONGEST_PAUSE_MS ? LONGEST_PAUSE_MS
-                                                                 : server->pause_ms * 2;
+    static const struct core_backoff backoff = { .first_ms = 1000, .longest_ms = 60 * 1000 };
+    int64_t pause_ms = core_backoff_whole_ms(&backoff, ++server->failures);
+
     core_output_log(RC_LOG_ERROR, NULL, 0,
                     "the server of the plugin '%s' %s; it is started again in %lld s",
-                    server->plugin, why, (long long)(server->pause_ms / 1000));
-    core_timer_set(server->servers->nursery.loop, &server->again,
-                   core_clock_mono_ms() + server->pause_ms);
+                    server->plugin, why, (long long)(pause_ms / 1000));
+    core_timer_set(server->servers->nursery.loop, &server->again, core_clock_mono_ms() + pause_ms);
 }
 
 /* Only a plugin that hangs while it is loaded, or will hear nothing of signals, comes here. */
@@ -314,7 +312,7 @@ static void on_end(void *context)
     if (!server || !server->wanted || server->following || server->servers->stopping)
         return;
     if (lived_ms >= GOOD_LIFE_MS)
-        server->pause_ms = 0;
+        server->failures = 0;
     start_later(server, how);
 }
 
@@ -369,7 +367,7 @@ void core_servers_configure(struct core_servers *servers, const struct core_conf
             continue;
         server = find_or_add(servers, config->plugins[i].name);
         server->wanted = true;
-        server->pause_ms = 0;
+        server->failures = 0;
         if (server->following)
             retire(server->following);
         server->following = NULL;

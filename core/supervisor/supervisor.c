@@ -333,7 +333,7 @@ static const char *why_not_ready(const struct core_supervisor *supervisor)
         return supervisor->away_error.cause;
     if (supervisor->stop_calls)
         return "the daemon is ending";
-    return supervisor->fork_backoff.pause_ms ? supervisor->fork_error.cause : NULL;
+    return supervisor->fork_failures > 0 ? supervisor->fork_error.cause : NULL;
 }
 
 void core_supervisor_health(const struct core_supervisor *supervisor,

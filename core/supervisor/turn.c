@@ -251,7 +251,7 @@ enum rc_code core_supervisor_write(struct core_supervisor *supervisor, core_plan
             core_ledger_rollback(supervisor->ledger);
     }
     if (code == RC_OK) {
-        supervisor->away_backoff.pause_ms = 0;
+        supervisor->away_failures = 0;
         supervisor->rewind.is_unwritten = false;
         apply(supervisor, &plan);
     } else {

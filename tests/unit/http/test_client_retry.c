@@ -613,14 +613,13 @@ static void stops_in_the_middle_of_a_pause(void **state)
     end(&weather);
 }
 
-static int64_t backed_off_ms(struct core_http_client *client, unsigned doublings,
-                             int64_t at_least_ms, const struct core_cancel *cancel,
-                             enum rc_code expected)
+static int64_t backed_off_ms(struct core_http_client *client, int64_t failures, int64_t at_least_ms,
+                             const struct core_cancel *cancel, enum rc_code expected)
 {
     int64_t began_mono_ms = core_clock_mono_ms();
     struct rc_error err = RC_ERROR_INIT;
 
-    assert_int_equal(core_http_back_off(client, doublings, at_least_ms, cancel, &err), expected);
+    assert_int_equal(core_http_back_off(client, failures, at_least_ms, cancel, &err), expected);
     return core_clock_mono_ms() - began_mono_ms;
 }
 
@@ -633,11 +632,11 @@ static void backs_off_as_the_settings_say(void **state)
     struct core_cancel cancel = CORE_CANCEL_INIT;
 
     (void)state;
-    assert_in_range(backed_off_ms(client, 0, 0, &cancel, RC_OK), 20, LONG_MS);
-    assert_in_range(backed_off_ms(client, 2, 0, &cancel, RC_OK), 80, LONG_MS);
+    assert_in_range(backed_off_ms(client, 1, 0, &cancel, RC_OK), 10, LONG_MS);
+    assert_in_range(backed_off_ms(client, 3, 0, &cancel, RC_OK), 40, LONG_MS);
     /* However often: no longer than the longest, unless the server asks for it. */
-    assert_in_range(backed_off_ms(client, 1000, 0, &cancel, RC_OK), 90, LONG_MS);
-    assert_in_range(backed_off_ms(client, 0, 150, &cancel, RC_OK), 150, LONG_MS);
+    assert_in_range(backed_off_ms(client, 1000, 0, &cancel, RC_OK), 45, LONG_MS);
+    assert_in_range(backed_off_ms(client, 1, 150, &cancel, RC_OK), 150, LONG_MS);
     core_http_client_free(client);
 
     client = quick_client(&long_ones);
