@@ -245,9 +245,13 @@ struct core_storage_ops {
                          const struct core_place_in_store *target,
                          const struct core_copy_options *options, struct rc_stat *written,
                          struct rc_error *err);
-    /* Optional: in one step. Default: copy, then remove. */
+    /*
+     * Optional: in one step. Of the options it goes by the conditions, that of the target being
+     * RC_IF_ABSENT or NULL. Default: copy, then remove.
+     */
     enum rc_code (*move)(const struct core_place_in_store *source,
-                         const struct core_place_in_store *target, struct rc_error *err);
+                         const struct core_place_in_store *target,
+                         const struct core_copy_options *options, struct rc_error *err);
     /* Optional: gives up uploads below the prefix that nobody has finished. Default: none are. */
     enum rc_code (*sweep)(const struct core_place_in_store *prefix, const struct core_sweep *sweep,
                           int64_t *swept, struct rc_error *err);

@@ -102,6 +102,7 @@ RC_MUST_CHECK enum rc_code core_file_copy(const struct core_place_in_store *sour
                                           struct rc_stat *written, struct rc_error *err);
 RC_MUST_CHECK enum rc_code core_file_move(const struct core_place_in_store *source,
                                           const struct core_place_in_store *target,
+                                          const struct core_copy_options *options,
                                           struct rc_error *err);
 RC_MUST_CHECK enum rc_code core_file_look_bucket(const struct core_place_in_store *place,
                                                  struct rc_bucket *out, struct rc_error *err);

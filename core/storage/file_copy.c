@@ -233,8 +233,19 @@ static enum rc_code move_onto_same(const char *source, const char *target, enum 
     return remove_source(source, err);
 }
 
+/* A link that leads nowhere is absent to readers, yet in the way. */
+static enum rc_code check_free(const char *path, const struct core_file_held *held,
+                               struct rc_error *err)
+{
+    if (held->kind == CORE_FILE_OBJECT || is_link(path))
+        return rc_fail(err, RC_CONFLICT, "'%s' exists already", path);
+    return RC_OK;
+}
+
+/* What is looked at is what is held, so that the rename meets what the conditions have met. */
 static enum rc_code try_move(const struct core_place_in_store *source,
-                             const struct core_place_in_store *target, enum outcome *outcome,
+                             const struct core_place_in_store *target,
+                             const struct core_copy_options *options, enum outcome *outcome,
                              struct rc_error *err)
 {
     RC_CLEANUP(release_ends)
@@ -244,6 +255,10 @@ static enum rc_code try_move(const struct core_place_in_store *source,
         return err->code;
     if (ends.source.kind != CORE_FILE_OBJECT)
         return rc_fail(err, RC_NOT_FOUND, "there is no object '%s'", source->key);
+    if (core_file_check_match(source->key, &ends.source.st, options->source_if_match, err))
+        return err->code;
+    if (options->if_match && check_free(target->key, &ends.target, err))
+        return err->code;
     if (ends.target.kind == CORE_FILE_OTHER)
         return rc_fail(err, RC_INVALID, "'%s' is no regular file, and is not replaced",
                        target->key);
@@ -279,16 +294,19 @@ static enum rc_code settle_move(const struct core_place_in_store *source,
 
 /* What is removed has to be what was copied. */
 static enum rc_code copy_and_remove(const struct core_place_in_store *source,
-                                    const struct core_place_in_store *target, struct rc_error *err)
+                                    const struct core_place_in_store *target,
+                                    const struct core_copy_options *options, struct rc_error *err)
 {
     struct core_place_in_store victim = *source;
-    struct core_copy_options options = { .size_bytes = -1 };
+    struct core_copy_options pinned = *options;
     struct rc_stat stat;
 
     if (core_storage_file.stat(source, &stat, NULL, err))
         return err->code;
-    options.source_if_match = victim.remove_if_match = stat.etag;
-    if (core_file_copy(source, target, &options, NULL, err))
+    if (!options->source_if_match)
+        pinned.source_if_match = stat.etag;
+    victim.remove_if_match = pinned.source_if_match;
+    if (core_file_copy(source, target, &pinned, NULL, err))
         return err->code;
     if (core_file_remove(&victim, 1, NULL, err))
         return rc_context(err, "copied to '%s', but the source stays", target->key);
@@ -296,7 +314,8 @@ static enum rc_code copy_and_remove(const struct core_place_in_store *source,
 }
 
 enum rc_code core_file_move(const struct core_place_in_store *source,
-                            const struct core_place_in_store *target, struct rc_error *err)
+                            const struct core_place_in_store *target,
+                            const struct core_copy_options *options, struct rc_error *err)
 {
     enum outcome outcome = AGAIN;
 
@@ -306,7 +325,8 @@ enum rc_code core_file_move(const struct core_place_in_store *source,
     if (sync_source(source->key, err))
         return err->code;
     for (int attempt = 0; outcome == AGAIN && attempt < ATTEMPTS; attempt++)
-        if (core_cancel_check(source->cancel, err) || try_move(source, target, &outcome, err))
+        if (core_cancel_check(source->cancel, err) ||
+            try_move(source, target, options, &outcome, err))
             return err->code;
 
     if (outcome == AGAIN)
@@ -314,5 +334,5 @@ enum rc_code core_file_move(const struct core_place_in_store *source,
                        target->key);
     if (outcome == MOVED)
         return settle_move(source, target, err);
-    return copy_and_remove(source, target, err);
+    return copy_and_remove(source, target, options, err);
 }

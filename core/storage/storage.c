@@ -606,7 +606,7 @@ enum rc_code core_storage_move(struct core_storage *storage, const char *source,
     if (rc_str_eq(from.uri, to.uri))
         return from.ops->stat(&from.place, &stat, NULL, err);
     if (from.ops->move && core_place_is_same_store(&from, &to))
-        return from.ops->move(&from.place, &to.place, err);
+        return from.ops->move(&from.place, &to.place, &options, err);
 
     /* What is removed has to be what was copied. */
     if (from.ops->stat(&from.place, &stat, NULL, err))

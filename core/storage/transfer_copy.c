@@ -83,21 +83,27 @@ static enum rc_code check_moved_before(struct attempt *a, struct rc_error *err)
 static enum rc_code move_inside(struct attempt *a, struct rc_error *err)
 {
     struct transfer_item *item = a->item;
+    const struct core_copy_options conditions = {
+        .source_if_match = item->is_etag_given ? item->etag : NULL,
+        .if_match = core_transfer_condition(a->t),
+        .size_bytes = item->size_bytes,
+    };
     enum rc_code code;
 
-    if (item->is_etag_given && look(a, err))
-        return err->code;
     if (core_transfer_is_taken(a->t, &a->to, RC_CONFLICT)) {
         a->outcome = SKIPPED;
         return RC_OK;
     }
-    code = a->from.ops->move(&a->from.place, &a->to.place, err);
+    code = a->from.ops->move(&a->from.place, &a->to.place, &conditions, err);
     if (code == RC_NOT_FOUND)
         return check_moved_before(a, err);
     if (code)
         return code;
+    if (a->to.ops->stat(&a->to.place, &item->written, NULL, err))
+        return err->code;
+    item->size_bytes = item->written.size_bytes;
     a->outcome = MOVED;
-    return a->to.ops->stat(&a->to.place, &item->written, NULL, err);
+    return RC_OK;
 }
 
 static enum rc_code copy_inside(struct attempt *a, struct rc_error *err)
