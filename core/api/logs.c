@@ -1,7 +1,8 @@
 /*
  * The log of a run: a range, its end, or as it grows. The guard of an attempt writes N.log, and
  * when that is full renames it to N.log.1 and begins anew; here the two are one text, whose offset
- * 0 is the first byte that is still kept.
+ * 0 is the first byte that is still kept. Where one that follows it is slower than the run, so that
+ * a part goes unread, it is told so.
  *
  * A stream that follows a run looks for more five times a second while it waits, and it alone: a
  * daemon whose logs nobody follows has no timer for them.
@@ -10,6 +11,7 @@
 
 #include <os/clock.h>
 #include <os/path.h>
+#include <runtime/run_log.h>
 
 #include <run-core/str.h>
 
@@ -28,6 +30,7 @@ enum {
     ASK_EVERY_MS = 1000, /* the database whether the run has ended */
     PATH_BYTES = 4096,
     BLOCK_BYTES = 16 * 1024,
+    NOTICE_BYTES = 4096,
 };
 
 #define LOG_TYPE "text/plain; charset=utf-8"
@@ -61,6 +64,8 @@ struct core_log_stream {
     bool drained;        /* of a log that was renamed: read to its end once more */
     bool ended;          /* nothing more will be written */
     int64_t asked_mono_ms;
+    struct rc_buf notice; /* a line of our own, which is sent before anything else */
+    size_t notice_at;
 };
 
 /* ---- the files ------------------------------------------------------------------------------- */
@@ -80,19 +85,38 @@ static int64_t size_of(int fd)
     return fd >= 0 && fstat(fd, &st) == 0 ? (int64_t)st.st_size : 0;
 }
 
-/* The older part first: if it is made between the two, a part is read twice and nothing is lost. */
+static bool is_same(int one, int other)
+{
+    struct stat a, b;
+
+    return one >= 0 && other >= 0 && fstat(one, &a) == 0 && fstat(other, &b) == 0 &&
+           a.st_ino == b.st_ino && a.st_dev == b.st_dev;
+}
+
+/* Whether the log stands under another name by now, as a new one was begun. */
+static bool was_renamed(const struct core_log_stream *stream)
+{
+    RC_BUF_AUTO(path, PATH_BYTES);
+
+    core_attempt_log_path(stream->folder, stream->attempt, false, &path);
+    return access(path.data, F_OK) == 0 && !core_fd_is_at(stream->fd, path.data);
+}
+
+/*
+ * If the log is rotated between the two, the one found by its older name is as new or newer, and
+ * is taken alone: what comes after it is found at its end.
+ */
 static void open_log(struct core_log_stream *stream)
 {
-    stream->older = open_part(stream->folder, stream->attempt, true);
     stream->fd = open_part(stream->folder, stream->attempt, false);
+    stream->older = open_part(stream->folder, stream->attempt, true);
     stream->at = 0;
     stream->drained = false;
-    if (stream->older >= 0 && stream->fd >= 0) {
-        struct stat a, b;
-
-        if (fstat(stream->older, &a) == 0 && fstat(stream->fd, &b) == 0 && a.st_ino == b.st_ino &&
-            a.st_dev == b.st_dev)
-            core_fd_close(&stream->older);
+    if (stream->older >= 0 &&
+        (stream->fd < 0 || is_same(stream->older, stream->fd) || was_renamed(stream))) {
+        core_fd_close(&stream->fd);
+        stream->fd = stream->older;
+        stream->older = -1;
     }
 }
 
@@ -157,17 +181,6 @@ static int64_t tail_of(const struct core_log_stream *stream, int64_t lines)
 }
 
 /* ---- following ------------------------------------------------------------------------------- */
-
-/* Whether the log stands under another name by now, as a new one was begun. */
-static bool was_renamed(const struct core_log_stream *stream)
-{
-    RC_BUF_AUTO(path, PATH_BYTES);
-    struct stat here, there;
-
-    core_attempt_log_path(stream->folder, stream->attempt, false, &path);
-    return stat(path.data, &there) == 0 && fstat(stream->fd, &here) == 0 &&
-           (here.st_ino != there.st_ino || here.st_dev != there.st_dev);
-}
 
 static bool has_attempt(const struct core_log_stream *stream, int64_t attempt)
 {
@@ -246,6 +259,57 @@ static ssize_t wait_for_more(struct core_log_stream *stream)
     return 0;
 }
 
+/* A line longer than any reader would want is cut where a part ends. */
+static bool ends_line(int fd, int64_t end)
+{
+    char last;
+
+    return end == 0 || (read_at(fd, &last, 1, end - 1) == 1 && last == '\n');
+}
+
+/* For a reader of the stream, as a line of the log, what was dropped before it could be read. */
+static void note_gap(struct core_log_stream *stream, int64_t bytes)
+{
+    char amount[RC_AMOUNT_TEXT], attempt[24];
+    RC_STR_AUTO message = rc_strf("%s of the run's output are missing here: they were dropped "
+                                  "(core.history.log_size) before they could be read",
+                                  rc_format_size(bytes, amount));
+
+    (void)snprintf(attempt, sizeof(attempt), "%" PRId64, stream->attempt);
+    rc_buf_addc(&stream->notice, '{');
+    core_json_time(&stream->notice, "time", core_clock_now_unix_ms());
+    core_json_text(&stream->notice, "level", "warn");
+    core_json_text(&stream->notice, "message", message);
+    core_json_text(&stream->notice, "run", stream->run);
+    core_json_text(&stream->notice, "attempt", attempt);
+    rc_buf_adds(&stream->notice, "}\n");
+}
+
+/*
+ * From the end of a part that was renamed to the part after it, which may have been renamed by now,
+ * too, or be gone.
+ */
+static void open_next(struct core_log_stream *stream)
+{
+    RC_CLEANUP(core_fd_close) int done = stream->fd;
+    int64_t end = stream->at, gap;
+
+    open_log(stream);
+    if (is_same(stream->older, done))
+        core_fd_close(&stream->older);
+    if (is_same(stream->fd, done)) { /* there is none yet */
+        stream->at = end;
+        return;
+    }
+    gap = core_run_log_preceding_bytes(stream->older >= 0 ? stream->older : stream->fd) -
+          core_run_log_preceding_bytes(done) - end;
+    if (gap <= 0)
+        return;
+    if (!ends_line(done, end))
+        rc_buf_addc(&stream->notice, '\n');
+    note_gap(stream, gap);
+}
+
 /*
  * At the end of what there is: goes on to the next file, or decides whether to wait. False: there
  * is nothing more to read now, for the reason in *result.
@@ -262,9 +326,7 @@ static bool go_on(struct core_log_stream *stream, ssize_t *result)
         return false;
     if (stream->fd >= 0 && was_renamed(stream)) {
         if (stream->drained) {
-            core_fd_close(&stream->fd);
-            open_log(stream);
-            core_fd_close(&stream->older); /* which has been read under its first name */
+            open_next(stream);
         } else {
             stream->drained = true; /* what was written until it was renamed */
         }
@@ -287,20 +349,42 @@ static bool go_on(struct core_log_stream *stream, ssize_t *result)
     return false;
 }
 
+static ssize_t read_notice(struct core_log_stream *stream, char *data, size_t len)
+{
+    size_t left = stream->notice.len - stream->notice_at;
+
+    len = len < left ? len : left;
+    memcpy(data, stream->notice.data + stream->notice_at, len);
+    stream->notice_at += len;
+    if (len == left) {
+        rc_buf_reset(&stream->notice);
+        stream->notice_at = 0;
+    }
+    return (ssize_t)len;
+}
+
+static ssize_t read_part(struct core_log_stream *stream, char *data, size_t len)
+{
+    int fd = stream->older >= 0 ? stream->older : stream->fd;
+    ssize_t got = fd < 0 ? 0 : read_at(fd, data, len, stream->at);
+
+    stream->at += got > 0 ? got : 0;
+    return got;
+}
+
 static ssize_t read_log(void *context, char *data, size_t capacity)
 {
     struct core_log_stream *stream = context;
     ssize_t result = CORE_HTTP_END;
 
     while (stream->left > 0) {
-        int fd = stream->older >= 0 ? stream->older : stream->fd;
         size_t len = (int64_t)capacity < stream->left ? capacity : (size_t)stream->left;
-        ssize_t got = fd < 0 ? 0 : read_at(fd, data, len, stream->at);
+        ssize_t got =
+            stream->notice.len > 0 ? read_notice(stream, data, len) : read_part(stream, data, len);
 
         if (got < 0)
             return CORE_HTTP_BREAK;
         if (got > 0) {
-            stream->at += got;
             stream->left -= stream->left == INT64_MAX ? 0 : got;
             return got;
         }
@@ -324,6 +408,7 @@ static void end_log(void *context)
     }
     core_fd_close(&stream->older);
     core_fd_close(&stream->fd);
+    rc_buf_clear(&stream->notice);
     free(stream->folder);
     free(stream);
 }
@@ -480,6 +565,7 @@ void core_api_log(struct core_api_call *call)
         .left = INT64_MAX,
         .follow = query->follow && wanted.goes_on,
         .pinned = query->attempt != 0,
+        .notice = RC_BUF_INIT(NOTICE_BYTES),
     };
     (void)snprintf(stream->run, sizeof(stream->run), "%s", call->segments[0]);
     if (stream->attempt)

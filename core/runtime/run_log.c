@@ -11,10 +11,12 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <inttypes.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 enum {
@@ -22,13 +24,18 @@ enum {
     LONGEST_LINE = 64 * 1024, /* that is kept whole at the end of a part */
     RATE_BYTES_PER_MS = 16 * 1024,
     LEAST_BURST_BYTES = 16 * 1024 * 1024,
+    FIRST_LINE_BYTES = 4096, /* enough for the line that a part begins with */
 };
+
+#define PRECEDING_KEY "preceding_bytes"
+#define PRECEDING_START "\"" PRECEDING_KEY "\":\"" /* as it stands in that line */
 
 struct core_run_log {
     char *path, *older;
     int fd;
-    int64_t part_limit, part_bytes, total_bytes; /* total: also what is no longer kept */
-    bool in_line;                                /* what was written last did not end a line */
+    int64_t part_limit, part_bytes;
+    int64_t preceding_bytes; /* in the parts before this one, also in those no longer kept */
+    bool in_line;            /* what was written last did not end a line */
 
     int64_t dropped_bytes, told_bytes; /* told: as far as the log says so */
     int error_number;                  /* of the last failed write */
@@ -81,22 +88,58 @@ struct core_run_log *core_run_log_open(const char *path, int64_t limit_bytes, in
 /* ---- parts -------------------------------------------------------------------------------- */
 
 /*
- * Begins a new part. Its first line says how much stands before it, so that whoever finds it as the
- * oldest part knows how much is gone.
+ * The first line of a part says how much stands before it, so that whoever finds it as the oldest
+ * part, or has read an earlier one, knows how much is gone.
  */
-static void rotate(struct core_run_log *log)
+static void say_preceding(const struct core_run_log *log)
 {
     char amount[RC_AMOUNT_TEXT];
+    RC_STR_AUTO bytes = rc_strf("%" PRId64, log->preceding_bytes);
+    const struct rc_log_field field = { PRECEDING_KEY, bytes };
+
+    core_output_log(RC_LOG_INFO, &field, 1,
+                    "the run's output goes on here after %s, of which only the newest part is kept "
+                    "(core.history.log_size)",
+                    rc_format_size(log->preceding_bytes, amount));
+}
+
+int64_t core_run_log_preceding_bytes(int fd)
+{
+    char line[FIRST_LINE_BYTES];
+    ssize_t got = pread(fd, line, sizeof(line) - 1, 0);
+    char *at;
+    int64_t bytes;
+
+    line[got > 0 ? got : 0] = '\0';
+    line[strcspn(line, "\n")] = '\0';
+    at = strstr(line, PRECEDING_START);
+    if (!at)
+        return 0;
+    at += strlen(PRECEDING_START);
+    at[strcspn(at, "\"")] = '\0';
+    /* What a worker prints may look like that line, and say anything. */
+    return rc_parse_int(at, &bytes) && bytes > 0 && bytes < INT64_MAX / 2 ? bytes : 0;
+}
+
+/* All that is in the part, also lines that others wrote into it. */
+static int64_t size_of_part(const struct core_run_log *log)
+{
+    struct stat info;
+
+    return fstat(log->fd, &info) == 0 ? (int64_t)info.st_size : 0;
+}
+
+static void rotate(struct core_run_log *log)
+{
+    int64_t size = size_of_part(log);
 
     if (rename(log->path, log->older))
         (void)unlink(log->path); /* then the older part is lost, and not the newest */
     log->part_bytes = 0;
     if (open_part(log))
         return; /* the file that is open goes on, though nobody finds it */
-    core_output_log(RC_LOG_INFO, NULL, 0,
-                    "the run's output goes on here after %s, of which only the newest part is kept "
-                    "(core.history.log_size)",
-                    rc_format_size(log->total_bytes, amount));
+    log->preceding_bytes += size;
+    say_preceding(log);
 }
 
 static void drop(struct core_run_log *log, const char *data, size_t len)
@@ -135,7 +178,6 @@ static void write_out(struct core_run_log *log, const char *data, size_t len)
         done += (size_t)written;
         log->in_line = data[done - 1] != '\n';
         log->part_bytes += written;
-        log->total_bytes += written;
     }
 }
 

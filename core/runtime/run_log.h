@@ -30,6 +30,12 @@ int64_t core_run_log_pause_ms(struct core_run_log *log);
 void core_run_log_flush(struct core_run_log *log);
 int64_t core_run_log_dropped_bytes(const struct core_run_log *log);
 
+/*
+ * How much stands, or stood, before the part that is open as 'fd' and can be read: each part but
+ * the first says it in its first line.
+ */
+int64_t core_run_log_preceding_bytes(int fd);
+
 /* The descriptor stays open. */
 void core_run_log_free(struct core_run_log *log);
 

@@ -5,6 +5,7 @@ import copy
 import hashlib
 import json
 import os
+import signal
 import socket
 import subprocess
 import time
@@ -485,6 +486,61 @@ def test_follow_a_flood(small_logs):
         api.post(f"/api/v1/runs/{run}/cancel")
         response.read()
     assert api.wait_for(run)["status"] == "cancelled"
+
+
+@contextlib.contextmanager
+def stopped(process):
+    """As it seems to be to others while it is slow."""
+    process.send_signal(signal.SIGSTOP)
+    try:
+        yield
+    finally:
+        process.send_signal(signal.SIGCONT)
+
+
+def follow_while_it_prints(daemon, lines):
+    """What one who follows a log is told of, if nobody looks at it while so many lines come."""
+    api, world = daemon.api(), daemon.world
+    fifo = world.root / f"{lines}.fifo"
+    os.mkfifo(fifo)
+    run = trigger(api, "print", set={"lines": lines, "path": str(fifo)})
+    log = world.state / "runs" / run / "1.log"
+
+    def has_printed():
+        with contextlib.suppress(FileNotFoundError):  # it is being rotated
+            return b"print succeeded" in log.read_bytes()
+
+    connection, response = follow(api, run)
+    with contextlib.closing(connection):
+        told = response.readline()
+        assert b"waiting" in told
+        with stopped(daemon.process):
+            with open(fifo, "wb"):
+                until(has_printed)
+        told += response.read()
+    return told.decode().splitlines()
+
+
+def test_who_follows_misses_nothing_that_is_kept(small_logs):
+    told = follow_while_it_prints(small_logs, 1500)  # the log is rotated twice
+    assert sum("goes on here after" in line for line in told) == 2
+    assert [int(line.split()[1]) for line in told if line.startswith("line ")] == list(range(1500))
+    assert not any("are missing here" in line for line in told)
+
+
+def test_who_follows_is_told_of_what_is_no_longer_kept(small_logs):
+    told = follow_while_it_prints(small_logs, 20000)
+    gap = next(i for i, line in enumerate(told) if "are missing here" in line)
+    notice = json.loads(told[gap])
+    assert (notice["level"], notice["attempt"]) == ("warn", "1")
+    numbers = [[int(line.split()[1]) for line in part if line.startswith("line ")]
+               for part in (told[:gap], told[gap:])]
+    assert numbers[0] == list(range(len(numbers[0])))
+    assert numbers[1] == list(range(numbers[1][0], 20000))
+    lines = numbers[1][0] - numbers[0][-1] - 1
+    size = float(notice["message"].split()[0])  # beside the lines of the log itself
+    assert " KiB of the run's output" in notice["message"]
+    assert lines * 48 <= size * 1024 <= lines * 48 * 1.02
 
 
 # ---- routes of plugins --------------------------------------------------------------------------

@@ -19,7 +19,7 @@ struct config {
 };
 
 static const struct rc_option options[] = {
-    { RC_STR("path", struct config, path), .help = "A file to write." },
+    { RC_STR("path", struct config, path), .help = "A file to write, or a FIFO to wait for." },
     { RC_INT("lines", struct config, lines), .def = "10", .min = 0, .max = 100000000,
       .help = "How many lines to print." },
     { 0 },
@@ -37,13 +37,21 @@ static enum rc_code tell(struct rc_job *job, const void *config, struct rc_error
     return RC_OK;
 }
 
+/* Until somebody else has opened the FIFO. */
+static void wait_for_fifo(struct rc_job *job, const char *path)
+{
+    rc_info(job, "waiting for '%s'", path);
+    close(open(path, O_RDONLY | O_CLOEXEC));
+}
+
 /* As a library would that knows nothing of its host. */
 static enum rc_code print(struct rc_job *job, const void *config, struct rc_error *err)
 {
     const struct config *cfg = config;
 
-    (void)job;
     (void)err;
+    if (cfg->path)
+        wait_for_fifo(job, cfg->path);
     for (int64_t i = 0; i < cfg->lines; i++)
         printf("line %08lld of what a plugin prints by itself\n", (long long)i);
     return RC_OK;
