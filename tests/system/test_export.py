@@ -776,12 +776,23 @@ def test_what_systemd_would_run_at_other_times_is_refused(world, schedule):
     assert "systemd cannot keep the schedule" in result.stderr
 
 
+UNIT_OF_DAEMON = SOURCE / "packaging" / "systemd" / "run-core.service"
+
+
 def test_the_unit_of_the_daemon_is_one_of_systemd(world):
-    text = (SOURCE / "packaging" / "systemd" / "run-core.service").read_text()
+    text = UNIT_OF_DAEMON.read_text()
     unit = world.root / "run-core.service"
     unit.write_text(text.replace("/usr/bin/run-core", str(BUILD / "run-core")))
     done = verify(world, "run-core.service")
     assert (done.returncode, done.stderr) == (0, "")
+
+
+def test_temporary_files_of_runs_outlive_the_daemon():
+    """The private /tmp of a unit goes with the daemon; its runs go on."""
+    settings = dict(line.split("=", 1) for line in UNIT_OF_DAEMON.read_text().splitlines()
+                    if "=" in line and not line.startswith("#"))
+    assert (settings["KillMode"], settings["PrivateTmp"]) == ("process", "yes")
+    assert settings["Environment"] == f"TMPDIR=%C/{settings['CacheDirectory']}"
 
 
 # ---- what is shipped ------------------------------------------------------------------------------
