@@ -318,17 +318,23 @@ enum rc_code core_ledger_rejoin(struct core_ledger *ledger, const char *id, stru
 
 /* ---- transactions --------------------------------------------------------------------------- */
 
+/* Learns with it, in the same look, how often jobs were paused and resumed. */
 static enum rc_code check_membership(struct core_ledger *ledger, struct rc_error *err)
 {
     const struct rc_value params[] = { rc_value_text(ledger->self.id) };
     RC_ROWS_AUTO(rows);
     const struct rc_value *row;
 
-    if (core_session_query(ledger->session, "SELECT 1 FROM executors WHERE id = $1", params,
-                           RC_ARRAY_LEN(params), &rows, err) ||
+    if (core_session_query(ledger->session,
+                           "SELECT coalesce((SELECT latest FROM numbers WHERE name = 'pauses'), 0) "
+                           "FROM executors WHERE id = $1",
+                           params, RC_ARRAY_LEN(params), &rows, err) ||
         rc_rows_next(rows, &row, err))
         return err->code;
-    return row ? RC_OK : was_taken_over(err);
+    if (!row)
+        return was_taken_over(err);
+    ledger->pauses = row[0].integer;
+    return RC_OK;
 }
 
 enum rc_code core_ledger_begin(struct core_ledger *ledger, struct rc_error *err)

@@ -147,14 +147,20 @@ RC_MUST_CHECK enum rc_code core_ledger_settle(struct core_ledger *ledger, const 
 RC_MUST_CHECK enum rc_code core_ledger_rewind(struct core_ledger *ledger, int64_t from_unix_ms,
                                               int64_t to_unix_ms, struct rc_error *err);
 /*
- * 'by' names who asked. Pausing a paused job changes nothing; *changed may be NULL. A job that was
- * never put gets a row, without a fingerprint and settled up to now.
+ * In a transaction: 'by' names who asked. Pausing a paused job changes nothing; *changed may be
+ * NULL. A job that was never put gets a row, without a fingerprint and settled up to now.
  */
 RC_MUST_CHECK enum rc_code core_ledger_pause(struct core_ledger *ledger, const char *job,
                                              int64_t now_unix_ms, const char *by, bool *changed,
                                              struct rc_error *err);
 RC_MUST_CHECK enum rc_code core_ledger_resume(struct core_ledger *ledger, const char *job,
                                               bool *changed, struct rc_error *err);
+/*
+ * On a shared state, as of the present or latest transaction: a number that grows whenever a job is
+ * paused or resumed, by whomever; else 0. Begun with the number of before, a transaction finds all
+ * jobs as they were then.
+ */
+int64_t core_ledger_pauses(const struct core_ledger *ledger);
 
 /* ---- runs ----------------------------------------------------------------------------------- */
 

@@ -16,6 +16,7 @@ struct core_ledger {
     struct core_executor self;    /* kind and spool are constants or our own */
     char *spool;
     bool joined;      /* 'self' has a row */
+    int64_t pauses;   /* core_ledger_pauses() */
     int lock_fd;      /* holds the state for this daemon; -1: nothing is held */
     char *pruned_job; /* up to which jobs were looked at for too many runs; NULL: none yet */
 };

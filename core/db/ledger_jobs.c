@@ -71,6 +71,25 @@ enum rc_code core_ledger_rewind(struct core_ledger *ledger, int64_t from_unix_ms
     return RC_OK;
 }
 
+/* ---- pauses --------------------------------------------------------------------------------- */
+
+int64_t core_ledger_pauses(const struct core_ledger *ledger)
+{
+    return ledger->pauses;
+}
+
+/* So that other daemons see it in their next transaction, without a look at each job. */
+static enum rc_code count_pause(struct core_ledger *ledger, struct rc_error *err)
+{
+    if (!core_ledger_is_shared(ledger))
+        return RC_OK;
+    ledger->pauses++;
+    return core_ledger_exec(ledger,
+                            "INSERT INTO numbers (name, latest) VALUES ('pauses', 1) "
+                            "ON CONFLICT (name) DO UPDATE SET latest = numbers.latest + 1",
+                            NULL, 0, NULL, err);
+}
+
 enum rc_code core_ledger_pause(struct core_ledger *ledger, const char *job, int64_t now_unix_ms,
                                const char *by, bool *changed, struct rc_error *err)
 {
@@ -86,7 +105,8 @@ enum rc_code core_ledger_pause(struct core_ledger *ledger, const char *job, int6
                          "paused_by) VALUES ($1, '', $2, $2, $3) ON CONFLICT (name) DO UPDATE SET "
                          "paused_unix_ms = excluded.paused_unix_ms, "
                          "paused_by = excluded.paused_by WHERE jobs.paused_unix_ms = 0",
-                         params, RC_ARRAY_LEN(params), &rows, err))
+                         params, RC_ARRAY_LEN(params), &rows, err) ||
+        (rows > 0 && count_pause(ledger, err)))
         return rc_context(err, "pause the job '%s'", job);
     if (changed)
         *changed = rows > 0;
@@ -102,7 +122,8 @@ enum rc_code core_ledger_resume(struct core_ledger *ledger, const char *job, boo
     if (core_ledger_exec(ledger,
                          "UPDATE jobs SET paused_unix_ms = 0, paused_by = NULL "
                          "WHERE name = $1 AND paused_unix_ms <> 0",
-                         params, RC_ARRAY_LEN(params), &rows, err))
+                         params, RC_ARRAY_LEN(params), &rows, err) ||
+        (rows > 0 && count_pause(ledger, err)))
         return rc_context(err, "resume the job '%s'", job);
     if (changed)
         *changed = rows > 0;

@@ -131,17 +131,6 @@ enum rc_code core_supervisor_cancel(struct core_supervisor *supervisor, const ch
 
 /* ---- pause and resume --------------------------------------------------------------------- */
 
-/* A failure of the ledger is one of the database, from whatever function it comes. */
-static enum rc_code note_failure(struct core_supervisor *supervisor, enum rc_code code,
-                                 struct rc_error *err)
-{
-    if (code == RC_OK)
-        return RC_OK;
-    core_supervisor_lost_database(supervisor, err);
-    err->code = RC_UNAVAILABLE;
-    return RC_UNAVAILABLE;
-}
-
 static enum rc_code claim_job(struct core_supervisor *supervisor, struct core_plan *plan,
                               void *context, struct rc_error *err)
 {
@@ -183,46 +172,66 @@ static enum rc_code settle(struct core_supervisor *supervisor, struct core_job_s
                    job->settings->name);
 }
 
+struct pausing {
+    const char *job, *by;
+    bool *changed;
+};
+
+static enum rc_code write_pause(struct core_supervisor *supervisor, struct core_plan *plan,
+                                void *context, struct rc_error *err)
+{
+    const struct pausing *pausing = context;
+
+    return core_ledger_pause(supervisor->ledger, pausing->job, plan->now_unix_ms, pausing->by,
+                             pausing->changed, err);
+}
+
+static enum rc_code write_resume(struct core_supervisor *supervisor, struct core_plan *plan,
+                                 void *context, struct rc_error *err)
+{
+    const struct pausing *pausing = context;
+
+    (void)plan;
+    return core_ledger_resume(supervisor->ledger, pausing->job, pausing->changed, err);
+}
+
+/* The ledger has it; so has memory now. */
+static void take_pause(struct core_supervisor *supervisor, struct core_job_state *job,
+                       int64_t since_unix_ms, const char *by)
+{
+    core_job_set_pause(job, since_unix_ms, by);
+    supervisor->pauses = core_ledger_pauses(supervisor->ledger);
+    core_supervisor_log(supervisor, RC_LOG_INFO, NULL, "%s %s the job '%s'", by ? by : "somebody",
+                        since_unix_ms ? "pauses" : "resumes", job->settings->name);
+    core_supervisor_schedule_job(supervisor, job);
+    core_supervisor_arm(supervisor);
+}
+
+/* Whether it changes anything the ledger knows: another daemon may have been asked before. */
 enum rc_code core_supervisor_pause(struct core_supervisor *supervisor, const char *name,
                                    const char *by, bool *changed, struct rc_error *err)
 {
+    struct pausing pausing = { name, by, changed };
     struct core_job_state *job;
-    int64_t now_unix_ms;
 
-    if (find_job(supervisor, name, &job, err) || settle(supervisor, job, err))
+    if (find_job(supervisor, name, &job, err) || settle(supervisor, job, err) ||
+        core_supervisor_write(supervisor, write_pause, &pausing, err))
         return err->code;
-    *changed = false;
-    if (job->pause)
-        return RC_OK;
-    now_unix_ms = supervisor->seen_unix_ms;
-    if (note_failure(supervisor,
-                     core_ledger_pause(supervisor->ledger, name, now_unix_ms, by, changed, err),
-                     err))
-        return err->code;
-    core_job_set_pause(job, now_unix_ms, by);
-    core_supervisor_log(supervisor, RC_LOG_INFO, NULL, "%s pauses the job '%s'",
-                        by ? by : "somebody", name);
-    core_supervisor_schedule_job(supervisor, job);
-    core_supervisor_arm(supervisor);
+    if (*changed)
+        take_pause(supervisor, job, supervisor->seen_unix_ms, by);
     return RC_OK;
 }
 
 enum rc_code core_supervisor_resume(struct core_supervisor *supervisor, const char *name,
                                     const char *by, bool *changed, struct rc_error *err)
 {
+    struct pausing pausing = { name, by, changed };
     struct core_job_state *job;
 
-    if (find_job(supervisor, name, &job, err) || settle(supervisor, job, err))
+    if (find_job(supervisor, name, &job, err) || settle(supervisor, job, err) ||
+        core_supervisor_write(supervisor, write_resume, &pausing, err))
         return err->code;
-    *changed = false;
-    if (!job->pause)
-        return RC_OK;
-    if (note_failure(supervisor, core_ledger_resume(supervisor->ledger, name, changed, err), err))
-        return err->code;
-    core_job_set_pause(job, 0, NULL);
-    core_supervisor_log(supervisor, RC_LOG_INFO, NULL, "%s resumes the job '%s'",
-                        by ? by : "somebody", name);
-    core_supervisor_schedule_job(supervisor, job);
-    core_supervisor_arm(supervisor);
+    if (*changed)
+        take_pause(supervisor, job, 0, by);
     return RC_OK;
 }

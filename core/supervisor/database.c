@@ -45,7 +45,8 @@ void core_supervisor_lost_database(struct core_supervisor *supervisor, const str
     core_supervisor_look_at_stop(supervisor);
 }
 
-enum rc_code core_supervisor_begin(struct core_supervisor *supervisor, struct rc_error *err)
+/* Others may have taken this daemon for dead. */
+static enum rc_code begin(struct core_supervisor *supervisor, struct rc_error *err)
 {
     enum rc_code code = core_supervisor_renew_if_due(supervisor, err);
 
@@ -53,10 +54,21 @@ enum rc_code core_supervisor_begin(struct core_supervisor *supervisor, struct rc
         code = core_ledger_begin(supervisor->ledger, err);
     if (code != RC_CONFLICT)
         return code;
-    /* Others took this daemon for dead. */
     if (core_supervisor_rejoin(supervisor, err))
         return err->code;
     return core_ledger_begin(supervisor->ledger, err);
+}
+
+enum rc_code core_supervisor_begin(struct core_supervisor *supervisor, struct rc_error *err)
+{
+    enum rc_code code = begin(supervisor, err);
+
+    if (code != RC_OK)
+        return code;
+    code = core_supervisor_hear_of_pauses(supervisor, err);
+    if (code != RC_OK)
+        core_ledger_rollback(supervisor->ledger);
+    return code;
 }
 
 /* Everything that memory and ledger may differ in is brought together before the first turn. */

@@ -15,7 +15,7 @@
 #include <unistd.h>
 
 #define ALONE_MS INT64_C(60000)
-/* At most so long until a pause or a stop that was asked for elsewhere is seen here. */
+/* At most so long until a stop that was asked for elsewhere is seen here. */
 #define LISTEN_MS INT64_C(5000)
 /* So long what was missed here is left to daemons that were awake. */
 #define HOLD_MS INT64_C(5000)
@@ -165,6 +165,32 @@ void core_supervisor_hold(struct core_supervisor *supervisor)
     core_supervisor_schedule_all(supervisor);
 }
 
+/* ---- pauses ------------------------------------------------------------------------------- */
+
+static void read_pause(void *context, const struct core_job_record *record)
+{
+    struct core_supervisor *supervisor = context;
+    struct core_job_state *job = core_jobs_find(supervisor->jobs, record->name);
+
+    if (job && (job->pause ? job->pause->since_unix_ms : 0) != record->paused_unix_ms) {
+        core_job_set_pause(job, record->paused_unix_ms, record->paused_by);
+        core_supervisor_schedule_job(supervisor, job);
+    }
+}
+
+enum rc_code core_supervisor_hear_of_pauses(struct core_supervisor *supervisor,
+                                            struct rc_error *err)
+{
+    int64_t pauses = core_ledger_pauses(supervisor->ledger);
+
+    if (!core_ledger_is_shared(supervisor->ledger) || pauses == supervisor->pauses)
+        return RC_OK;
+    if (core_ledger_jobs(supervisor->ledger, read_pause, supervisor, err))
+        return rc_context(err, "read which jobs are paused");
+    supervisor->pauses = pauses;
+    return RC_OK;
+}
+
 /* ---- the beat ----------------------------------------------------------------------------- */
 
 /* Ids of runs that somebody asked to be stopped. */
@@ -188,17 +214,6 @@ static void add_wish(void *context, const struct core_run_record *record)
         rc_str_eq(record->cancel, "replaced") ? "replaced" : "cancelled";
 }
 
-static void read_pause(void *context, const struct core_job_record *record)
-{
-    struct core_supervisor *supervisor = context;
-    struct core_job_state *job = core_jobs_find(supervisor->jobs, record->name);
-
-    if (job && (job->pause ? job->pause->since_unix_ms : 0) != record->paused_unix_ms) {
-        core_job_set_pause(job, record->paused_unix_ms, record->paused_by);
-        core_supervisor_schedule_job(supervisor, job);
-    }
-}
-
 static enum rc_code listen_to_others(struct core_supervisor *supervisor, struct rc_error *err)
 {
     struct wishes wishes = { .count = 0 };
@@ -211,7 +226,7 @@ static enum rc_code listen_to_others(struct core_supervisor *supervisor, struct 
     }
     free(wishes.ids);
     free(wishes.reasons);
-    return code ? code : core_ledger_jobs(supervisor->ledger, read_pause, supervisor, err);
+    return code;
 }
 
 static enum rc_code beat(struct core_supervisor *supervisor, struct rc_error *err)

@@ -261,6 +261,7 @@ static void take_effect(struct core_supervisor *supervisor, struct core_config *
     }
     core_runs_each(&supervisor->runs, find_job_again, jobs);
     supervisor->jobs = jobs;
+    supervisor->pauses = -1; /* others may have paused meanwhile what is new in this one */
     core_jobs_free(former);
     core_servers_configure(supervisor->servers, config);
     core_config_free(supervisor->config);

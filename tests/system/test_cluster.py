@@ -2,6 +2,8 @@
 server itself: each slot is run once. What really ran is known from the plugin 'witness', what was
 recorded from PostgreSQL itself, and what was due from arithmetic."""
 
+import contextlib
+import json
 import random
 import select
 import signal
@@ -15,6 +17,7 @@ from pathlib import Path
 import pytest
 
 from conftest import PATIENCE_S, World
+from daemon import Daemon
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "support"))
 
@@ -275,3 +278,63 @@ def test_a_dead_daemons_slots_are_taken_over(tmp_path, server):
     finally:
         nodes[1].stop()
     check(server, database, witness)
+
+
+@contextlib.contextmanager
+def daemons(root, url, jobs, count=2):
+    """Daemons of the same jobs that can be asked, each with a folder of its own."""
+    made = []
+    for i in range(count):
+        folder = root / f"daemon{i}"
+        folder.mkdir()
+        world = World(folder)
+        world.state.mkdir()  # for the socket
+        world.config(f"""
+core: {{state: "{url}", spool: {folder}/spool, socket: {world.state}/run-core.sock}}
+jobs:
+""" + "".join(f"  {line}\n" for line in jobs.strip().splitlines()))
+        made.append(Daemon(world))
+    try:
+        yield [daemon.start() for daemon in made]
+    finally:
+        for daemon in made:
+            if daemon.process and daemon.process.poll() is None:
+                daemon.stop()
+
+
+def ask(daemon, path):
+    status, body = daemon.ask("POST", f"/api/v1/{path}")
+    assert status == 200, body
+    return json.loads(body)
+
+
+def test_a_pause_holds_at_once_for_all(tmp_path, server):
+    url = server.make_database("pause")
+    with daemons(tmp_path, url, 'a: {plugin: noop, schedule: "* * * * * *"}') as (one, other):
+        def slots_of_other(after_unix_ms):
+            """What became of slots from then on that the other one claimed."""
+            name = f"%-{other.process.pid}-%"
+            return server.sql(
+                "SELECT status = 'skipped' AND reason = 'paused' FROM run_core.runs "
+                f"WHERE executor LIKE '{name}' AND slot_unix_ms > {after_unix_ms}", "pause")
+
+        one.wait_for(lambda: slots_of_other(0))
+        for what, is_paused in (("pause", "t"), ("resume", "f")):
+            assert ask(one, f"jobs/a/{what}")["changed"]
+            asked_unix_ms = time.time_ns() // 1_000_000
+            one.stop()
+            one.wait_for(lambda: slots_of_other(asked_unix_ms))
+            assert set(slots_of_other(asked_unix_ms)) == {is_paused}
+            one.start()
+
+
+def test_a_pause_is_ended_by_whichever_daemon_is_asked(tmp_path, server):
+    url = server.make_database("pauses")
+    with daemons(tmp_path, url, "a: {plugin: noop}") as pair:
+        for i in range(4):
+            asked = pair[i % 2], pair[(i + i // 2) % 2]
+            for daemon, what in zip(asked, ("pause", "resume")):
+                assert ask(daemon, f"jobs/a/{what}")["changed"], (i, what)
+                assert not ask(daemon, f"jobs/a/{what}")["changed"], (i, what)
+                paused = server.sql("SELECT paused_unix_ms > 0 FROM run_core.jobs", "pauses")
+                assert paused == ["t" if what == "pause" else "f"]

@@ -343,6 +343,46 @@ static void jobs_are_settled_and_paused(void **state)
     core_ledger_close(ledger);
 }
 
+static int64_t pauses(struct core_ledger *ledger)
+{
+    struct rc_error err = RC_ERROR_INIT;
+
+    expect_ok(core_ledger_begin(ledger, &err));
+    core_ledger_rollback(ledger);
+    return core_ledger_pauses(ledger);
+}
+
+/* Where one daemon has the state, it knows them all. */
+static void others_know_that_a_job_was_paused_or_resumed(void **state)
+{
+    struct core_ledger *ledger = ledger_join("d1", "daemon", 30000);
+    bool is_shared = core_ledger_is_shared(ledger);
+    struct core_ledger *other = is_shared ? ledger_join("d2", "daemon", 30000) : ledger;
+    struct rc_error err = RC_ERROR_INIT;
+    bool is_paused = false;
+
+    (void)state;
+    for (int i = 0; i < 4; i++) { /* each twice, of which the second changes nothing */
+        int64_t before = pauses(other);
+        bool changed;
+
+        assert_int_equal(pauses(ledger), before);
+        expect_ok(core_ledger_begin(ledger, &err));
+        if (i < 2)
+            expect_ok(core_ledger_pause(ledger, "a", 100, "me", &changed, &err));
+        else
+            expect_ok(core_ledger_resume(ledger, "a", &changed, &err));
+        expect_ok(core_ledger_commit(ledger, &err));
+        assert_int_equal(changed, is_paused != (i < 2));
+        is_paused = i < 2;
+        assert_int_equal(core_ledger_pauses(ledger), before + (is_shared && changed));
+        assert_int_equal(pauses(other), core_ledger_pauses(ledger));
+    }
+    if (is_shared)
+        core_ledger_close(other);
+    core_ledger_close(ledger);
+}
+
 static void add_end(void *context, const char *job, int64_t finished_unix_ms)
 {
     char *text = context;
@@ -657,6 +697,7 @@ int main(void)
         LEDGER_TEST(what_a_worker_says_need_not_be_text),
         LEDGER_TEST(an_empty_text_of_an_end_is_none),
         LEDGER_TEST(jobs_are_settled_and_paused),
+        LEDGER_TEST(others_know_that_a_job_was_paused_or_resumed),
         LEDGER_TEST(latest_ends_outlive_the_runs),
         LEDGER_TEST(notices_wait_until_they_are_delivered),
         LEDGER_TEST(long_histories_are_listed_in_pages),
