@@ -49,6 +49,7 @@ struct purge {
     /* Of this shadow. */
     int64_t objects, bytes;
     int64_t kept; /* under a hold, or replaced meanwhile */
+    int64_t held; /* of those under a hold, what lists may name */
     int64_t failed;
     struct rc_error first;
 };
@@ -71,6 +72,7 @@ static void consider(struct purge *purge, const struct rc_object *object)
         return;
     if (sdrs_prefixes_cover(&purge->holds, key)) {
         purge->kept++;
+        purge->held += !rc_str_starts(key, ".run-core/");
         return;
     }
     purge->victims[purge->count++] = (struct victim){
@@ -274,7 +276,7 @@ static enum rc_code purge_manifests(struct purge *purge, struct rc_error *err)
     RC_STR_AUTO folder = rc_strf("%s" SDRS_MANIFESTS, purge->at->shadow);
     enum rc_code code;
 
-    if (purge->failed > 0)
+    if (purge->failed > 0 || purge->held > 0)
         return RC_OK;
     if (rc_storage_list(purge->job, folder, NULL, &purge->manifests, err))
         return rc_context(err, "list '%s'", folder);

@@ -21,8 +21,9 @@ enum {
 /* What is brought back of one bucket: one of many. Text is owned. */
 struct source {
     struct sdrs_shadow at;
-    char *batch; /* with a manifest: of this batch ... */
-    int64_t job; /* ... and this job; 0: of all its jobs */
+    char *batch;    /* with a manifest: of this batch ... */
+    int64_t job;    /* ... and this job; 0: of all its jobs */
+    bool has_moved; /* the job has: there were objects to be listed */
 
     /* Without: what the shadow holds. */
     struct sdrs_prefixes includes, excludes;
@@ -42,8 +43,12 @@ struct restore {
     struct sdrs_state state;
     struct sources sources;
     char batch[SDRS_UUID_TEXT];
-    struct rc_lock *lock; /* of the present bucket */
-    int64_t objects;      /* of the buckets before */
+    int64_t objects; /* of the buckets before */
+
+    /* Of the present bucket. */
+    struct rc_lock *lock;
+    int64_t unlisted; /* jobs that have moved objects, but have no list of them any more */
+
     char **cells;
     size_t row_count;
     struct rc_error first; /* failure */
@@ -116,6 +121,7 @@ static void add_record(struct restore *restore, const struct sdrs_record *record
     if (record->mover == SDRS_MOVER_DIRECT) {
         source->batch = rc_strdup(record->batch);
         source->job = record->id;
+        source->has_moved = record->objects > 0;
         return;
     }
     sdrs_prefixes_read(record->prefixes ? record->prefixes : "", &source->includes);
@@ -209,6 +215,7 @@ struct feed {
     struct restore *restore;
     const struct source *source;
     struct sdrs_manifest_reader *manifest;
+    bool has_listed;
     size_t include; /* the next one */
     struct rc_listing *listing;
     char *prefix; /* that is listed */
@@ -230,6 +237,7 @@ static enum rc_code next_listed(struct feed *feed, struct sdrs_carry_item *item,
     if (sdrs_manifest_next(feed->manifest, &key, &size_bytes, err))
         return err->code;
     *more = key != NULL;
+    feed->has_listed = feed->has_listed || *more;
     *item = (struct sdrs_carry_item){ .key = key, .size_bytes = -1 };
     return RC_OK;
 }
@@ -318,6 +326,8 @@ static enum rc_code restore_source(struct restore *restore, const struct source 
         code = sdrs_manifest_open(restore->job, source->at.shadow, &query, &feed.manifest, err);
     if (!code)
         code = sdrs_carry_run(&carry, out, err);
+    if (!code && source->has_moved && !feed.has_listed)
+        restore->unlisted++;
     feed_close(&feed);
     return code;
 }
@@ -359,7 +369,8 @@ static enum rc_code restore_sources(struct restore *restore, size_t begin, size_
 }
 
 /* The error that objects which were not brought back are. */
-static enum rc_code judge(const struct sdrs_carried *sum, struct rc_error *err)
+static enum rc_code judge(const struct restore *restore, const struct sdrs_carried *sum,
+                          struct rc_error *err)
 {
     if (sum->failed > 0) {
         *err = sum->first;
@@ -370,6 +381,11 @@ static enum rc_code judge(const struct sdrs_carried *sum, struct rc_error *err)
                        "%" PRId64 " objects are neither in the shadow bucket nor at their old "
                        "place: they were purged, or removed by others",
                        sum->missing);
+    if (restore->unlisted > 0)
+        return rc_fail(err, RC_NOT_FOUND,
+                       "the lists of %" PRId64 " job%s were purged, or removed by others; restore "
+                       "by prefix what the shadow bucket still has",
+                       restore->unlisted, restore->unlisted == 1 ? "" : "s");
     return RC_OK;
 }
 
@@ -430,6 +446,7 @@ static enum rc_code restore_bucket(struct restore *restore, size_t begin, size_t
     enum rc_code code;
 
     restore->lock = NULL;
+    restore->unlisted = 0;
     code = sdrs_bucket_lock(restore->job, at->bucket, LOCK_WAIT_MS, &restore->lock, &failure);
     if (!code && !restore->job->dry_run)
         code = sdrs_settle_bucket(restore->job, restore->config, &restore->state, at->bucket,
@@ -442,7 +459,7 @@ static enum rc_code restore_bucket(struct restore *restore, size_t begin, size_t
     if (!code)
         code = restore_sources(restore, begin, end, &sum, &failure);
     if (!code)
-        code = judge(&sum, &failure);
+        code = judge(restore, &sum, &failure);
     rc_lock_release(restore->job, restore->lock);
     rc_job_count(restore->job, "objects_restored", sum.objects);
     rc_job_count(restore->job, "bytes_restored", sum.bytes);

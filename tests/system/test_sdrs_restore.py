@@ -213,6 +213,31 @@ def test_files_are_purged_by_when_they_came(moved):
     assert not [path for path in (moved.root / "eventsshadow").rglob("*") if path.is_file()]
 
 
+def test_what_is_held_can_be_restored_after_a_purge(moved):
+    """The lists stay as long as something that they may name."""
+    held = "clicks/2026/01/10/05/log.txt"
+    [batch] = batches(moved)
+    moved.configure(legal_holds=[moved.name("events", held)])
+    assert moved.run("purge", days=1, now=days_from_now(3)).status == 0
+    assert moved.keys("eventsshadow") == [held]
+    result = moved.run("restore", batch=batch)
+    assert result.status == 1
+    assert "47 objects are neither in the shadow bucket nor at their old place" in result.text
+    assert moved.text("events", held) == moved.before[held]
+
+
+@pytest.mark.parametrize("by", ["batch", "rule"])
+def test_a_batch_whose_lists_were_purged_is_no_success(moved, by):
+    [batch] = batches(moved)
+    assert moved.run("purge", days=1, now=days_from_now(3)).status == 0
+    assert moved.keys("eventsshadow") == []
+    result = moved.run("restore", **{"batch": {"batch": batch}, "rule": {"rule": 1}}[by])
+    assert result.status == 1
+    count = {"batch": "2 jobs", "rule": "1 job"}[by]
+    assert f"the lists of {count} were purged" in result.text
+    assert "restore by prefix" in result.text
+
+
 def test_a_bucket_with_rules_is_never_purged(moved):
     moved.configure(rules=[{"type": "DATASET", "dataStorageName": moved.name(bucket, "clicks"),
                             "projectId": "p", "retentionPeriod": 30}
