@@ -421,20 +421,30 @@ enum rc_code core_supervisor_write_ends(struct core_supervisor *supervisor, stru
     return RC_OK;
 }
 
+/* Empty where nobody knows when it began, or the clock was set back. */
+static char *duration_text(const struct core_attempt_result *result)
+{
+    int64_t took_ms = result->finished_unix_ms - result->started_unix_ms;
+
+    if (result->started_unix_ms == 0 || took_ms < 0)
+        return rc_strdup("");
+    return rc_strf(" after %.1f seconds", (double)took_ms / 1000.0);
+}
+
 static void log_end(const struct core_supervisor *supervisor, const struct core_active *active,
                     int64_t now_unix_ms)
 {
     const struct core_attempt_result *result = &active->result;
     const char *status = core_run_status_name(status_of(active));
+    RC_STR_AUTO took = duration_text(result);
 
     if (active->state != CORE_ACTIVE_ENDED) {
         core_supervisor_log(supervisor, RC_LOG_INFO, active, "%s before it began: %s", status,
                             active->stop);
         return;
     }
-    core_supervisor_log(supervisor, RC_LOG_INFO, active, "attempt %lld %s after %.1f seconds%s%s",
-                        (long long)active->attempt, status,
-                        (double)(result->finished_unix_ms - result->started_unix_ms) / 1000.0,
+    core_supervisor_log(supervisor, RC_LOG_INFO, active, "attempt %lld %s%s%s%s",
+                        (long long)active->attempt, status, took,
                         result->message && result->message[0] ? ": " : "",
                         result->message ? result->message : "");
     if (active->not_before_unix_ms)

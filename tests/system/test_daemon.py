@@ -367,6 +367,9 @@ again: {plugin: witness, retry: {attempts: 2, backoff: 100ms},
     daemon.wait_for(lambda: daemon.runs("once", status="lost") and
                     daemon.runs("again", status="succeeded"))
     assert len(witnessed(daemon)) == 2 and len(witnessed(daemon, "done")) == 1
+    losses = [m["message"] for m in daemon.messages() if m["message"].startswith("attempt 1 lost")]
+    assert losses == ["attempt 1 lost: the run's guard was ended by signal 9 (SIGKILL), and its "
+                      "worker with it"] * 2  # nobody knows how long it took
 
 
 def test_killed_again_and_again(make):
