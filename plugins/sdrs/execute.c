@@ -349,6 +349,47 @@ static enum sdrs_execution_status status_after(enum rc_code code)
     return code == RC_SKIPPED ? SDRS_EXECUTION_RECEIVED : SDRS_EXECUTION_ERROR;
 }
 
+/* How this run leaves an event. */
+struct leaving {
+    const struct sdrs_execution *execution;
+    int64_t last_before; /* job of an attempt that was taken over; 0: none */
+    enum sdrs_execution_status status;
+    const char *run, *message;
+};
+
+/* A job that was handed over may have failed since: it can end before the run does. */
+static enum rc_code leave(struct sdrs_state *state, void *context, struct rc_error *err)
+{
+    const struct leaving *leaving = context;
+    const char *id = leaving->execution->id;
+    const struct sdrs_jobs_query query = {
+        .execution = id, .statuses = "error", .after = leaving->last_before, .limit = 1
+    };
+    RC_CLEANUP(sdrs_records_clear) struct sdrs_records failed = { 0 };
+
+    if (leaving->status == SDRS_EXECUTION_SUCCESS && sdrs_jobs_list(state, &query, &failed, err))
+        return err->code;
+    if (failed.count > 0)
+        return sdrs_executions_set(state, id, SDRS_EXECUTION_ERROR, leaving->run,
+                                   failed.items[0].message, err);
+    return sdrs_executions_set(state, id, leaving->status, leaving->run, leaving->message, err);
+}
+
+/* The last job that attempts before this one made; 0: none. What they left is done anew. */
+static enum rc_code find_last_before(struct sdrs_state *state, const char *execution, int64_t *out,
+                                     struct rc_error *err)
+{
+    const struct sdrs_jobs_query query = { .execution = execution };
+    RC_CLEANUP(sdrs_records_clear) struct sdrs_records before = { 0 };
+
+    *out = 0;
+    if (sdrs_jobs_list(state, &query, &before, err))
+        return err->code;
+    if (before.count > 0)
+        *out = before.items[before.count - 1].id;
+    return RC_OK;
+}
+
 static enum rc_code carry_out_begun(struct rc_job *job, const struct sdrs_config *config,
                                     struct sdrs_state *state,
                                     const struct sdrs_execution *execution, enum whose whose,
@@ -363,16 +404,21 @@ static enum rc_code carry_out_begun(struct rc_job *job, const struct sdrs_config
         .confirm = whose == OURS && asked->confirm,
     };
     int64_t wait_ms = whose == OURS ? EVENT_WAIT_MS : 0;
+    struct leaving leaving = { .execution = execution, .run = job->run_id };
     struct rc_error ignored = RC_ERROR_INIT, other = RC_ERROR_INIT;
-    enum rc_code code = execute_scope(job, config, state, &scope, execution->batch, wait_ms, err);
+    enum rc_code code;
 
+    if (find_last_before(state, execution->id, &leaving.last_before, err))
+        return err->code;
+    code = execute_scope(job, config, state, &scope, execution->batch, wait_ms, err);
     /* One that is stopped is taken over by the next run. */
     if (code && rc_job_check(job, &ignored))
         return code;
     /* What was in the way at first is no longer. */
     RC_STR_AUTO text = code ? error_text(err) : rc_strdup(execution->message ? "" : NULL);
-    if (sdrs_executions_set(state, execution->id, status_after(code), job->run_id, text, &other) &&
-        !code) {
+    leaving.status = status_after(code);
+    leaving.message = text;
+    if (sdrs_state_transact(state, leave, &leaving, &other) && !code) {
         *err = other;
         return err->code;
     }

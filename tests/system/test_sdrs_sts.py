@@ -4,6 +4,7 @@ import signal
 import time
 
 import pytest
+from api_world import until
 from conftest import PATIENCE_S
 from google_api import refusal
 from google_transfer_run import Plan
@@ -183,6 +184,32 @@ def test_an_event_is_pending_until_its_transfers_have_ended(clicks):
         clicks.settle()
         assert clicks.rows("validate")[1].status == 1
         assert service.execution(execution)["status"] == "error"
+
+
+def test_a_transfer_that_fails_while_its_event_is_carried_out(google):
+    """In one bucket, while the event's run is still at another one: the event has failed."""
+    for name in ("aa", "bb"):
+        google.bucket(name)
+        google.put(name, OLD)
+        google.rule(name, "clicks", 30)
+    google.gcs.clock.set(time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()))  # the server's
+    google.gcs.transfers.plan = Plan(fail_copies="^clicks/")
+    google.gcs.rules.add(target="/bb", delay_ms=PATIENCE_S * 1000)
+    with google.serve() as service:
+        path = "/events/execution"
+        path += "/" + service.post(path, {"type": "POLICY"}).json["executionId"]
+
+        def statuses():
+            return {job["sourceBucket"]: job["status"] for job in service.get(path).json["jobs"]}
+
+        until(lambda: statuses() == {"gs://aa/": "pending"})
+        validate(google, "error")
+        assert service.get(path).json["status"] == "running"
+        google.gcs.transfers.plan = Plan()
+        google.gcs.rules.clear()
+        found = service.execution(path.rpartition("/")[2])
+        assert statuses() == {"gs://aa/": "error", "gs://bb/": "pending"}
+        assert found["status"] == "error" and "PERMISSION_DENIED" in found["message"]
 
 
 # ---- what goes wrong on the way ------------------------------------------------------------------

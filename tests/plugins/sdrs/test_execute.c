@@ -377,6 +377,50 @@ static void test_an_event_says_what_failed(void **unused)
     assert_int_equal(run_with(&w, "execute", CLICKS(0), "execution=none"), RC_NOT_FOUND);
 }
 
+/* A job of an event whose process died: by then nothing of it had moved. */
+static void add_left_job(struct run_world *w, char *execution)
+{
+    char batch[] = "batch", type[] = "DATASET", project[] = "p", bucket[] = LAKE "logs/";
+    char shadow[] = LAKE "logsshadow/", prefixes[] = "web/2019/01/\n";
+    struct sdrs_record record = {
+        .execution = execution,
+        .batch = batch,
+        .type = type,
+        .rule = 2,
+        .rule_version = 1,
+        .project = project,
+        .bucket = bucket,
+        .shadow = shadow,
+        .prefixes = prefixes,
+        .mover = SDRS_MOVER_DIRECT,
+    };
+    struct sdrs_state state;
+
+    assert_int_equal(sdrs_state_open(w->job, &state, &w->err), RC_OK);
+    assert_int_equal(sdrs_jobs_add(&state, &record, &w->err), RC_OK);
+    sdrs_state_close(&state);
+}
+
+/* It is settled as a failure, and what it left is of another job of the same event. */
+static void test_what_an_event_left_is_made_up_for(void **unused)
+{
+    (void)unused;
+    RUN_WORLD_AUTO(w);
+    RC_STR_AUTO died = add_event(&w, "POLICY", LAKE "logs/web");
+    struct sdrs_records jobs;
+
+    run_put(&w, "logs/web/2019/01/01/00/a");
+    set_event(&w, died, SDRS_EXECUTION_RUNNING);
+    add_left_job(&w, died);
+    w.job->now_unix_ms += 2 * SDRS_LOST_AFTER_MS;
+    run_must(&w, "execute", CLICKS(0), LOGS(1), "rule=1");
+    expect_event(&w, died, SDRS_EXECUTION_SUCCESS, NULL);
+    jobs = run_jobs(&w);
+    assert_int_equal(jobs.items[0].status, SDRS_JOB_ERROR);
+    assert_has(jobs.items[0].message, "1 is still in");
+    sdrs_records_clear(&jobs);
+}
+
 static void test_lost_events_are_carried_out_by_the_next_run(void **unused)
 {
     (void)unused;
@@ -578,6 +622,7 @@ int main(void)
         cmocka_unit_test(test_a_scope_narrows),
         cmocka_unit_test(test_an_event_is_carried_out_once),
         cmocka_unit_test(test_an_event_says_what_failed),
+        cmocka_unit_test(test_what_an_event_left_is_made_up_for),
         cmocka_unit_test(test_lost_events_are_carried_out_by_the_next_run),
         cmocka_unit_test(test_an_event_waits_for_who_is_in_the_way),
         cmocka_unit_test(test_validate_begins_lost_events),
