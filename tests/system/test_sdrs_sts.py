@@ -9,7 +9,7 @@ from conftest import PATIENCE_S
 from google_api import refusal
 from google_transfer_run import Plan
 from sdrs_google_world import google  # noqa: F401
-from sdrs_world import PROJECT
+from sdrs_world import PROJECT, UNHEARD
 
 # pylint: disable=redefined-outer-name
 
@@ -301,6 +301,31 @@ def test_killed_before_the_job(clicks):
     assert "was never made, or is gone" in validate(clicks, "error")["message"]
     execute(clicks)
     validate(clicks, "success")
+
+
+def test_killed_and_then_the_store_is_away(google):
+    """By 'direct'. While nobody can look, nothing is said of the job; then all that it moved is."""
+    google.bucket("events")
+    for i in range(100):
+        google.put("events", f"{OLD}{i}")
+    google.rule("events", "clicks", 30)
+    google.configure(mover="direct", width=2)
+    copies = {"method": "POST", "target": "/rewriteTo/"}
+    google.gcs.rules.add(**copies, delay_ms=25, times=60)  # in which what is copied is removed
+    google.gcs.rules.add(**copies, delay_ms=PATIENCE_S * 1000, times=None)
+    process = google.start("execute", process=UNHEARD)
+    until(lambda: len(google.keys("events")) < 100)
+    process.kill()
+    process.wait()
+    google.gcs.rules.clear()
+    google.gcs.rules.add(refusal("UNAVAILABLE", method="GET", target="/o[?]", times=None))
+    rows, result = google.rows("validate")
+    assert one(rows)["status"] == "unknown" and result.status == 1, rows
+    google.gcs.rules.clear()
+    row = validate(google, "error")
+    left = len(google.keys("events"))
+    assert row["objects"] == str(100 - left) and 0 < left < 100
+    assert f"{left} are still in 'gs://events/'" in row["message"]
 
 
 # ---- rights and buckets --------------------------------------------------------------------------

@@ -342,6 +342,11 @@ enum rc_code sdrs_validate_direct(struct rc_job *job, const struct sdrs_config *
     free(listed.last);
     if (code && rc_job_check(job, err))
         return err->code;
+    /* What is away for a while knows better later. */
+    if (rc_retryable(code)) {
+        *err = failure;
+        return code;
+    }
     if (code)
         fail_record(record, &failure);
     else

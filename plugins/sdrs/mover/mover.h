@@ -50,7 +50,7 @@ RC_MUST_CHECK enum rc_code sdrs_move_sts(struct rc_job *job, const struct sdrs_m
 
 /*
  * Looks what became of a record that is pending or running, and fills in status, counts and
- * message; the caller settles it.
+ * message; the caller settles it. An error that is rc_retryable(): that cannot be told now.
  */
 RC_MUST_CHECK enum rc_code sdrs_validate_direct(struct rc_job *job,
                                                 const struct sdrs_config *config,

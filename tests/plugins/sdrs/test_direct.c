@@ -653,6 +653,28 @@ static void test_validate_failures(void **state)
     }
 }
 
+/* It says nothing about the job, whichever call it is. */
+static void test_validate_while_the_store_is_away(void **state)
+{
+    (void)state;
+    enum rc_code code = RC_UNAVAILABLE;
+
+    for (int n = 1; code; n++) {
+        WORLD_AUTO(w);
+        struct rc_error err = RC_ERROR_INIT;
+
+        begin_in_state(&w);
+        put_tree(w.host);
+        must(move(&w, &err), &err);
+        w.record.status = SDRS_JOB_RUNNING;
+        rc_fake_host_fail_at(w.host, n, RC_UNAVAILABLE);
+        code = sdrs_validate_direct(rc_fake_host_job(w.host), &w.config, &w.state, &w.record, &err);
+        assert_int_equal(code, code ? RC_UNAVAILABLE : RC_OK);
+        assert_int_equal(w.record.status, code ? SDRS_JOB_RUNNING : SDRS_JOB_SUCCESS);
+        assert_true(code || n > 5);
+    }
+}
+
 static void test_validate_a_restore(void **state)
 {
     (void)state;
@@ -701,6 +723,7 @@ int main(void)
         cmocka_unit_test(test_validate),
         cmocka_unit_test(test_validate_nothing_done),
         cmocka_unit_test(test_validate_failures),
+        cmocka_unit_test(test_validate_while_the_store_is_away),
         cmocka_unit_test(test_validate_a_restore),
         cmocka_unit_test(test_mover_of),
     };
