@@ -219,6 +219,14 @@ static enum rc_code run_job(struct at_bucket *at, struct taken *taken, const cha
     return sdrs_settle(&at->state, at->batching->config, &taken->record, err);
 }
 
+/* For the jobs of this run that follow. */
+static void add_under_way(struct at_bucket *at, const struct sdrs_prefixes *includes)
+{
+    for (size_t i = 0; i < includes->count; i++)
+        sdrs_prefixes_add(&at->under_way, includes->items[i]);
+    sdrs_prefixes_merge(&at->under_way);
+}
+
 static enum rc_code make_job(struct at_bucket *at, struct taken *taken, const char *mistake,
                              struct rc_error *err)
 {
@@ -230,9 +238,12 @@ static enum rc_code make_job(struct at_bucket *at, struct taken *taken, const ch
     if (fill_record(at, taken, &wrong) && !mistake)
         mistake = wrong.cause;
     code = run_job(at, taken, mistake, err);
-    if (!code)
-        report(at, taken);
-    return code;
+    if (code)
+        return code;
+    if (taken->record.status == SDRS_JOB_PENDING)
+        add_under_way(at, &taken->includes);
+    report(at, taken);
+    return RC_OK;
 }
 
 /* ---- a bucket -------------------------------------------------------------------------------- */
@@ -256,14 +267,14 @@ static enum rc_code fail_held(struct at_bucket *at, const struct sdrs_markers *m
     return make_job(at, &taken, "the target is under a legal hold, or the host's own", err);
 }
 
-/* One whose folder the transfer service is at waits, so that no two jobs move the same objects. */
+/* One of whose folder the service has something waits: no two jobs move the same objects. */
 static bool is_under_way(const struct at_bucket *at, const struct sdrs_marker *marker)
 {
-    if (!sdrs_prefixes_cover(&at->under_way, marker->prefix))
+    if (!sdrs_prefixes_meet(&at->under_way, marker->prefix))
         return false;
     sdrs_batch_log(at->job, RC_LOG_INFO, marker->batch,
-                   "'%s' waits: the transfer service moves it already, and 'validate' has not "
-                   "found it done",
+                   "'%s' waits: the transfer service moves it already, or a part, and 'validate' "
+                   "has not found it done",
                    marker->target);
     return true;
 }

@@ -55,12 +55,11 @@ void sdrs_prefixes_merge(struct sdrs_prefixes *prefixes)
     prefixes->count = kept + 1;
 }
 
-bool sdrs_prefixes_cover(const struct sdrs_prefixes *prefixes, const char *key)
+/* How many of the sorted prefixes are not greater than the key. */
+static size_t count_up_to(const struct sdrs_prefixes *prefixes, const char *key)
 {
     size_t first = 0, last = prefixes->count;
 
-    /* The only one that may is the last that is not greater than the key: what stands between a
-     * prefix and what it covers is covered, too, and would have been merged. */
     while (first < last) {
         size_t middle = first + (last - first) / 2;
 
@@ -69,21 +68,52 @@ bool sdrs_prefixes_cover(const struct sdrs_prefixes *prefixes, const char *key)
         else
             last = middle;
     }
-    return first > 0 && rc_str_starts(key, prefixes->items[first - 1]);
+    return first;
 }
 
-size_t sdrs_prefixes_leave(struct sdrs_prefixes *prefixes, const struct sdrs_prefixes *others)
+bool sdrs_prefixes_cover(const struct sdrs_prefixes *prefixes, const char *key)
+{
+    /* The only one that may is the last that is not greater than the key: what stands between a
+     * prefix and what it covers is covered, too, and would have been merged. */
+    size_t count = count_up_to(prefixes, key);
+
+    return count > 0 && rc_str_starts(key, prefixes->items[count - 1]);
+}
+
+bool sdrs_prefixes_meet(const struct sdrs_prefixes *prefixes, const char *prefix)
+{
+    /* What it covers stands right behind it. */
+    size_t count = count_up_to(prefixes, prefix);
+
+    return sdrs_prefixes_cover(prefixes, prefix) ||
+           (count < prefixes->count && rc_str_starts(prefixes->items[count], prefix));
+}
+
+typedef bool test_fn(const struct sdrs_prefixes *prefixes, const char *prefix);
+
+static size_t leave(struct sdrs_prefixes *prefixes, const struct sdrs_prefixes *others,
+                    test_fn *is_left)
 {
     size_t all = prefixes->count, kept = 0;
 
     for (size_t i = 0; i < all; i++) {
-        if (sdrs_prefixes_cover(others, prefixes->items[i]))
+        if (is_left(others, prefixes->items[i]))
             free(prefixes->items[i]);
         else
             prefixes->items[kept++] = prefixes->items[i];
     }
     prefixes->count = kept;
     return all - kept;
+}
+
+size_t sdrs_prefixes_leave(struct sdrs_prefixes *prefixes, const struct sdrs_prefixes *others)
+{
+    return leave(prefixes, others, sdrs_prefixes_cover);
+}
+
+size_t sdrs_prefixes_leave_met(struct sdrs_prefixes *prefixes, const struct sdrs_prefixes *others)
+{
+    return leave(prefixes, others, sdrs_prefixes_meet);
 }
 
 void sdrs_prefixes_hold(struct sdrs_prefixes *prefixes, const struct sdrs_prefixes *held,

@@ -47,8 +47,13 @@ void sdrs_prefixes_merge(struct sdrs_prefixes *prefixes);
 /* Whether 'key' begins with one of them; they are merged. By binary search. */
 bool sdrs_prefixes_cover(const struct sdrs_prefixes *prefixes, const char *key);
 
+/* Whether some key may begin both with 'prefix' and with one of them; they are merged. */
+bool sdrs_prefixes_meet(const struct sdrs_prefixes *prefixes, const char *prefix);
+
 /* Takes out those that one of 'others' covers, which are merged. Returns how many. */
 size_t sdrs_prefixes_leave(struct sdrs_prefixes *prefixes, const struct sdrs_prefixes *others);
+/* The same of those that one of 'others' covers, or lies within. */
+size_t sdrs_prefixes_leave_met(struct sdrs_prefixes *prefixes, const struct sdrs_prefixes *others);
 
 /*
  * Of merged prefixes the part of 'held' that lies within one of them; and 'prefixes' without those

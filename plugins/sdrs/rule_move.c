@@ -276,18 +276,51 @@ enum rc_code sdrs_rule_move_make(struct rc_job *job, const struct sdrs_config *c
     return make(&making, move, &held, err);
 }
 
-enum rc_code sdrs_rule_move_leave(struct sdrs_rule_move *kept,
+/* What is left of a bucket always has something under way somewhere, and so does not wait for it. */
+static enum rc_code leave_in_rest(struct sdrs_rule_move *kept,
                                   const struct sdrs_prefixes *under_way, struct rc_error *err)
 {
-    size_t all = kept->includes.count, left = sdrs_prefixes_leave(&kept->includes, under_way);
+    RC_CLEANUP(sdrs_prefixes_clear) struct sdrs_prefixes within = { 0 };
+
+    sdrs_prefixes_hold(&kept->includes, under_way, &within);
+    (void)sdrs_prefixes_leave(&within, &kept->excludes);
+    if (within.count == 0)
+        return RC_OK;
+    kept->record.message = rc_strf("what is below %zu prefix%s is left out: the transfer service "
+                                   "has it already, and 'validate' has not found it done",
+                                   within.count, within.count == 1 ? "" : "es");
+    add_all(&kept->excludes, &within);
+    sdrs_prefixes_merge(&kept->excludes);
+    rc_str_free(&kept->record.excludes);
+    return write_prefixes(&kept->excludes, &kept->record.excludes, err);
+}
+
+/*
+ * A prefix of which the service has a part waits as a whole: the rest of it could come to the same
+ * job of the pool, which would then leave out both.
+ */
+static enum rc_code leave_prefixes(struct sdrs_rule_move *kept,
+                                   const struct sdrs_prefixes *under_way, struct rc_error *err)
+{
+    size_t all = kept->includes.count, left = sdrs_prefixes_leave_met(&kept->includes, under_way);
 
     if (left == 0)
         return RC_OK;
     kept->record.message = rc_strf("%zu of %zu prefixes are left out: the transfer service has "
-                                   "them already, and 'validate' has not found it done",
+                                   "them already, or a part, and 'validate' has not found it done",
                                    left, all);
     rc_str_free(&kept->record.prefixes);
     return write_prefixes(&kept->includes, &kept->record.prefixes, err);
+}
+
+enum rc_code sdrs_rule_move_leave(struct sdrs_rule_move *kept,
+                                  const struct sdrs_prefixes *under_way, struct rc_error *err)
+{
+    bool is_rest = kept->record.modified_before_unix_ms > 0;
+
+    if (is_rest && !sdrs_prefixes_cover(under_way, ""))
+        return leave_in_rest(kept, under_way, err);
+    return leave_prefixes(kept, under_way, err);
 }
 
 void sdrs_rule_move_clear(struct sdrs_rule_move *kept)

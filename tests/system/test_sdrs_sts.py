@@ -514,6 +514,41 @@ def test_what_is_under_way_is_not_asked_for_again(clicks):
     assert clicks.keys("events") == [NEW, "views/2018/12/31/23/log"]
 
 
+def test_hours_that_are_under_way_keep_their_day_back(clicks):
+    clicks.put("events", "clicks/2019/02/08/03/log")
+    clicks.gcs.transfers.plan = Plan(queued=True)
+    execute(clicks)
+    clicks.gcs.clock.advance(hours=24)
+    row, _ = execute(clicks)
+    assert "prefixes are left out" in row["message"]
+    assert [clicks.includes(job) for job in clicks.jobs()[1:]] == [
+        [f"clicks/2019/02/09/{hour:02}/" for hour in range(5)]]
+    clicks.gcs.transfers.change(queued=False)
+    clicks.settle()
+    execute(clicks)
+    assert "clicks/2019/02/08/" in clicks.includes(clicks.jobs()[-1])
+
+
+def test_a_default_rule_leaves_out_what_is_under_way(google):
+    google.bucket("events")
+    google.rule("events", period=30)
+    for key in ("users/7/log", "users/8/log"):
+        google.put("events", key, modified="2019-01-01T00:00:00Z")
+    google.gcs.transfers.plan = Plan(queued=True)
+    with google.serve() as service:
+        mark(service, "users/7")
+        google.rows("dm-batch")
+    row, _ = execute(google)
+    assert "what is below 1 prefix is left out: the transfer service has it" in row["message"]
+    [conditions] = [job["transferSpec"]["objectConditions"] for job in google.jobs()[1:]]
+    assert "users/7/" in conditions["excludePrefixes"]
+    google.gcs.transfers.change(queued=False)
+    google.settle()
+    rows, _ = google.rows("validate")
+    assert sorted((row["type"], row["objects"]) for row in rows) == [("DEFAULT", "1"),
+                                                                     ("USER", "1")]
+
+
 @pytest.mark.parametrize("hold", ["clicks/2018/", "clicks/2018/12/", "clicks/2018/12/31/23/log"])
 @pytest.mark.parametrize("action", ["validate", "execute"])
 def test_a_hold_that_comes_later(clicks, hold, action):
@@ -563,10 +598,10 @@ def test_what_is_under_way_is_not_restored(clicks):
 # ---- delete markers ------------------------------------------------------------------------------
 
 
-def mark(service, *folders):
+def mark(service, *folders, project=PROJECT):
     for folder in folders:
         reply = service.post("/events/execution", {
-            "type": "USER", "projectId": PROJECT,
+            "type": "USER", "projectId": project,
             "target": f"gs://events/{folder}/.delete_this_folder"})
         assert reply.status == 200, reply.text
 
@@ -615,6 +650,27 @@ def test_a_delete_marker_below_another_one_waits(google):
         google.settle()
         assert one(google.rows("dm-batch")[0])["status"] == "pending"
     assert google.includes(google.jobs()[-1]) == ["clicks/2019/01/02/"]
+    validate(google, "success")
+    assert google.keys("events") == []
+
+
+def test_a_delete_marker_above_another_one_waits(google):
+    google.bucket("events")
+    for key in ("clicks/2019/01/02/log", "clicks/2019/02/log"):
+        google.put("events", key)
+    google.gcs.transfers.plan = Plan(queued=True)
+    with google.serve() as service:
+        mark(service, "clicks/2019/01/02")
+        mark(service, "clicks/2019", project="other")
+        _, result = google.rows("dm-batch")
+        assert "'gs://events/clicks/2019' waits: the transfer service" in result.text
+        google.rows("dm-batch")
+        assert google.includes(one(google.jobs())) == ["clicks/2019/01/02/"]
+        assert google.jobs("other") == []
+        google.gcs.transfers.change(queued=False)
+        google.settle()
+        assert one(google.rows("dm-batch")[0])["status"] == "pending"
+    assert google.includes(one(google.jobs("other"))) == ["clicks/2019/"]
     validate(google, "success")
     assert google.keys("events") == []
 

@@ -264,6 +264,14 @@ static void copy(const struct sdrs_prefixes *from, struct sdrs_prefixes *to)
         sdrs_prefixes_add(to, from->items[i]);
 }
 
+static bool met(const struct sdrs_prefixes *prefixes, const char *prefix)
+{
+    for (size_t i = 0; i < prefixes->count; i++)
+        if (rc_str_starts(prefixes->items[i], prefix))
+            return true;
+    return covered(prefixes, prefix);
+}
+
 static void test_sets_by_force(void **state)
 {
     (void)state;
@@ -290,6 +298,7 @@ static void test_sets_by_force(void **state)
             const char *key = keys.items[i];
 
             assert_int_equal(sdrs_prefixes_cover(&merged, key), covered(&drawn, key));
+            assert_int_equal(sdrs_prefixes_meet(&merged, key), met(&drawn, key));
             assert_int_equal(covered(&left, key) && !covered(&excluded, key),
                              covered(&drawn, key) && !covered(&held, key));
         }
