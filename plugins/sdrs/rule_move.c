@@ -276,7 +276,7 @@ enum rc_code sdrs_rule_move_make(struct rc_job *job, const struct sdrs_config *c
     return make(&making, move, &held, err);
 }
 
-/* What is left of a bucket always has something under way somewhere, and so does not wait for it. */
+/* The rest of a bucket may have something under way all the time, and so waits for none of it. */
 static enum rc_code leave_in_rest(struct sdrs_rule_move *kept,
                                   const struct sdrs_prefixes *under_way, struct rc_error *err)
 {
