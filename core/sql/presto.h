@@ -270,13 +270,16 @@ void core_presto_add_table(struct rc_sql *sql, struct rc_buf *out, const char *t
  *   json_text    A number that is written with an exponent, and is 1e7 or more or less than 1e-3,
  *                comes as "1.0E7" and not as "10000000.0"; so do such numbers inside an object or
  *                an array, whose text has pairs of surrogates as escapes. A number with a point
- *                keeps digits that no double holds. A step ".0" finds an array's element, too.
+ *                keeps digits that no double holds, and its zeros where it has more than 1,000
+ *                characters. A step ".0" finds an array's element, too.
  *   json_valid   RFC 8259 without DuckDB's extensions: a comma behind the last element and NaN make
  *                a text broken. An escape of half a pair of surrogates does not.
  *   try_cast     To numbers, "1_000", "0x10" and "0b1" are NULL, and an integer is rounded by its
- *                first 18 decimals; of dates and timestamps "epoch", "infinity", years BC by that
- *                word, "24:00:00", and of timestamps a year of fewer than four digits are NULL.
- *                What is no text is read as the text that it casts to.
+ *                first 18 decimals; to whole numbers and decimals, too long an exponent (of more
+ *                than four digits) or text (of more than 1,000 characters) is NULL; of dates and
+ *                timestamps "epoch", "infinity", years BC by that word, "24:00:00", and of
+ *                timestamps a year of fewer than four digits are NULL. What is no text is read as
+ *                the text that it casts to.
  */
 void core_presto_add_json_text(struct rc_sql *sql, struct rc_buf *out, const char *json,
                                const char *path);

@@ -411,8 +411,11 @@ static void add_lines(struct attachment *work, struct rc_buf *out, const struct 
     }
     rc_buf_addf(out,
                 "\"$path\" AS \"p\" FROM %s WHERE %s%sCASE WHEN regexp_like(\"line\", '\\S') THEN "
-                "json_parse(\"line\") IS NOT NULL ELSE FALSE END)",
+                "CASE WHEN ",
                 from, condition, *condition ? " AND " : "");
+    core_presto_add_json_valid(&work->session->base, out, "\"line\"");
+    rc_buf_adds(out, " THEN TRUE ELSE CAST(fail('Cannot convert value to JSON') AS boolean) END "
+                     "ELSE FALSE END)");
 }
 
 static size_t count_components(const char *uri)

@@ -15,10 +15,13 @@
 
 /* Regular expressions. Blanks are those of ASCII. */
 #define BLANKS "[\\x09-\\x0d ]*"
-#define NUMBER "'^" BLANKS "[+-]?([0-9]+[.]?[0-9]*|[.][0-9]+)([eE][+-]?[0-9]+)?" BLANKS "$'"
+#define NUMBER(exponent)                                                                           \
+    "'^" BLANKS "[+-]?([0-9]+([.][0-9]*)?|[.][0-9]+)([eE][+-]?" exponent ")?" BLANKS "$'"
 #define DATE BLANKS "([0-9]+)([-/])([0-9]{1,2})\\2([0-9]{1,2})"
 #define TIME "([0-9]{1,2}:[0-9]{1,2}(:[0-9]{1,2}([.][0-9]{1,6})?)?)"
 #define ZONE "( *(Z|UTC)|[+-][0-9]{2}(:?[0-9]{2})?)?"
+
+enum { LONGEST_DECIMAL = 1000 }; /* that is read as one, in characters */
 
 /* ---- types ---------------------------------------------------------------------------------- */
 
@@ -102,18 +105,27 @@ size_t core_presto_timestamp_len(const char *text, size_t len)
 
 /* ---- casts ---------------------------------------------------------------------------------- */
 
-/* Numbers are read as decimals, which round as DuckDB does, and know exponents. */
+/*
+ * Whole numbers are read as decimals, which round as DuckDB does, and know exponents. Of a decimal
+ * the server writes out all digits first, which takes it longer than a run lasts where an exponent
+ * asks for millions.
+ */
 static void add_cast_to_number(struct rc_buf *out, const char *text, const char *type)
 {
     bool whole = strcmp(type, "bigint") == 0 || strcmp(type, "integer") == 0;
+    bool is_double = strcmp(type, "double") == 0;
 
-    rc_buf_addf(out, "CASE WHEN regexp_like(%s, " NUMBER ") THEN TRY_CAST(", text);
+    rc_buf_adds(out, "CASE WHEN ");
+    if (!is_double)
+        rc_buf_addf(out, "length(%s) <= %d AND ", text, LONGEST_DECIMAL);
+    rc_buf_addf(out, "regexp_like(%s, %s) THEN TRY_CAST(", text,
+                is_double ? NUMBER("[0-9]+") : NUMBER("0*[0-9]{1,4}"));
     if (whole)
         rc_buf_addf(out, "TRY_CAST(trim(%s) AS decimal(38,18))", text);
     else
         rc_buf_addf(out, "trim(%s)", text);
     rc_buf_addf(out, " AS %s)", type);
-    if (strcmp(type, "double") == 0) {
+    if (is_double) {
         static const char *const words[][2] = { { "[+-]?nan", "nan()" },
                                                 { "[+]?inf(inity)?", "infinity()" },
                                                 { "-inf(inity)?", "-infinity()" } };
@@ -238,26 +250,31 @@ static void add_path(struct rc_buf *out, const char *path)
 }
 
 /*
- * Whether a text is one JSON value. json_parse() alone passes over what follows the first; within
- * brackets that is an error, or a second element. NULL where it is broken.
+ * Whether a text is one JSON value; NULL where it is broken. As an array's element it is the only
+ * one, and with one more it is one of two: a text that ends the array itself counts the same both
+ * times. json_parse() falls over deep texts in a way that TRY() does not catch.
  */
-static void add_element_count(struct rc_buf *out, const char *json)
+static void add_is_value(struct rc_buf *out, const char *json)
 {
-    rc_buf_addf(out, "TRY(json_array_length(json_parse(concat('[', %s, ']'))))", json);
+    rc_buf_addf(out,
+                "(json_array_length(concat('[', %s, ']')) = 1 AND "
+                "json_array_length(concat('[', %s, ',0]')) = 2)",
+                json, json);
 }
 
 void core_presto_add_json_valid(struct rc_sql *sql, struct rc_buf *out, const char *json)
 {
     (void)sql;
     rc_buf_addf(out, "CASE WHEN %s IS NOT NULL THEN coalesce(", json);
-    add_element_count(out, json);
-    rc_buf_adds(out, " = 1, FALSE) END");
+    add_is_value(out, json);
+    rc_buf_adds(out, ", FALSE) END");
 }
 
 /*
  * json_extract_scalar() gives a number as it is written, json_format() in the shortest way that
  * means the same, as DuckDB has it ("1.5" for 1.50); but that has an exponent from ten millions on,
- * where it is better to cut the zeros from what is written. What is no scalar has only a format.
+ * where it is better to cut the zeros from what is written. What is no scalar has only a format. A
+ * long text is none of a number that anybody means, and the server would take as long to read it.
  */
 void core_presto_add_json_text(struct rc_sql *sql, struct rc_buf *out, const char *json,
                                const char *path)
@@ -270,11 +287,12 @@ void core_presto_add_json_text(struct rc_sql *sql, struct rc_buf *out, const cha
     RC_STR_AUTO format = rc_strf("json_format(json_extract(%s, %s))", json, place.data);
 
     rc_buf_adds(out, "CASE WHEN ");
-    add_element_count(out, json);
+    add_is_value(out, json);
     rc_buf_addf(out,
-                " = 1 THEN CASE WHEN %s IS NULL THEN nullif(%s, 'null') "
-                "WHEN substr(%s, 1, 1) = '\"' THEN %s "
+                " THEN CASE WHEN %s IS NULL THEN nullif(%s, 'null') "
+                "WHEN length(%s) > %d OR substr(%s, 1, 1) = '\"' THEN %s "
                 "WHEN strpos(%s, 'E') > 0 AND strpos(lower(%s), 'e') = 0 "
                 "THEN regexp_replace(%s, '([.][0-9]+?)0+$', '$1') ELSE %s END END",
-                scalar, format, format, scalar, format, scalar, scalar, format);
+                scalar, format, scalar, LONGEST_DECIMAL, format, scalar, format, scalar, scalar,
+                format);
 }

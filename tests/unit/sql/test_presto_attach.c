@@ -213,8 +213,11 @@ static void test_union(void **state)
     assert_non_null(strstr(from.data, ", CAST(\"c1\" AS bigint)) AS \"amount\" FROM (SELECT "));
     assert_true(rc_str_ends(from.data,
                             "\"$path\" AS \"p\" FROM \"cat\".\"rc_me_1\".\"events__2\" WHERE CASE "
-                            "WHEN regexp_like(\"line\", '\\S') THEN json_parse(\"line\") IS NOT "
-                            "NULL ELSE FALSE END))"));
+                            "WHEN regexp_like(\"line\", '\\S') THEN CASE WHEN CASE WHEN "
+                            "\"line\" IS NOT NULL THEN coalesce((json_array_length(concat('[', "
+                            "\"line\", ']')) = 1 AND json_array_length(concat('[', \"line\", "
+                            "',0]')) = 2), FALSE) END THEN TRUE ELSE CAST(fail('Cannot convert "
+                            "value to JSON') AS boolean) END ELSE FALSE END))"));
 }
 
 static void test_empty(void **state)
