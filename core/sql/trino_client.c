@@ -198,7 +198,7 @@ static enum rc_code try_once(struct core_trino_statement *statement, struct core
 }
 
 /* Whether it makes sense to make the call again, after an error or an answer. */
-static bool may_pass(struct core_trino_statement *statement, enum rc_code code, bool repeats)
+static bool may_pass(struct core_trino_statement *statement, enum rc_code code)
 {
     struct rc_error ignored = RC_ERROR_INIT;
     int64_t left_ms;
@@ -207,7 +207,7 @@ static bool may_pass(struct core_trino_statement *statement, enum rc_code code, 
         remaining(statement, &left_ms, &ignored))
         return false;
     if (code)
-        return repeats && (code == RC_UNAVAILABLE || code == RC_TIMEOUT);
+        return code == RC_UNAVAILABLE || code == RC_TIMEOUT;
     return is_busy(&statement->answer);
 }
 
@@ -229,12 +229,9 @@ static enum rc_code explain(struct core_trino_statement *statement, struct rc_er
     return err->code;
 }
 
-/*
- * Until there is an answer that is none of a busy server, or patience ends; with 'repeats' also
- * when the answer was lost.
- */
+/* Until there is an answer that is none of a busy server, or patience ends. */
 static enum rc_code request(struct core_trino_statement *statement, struct core_http_call *call,
-                            bool repeats, struct rc_error *err)
+                            struct rc_error *err)
 {
     struct core_trino_client *client = statement->client;
     int64_t until_mono_ms = core_clock_mono_ms() + client->limits.patience_ms, pause_ms;
@@ -246,7 +243,7 @@ static enum rc_code request(struct core_trino_statement *statement, struct core_
 
     for (int64_t failures = 1;; failures++) {
         code = try_once(statement, call, err);
-        if (!may_pass(statement, code, repeats) || core_clock_mono_ms() >= until_mono_ms)
+        if (!may_pass(statement, code) || core_clock_mono_ms() >= until_mono_ms)
             break;
         pause_ms =
             code ? -1 : core_http_answer_retry_ms(&statement->answer, core_clock_real_unix_ms());
@@ -440,9 +437,9 @@ static enum rc_code begin(struct core_trino_statement *statement, struct core_ht
 
     for (int64_t failures = 1;; failures++) {
         statement->page = (struct core_trino_page){ .id = NULL };
-        if (!request(statement, call, false, err) && !take_page(statement, err))
+        if (!request(statement, call, err) && !take_page(statement, err))
             return RC_OK;
-        if (!is_starting(statement) || !may_pass(statement, err->code, true) ||
+        if (!is_starting(statement) || !may_pass(statement, err->code) ||
             core_clock_mono_ms() >= until_mono_ms)
             return err->code;
         replace(&statement->id, NULL);
@@ -485,7 +482,7 @@ enum rc_code core_trino_next(struct core_trino_statement *statement, struct rc_e
 
     RC_ASSERT(statement->next_uri);
     core_trino_headers_add_short(&statement->client->headers, &headers);
-    code = request(statement, &call, true, err);
+    code = request(statement, &call, err);
     explicit_bzero(headers.data, headers.len);
     if (code || take_page(statement, err))
         return in_query(statement, err);

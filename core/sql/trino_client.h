@@ -54,7 +54,7 @@ struct core_trino_statement {
  * maybe without rows or columns. A statement that fails is over.
  *
  * It is never carried out twice: the server begins with it when it is first asked what came of it,
- * so one whose answer was lost is not begun.
+ * so one whose answer was lost is not begun, and is sent again.
  */
 RC_MUST_CHECK enum rc_code core_trino_start(struct core_trino_client *client, const char *text,
                                             struct core_trino_statement **out,
