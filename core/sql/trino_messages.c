@@ -334,12 +334,13 @@ static const struct meaning {
     { "SUBQUERY_MULTIPLE_ROWS", RC_FAILED, NULL },
     { "GENERIC_USER_ERROR", RC_FAILED, NULL },
 
-    /* Of files that the server cannot read. */
+    /* Of files and folders that the server cannot read. */
     { "HIVE_BAD_DATA", RC_UNSUPPORTED, NULL },
     { "HIVE_CANNOT_OPEN_SPLIT", RC_UNSUPPORTED, NULL },
     { "HIVE_CURSOR_ERROR", RC_UNSUPPORTED, NULL },
     { "HIVE_UNSUPPORTED_FORMAT", RC_UNSUPPORTED, NULL },
     { "HIVE_INVALID_METADATA", RC_UNSUPPORTED, NULL },
+    { "HIVE_INVALID_PARTITION_VALUE", RC_UNSUPPORTED, NULL },
     { "HIVE_PARTITION_SCHEMA_MISMATCH", RC_UNSUPPORTED, NULL },
     { "HIVE_SERDE_NOT_FOUND", RC_UNSUPPORTED, NULL },
     /* What the server's own code fell over: a file of a kind that it does not know, mostly. */
