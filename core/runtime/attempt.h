@@ -80,8 +80,8 @@ void core_attempt_stop(struct core_attempt *attempt, const char *reason);
 void core_attempt_kill(struct core_attempt *attempt);
 
 /*
- * How it ended. The reason "lease" means that the guard stopped it, as its daemon was not heard of;
- * of what is "lost" nobody knows how far it came. Text is owned, and freed with
+ * How it ended. Of what is "lost" nobody knows how far it came; with the reason "lease" the guard
+ * stopped it, as its daemon was not heard of. Text is owned, and freed with
  * core_attempt_result_clear().
  */
 struct core_attempt_result {

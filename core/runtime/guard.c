@@ -336,17 +336,22 @@ static void on_lease(struct guard *guard)
     const struct core_config *config = guard->run->request->config;
     int64_t third_ms = (config ? config->settings.lease_ms : DEFAULT_LEASE_MS) / 3;
     int64_t at_boot_ms = atomic_load(&guard->options->orders->lease_boot_ms);
+    int64_t kill_at_mono_ms = core_clock_mono_ms() + third_ms / 2;
 
     if (at_boot_ms > core_clock_boot_ms()) {
         arm_lease(guard, at_boot_ms);
         return;
     }
     core_fd_close(&guard->lease_fd);
-    if (guard->kill_at_mono_ms > 0)
-        return;
     core_output_log(RC_LOG_ERROR, NULL, 0,
                     "stopping the run: its daemon has not renewed its lease in time");
+    if (guard->kill_at_mono_ms > 0) { /* it is stopped already, but may have been given longer */
+        if (guard->kill_at_mono_ms > kill_at_mono_ms)
+            guard->kill_at_mono_ms = kill_at_mono_ms;
+        return;
+    }
     set_stop(guard, SIGTERM, "lease");
+    guard->ending.is_deserted = true;
     ask_to_stop(guard, RC_CANCELLED,
                 grace_ms(guard) < third_ms / 2 ? grace_ms(guard) : third_ms / 2);
 }

@@ -29,9 +29,12 @@ static void add_error(const struct rc_error *err, struct core_outcome *out)
              err->context[0] ? ": " : "", err->cause);
 }
 
-static void set_cancelled(const struct core_ending *ending, struct core_outcome *out)
+/* Nobody wanted the end of a run that is deserted: it is lost, and so may be tried again. */
+static void set_stopped(const struct core_ending *ending, struct core_outcome *out)
 {
-    if (ending->stop_signal)
+    if (ending->is_deserted)
+        core_outcome_set(out, "lost", CORE_EXIT_FAILED, ending->stop_reason);
+    else if (ending->stop_signal)
         core_outcome_set(out, "cancelled", CORE_EXIT_SIGNAL + ending->stop_signal,
                          ending->stop_reason ? ending->stop_reason : "signal");
     else
@@ -54,7 +57,7 @@ static void judge_result(const struct core_run *run, const struct core_ending *e
         return;
     }
     if (ending->stop_signal && status->code != RC_OK) {
-        set_cancelled(ending, out);
+        set_stopped(ending, out);
         return;
     }
     switch (status->code) {
@@ -69,7 +72,7 @@ static void judge_result(const struct core_run *run, const struct core_ending *e
         core_outcome_set(out, "skipped", CORE_EXIT_SKIPPED, "precondition");
         break;
     case RC_CANCELLED:
-        set_cancelled(ending, out);
+        set_stopped(ending, out);
         break;
     default:
         core_outcome_set(out, "failed", CORE_EXIT_FAILED, reason);
@@ -156,7 +159,7 @@ static void judge_signal(const struct core_run *run, const struct core_ending *e
                  "killed",
                  request->plugin, where);
     } else if (ending->stop_signal && (ending->killed || number == SIGTERM)) {
-        set_cancelled(ending, out);
+        set_stopped(ending, out);
         snprintf(out->message, sizeof(out->message),
                  "the plugin '%s' was killed in its action '%s' before it had stopped",
                  request->plugin, where);

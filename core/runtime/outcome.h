@@ -10,8 +10,8 @@
 #include <sys/resource.h>
 
 struct core_outcome {
-    const char *status;                  /* succeeded, failed, skipped, cancelled or timed_out */
-    char reason[CORE_STATUS_NAME];       /* a word for programs; empty if it succeeded */
+    const char *status;            /* succeeded, failed, skipped, cancelled, timed_out or lost */
+    char reason[CORE_STATUS_NAME]; /* a word for programs; empty if it succeeded */
     char message[2 * RC_ERROR_TEXT + 8]; /* for people; empty if it succeeded */
     int exit_status;
     double seconds;
@@ -24,6 +24,7 @@ struct core_ending {
     int stop_signal;         /* the first one that asked the run to stop; or 0 */
     const char *stop_reason; /* the word for who asked; NULL: "signal" */
     bool timed_out, killed;  /* its time was up; the guard sent SIGKILL */
+    bool is_deserted;        /* it was stopped as its daemon was not heard of */
     bool out_of_memory;      /* the kernel ended a process of it, for its limits.memory */
 };
 

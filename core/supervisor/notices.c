@@ -43,7 +43,7 @@ static bool is_missed(const struct core_ended_run *ended)
     return false;
 }
 
-/* What no user asked for: the daemon was stopped, or lost its lease. */
+/* What no user asked for; nor that the daemon was stopped. */
 static bool is_failure(const struct core_ended_run *ended)
 {
     switch (ended->status) {
@@ -52,7 +52,7 @@ static bool is_failure(const struct core_ended_run *ended)
     case CORE_RUN_LOST:
         return true;
     case CORE_RUN_CANCELLED:
-        return rc_str_eq(ended->reason, "shutdown") || rc_str_eq(ended->reason, "lease");
+        return rc_str_eq(ended->reason, "shutdown");
     default:
         return false;
     }

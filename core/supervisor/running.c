@@ -186,13 +186,15 @@ void core_supervisor_fork_again(void *context)
     core_supervisor_arm(supervisor);
 }
 
-/* In a transaction: one whose turn it is. */
+/* In a transaction: one whose turn it is. That it may not start is no failure of the turn. */
 static enum rc_code start_one(struct core_supervisor *supervisor, struct core_plan *plan,
                               struct core_active *active, struct rc_error *err)
 {
+    struct rc_error refusal = RC_ERROR_INIT;
+
     plan->step.rows++;
     switch (core_ledger_start(supervisor->ledger, active->id, active->overlap, active->attempt + 1,
-                              plan->now_unix_ms, err)) {
+                              plan->now_unix_ms, &refusal)) {
     case RC_OK:
         plan->starting++;
         core_plan_add(plan, active, CORE_PLAN_START);
@@ -209,6 +211,7 @@ static enum rc_code start_one(struct core_supervisor *supervisor, struct core_pl
         return RC_OK;
     default:
         core_runs_place(&supervisor->runs, active, plan->now_unix_ms);
+        *err = refusal;
         return rc_context(err, "start the run '%s'", active->id);
     }
 }
@@ -388,6 +391,7 @@ static enum rc_code settle_refused(struct core_supervisor *supervisor, struct co
 
     if (code != RC_OK && code != RC_NOT_FOUND)
         return code;
+    *err = (struct rc_error)RC_ERROR_INIT;
     if (row.is_ours_and_due && row.attempt == active->attempt && !active->stop) {
         active->not_before_unix_ms = row.not_before_unix_ms ? row.not_before_unix_ms : 1;
         core_plan_add(plan, active, CORE_PLAN_END);

@@ -282,9 +282,9 @@ static enum rc_code write_all(struct core_supervisor *supervisor, struct core_pl
     due_first = supervisor->due_first && plan->at_pace;
     if (due_first && core_supervisor_claim_due(supervisor, plan, err))
         return err->code;
-    if (core_supervisor_start_waiting(supervisor, plan, err) || due_first)
+    if (core_supervisor_start_waiting(supervisor, plan, err))
         return err->code;
-    return core_supervisor_claim_due(supervisor, plan, err);
+    return due_first ? RC_OK : core_supervisor_claim_due(supervisor, plan, err);
 }
 
 void core_supervisor_turn(struct core_supervisor *supervisor)

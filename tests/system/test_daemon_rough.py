@@ -219,6 +219,57 @@ def test_once_it_runs_it_waits_for_that_too(world_in_memory):
         postgres_server.remove(server)
 
 
+def test_what_waits_for_others_keeps_nobody_back(world_in_memory):
+    """A run that may not start yet, as another of its job goes on in the foreground: that is no
+    failure, and what is due meanwhile is not late for it."""
+    world = world_in_memory
+    world.config("jobs:\n  q: {plugin: hang, action: wait, concurrency: queue}\n"
+                 '  tick: {plugin: noop, schedule: "* * * * * *", misfire: skip}\n')
+    daemon = Daemon(world).start()
+    other = world.start("run", "q")
+    try:
+        daemon.wait_for(lambda: daemon.runs("q", status="started"))
+        assert world.run("trigger", "q").status == 0
+        daemon.wait_for(lambda: len(daemon.runs("tick", status="succeeded")) >= 6)
+    finally:
+        other.send_signal(signal.SIGTERM)
+        other.wait(PATIENCE_S)
+    daemon.wait_for(lambda: len(daemon.runs("q", status="started")) == 1)
+    assert daemon.stop() == 0
+    assert "database failed" not in daemon.text()
+    assert not daemon.runs("tick", status="skipped")
+
+
+def test_a_run_whose_daemon_lost_its_lease_is_tried_again(world_in_memory):
+    """Nobody wanted its end: the database was away for longer than the lease is."""
+    world = world_in_memory
+    server = postgres_server.temporary()
+    gate, seen = world.root / "gate", world.root / "witness"
+
+    def lines():
+        return [line.split()[0] for line in seen.read_text().splitlines()]
+
+    try:
+        world.config(f'core: {{state: "{server.url()}", spool: {world.state}, lease: 2s}}\n'
+                     "jobs:\n  a: {plugin: witness, retry: {attempts: 2, backoff: 0s},\n"
+                     f"      config: {{file: {seen}, until: {gate}}}}}\n")
+        daemon = Daemon(world).start()
+        assert world.run("trigger", "a").status == 0
+        daemon.wait_for(lambda: seen.exists() and lines() == ["begin"])
+        server.stop()
+        daemon.wait_for(lambda: any("has not renewed its lease" in log.read_text()
+                                    for log in (world.state / "runs").glob("*/*log*")))
+        gate.touch()
+        server.start()
+        daemon.wait_for(lambda: json.loads(
+            daemon.ask("GET", "/api/v1/runs?status=succeeded")[1]).get("runs"))
+        assert lines() == ["begin", "begin", "done"]
+        assert server.sql("SELECT number, status, reason FROM run_core.attempts") == ["1|lost|lease"]
+        assert daemon.stop() == 0
+    finally:
+        postgres_server.remove(server)
+
+
 # ---- a full disk -------------------------------------------------------------------------------
 
 

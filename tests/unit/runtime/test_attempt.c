@@ -185,7 +185,7 @@ static void a_lease_runs_out(void **state)
         attempt = fixture_start(fixture, "hang", "wait");
         core_attempt_extend(&attempt, core_clock_boot_ms() + 600);
         in_time = core_clock_boot_ms() < fixture->request.lease_boot_ms;
-        expect(fixture_end(&attempt), "cancelled", "lease", 128 + SIGTERM);
+        expect(fixture_end(&attempt), "lost", "lease", 1);
     }
     assert_true(in_time);
     assert_true(core_clock_mono_ms() - began_ms >= 600);
@@ -195,7 +195,28 @@ static void a_lease_runs_out(void **state)
     fixture->job.kill_after_ms = 3600000;
     fixture->config->settings.lease_ms = 2000;
     fixture->request.lease_boot_ms = core_clock_boot_ms() + 100;
-    expect(fixture_run(fixture, "hang", "hang"), "cancelled", "lease", 128 + SIGTERM);
+    expect(fixture_run(fixture, "hang", "hang"), "lost", "lease", 1);
+}
+
+static void a_lease_runs_out_while_it_is_stopped(void **state)
+{
+    struct fixture *fixture = *state;
+    struct core_attempt attempt;
+    bool in_time = false;
+
+    fixture->job.kill_after_ms = 3600000;
+    fixture->config->settings.lease_ms = 2000;
+    for (int i = 0; i < 20 && !in_time; i++) {
+        fixture->request.lease_boot_ms = core_clock_boot_ms() + 500;
+        attempt = fixture_start(fixture, "hang", "hang");
+        core_attempt_stop(&attempt, "cancelled");
+        in_time = core_clock_boot_ms() < fixture->request.lease_boot_ms;
+        if (in_time)
+            expect(fixture_end(&attempt), "cancelled", "cancelled", 128 + SIGTERM);
+        else
+            (void)fixture_end(&attempt);
+    }
+    assert_true(in_time);
 }
 
 /* ---- what a killed guard leaves -------------------------------------------------------------- */
@@ -627,6 +648,7 @@ int main(void)
         FIXTURE_TEST(time_runs_out),
         FIXTURE_TEST(the_daemon_stops_one),
         FIXTURE_TEST(a_lease_runs_out),
+        FIXTURE_TEST(a_lease_runs_out_while_it_is_stopped),
         FIXTURE_TEST(the_worker_dies_with_its_guard),
         FIXTURE_TEST(its_lock_ends_with_its_guard),
         FIXTURE_TEST(another_kills_the_worker),
