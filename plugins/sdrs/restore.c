@@ -25,7 +25,7 @@ struct source {
     int64_t job;    /* ... and this job; 0: of all its jobs */
     bool has_moved; /* the job has: there were objects to be listed */
 
-    /* Without: what the shadow holds. */
+    /* Without: what the shadow holds. Where it is known, also with one: what that may list. */
     struct sdrs_prefixes includes, excludes;
     char *exact; /* the one include names an object or a folder; its last part is whole */
     int64_t from_unix_ms, until_unix_ms; /* when it came there */
@@ -118,14 +118,14 @@ static void add_record(struct restore *restore, const struct sdrs_record *record
     source = add_source(&restore->sources);
     source->at = (struct sdrs_shadow){ .bucket = rc_strdup(record->bucket),
                                        .shadow = rc_strdup(record->shadow) };
+    sdrs_prefixes_read(record->prefixes ? record->prefixes : "", &source->includes);
+    sdrs_prefixes_read(record->excludes ? record->excludes : "", &source->excludes);
     if (record->mover == SDRS_MOVER_DIRECT) {
         source->batch = rc_strdup(record->batch);
         source->job = record->id;
         source->has_moved = record->objects > 0;
         return;
     }
-    sdrs_prefixes_read(record->prefixes ? record->prefixes : "", &source->includes);
-    sdrs_prefixes_read(record->excludes ? record->excludes : "", &source->excludes);
     source->from_unix_ms = record->created_unix_ms - CLOCKS_MS;
     if (is_settled)
         source->until_unix_ms = record->changed_unix_ms + CLOCKS_MS;

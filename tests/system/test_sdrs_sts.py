@@ -595,6 +595,19 @@ def test_what_is_under_way_is_not_restored(clicks):
     assert clicks.keys("eventsshadow") == [OLD]
 
 
+def test_what_is_under_way_is_not_restored_by_lists_either(clicks):
+    clicks.configure(mover="direct")
+    execute(clicks, "success")
+    [lists] = clicks.keys("eventsshadow", ".run-core/sdrs/")
+    clicks.configure(mover="sts")
+    clicks.put("events", "clicks/2018/12/31/22/late")
+    clicks.gcs.transfers.plan = Plan(queued=True)
+    execute(clicks)
+    result = clicks.run("restore", batch=lists.split("/")[2])
+    assert result.status == 1 and "has not ended job 2" in result.text
+    assert "clicks/2018/12/31/23/log" in clicks.keys("eventsshadow")
+
+
 # ---- delete markers ------------------------------------------------------------------------------
 
 
