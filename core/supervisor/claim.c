@@ -242,7 +242,7 @@ static bool may_claim(const struct core_plan *plan)
 enum rc_code core_supervisor_claim_job(struct core_supervisor *supervisor, struct core_plan *plan,
                                        struct core_job_state *job, struct rc_error *err)
 {
-    const struct core_slot_rule rule = core_supervisor_slot_rule(supervisor, job);
+    struct core_slot_rule rule = core_supervisor_slot_rule(supervisor, job);
     struct claiming claiming = { .touched = touch(plan, job) };
     int64_t after_unix_ms = core_slots_after(&rule, job->cursor_unix_ms);
     int64_t waiting = job->waiting;
@@ -252,10 +252,11 @@ enum rc_code core_supervisor_claim_job(struct core_supervisor *supervisor, struc
     if (after_unix_ms > job->cursor_unix_ms)
         core_job_set_cursor(job, after_unix_ms);
     while (job->next_unix_ms <= plan->now_unix_ms && core_plan_has_room(plan) && may_claim(plan) &&
-           waiting < CORE_JOB_WAITING_MAX) {
+           !core_supervisor_is_full(supervisor, job, waiting)) {
         int64_t slot_unix_ms = job->next_unix_ms;
         int64_t next_unix_ms = core_job_slot_after(job, slot_unix_ms);
 
+        rule.is_full = waiting >= CORE_JOB_WAITING_MAX;
         if (claim_slot(supervisor, plan, &claiming, slot_unix_ms,
                        core_slot_judge(&rule, slot_unix_ms, next_unix_ms), err))
             return err->code;

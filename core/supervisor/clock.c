@@ -121,10 +121,18 @@ struct core_slot_rule core_supervisor_slot_rule(const struct core_supervisor *su
     };
 }
 
-/*
- * Not at all while so many of its runs wait that further ones would only fill the memory, nor while
- * another daemon may be about to claim what this one has missed.
- */
+/* Not where there is no later: what a paused job skips does not wait, and what is recorded before
+ * the job changes is skipped beyond the limit. */
+bool core_supervisor_is_full(const struct core_supervisor *supervisor,
+                             const struct core_job_state *job, int64_t waiting)
+{
+    if (waiting < CORE_JOB_WAITING_MAX || job->pause)
+        return false;
+    return !supervisor->next_jobs || core_jobs_keep(supervisor->next_jobs, job);
+}
+
+/* Not at all while it is full, nor while another daemon may be about to claim what this one has
+ * missed. */
 void core_supervisor_schedule_job(struct core_supervisor *supervisor, struct core_job_state *job)
 {
     bool held = supervisor->hold_mono_ms && !job->pause &&
@@ -133,7 +141,7 @@ void core_supervisor_schedule_job(struct core_supervisor *supervisor, struct cor
     if (job->startup_due)
         core_heap_put(&supervisor->jobs->due, &job->due, supervisor->started_unix_ms);
     else if (job->next_unix_ms == CORE_NEVER_UNIX_MS || held ||
-             job->waiting >= CORE_JOB_WAITING_MAX)
+             core_supervisor_is_full(supervisor, job, job->waiting))
         core_heap_take(&job->due);
     else
         core_heap_put(&supervisor->jobs->due, &job->due, job->next_unix_ms);

@@ -30,7 +30,7 @@
  * it for itself: however much ends and waits, what is due is recorded.
  */
 enum { CORE_STEP_ROWS = 1000, CORE_STEP_MS = 20 };
-/* Waiting runs of one job beyond which no more of its slots are claimed for now. */
+/* Waiting runs of one job beyond which none of its slots is claimed to wait as well. */
 enum { CORE_JOB_WAITING_MAX = 1000 };
 
 struct core_supervisor {
@@ -83,7 +83,8 @@ struct core_supervisor {
     DIR *orphans; /* the folder of runs, while it is gone through */
 
     bool due_first; /* alternates from turn to turn */
-    bool settling;  /* all that is due is recorded, for the configuration is to change (reload.c) */
+    /* That are to take effect, while all that is due by now is recorded (reload.c); else NULL. */
+    const struct core_jobs *next_jobs;
 
     /* Stopping. */
     int stop_calls;
@@ -120,6 +121,10 @@ void core_supervisor_wake_up(struct core_supervisor *supervisor, int64_t now_uni
 /* What the job's slots are judged by. */
 struct core_slot_rule core_supervisor_slot_rule(const struct core_supervisor *supervisor,
                                                 const struct core_job_state *job);
+/* Whether the job's slots are left for later, as so many of its runs wait that further ones would
+ * only fill the memory. */
+bool core_supervisor_is_full(const struct core_supervisor *supervisor,
+                             const struct core_job_state *job, int64_t waiting);
 /* Puts the job into the heap by when it is to be looked at next. */
 void core_supervisor_schedule_job(struct core_supervisor *supervisor, struct core_job_state *job);
 void core_supervisor_schedule_all(struct core_supervisor *supervisor);

@@ -182,6 +182,13 @@ const char *core_job_fingerprint(const struct core_job_state *job, char out[CORE
     return out;
 }
 
+bool core_jobs_keep(const struct core_jobs *jobs, const struct core_job_state *job)
+{
+    const struct core_job_state *same = core_jobs_find(jobs, job->settings->name);
+
+    return same && same->fingerprint == job->fingerprint;
+}
+
 int64_t core_job_slot_after(const struct core_job_state *job, int64_t after_unix_ms)
 {
     int64_t slot_unix_ms;

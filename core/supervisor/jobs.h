@@ -61,6 +61,9 @@ enum { CORE_FINGERPRINT_TEXT = 17 };
 /* As the ledger keeps it. Returns 'out'. */
 const char *core_job_fingerprint(const struct core_job_state *job, char out[CORE_FINGERPRINT_TEXT]);
 
+/* Whether the table has the job too, with nothing changed that decides its slots. */
+bool core_jobs_keep(const struct core_jobs *jobs, const struct core_job_state *job);
+
 /* Sets the cursor and works out the slot behind it. */
 void core_job_set_cursor(struct core_job_state *job, int64_t cursor_unix_ms);
 /* The slot behind 'after', or CORE_NEVER_UNIX_MS. */

@@ -11,6 +11,8 @@ enum core_slot_verdict core_slot_judge(const struct core_slot_rule *rule, int64_
 
     if (rule->paused_unix_ms)
         return slot_unix_ms >= rule->paused_unix_ms ? CORE_SLOT_PAUSED : CORE_SLOT_MISSED;
+    if (rule->is_full)
+        return CORE_SLOT_MISSED;
     if (slot_unix_ms >= rule->awake_since_unix_ms)
         return CORE_SLOT_PUNCTUAL;
     if (!in_window)

@@ -21,6 +21,7 @@ struct core_slot_rule {
     int64_t keep_ms;             /* how far back they are recorded at all */
     int64_t awake_since_unix_ms; /* the moment above */
     int64_t paused_unix_ms;      /* since when the job is paused; 0: it is not */
+    bool is_full;                /* so many of its runs wait that no further one may */
 };
 
 enum core_slot_verdict {

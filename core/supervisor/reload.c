@@ -185,13 +185,15 @@ static enum rc_code record_the_past(struct core_supervisor *supervisor, struct r
                    "slots that were missed are still being recorded; try again in a moment");
 }
 
-static enum rc_code settle_the_past(struct core_supervisor *supervisor, struct rc_error *err)
+static enum rc_code settle_the_past(struct core_supervisor *supervisor,
+                                    const struct core_jobs *next_jobs, struct rc_error *err)
 {
     enum rc_code code;
 
-    supervisor->settling = true;
+    supervisor->next_jobs = next_jobs;
+    core_supervisor_schedule_all(supervisor);
     code = record_the_past(supervisor, err);
-    supervisor->settling = false;
+    supervisor->next_jobs = NULL;
     return code;
 }
 
@@ -288,7 +290,7 @@ static enum rc_code reload(struct core_supervisor *supervisor, struct core_probl
     if (code == RC_OK)
         code = core_jobs_make(config, &jobs, err);
     if (code == RC_OK)
-        code = settle_the_past(supervisor, err);
+        code = settle_the_past(supervisor, jobs, err);
     if (code == RC_OK)
         code = settle_jobs(supervisor, jobs, /* at_start = */ false, err);
     if (code == RC_OK) {

@@ -56,7 +56,7 @@ static bool has_due(const struct core_supervisor *supervisor, int64_t now_unix_m
  */
 static bool claims_at_pace(const struct core_supervisor *supervisor)
 {
-    return !supervisor->settling && supervisor->runs.ready.count < CORE_PACE_BEFORE &&
+    return !supervisor->next_jobs && supervisor->runs.ready.count < CORE_PACE_BEFORE &&
            may_start_any(supervisor);
 }
 

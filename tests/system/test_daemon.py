@@ -498,6 +498,42 @@ def test_cancel(make):
     assert daemon.ask("POST", f"/api/v1/runs/{running['id']}/cancel")[0] == 409
 
 
+# ---- as many wait as may -----------------------------------------------------------------------
+
+WAITING_MAX = 1000
+FULL = """
+a: {plugin: witness, schedule: "* * * * * *", misfire: all, concurrency: queue, \
+config: {file: $WITNESS, until: $GATE}}
+"""
+
+
+def fill(daemon, clock, *jobs):
+    """More of those jobs' slots have come than may wait."""
+    clock.set(START + 3 * WAITING_MAX // 2 * 1000)
+    for job in jobs:
+        daemon.wait_for(lambda: len(daemon.runs(job, status="due")) == WAITING_MAX)
+
+
+def check_each_second(rows, until):
+    slots = [row["slot_unix_ms"] for row in rows]
+    assert slots == list(range(slots[0], slots[-1] + 1, 1000)) and slots[-1] >= until - 1000
+
+
+def test_a_pause_of_a_job_of_which_no_more_may_wait(make, clock):
+    daemon = make(FULL, clock=clock)
+    fill(daemon, clock, "a")
+    assert daemon.ask("POST", "/api/v1/jobs/a/pause")[0] == 200
+    since, until = clock.now(), clock.now() + 300_000
+    clock.set(until)
+    assert daemon.ask("POST", "/api/v1/jobs/a/resume")[0] == 200
+    rows = daemon.runs("a")
+    check_each_second(rows, until)
+    assert set(statuses(row for row in rows if row["slot_unix_ms"] > since)) == {
+        ("skipped", "paused")}
+    assert set(statuses(rows)) == {("started", ""), ("due", ""), ("skipped", "misfire"),
+                                   ("skipped", "paused")}
+
+
 # ---- trouble -----------------------------------------------------------------------------------
 
 

@@ -7,7 +7,8 @@ import signal
 import time
 
 from conftest import PATIENCE_S
-from test_daemon import MINUTE, START, clock, configure, make, statuses, witnessed
+from test_daemon import (FULL, MINUTE, START, check_each_second, clock, configure, fill, make,
+                         statuses, witnessed)
 
 __all__ = ["clock", "make"]  # fixtures
 
@@ -119,6 +120,19 @@ def test_a_reload_amid_a_burst(make, clock):
     assert {row["slot_unix_ms"] for row in rows} == {START + MINUTE}
     assert len(rows) == len({row["job"] for row in rows}) == count
     assert any(row["status"] == "due" for row in rows)
+
+
+def test_a_reload_with_jobs_of_which_no_more_may_wait(make, clock):
+    """What became of their slots up to now is recorded of those that will have others."""
+    kept, edited, gone = (FULL.strip().replace("a:", name, 1) for name in ("k:", "e:", "g:"))
+    daemon = make("\n".join([kept, edited, gone]), clock=clock)
+    fill(daemon, clock, "k", "e", "g")
+    now = clock.now()
+    reload(daemon, kept + "\n" + edited.replace("* *", "*/2 *", 1))
+    for job in "eg":
+        check_each_second(daemon.runs(job), now)
+    assert set(statuses(daemon.runs("k"))) == {("started", ""), ("due", "")}
+    assert ("skipped", "misfire") in statuses(daemon.runs("e"))
 
 
 def test_a_pause_amid_a_burst(make, clock):

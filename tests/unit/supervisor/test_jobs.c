@@ -154,6 +154,8 @@ static void test_what_a_reload_carries_over(void **state)
     core_job_inherit(&third->items[0], &second->items[0]);
     assert_int_equal(third->items[0].cursor_unix_ms, 9 * HOUR_MS);
     assert_int_equal(third->items[0].pause->since_unix_ms, 7);
+    assert_true(core_jobs_keep(second, &first->items[0]));
+    assert_false(core_jobs_keep(third, &first->items[0]));
     core_jobs_free(first);
     core_jobs_free(second);
     core_jobs_free(third);

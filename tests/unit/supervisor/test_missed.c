@@ -65,6 +65,23 @@ static void test_verdicts(void **state)
     }
 }
 
+/* None that would wait is claimed beyond the limit; what is skipped does not wait. */
+static void test_full(void **state)
+{
+    struct core_slot_rule rule = {
+        .misfire = CORE_MISFIRE_ALL,
+        .window_ms = H(24),
+        .awake_since_unix_ms = H(100),
+        .is_full = true,
+    };
+
+    (void)state;
+    assert_int_equal(core_slot_judge(&rule, H(99), H(100)), CORE_SLOT_MISSED);
+    assert_int_equal(core_slot_judge(&rule, H(101), H(102)), CORE_SLOT_MISSED);
+    rule.paused_unix_ms = H(100);
+    assert_int_equal(core_slot_judge(&rule, H(101), H(102)), CORE_SLOT_PAUSED);
+}
+
 /* Of a row of hours that were missed, 'latest' makes up for one, whatever its length. */
 static void test_latest_is_one(void **state)
 {
@@ -97,6 +114,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_verdicts),
+        cmocka_unit_test(test_full),
         cmocka_unit_test(test_latest_is_one),
         cmocka_unit_test(test_history_bounds_the_past),
     };
