@@ -140,9 +140,11 @@ enum rc_code core_supervisor_rejoin(struct core_supervisor *supervisor, struct r
         return rc_context(err, "join anew");
     supervisor->renewed_boot_ms = before_boot_ms;
     core_runs_each(&supervisor->runs, extend, supervisor);
+    if (look_at_runs(supervisor, err))
+        return err->code;
     core_supervisor_wake_up(supervisor, core_clock_now_unix_ms());
     core_supervisor_hold(supervisor);
-    return look_at_runs(supervisor, err);
+    return RC_OK;
 }
 
 /* ---- missed slots and other daemons ------------------------------------------------------- */

@@ -157,6 +157,8 @@ static void apply_one(struct core_supervisor *supervisor, struct core_active *ac
     case CORE_PLAN_FORGET:
         core_runs_remove(&supervisor->runs, active);
         core_runs_wake(&supervisor->runs, job, plan->now_unix_ms);
+        if (job && !job->due.place) /* one more may wait */
+            core_supervisor_schedule_job(supervisor, job);
         break;
     case CORE_PLAN_NONE:
         break;

@@ -534,6 +534,16 @@ def test_a_pause_of_a_job_of_which_no_more_may_wait(make, clock):
                                    ("skipped", "paused")}
 
 
+def test_when_those_that_wait_are_forgotten_others_may(make, clock):
+    daemon = make(FULL, clock=clock)
+    fill(daemon, clock, "a")
+    with sqlite3.connect(daemon.world.state / "state.db", timeout=PATIENCE_S) as database:
+        database.execute("UPDATE runs SET status = 'cancelled' WHERE status = 'due'")
+    open_gate(daemon)
+    daemon.wait_for(lambda: len(daemon.runs("a", status="succeeded")) > 1)
+    assert "database failed" not in daemon.text()
+
+
 # ---- trouble -----------------------------------------------------------------------------------
 
 
