@@ -17,7 +17,8 @@
 struct found {
     struct core_active *active;
     bool is_started;
-    bool is_here; /* its latest attempt began on this machine, or it is nobody else's */
+    bool is_here;     /* its latest attempt began on this machine, or it is nobody else's */
+    const char *wish; /* core_supervisor_wish_of() */
     char *spool;
 };
 
@@ -58,6 +59,7 @@ static void keep(void *context, const struct core_run_record *record)
     findings->items[findings->count++] = (struct found){
         .active = active,
         .is_started = record->status == CORE_RUN_STARTED,
+        .wish = core_supervisor_wish_of(record),
         .is_here = !core_ledger_is_shared(supervisor->ledger) ||
                    rc_str_eq(record->host, supervisor->self.process.host),
         .spool = rc_strdup(record->spool),
@@ -143,6 +145,7 @@ static void resume_started(struct core_supervisor *supervisor, const struct foun
                            struct core_active *active)
 {
     active->is_here = found->is_here;
+    active->stop = found->wish;
     active->unsure_folder =
         rc_strf("%s/runs/%s", found->spool ? found->spool : supervisor->spool, active->id);
     core_supervisor_look_at_attempt(supervisor, active);
@@ -169,6 +172,8 @@ static void resume(struct core_supervisor *supervisor, struct found *found)
         resume_started(supervisor, found, active);
     else if (!job)
         core_supervisor_stop_run(supervisor, active, "removed");
+    else if (found->wish)
+        core_supervisor_stop_run(supervisor, active, found->wish);
     else if (is_too_old(supervisor, active))
         core_supervisor_stop_run(supervisor, active, "misfire");
     else

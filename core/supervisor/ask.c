@@ -107,6 +107,32 @@ static enum rc_code cancel_elsewhere(struct core_supervisor *supervisor, const c
                    core_run_status_name(status));
 }
 
+static enum rc_code write_cancel(struct core_supervisor *supervisor, struct core_plan *plan,
+                                 void *context, struct rc_error *err)
+{
+    const char *run = context;
+    bool found;
+
+    (void)plan;
+    return core_ledger_cancel(supervisor->ledger, run, "cancelled", &found, err);
+}
+
+/*
+ * Its guard is told at once. The ledger is for whoever takes the run over when this daemon, and
+ * perhaps the machine of the guard, is gone before that has ended it: it is not tried again.
+ */
+static enum rc_code cancel_running(struct core_supervisor *supervisor, struct core_active *active,
+                                   struct rc_error *err)
+{
+    char run[CORE_RUN_ID_TEXT];
+
+    core_supervisor_stop_run(supervisor, active, "cancelled");
+    if (core_supervisor_check_database(supervisor, err))
+        return err->code;
+    (void)snprintf(run, sizeof(run), "%s", active->id);
+    return core_supervisor_write(supervisor, write_cancel, run, err);
+}
+
 enum rc_code core_supervisor_cancel(struct core_supervisor *supervisor, const char *run,
                                     const char *by, struct rc_error *err)
 {
@@ -123,9 +149,10 @@ enum rc_code core_supervisor_cancel(struct core_supervisor *supervisor, const ch
         return err->code;
     core_supervisor_log(supervisor, RC_LOG_INFO, active, "%s cancels the run",
                         by ? by : "somebody");
+    if (active->state == CORE_ACTIVE_RUNS)
+        return cancel_running(supervisor, active, err);
     core_supervisor_stop_run(supervisor, active, "cancelled");
-    if (active->state != CORE_ACTIVE_RUNS)
-        core_supervisor_turn(supervisor); /* so that it is recorded when this returns */
+    core_supervisor_turn(supervisor); /* so that it is recorded when this returns */
     return core_supervisor_check_database(supervisor, err);
 }
 

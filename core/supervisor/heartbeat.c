@@ -202,6 +202,13 @@ struct wishes {
     size_t count, capacity;
 };
 
+const char *core_supervisor_wish_of(const struct core_run_record *record)
+{
+    if (!record->cancel)
+        return NULL;
+    return rc_str_eq(record->cancel, "replaced") ? "replaced" : "cancelled";
+}
+
 static void add_wish(void *context, const struct core_run_record *record)
 {
     struct wishes *wishes = context;
@@ -212,8 +219,7 @@ static void add_wish(void *context, const struct core_run_record *record)
         wishes->reasons = rc_realloc(wishes->reasons, wishes->capacity * sizeof(char *));
     }
     (void)snprintf(wishes->ids[wishes->count], CORE_RUN_ID_TEXT, "%s", record->id);
-    wishes->reasons[wishes->count++] =
-        rc_str_eq(record->cancel, "replaced") ? "replaced" : "cancelled";
+    wishes->reasons[wishes->count++] = core_supervisor_wish_of(record);
 }
 
 static enum rc_code listen_to_others(struct core_supervisor *supervisor, struct rc_error *err)

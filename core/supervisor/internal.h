@@ -280,6 +280,8 @@ RC_MUST_CHECK enum rc_code core_supervisor_hear_of_pauses(struct core_supervisor
 void core_supervisor_hold(struct core_supervisor *supervisor);
 void core_supervisor_end_hold(void *supervisor);
 void core_supervisor_beat(void *supervisor);
+/* Why somebody asked, by the ledger, for the run to be stopped: a constant; NULL: nobody did. */
+const char *core_supervisor_wish_of(const struct core_run_record *record);
 void core_supervisor_make_id(struct core_executor *self);
 
 /* retention.c */

@@ -1,6 +1,7 @@
 """The daemon: what it runs and when, what becomes of slots that it missed, and that neither its own
 death nor anybody else's loses anything."""
 
+import contextlib
 import os
 import signal
 import sqlite3
@@ -496,6 +497,22 @@ def test_cancel(make):
         assert daemon.ask("POST", f"/api/v1/runs/{row['id']}/cancel")[0] < 300
     daemon.wait_for(lambda: len(daemon.runs("a", status="cancelled")) == 2)
     assert daemon.ask("POST", f"/api/v1/runs/{running['id']}/cancel")[0] == 409
+
+
+def test_what_was_cancelled_is_not_tried_again_though_it_was_lost(make):
+    """As when its machine fails before it has ended."""
+    daemon = make("a: {plugin: hang, kill_after: 10m, retry: {attempts: 2, backoff: 10m}}")
+    daemon.ask("POST", "/api/v1/jobs/a/trigger", {})
+    guards, workers = daemon.wait_for(lambda: all(daemon.family()) and daemon.family())
+    run = daemon.runs("a", status="started")[0]
+    assert daemon.ask("POST", f"/api/v1/runs/{run['id']}/cancel")[0] == 202
+    daemon.kill()
+    for pid in guards + workers:
+        with contextlib.suppress(ProcessLookupError):  # the worker dies with its guard
+            os.kill(pid, signal.SIGKILL)
+    daemon.start()
+    daemon.wait_for(lambda: not daemon.runs(status="started"))
+    assert statuses(daemon.runs()) == [("lost", "lost")]
 
 
 # ---- as many wait as may -----------------------------------------------------------------------
