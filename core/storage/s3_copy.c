@@ -55,6 +55,39 @@ static enum rc_code on_copied(void *context, const char *path, const char *text,
     return RC_OK;
 }
 
+/* The MD5 of the content where the server is sure of it, else an empty text. */
+static enum rc_code ask_md5(const struct core_place_in_store *place, struct rc_stat *out,
+                            struct rc_error *err)
+{
+    CORE_OBJECT_DETAIL_AUTO(detail);
+
+    if (core_s3_stat(place, out, &detail, err))
+        return err->code;
+    if (!detail.md5_hex)
+        out->etag[0] = '\0';
+    return RC_OK;
+}
+
+/*
+ * One content has one MD5. Where tags differ both objects are asked for, as the tag of one that was
+ * put in parts, or is encrypted by KMS, is no MD5.
+ */
+static enum rc_code check_copied(const struct core_place_in_store *source,
+                                 const struct core_place_in_store *target, const char *etag,
+                                 const char *copied, struct rc_error *err)
+{
+    struct rc_stat from, to;
+
+    if (rc_str_eq(etag, copied) || strlen(etag) != strlen(copied))
+        return RC_OK;
+    if (ask_md5(source, &from, err) || ask_md5(target, &to, err))
+        return err->code;
+    if (!rc_str_eq(from.etag, etag) || to.etag[0] == '\0' || rc_str_eq(to.etag, etag))
+        return RC_OK;
+    return rc_fail(err, RC_CORRUPT, "the copy of '%s' is damaged: its entity tag is '%s', not '%s'",
+                   source->uri, to.etag, etag);
+}
+
 /* *too_large: the server copies it only in ranges. */
 static enum rc_code copy_at_once(const struct core_place_in_store *source,
                                  const struct core_place_in_store *target,
@@ -86,7 +119,9 @@ static enum rc_code copy_at_once(const struct core_place_in_store *source,
     }
     if (core_xml_read(answer.body.data, answer.body.len, &events, err))
         return rc_context(err, "copy to '%s'", target->uri);
-    return RC_OK;
+    if (!options->source_if_match || !core_s3_etag_is_md5(&answer, written->etag))
+        return RC_OK;
+    return check_copied(source, target, options->source_if_match, written->etag, err);
 }
 
 /* ---- in ranges ------------------------------------------------------------------------------- */

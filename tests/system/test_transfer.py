@@ -222,6 +222,25 @@ def test_a_source_that_is_replaced_before_a_removal_is_repeated(world, ceph, buc
     assert b"second" in [source.objects().get("017"), target.objects().get("017")]
 
 
+@pytest.mark.parametrize("encrypted", [None, "aws:kms"])
+def test_a_copy_of_the_server_that_is_not_the_same(world, ceph, bucket, proxy, encrypted):
+    """Its tag tells where it is the MD5 of the content, which of what KMS encrypts it is not."""
+    configure(world, ceph, bucket, endpoint=proxy.endpoint)
+    source, target = (S3(ceph.s3(), bucket, prefix) for prefix in ("in/", "out/"))
+    source.fill({"a": b"a", "b": b"b"})
+    other = hashlib.md5(b"other").hexdigest()
+    proxy.rules.add(method="PUT", target="/out/b", times=None,
+                    replace=[["(?<=[^0-9a-f])[0-9a-f]{32}(?=[^0-9a-f])", other]])
+    proxy.rules.add(method="HEAD", target="/out/b", times=None,
+                    set_headers={"ETag": f'"{other}"'})
+    if encrypted:
+        proxy.rules.add(method="HEAD", target="/in/b", times=None,
+                        set_headers={"x-amz-server-side-encryption": encrypted})
+    result = move(world, source.uri, target.uri, going="true", move="true")
+    assert ("its entity tag is" in result.text) == (not encrypted), result.stderr
+    assert source.objects() == ({} if encrypted else {"b": b"b"})
+
+
 @pytest.mark.parametrize("fault", [
     {"method": "PUT", "cut_request_body_bytes": 5000, "times": 5},
     {"method": "PUT", "status": 503, "share": 0.3},
