@@ -114,6 +114,20 @@ def test_replicas_process_each_marker_once(shared):
         assert shared.keys(bucket) == [] and len(shared.keys(f"{bucket}shadow")) == 20
 
 
+def test_a_job_that_is_forgotten_is_not_shown(sdrs, service):  # noqa: F811
+    """Nor another one in its place, while its marker waits."""
+    sdrs.bucket("bare", shadow=False)
+    waits = mark(service, "bare/clicks")
+    assert sdrs.run("dm-batch").status == 1
+    assert [job["jobId"] for job in service.get(f"{EVENTS}/{waits}").json["jobs"]] == [1]
+    assert sdrs.run("dm-cleanup", now="2100-01-01T00:00:00Z").status == 0
+    sdrs.hours("events", "clicks", "2019-03-01T00", 1)
+    service.add_rule("events", "clicks")
+    assert sdrs.run("execute").status == 0
+    shown = service.get(f"{EVENTS}/{waits}").json
+    assert (shown["jobs"], shown["objects"]) == ([], 0)
+
+
 def test_cleanup_forgets_what_is_old(sdrs, service):  # noqa: F811
     execution = mark(service, "events/clicks")
     assert sdrs.run("dm-batch").status == 0

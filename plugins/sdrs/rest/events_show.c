@@ -120,27 +120,39 @@ static bool is_shown(const struct view *view, int64_t job)
     return false;
 }
 
-static void add_jobs(struct view *view, const struct sdrs_records *records)
+static void add_job(struct view *view, const struct sdrs_record *record)
 {
-    for (size_t i = 0; i < records->count; i++) {
-        (void)json_array_append_new(view->jobs, job_json(&records->items[i]));
-        view->objects += records->items[i].objects;
-        view->bytes += records->items[i].bytes;
-        view->failed += records->items[i].failed;
-        view->has_pending = view->has_pending || records->items[i].status == SDRS_JOB_PENDING;
-    }
+    (void)json_array_append_new(view->jobs, job_json(record));
+    view->objects += record->objects;
+    view->bytes += record->bytes;
+    view->failed += record->failed;
+    view->has_pending = view->has_pending || record->status == SDRS_JOB_PENDING;
 }
 
-static enum rc_code read_jobs(struct sdrs_state *state, const struct sdrs_jobs_query *query,
-                              struct view *view, struct rc_error *err)
+static enum rc_code read_jobs(struct sdrs_state *state, const char *execution, struct view *view,
+                              struct rc_error *err)
 {
-    struct sdrs_records records = { 0 };
-    enum rc_code code = sdrs_jobs_list(state, query, &records, err);
+    const struct sdrs_jobs_query query = { .execution = execution };
+    RC_CLEANUP(sdrs_records_clear) struct sdrs_records records = { 0 };
 
-    if (!code)
-        add_jobs(view, &records);
-    sdrs_records_clear(&records);
-    return code;
+    if (sdrs_jobs_list(state, &query, &records, err))
+        return err->code;
+    for (size_t i = 0; i < records.count; i++)
+        add_job(view, &records.items[i]);
+    return RC_OK;
+}
+
+/* One that is forgotten is not shown. */
+static enum rc_code read_job(struct sdrs_state *state, int64_t id, struct view *view,
+                             struct rc_error *err)
+{
+    RC_CLEANUP(sdrs_record_clear) struct sdrs_record record = { 0 };
+    enum rc_code code = sdrs_jobs_find(state, id, &record, err);
+
+    if (code)
+        return code == RC_NOT_FOUND ? RC_OK : code;
+    add_job(view, &record);
+    return RC_OK;
 }
 
 /* A marker's job has other markers, too, and need not be of this execution. */
@@ -152,11 +164,10 @@ static enum rc_code read_markers(struct sdrs_state *state, const char *execution
 
     for (size_t i = 0; i < markers.count && !code; i++) {
         const struct sdrs_marker *marker = &markers.items[i];
-        const struct sdrs_jobs_query query = { .after = marker->job - 1, .limit = 1 };
 
         (void)json_array_append_new(view->markers, marker_json(marker));
         if (marker->job && !is_shown(view, marker->job))
-            code = read_jobs(state, &query, view, err);
+            code = read_job(state, marker->job, view, err);
     }
     sdrs_markers_clear(&markers);
     return code;
@@ -165,9 +176,7 @@ static enum rc_code read_markers(struct sdrs_state *state, const char *execution
 static enum rc_code read_view(struct sdrs_state *state, const struct sdrs_execution *execution,
                               struct view *view, struct rc_error *err)
 {
-    const struct sdrs_jobs_query query = { .execution = execution->id };
-
-    if (read_jobs(state, &query, view, err) || read_markers(state, execution->id, view, err))
+    if (read_jobs(state, execution->id, view, err) || read_markers(state, execution->id, view, err))
         return rc_context(err, "read the jobs of execution %s", execution->id);
     return RC_OK;
 }
