@@ -5,6 +5,7 @@
 #include "run.h"
 
 #include "state/markers.h"
+#include "state/outbox.h"
 
 #include <inttypes.h>
 #include <stdlib.h>
@@ -98,12 +99,14 @@ static enum rc_code forget(struct sdrs_state *state, const struct sdrs_config *c
                            struct cleaned *cleaned, struct rc_error *err)
 {
     int64_t before_unix_ms = sdrs_now_unix_ms(state->job) - config->keep_days * RC_DAY_MS;
+    int64_t told;
 
     if (config->keep_days == 0)
         return RC_OK;
     if (sdrs_markers_forget(state, before_unix_ms, &cleaned->markers, err) ||
         sdrs_jobs_forget(state, before_unix_ms, &cleaned->jobs, err) ||
-        sdrs_executions_forget(state, before_unix_ms, &cleaned->executions, err))
+        sdrs_executions_forget(state, before_unix_ms, &cleaned->executions, err) ||
+        sdrs_outbox_forget(state, before_unix_ms, &told, err))
         return err->code;
     return RC_OK;
 }

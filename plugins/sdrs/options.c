@@ -100,7 +100,9 @@ const struct rc_option sdrs_options[] = {
       .max = 256, .help = "Most buckets at once." },
     { RC_INT("keep_days", struct sdrs_config, keep_days), .def = "365", .min = 0, .max = 36500,
       .unit = "days",
-      .help = "How long ended jobs, executions and delete markers are remembered; 0: for ever." },
+      .help =
+          "How long ended jobs, executions and delete markers are remembered, and what was told "
+          "of a prefix that no execution asks for any more; 0: for ever." },
 
     { RC_STR("scheduler.task.dmBatchProcessing.dmRegexPattern", struct sdrs_config, marker_pattern),
       .def = "\\.delete_this_folder",

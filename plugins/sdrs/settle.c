@@ -43,8 +43,8 @@ static enum rc_code tell_deleted(struct sdrs_state *state, const struct settling
 }
 
 /*
- * Of a dataset each prefix is told once ever, as it is moved again and again; of DEFAULT and GLOBAL
- * no folder is gone as a whole.
+ * Of a dataset each prefix is told once, as it is moved again and again, which is remembered as
+ * long as its rule comes by; of DEFAULT and GLOBAL no folder is gone as a whole.
  */
 static enum rc_code tell_dataset(struct sdrs_state *state, const struct settling *settling,
                                  struct rc_error *err)
@@ -52,14 +52,16 @@ static enum rc_code tell_dataset(struct sdrs_state *state, const struct settling
     const struct sdrs_record *record = settling->record;
     RC_CLEANUP(sdrs_prefixes_clear) struct sdrs_prefixes prefixes = { 0 };
 
-    if (!rc_str_eq(record->type, sdrs_rule_type_name(SDRS_DATASET)) || record->objects == 0)
+    if (!rc_str_eq(record->type, sdrs_rule_type_name(SDRS_DATASET)) ||
+        !sdrs_events_wanted(settling->config))
         return RC_OK;
     sdrs_prefixes_read(record->prefixes, &prefixes);
     for (size_t i = 0; i < prefixes.count; i++) {
         RC_STR_AUTO directory = rc_strf("%s%s", record->bucket, prefixes.items[i]);
         RC_STR_AUTO once = rc_strf("deleted %s", directory);
 
-        if (tell_deleted(state, settling, directory, once, err))
+        if (record->objects > 0 ? tell_deleted(state, settling, directory, once, err)
+                                : sdrs_outbox_remember(state, once, err))
             return err->code;
     }
     return RC_OK;

@@ -96,17 +96,27 @@ static void make_json(const struct sdrs_event *event, const char *uuid, int64_t 
     rc_buf_addc(out, '}');
 }
 
+/* How many keys there are of that name, 0 or 1; if there is one, somebody asks for it now. */
+static enum rc_code ask(struct sdrs_state *state, const char *key, int64_t now_unix_ms,
+                        int64_t *found, struct rc_error *err)
+{
+    const struct rc_value values[] = { sdrs_bytes(key), rc_value_int(now_unix_ms) };
+
+    *found = 0;
+    return sdrs_state_exec(state, "UPDATE outbox_once SET asked_unix_ms = $2 WHERE key = $1",
+                           values, RC_ARRAY_LEN(values), found, err);
+}
+
 /* Whether the event of that key was made before; from now on it was. */
 static enum rc_code was_made(struct sdrs_state *state, const char *key, int64_t now_unix_ms,
                              bool *made, struct rc_error *err)
 {
     const struct rc_value values[] = { sdrs_bytes(key), rc_value_int(now_unix_ms) };
-    int64_t changed = 0;
+    int64_t found;
 
-    if (sdrs_state_exec(state, "UPDATE outbox_once SET asked_unix_ms = $2 WHERE key = $1", values,
-                        RC_ARRAY_LEN(values), &changed, err))
+    if (ask(state, key, now_unix_ms, &found, err))
         return err->code;
-    *made = changed > 0;
+    *made = found > 0;
     if (*made)
         return RC_OK;
     return sdrs_state_exec(state, "INSERT INTO outbox_once (key, asked_unix_ms) VALUES ($1, $2)",
@@ -241,6 +251,15 @@ enum rc_code sdrs_outbox_waiting(struct sdrs_state *state, int64_t *count, struc
 {
     if (sdrs_state_count(state, "SELECT count(*) FROM outbox", NULL, 0, count, err))
         return rc_context(err, "count the notifications in the outbox");
+    return RC_OK;
+}
+
+enum rc_code sdrs_outbox_remember(struct sdrs_state *state, const char *key, struct rc_error *err)
+{
+    int64_t found;
+
+    if (ask(state, key, sdrs_now_unix_ms(state->job), &found, err))
+        return rc_context(err, "remember whether '%s' was told", key);
     return RC_OK;
 }
 

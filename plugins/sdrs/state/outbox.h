@@ -22,7 +22,8 @@ struct sdrs_event {
     const char *directory; /* the whole name: "gs://events/clicks/2019/01/" */
     const char *trigger;
     int64_t at_unix_ms;
-    /* One event of a key is made ever, as "once per prefix, when it is scheduled"; NULL: always. */
+    /* One event of a key is made, as "once per prefix, when it is scheduled", as long as the key is
+       not forgotten; NULL: always. */
     const char *once;
 };
 
@@ -49,6 +50,9 @@ RC_MUST_CHECK enum rc_code sdrs_outbox_failed(struct sdrs_state *state, int64_t 
                                               const char *message, struct rc_error *err);
 RC_MUST_CHECK enum rc_code sdrs_outbox_waiting(struct sdrs_state *state, int64_t *count,
                                                struct rc_error *err);
+/* The event of that key, if it was made, may be asked for again: it is not to be forgotten. */
+RC_MUST_CHECK enum rc_code sdrs_outbox_remember(struct sdrs_state *state, const char *key,
+                                                struct rc_error *err);
 /*
  * Keys of events that nobody has asked for since: away. Says how many; such an event would be made
  * again.

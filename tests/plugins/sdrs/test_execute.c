@@ -11,6 +11,8 @@
 
 #include "run_world.h"
 
+#include <state/outbox.h>
+
 #include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
@@ -506,6 +508,30 @@ static void test_each_prefix_is_told_once(void **unused)
     assert_int_equal(run_waiting(&w), first + 2 + 2);
 }
 
+/* What was told of a prefix is remembered as long as its rule comes by, moving or not. */
+static void test_what_was_told_is_forgotten(void **unused)
+{
+    (void)unused;
+    RUN_WORLD_AUTO(w);
+    struct sdrs_state state;
+    int64_t first, forgotten;
+
+    run_put(&w, "events/clicks/2019/02/08/04/a");
+    run_put(&w, "events/clicks/2019/03/09/04/young");
+    run_must(&w, "execute", CLICKS(0), WEBHOOK);
+    first = run_waiting(&w);
+    w.job->now_unix_ms += 5 * RC_DAY_MS;
+    run_must(&w, "execute", CLICKS(0), WEBHOOK);
+    run_must(&w, "dm-cleanup", CLICKS(0), "keep_days=3"); /* five hours of the first day */
+    run_put(&w, "events/clicks/2019/02/13/04/a");
+    run_must(&w, "execute", CLICKS(0), WEBHOOK);
+    assert_int_equal(run_waiting(&w), first + 2 * (5 + 5)); /* five days, five hours of the last */
+    assert_int_equal(sdrs_state_open(w.job, &state, &w.err), RC_OK);
+    assert_int_equal(sdrs_outbox_forget(&state, INT64_MAX, &forgotten, &w.err), RC_OK);
+    sdrs_state_close(&state);
+    assert_int_equal(forgotten, first + 2 * (5 + 5) - 2 * 5);
+}
+
 /* ---- whatever happens ------------------------------------------------------------------------ */
 
 static void put_all(struct run_world *w)
@@ -627,6 +653,7 @@ int main(void)
         cmocka_unit_test(test_an_event_waits_for_who_is_in_the_way),
         cmocka_unit_test(test_validate_begins_lost_events),
         cmocka_unit_test(test_each_prefix_is_told_once),
+        cmocka_unit_test(test_what_was_told_is_forgotten),
         cmocka_unit_test(test_killed_at_any_call_nothing_is_lost),
         cmocka_unit_test(test_any_call_may_fail),
         cmocka_unit_test(test_a_cancelled_run_says_so),

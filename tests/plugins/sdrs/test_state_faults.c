@@ -385,6 +385,11 @@ static enum rc_code forget_markers(struct state_world *world, struct rc_error *e
     return sdrs_markers_forget(&world->state, INT64_MAX, &forgotten, err);
 }
 
+static enum rc_code remember_event(struct state_world *world, struct rc_error *err)
+{
+    return sdrs_outbox_remember(&world->state, "key", err);
+}
+
 static enum rc_code forget_events(struct state_world *world, struct rc_error *err)
 {
     int64_t forgotten;
@@ -444,6 +449,7 @@ static const struct operation operations[] = {
     { "forget jobs", forget_jobs, false },
     { "forget executions", forget_executions, false },
     { "forget markers", forget_markers, false },
+    { "remember an event", remember_event, false },
     { "forget events", forget_events, false },
     { "several at once", several, true },
 };
