@@ -272,6 +272,21 @@ def test_what_names_a_rule_in_a_query_is_checked(sdrs, service):
     assert said(service.delete("/retentionrules")) == f"Invalid input: {TYPE_MISSING}"
 
 
+def test_a_rule_whose_directory_is_configured_no_more(sdrs):
+    """It fails each execution, until it is deleted by the name that it has."""
+    sdrs.bucket("events")
+    with sdrs.serve() as service:
+        service.add_rule("events", "clicks", 30)
+    sdrs.configure(file_roots=None)
+    assert sdrs.run("execute").status == 1
+    with sdrs.serve() as service:
+        assert service.get("/retentionrules", **key_of(sdrs)).status == 200
+        assert service.delete("/retentionrules", **key_of(sdrs)).status == 200
+        assert "below none of the directories" in said(
+            service.delete("/retentionrules", **key_of(sdrs)))
+    assert sdrs.run("execute").status == 0
+
+
 def test_the_bucket_has_to_be_there(sdrs, service):
     assert said(service.post("/retentionrules", body_of(sdrs, bucket="nowhere"))) == (
         f"Bucket nowhere does not exist for project {PROJECT}")

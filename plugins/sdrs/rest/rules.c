@@ -136,6 +136,25 @@ enum rc_code sdrs_rules_post(struct sdrs_request *request, struct rc_error *err)
 /* ---- GET and DELETE by what names a rule ----------------------------------------------------- */
 
 /*
+ * A rule that is there has the name that it was made with, whatever names are refused by now, such
+ * as those below a directory that is configured no more. RC_INVALID, as it was: there is none.
+ */
+static enum rc_code find_as_said(struct sdrs_request *request, const struct sdrs_rule_request *key,
+                                 struct sdrs_rule *out, struct rc_error *err)
+{
+    struct rc_error other = RC_ERROR_INIT;
+    enum sdrs_rule_type type;
+    enum rc_code code;
+
+    if (!key->type || !key->project || !key->storage || !sdrs_rule_type_parse(key->type, &type))
+        return err->code;
+    code = sdrs_rules_find(&request->state, type, key->project, key->storage, out, &other);
+    if (code && code != RC_NOT_FOUND)
+        *err = other;
+    return code ? err->code : RC_OK;
+}
+
+/*
  * The rule that would have this key: its type, project and name as the state has them. No period is
  * asked for, so it has any.
  */
@@ -151,7 +170,7 @@ static enum rc_code read_key(struct sdrs_request *request, struct sdrs_rule *out
         return err->code;
     sdrs_key_mistakes(&key, request->config, &mistakes);
     if (sdrs_refuse(&mistakes, err))
-        return err->code;
+        return find_as_said(request, &key, out, err);
     key.has_period = true;
     return sdrs_rule_make(&key, request->config, out, err);
 }
