@@ -119,7 +119,7 @@ void sdrs_key_mistakes(const struct sdrs_rule_request *request, const struct sdr
         add(out, "%s", err.cause);
     sdrs_place_clear(&place);
     if (!request->project || !request->project[0])
-        add(out, "projectId must be provided if type is DATASET or DEFAULT");
+        add(out, "projectId must be provided if type is %s", sdrs_rule_type_name(type));
 }
 
 void sdrs_period_mistakes(const struct sdrs_rule_request *request, enum sdrs_unit unit,
@@ -177,7 +177,7 @@ enum rc_code sdrs_rule_make(const struct sdrs_rule_request *request,
     rule.period = request->period;
     rule.project = rc_strdup(project);
     rule.storage = sdrs_place_name(&place);
-    if (request->dataset)
+    if (request->dataset && request->dataset[0])
         rule.dataset = rc_strdup(request->dataset);
     else
         rule.dataset = rc_strdup(place.dataset[0] ? place.dataset : place.bucket);

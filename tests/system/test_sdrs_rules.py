@@ -10,7 +10,7 @@ from sdrs_world import PROJECT, sdrs, service  # noqa: F401: fixtures
 
 UUID = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-4[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}")
 TYPE_MISSING = "type, one of [GLOBAL, DATASET, DEFAULT],  must be provided."
-PROJECT_MISSING = "projectId must be provided if type is DATASET or DEFAULT"
+PROJECT_MISSING = "projectId must be provided if type is DATASET"
 
 
 def said(reply, status=400):
@@ -182,9 +182,10 @@ def test_the_names_of_the_global_rule_are_configured(sdrs):
 def test_the_name_of_a_dataset(sdrs, service):
     service.add_rule("events", "clicks/daily")
     service.add_rule("events", "views", dataSetName="Views")  # as the older system's pages have it
+    service.add_rule("events", "likes", dataSetName="")
     found = [service.get("/retentionrules", **key_of(sdrs, path=path)).json["datasetName"]
-             for path in ("clicks/daily", "views")]
-    assert found == ["clicks/daily", "Views"]
+             for path in ("clicks/daily", "views", "likes")]
+    assert found == ["clicks/daily", "Views", "likes"]
 
 
 def test_a_query_does_not_mind_case_and_slashes(sdrs, service):
@@ -240,7 +241,8 @@ def test_an_update_that_is_refused_changes_nothing(sdrs, service):
     ({"type": "GLOBAL"}, ["retentionPeriod must be provided"]),
     ({"type": "DATASET"}, ["dataStorageName must be provided", PROJECT_MISSING,
                            "retentionPeriod must be provided"]),
-    ({"type": "DEFAULT", "dataStorageName": "gs://b", "retentionPeriod": 1}, [PROJECT_MISSING]),
+    ({"type": "DEFAULT", "dataStorageName": "gs://b", "retentionPeriod": 1},
+     ["projectId must be provided if type is DEFAULT"]),
     ({"type": "DATASET", "dataStorageName": "gs:///d", "projectId": "p", "retentionPeriod": 1},
      ["dataStorageName must include a bucket name"]),
     ({"type": "DATASET", "dataStorageName": "gs://b/d", "projectId": "p", "retentionPeriod": -1,

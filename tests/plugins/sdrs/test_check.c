@@ -148,7 +148,7 @@ static void test_rules(void **state)
         { { { "GLOBAL", NULL, NULL, "DAY", NULL, 365 },
             { "DATASET", "b/d", NULL, "WEEK", NULL, 3 } },
           "rules[1]: Invalid input: dataStorageName must start with 'gs://' or 's3://' or "
-          "'file:///', projectId must be provided if type is DATASET or DEFAULT, "
+          "'file:///', projectId must be provided if type is DATASET, "
           "retentionPeriodUnit has to be one of [DAY, MONTH, VERSION]",
           SDRS_MOVER_AUTO },
         { { { "DATASETS", "gs://b/d", "p", "DAY", NULL, 3 } },

@@ -25,7 +25,7 @@ static const struct sdrs_config config = {
 
 #define TYPE "type, one of [GLOBAL, DATASET, DEFAULT],  must be provided."
 #define STORAGE "dataStorageName must be provided"
-#define PROJECT "projectId must be provided if type is DATASET or DEFAULT"
+#define PROJECT(type) "projectId must be provided if type is " type
 #define PERIOD "retentionPeriod must be provided"
 #define UNIT "retentionPeriodUnit has to be one of [DAY, MONTH, VERSION]"
 #define VERSIONS "retentionPeriodUnit VERSION is for type DATASET only"
@@ -48,10 +48,10 @@ static void test_mistakes(void **state)
         /* All that is wrong, always in this order. */
         { { NULL, NULL, NULL, NULL, NULL, false, 0 }, TYPE ", " PERIOD },
         { { "DATASET", NULL, NULL, "WEEK", NULL, false, 0 },
-          STORAGE ", " PROJECT ", " PERIOD ", " UNIT },
+          STORAGE ", " PROJECT("DATASET") ", " PERIOD ", " UNIT },
         { { "DEFAULT", "b/d", "", "WEEK", NULL, true, -1 },
-          "dataStorageName must start with 'gs://' or 's3://' or 'file:///', " PROJECT
-          ", retentionPeriod must be at least 0, " UNIT },
+          "dataStorageName must start with 'gs://' or 's3://' or 'file:///', " PROJECT(
+              "DEFAULT") ", retentionPeriod must be at least 0, " UNIT },
         { { "USER", "gs://b/d", "p", NULL, NULL, true, 1096 }, TYPE ", " MORE("DAY", "1095") },
         { { "DATASET", "gs://", "p", NULL, NULL, true, 1 },
           "dataStorageName must include a bucket name" },
@@ -86,7 +86,7 @@ static void test_key(void **state)
     RC_BUF_AUTO(have, TEXT_LIMIT);
 
     sdrs_key_mistakes(&request, &config, &have);
-    assert_string_equal(have.data, STORAGE ", " PROJECT);
+    assert_string_equal(have.data, STORAGE ", " PROJECT("DATASET"));
     rc_buf_reset(&have);
     request.type = "GLOBAL";
     sdrs_key_mistakes(&request, &config, &have);

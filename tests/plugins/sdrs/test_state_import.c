@@ -199,7 +199,7 @@ static void test_refused(void **state)
           "2 lines are wrong, and nothing was imported; line 3: Invalid input: dataStorageName "
           "must start with 'gs://'" },
         { FEW "dataset,,1:x,gs://b/e,1,,\n" GOOD,
-          "line 2: Invalid input: projectId must be provided if type is DATASET or DEFAULT, "
+          "line 2: Invalid input: projectId must be provided if type is DATASET, "
           "retentionPeriodUnit has to be one of" },
         { FEW GOOD "user,p,30:day,gs://b/d,1,,\n", "type, one of [GLOBAL, DATASET, DEFAULT]" },
         { FEW GOOD "dataset,p,1096:day,gs://b/d,1,,\n", "exceeds maximum value" },
