@@ -226,10 +226,10 @@ static enum rc_code create(struct publication *work, struct rc_error *err)
     return RC_OK;
 }
 
-/* Takes long where there are many; a wish to stop ends it. */
+/* Takes long where there are many; a wish to stop ends it. Servers fail where nothing lies. */
 static enum rc_code find_partitions(struct publication *work, struct rc_error *err)
 {
-    if (work->table->partition_count > 0 &&
+    if (work->table->partition_count > 0 && work->folders.count > 0 &&
         core_presto_find_partitions(work->session, work->database, work->table->name, err))
         return rc_context(err, "look for the partitions in '%s'", work->there.data);
     return RC_OK;
@@ -311,13 +311,20 @@ static enum rc_code swap(struct publication *work, bool *is_dropped, struct rc_e
     return code;
 }
 
+/* Whether the older table may have partitions, which are not there any more and cannot be found. */
+static bool has_lost_all(const struct publication *work)
+{
+    return work->session->dialect->add_find_partitions && work->table->partition_count > 0 &&
+           work->folders.count == 0;
+}
+
 static enum rc_code replace(struct publication *work, struct rc_error *err)
 {
     struct core_presto_tidying before;
     bool is_dropped;
     const char *outcome;
 
-    if (core_presto_is_same(work->older.data, work->newer.data))
+    if (core_presto_is_same(work->older.data, work->newer.data) && !has_lost_all(work))
         return find_partitions(work, err);
     if (!swap(work, &is_dropped, err) && !find_partitions(work, err))
         return RC_OK;

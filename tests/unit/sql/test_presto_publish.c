@@ -272,20 +272,30 @@ static void test_first_fails(void **state)
     assert_presto_error(f, RC_FAILED, "the new table stays without all its partitions: look for");
 }
 
+/* The table as Trino tells of it. */
+static char *definition(const struct presto_fixture *f)
+{
+    return rc_strf("CREATE TABLE cat.dest.daily (\n   userid varchar,\n   amount bigint,"
+                   "\n   day varchar,\n   part integer\n)\nWITH (\n   external_location = "
+                   "'file://%s/d',\n   format = 'PARQUET',\n   partitioned_by = "
+                   "ARRAY['day','part']\n)\n",
+                   f->dir);
+}
+
+static void use_trino_words(struct presto_fixture *f)
+{
+    f->dialect.add_create = core_trino_add_create;
+    f->dialect.add_ddl_name = core_trino_add_ddl_name;
+}
+
 /* There is nothing to replace: readers find a table all the time, and may still read it. */
 static void test_the_same_again(void **state)
 {
     struct presto_fixture *f = *state;
-    RC_STR_AUTO same =
-        rc_strf("CREATE TABLE cat.dest.daily (\n   userid varchar,\n   amount bigint,"
-                "\n   day varchar,\n   part integer\n)\nWITH (\n   external_location = "
-                "'file://%s/d',\n   format = 'PARQUET',\n   partitioned_by = "
-                "ARRAY['day','part']\n)\n",
-                f->dir);
+    RC_STR_AUTO same = definition(f);
     RC_STR_AUTO other = rc_strf("%.*s, more = 1\n)\n", (int)strlen(same) - 3, same);
 
-    f->dialect.add_create = core_trino_add_create;
-    f->dialect.add_ddl_name = core_trino_add_ddl_name;
+    use_trino_words(f);
     add_older(f);
     presto_answer(f, "SHOW CREATE TABLE", same);
     must(f, publish(f, "dest", "d/"));
@@ -302,6 +312,32 @@ static void test_the_same_again(void **state)
     presto_answer(f, "SHOW CREATE TABLE", other);
     must(f, publish(f, "dest", "d/"));
     assert_non_null(strstr(f->log.data, "ddl DROP TABLE IF EXISTS"));
+}
+
+/* The server fails to look where nothing lies; what it knows of partitions that have gone goes. */
+static void test_nothing_there(void **state)
+{
+    struct presto_fixture *f = *state;
+    RC_STR_AUTO same = definition(f);
+
+    use_trino_words(f);
+    presto_answer(f, "information_schema.schemata", "1\n");
+    must(f, publish(f, "dest", "d/"));
+    assert_null(strstr(f->log.data, "FIND"));
+
+    presto_answer(f, "information_schema.tables", "BASE TABLE\n");
+    presto_answer(f, "SHOW CREATE TABLE", same);
+    begin_again(f);
+    must(f, publish(f, "dest", "d/"));
+    assert_non_null(strstr(f->log.data, "\nddl DROP TABLE IF EXISTS"));
+    assert_non_null(strstr(f->log.data, "\nddl CREATE TABLE"));
+    assert_null(strstr(f->log.data, "FIND"));
+
+    /* Where the server finds partitions by itself the older table will do. */
+    f->dialect.add_find_partitions = NULL;
+    begin_again(f);
+    must(f, publish(f, "dest", "d/"));
+    assert_null(strstr(f->log.data, "ddl "));
 }
 
 /* A range that ends with the present day would not have what lies in a later one. */
@@ -387,6 +423,7 @@ int main(void)
         TEST(test_a_run_that_is_to_stop),
         TEST(test_first_fails),
         TEST(test_the_same_again),
+        TEST(test_nothing_there),
         TEST(test_days_to_come),
         TEST(test_publish_refuses),
     };
