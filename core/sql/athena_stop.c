@@ -91,15 +91,29 @@ static enum rc_code stop_query(struct looking *looking, const struct core_node *
     return ask(looking, "StopQueryExecution", &body, arena, &reply, err);
 }
 
+/* What it does not tell of may run, and what that makes would stay. */
+static enum rc_code check_told(const struct core_node *reply, size_t asked, size_t told,
+                               struct rc_error *err)
+{
+    const struct core_node *left = member(reply, "UnprocessedQueryExecutionIds", CORE_NODE_LIST);
+    const struct core_node *one = left && left->len > 0 ? left->items[0] : NULL;
+
+    if (told >= asked)
+        return RC_OK;
+    return rc_fail(err, RC_UNAVAILABLE, "Athena does not tell of %zu of its queries (%s: %s)",
+                   asked - told, text_of(one, "ErrorCode"), text_of(one, "ErrorMessage"));
+}
+
 static enum rc_code look_at(struct looking *looking, const struct core_node *ids, size_t first,
                             struct rc_error *err)
 {
     RC_CLEANUP(core_arena_clear) struct core_arena arena = CORE_ARENA_INIT;
     const struct core_node *reply = NULL, *queries;
+    size_t end = ids->len - first > BATCH ? first + BATCH : ids->len;
     RC_BUF_AUTO(body, BODY_BYTES);
 
     rc_buf_adds(&body, "{\"QueryExecutionIds\":[");
-    for (size_t i = first; i < ids->len && i < first + BATCH; i++) {
+    for (size_t i = first; i < end; i++) {
         const char *id = ids->items[i]->text ? ids->items[i]->text : "";
 
         if (i > first)
@@ -113,7 +127,7 @@ static enum rc_code look_at(struct looking *looking, const struct core_node *ids
     for (size_t i = 0; queries && i < queries->len; i++)
         if (stop_query(looking, queries->items[i], &arena, err))
             return err->code;
-    return RC_OK;
+    return check_told(reply, end - first, queries ? queries->len : 0, err);
 }
 
 /* One page of the work group's queries, the latest first; '*token' is NULL behind the last. */

@@ -210,6 +210,7 @@ class Athena(StandIn):
         self.keys = {self.ACCESS_KEY: (self.SECRET_KEY, None)}
         self.fates = []
         self.queries, self.tokens, self.pages = {}, {}, {}
+        self.unprocessed = set()  # queries that it does not tell of where it is asked for several
         self.lock = threading.RLock()
         self.refused_starts = 0
         self.start_times = []
@@ -349,11 +350,11 @@ class Athena(StandIn):
     def BatchGetQueryExecution(self, asked):
         self.limit("reads_per_s")
         ids = asked["QueryExecutionIds"]
-        return {"QueryExecutions": [self.queries[one].described() for one in ids
-                                    if one in self.queries],
+        told = [one for one in ids if one in self.queries and one not in self.unprocessed]
+        return {"QueryExecutions": [self.queries[one].described() for one in told],
                 "UnprocessedQueryExecutionIds": [
-                    {"QueryExecutionId": one, "ErrorCode": "INVALID_INPUT",
-                     "ErrorMessage": "was not found"} for one in ids if one not in self.queries]}
+                    {"QueryExecutionId": one, "ErrorCode": "INTERNAL_ERROR",
+                     "ErrorMessage": "An error occurred"} for one in ids if one not in told]}
 
     def ListQueryExecutions(self, _asked):
         ids = list(self.queries)[:-51:-1]

@@ -309,6 +309,24 @@ def test_a_query_that_outlives_its_run(place):
     place.check_done()
 
 
+def test_a_query_that_is_not_told_of(place):
+    """What a dead run has left stays until it is known that nothing makes it any more."""
+    place.server.back_end.pause_s = 60
+    assert signalled(place, 1, signal.SIGKILL, "^CREATE TABLE")[0] == -signal.SIGKILL
+    (query,) = place.server.ran("^CREATE TABLE")
+    assert place.server.back_end.pausing.wait(PATIENCE_S)
+    place.server.back_end.pause_s = 0
+    place.server.unprocessed.add(query.id)
+    result = place.run()
+    assert "Athena does not tell of 1 of its queries (INTERNAL_ERROR: " in result.text
+    assert query.is_open
+    place.server.unprocessed.clear()
+    place.fresh()
+    result = place.run()
+    assert query.state == "CANCELLED", result.text
+    place.check_done()
+
+
 def test_one_that_may_not_see_queries_does_without(place):
     assert signalled(place, 4, signal.SIGKILL)[0] == -signal.SIGKILL
     place.server.rules.add(refusal(
