@@ -232,8 +232,9 @@ static const struct rc_option athena_options[] = {
     { RC_STR("work_group", struct core_engine_settings, work_group),
       .help = "Work group of the queries; by default 'primary'." },
     { RC_URL("results", struct core_engine_settings, results),
-      .help = "Folder, such as s3://bucket/results/, for the results of queries; by default that "
-              "of the work group, or below 'work'." },
+      .help =
+          "Folder, such as s3://bucket/results/, for the results of queries; they stay there if "
+          "'work' is said, too. By default that of the work group, or below 'work'." },
     { RC_ENUM("results_encryption", struct core_engine_settings, results_encryption,
               results_encryptions),
       .def = "none", .help = "How Athena encrypts them; none leaves it to work group and bucket." },

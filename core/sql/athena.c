@@ -226,20 +226,23 @@ static enum rc_code ask_work_group(struct session *session, const struct core_sq
     return code;
 }
 
-/* Where queries are told to leave their results. */
+/*
+ * Where queries are told to leave their results, which hold what a lake has of its users: with the
+ * session's work, unless both places are said.
+ */
 static enum rc_code find_output(struct session *session, struct rc_error *err)
 {
     const struct core_engine_settings *settings = session->presto.context.settings;
     RC_STR_AUTO of_bucket = NULL;
     RC_BUF_AUTO(there, LOCATION_BYTES);
 
-    if (!settings->results && settings->work) {
+    if (!settings->results && !settings->work)
+        return RC_OK;
+    if (!settings->results || !settings->work) {
         session->output = rc_strf("%sresults/", session->presto.work_there);
         session->output_is_in_work = true;
         return RC_OK;
     }
-    if (!settings->results)
-        return RC_OK;
     if (!rc_uri_has_scheme(settings->results))
         of_bucket = rc_strf("s3://%s/", settings->results);
     if (core_presto_there(&session->presto, of_bucket ? of_bucket : settings->results, &there, err))

@@ -72,7 +72,7 @@ class Place:
 
 
 def test_results_go_where_the_settings_say(place):
-    place.engine(results=f"{place.root}/results/")
+    place.engine(work=f"{place.root}/sessions/", results=f"{place.root}/results/")
     result = place.ask("select 1")
     assert (place.world.root / "rows").read_text() == "[1]\n"
     (query,) = place.server.queries.values()
@@ -83,11 +83,13 @@ def test_results_go_where_the_settings_say(place):
     assert place.names() == [f"results/{query.id}.csv", f"results/{query.id}.csv.metadata"]
 
 
-def test_results_in_the_session_s_folder_go_with_it(place):
-    place.engine(work=f"{place.root}/sessions/")
+@pytest.mark.parametrize("settings, folder", [
+    ({"work": "sessions/"}, "sessions/"), ({"results": "results/"}, "results/run-core/")])
+def test_results_in_the_session_s_folder_go_with_it(place, settings, folder):
+    place.engine(**{name: f"{place.root}/{value}" for name, value in settings.items()})
     place.ask("select 1", "select 1")
     for query in place.server.queries.values():
-        assert re.fullmatch(rf"{place.root}/sessions/rc_[0-9a-z_]+/results/",
+        assert re.fullmatch(rf"{place.root}/{folder}rc_[0-9a-z_]+/results/",
                             query.request["ResultConfiguration"]["OutputLocation"])
     assert place.texts() == ["select 1"] * 2 and place.names() == []
 
