@@ -103,6 +103,13 @@ void core_presto_key_add(const struct core_presto_dialect *dialect, struct rc_bu
     rc_buf_addc(out, ')');
 }
 
+/* A list of values is cut at commas, and its values at blanks. */
+static bool can_be_listed(const char *text)
+{
+    return !strpbrk(text, "%,\"'\\${}") && *text != ' ' && !rc_str_ends(text, " ") &&
+           !rc_str_eq(text, CORE_FORMAT_HIVE_NULL);
+}
+
 bool core_presto_key_is_plain(const struct core_presto_dialect *dialect,
                               const struct rc_sql_column *column,
                               const struct core_presto_key_value *value)
@@ -124,7 +131,7 @@ bool core_presto_key_is_plain(const struct core_presto_dialect *dialect,
             return false;
     if (dialect->add_find_partitions)
         return true;
-    if (strpbrk(text, "%,\"'\\${}") || rc_str_eq(text, CORE_FORMAT_HIVE_NULL))
+    if (!can_be_listed(text))
         return false;
     return is_type(column, "varchar") || (is_whole(column) && read_number(text, &number)) ||
            (is_type(column, "date") && read_day(text, &number));

@@ -112,6 +112,36 @@ static void days_are_a_range(void **state)
     EXPECT("date", DAYS, day, rc_day_from_date(9999, 12, 31), 0, "2026-01-01", "9999-12-31");
 }
 
+static void find_partitions(const struct core_presto *session, const char *database,
+                            const char *table, struct rc_buf *out)
+{
+    (void)session, (void)database, (void)table, (void)out;
+}
+
+/* Who makes up folders from a list of values is told none that would not come back from it. */
+static void values_that_can_be_listed(void **state)
+{
+    static const struct core_presto_dialect lists = { .timestamp = "" };
+    static const struct core_presto_dialect finds = { .add_find_partitions = find_partitions };
+    static const struct rc_sql_column column = { "k", "varchar" };
+    static const char *const plain[] = { "x", "a b", "2026-01-01", "-" };
+    static const char *const odd[] = { " x", "x ", " ", "a,b", "it's", "a%2Fb", "${k}" };
+
+    (void)state;
+    for (size_t i = 0; i < RC_ARRAY_LEN(plain); i++) {
+        const struct core_presto_key_value value = { plain[i], strlen(plain[i]) };
+
+        assert_true(core_presto_key_is_plain(&lists, &column, &value));
+        assert_true(core_presto_key_is_plain(&finds, &column, &value));
+    }
+    for (size_t i = 0; i < RC_ARRAY_LEN(odd); i++) {
+        const struct core_presto_key_value value = { odd[i], strlen(odd[i]) };
+
+        assert_false(core_presto_key_is_plain(&lists, &column, &value));
+        assert_true(core_presto_key_is_plain(&finds, &column, &value));
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -120,6 +150,7 @@ int main(void)
         cmocka_unit_test(numbers_without_an_order_are_listed),
         cmocka_unit_test(a_list_has_an_end),
         cmocka_unit_test(days_are_a_range),
+        cmocka_unit_test(values_that_can_be_listed),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
