@@ -33,6 +33,16 @@ void core_supervisor_note_rewind(struct core_supervisor *supervisor, int64_t fro
         supervisor->rewind.to_unix_ms = to_unix_ms;
 }
 
+/* Only what is left of a leap counts, if anything. */
+static void shorten_leap(struct core_supervisor *supervisor, int64_t now_unix_ms)
+{
+    if (now_unix_ms >= supervisor->leap.to_unix_ms)
+        return;
+    supervisor->leap.to_unix_ms = now_unix_ms;
+    if (now_unix_ms - supervisor->leap.from_unix_ms <= supervisor->config->settings.history.keep_ms)
+        supervisor->leap.to_unix_ms = 0;
+}
+
 /*
  * The clock went back: slots are again those of the time that it shows. Those that have a row will
  * not run again; those that have none, since the clock had been wrong, will. If it had been wrong
@@ -45,6 +55,7 @@ static void rewind_to(struct core_supervisor *supervisor, int64_t now_unix_ms)
         trusted_unix_ms && trusted_unix_ms < now_unix_ms ? trusted_unix_ms : now_unix_ms - 1;
 
     supervisor->trusted_unix_ms = 0;
+    shorten_leap(supervisor, now_unix_ms);
     for (size_t i = 0; i < supervisor->jobs->count; i++) {
         struct core_job_state *job = &supervisor->jobs->items[i];
 
@@ -55,6 +66,15 @@ static void rewind_to(struct core_supervisor *supervisor, int64_t now_unix_ms)
     if (supervisor->awake_since_unix_ms > now_unix_ms)
         supervisor->awake_since_unix_ms = now_unix_ms;
     core_supervisor_schedule_all(supervisor);
+}
+
+/* It was set forward by more than what history records: by a mistake, or to end one. */
+static void leap(struct core_supervisor *supervisor, int64_t from_unix_ms, int64_t to_unix_ms)
+{
+    supervisor->leap.from_unix_ms = from_unix_ms;
+    supervisor->leap.to_unix_ms = to_unix_ms;
+    if (!supervisor->trusted_unix_ms)
+        supervisor->trusted_unix_ms = from_unix_ms;
 }
 
 /* Pauses before further attempts are of real time: they move along with the clock. */
@@ -92,8 +112,8 @@ int64_t core_supervisor_look_at_clock(struct core_supervisor *supervisor)
                             jump_ms > 0 ? "forward" : "back",
                             (double)(jump_ms > 0 ? jump_ms : -jump_ms) / 1000.0);
         core_runs_each(&supervisor->runs, shift_pause, &shift);
-        if (jump_ms > supervisor->config->settings.history.keep_ms && !supervisor->trusted_unix_ms)
-            supervisor->trusted_unix_ms = now_unix_ms - jump_ms;
+        if (jump_ms > supervisor->config->settings.history.keep_ms)
+            leap(supervisor, now_unix_ms - jump_ms, now_unix_ms);
         if (jump_ms > 0)
             core_supervisor_wake_up(supervisor, now_unix_ms);
         else

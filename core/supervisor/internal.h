@@ -52,7 +52,11 @@ struct core_supervisor {
     /* The clock, as it was looked at last (clock.c). */
     int64_t started_unix_ms, awake_since_unix_ms;
     int64_t seen_unix_ms, seen_mono_ms;
-    int64_t trusted_unix_ms;  /* before it was set forward beyond all history; 0: it was not */
+    int64_t trusted_unix_ms; /* before it was set forward beyond all history; 0: it was not */
+    /* When it was set forward beyond all history, and not back since; to 0: it was not. */
+    struct {
+        int64_t from_unix_ms, to_unix_ms;
+    } leap;
     int64_t expected_unix_ms; /* for when the slot timer was set; 0: it was not */
     int64_t hold_mono_ms;     /* until then missed slots are left to other daemons; 0: not */
     /* Cursors from 'from' on went back to 'to', which the ledger does not know yet. */

@@ -85,13 +85,25 @@ static enum rc_code remove_orphans(struct core_supervisor *supervisor, bool *mor
 
 /* ---- the timer ---------------------------------------------------------------------------- */
 
+/*
+ * What ended before that goes. While the clock may be wrong, as it went far ahead at once, age is
+ * no reason: all that was there then stays for as long as if it had ended then.
+ */
+static int64_t oldest_kept_unix_ms(struct core_supervisor *supervisor)
+{
+    int64_t oldest_unix_ms =
+        core_supervisor_look_at_clock(supervisor) - supervisor->config->settings.history.keep_ms;
+
+    core_supervisor_arm(supervisor); /* for what else follows from the look */
+    return oldest_unix_ms < supervisor->leap.to_unix_ms ? 0 : oldest_unix_ms;
+}
+
 static enum rc_code bite(struct core_supervisor *supervisor, bool *more, struct rc_error *err)
 {
     const struct core_settings *settings = &supervisor->config->settings;
-    int64_t before_unix_ms = core_clock_now_unix_ms() - settings->history.keep_ms;
 
-    if (core_ledger_prune(supervisor->ledger, before_unix_ms, settings->history.runs, BITE_ROWS,
-                          remove_run, supervisor, more, err))
+    if (core_ledger_prune(supervisor->ledger, oldest_kept_unix_ms(supervisor),
+                          settings->history.runs, BITE_ROWS, remove_run, supervisor, more, err))
         return rc_context(err, "remove old runs");
     if (*more)
         return RC_OK;

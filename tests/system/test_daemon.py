@@ -195,6 +195,18 @@ def test_a_clock_that_was_wrong_and_is_set_back(make, clock):
                                         slot_unix_ms=(START + 31 * MINUTE) // five * five))
 
 
+def test_a_clock_that_is_wrong_costs_no_history(make, clock):
+    daemon = make("a: {plugin: noop}", ", history: {keep: 1h}", clock)
+    orphan = daemon.world.state / "runs" / "20200101t000000-000000000000"
+    orphan.mkdir()
+    os.utime(orphan, (0, 0))
+    daemon.ask("POST", "/api/v1/jobs/a/trigger", {})
+    run = daemon.wait_for(lambda: daemon.runs("a", status="succeeded"))[0]
+    clock.set(START + 2 * HOUR)
+    daemon.wait_for(lambda: not orphan.exists())  # what is to go is gone
+    assert daemon.runs("a") and (orphan.parent / run["id"]).exists()
+
+
 def test_a_slot_is_not_lost_with_the_memory_of_a_clock_set_back(make, clock):
     """A job that was new by a clock that ran ahead has its slots from when that was set right: also
     if the daemon that saw it set right dies, and nobody is there when the slot comes."""
