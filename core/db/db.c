@@ -48,6 +48,7 @@ static enum rc_code migrate(struct core_session *session, const struct core_db_s
     const struct rc_migration migrations[] = {
         *server->first,
         { 2, core_ledger_schema },
+        { 3, core_ledger_schema_unsuccessful },
     };
 
     return core_session_migrate(session, "run-core", migrations, RC_ARRAY_LEN(migrations), err);

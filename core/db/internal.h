@@ -39,7 +39,8 @@ struct core_db_server {
 extern const struct core_db_server core_db_on_sqlite;
 extern const struct core_db_server core_db_on_postgres;
 
-extern const char core_ledger_schema[]; /* the second migration, on every server */
+extern const char core_ledger_schema[];              /* the second migration, on every server */
+extern const char core_ledger_schema_unsuccessful[]; /* the third */
 
 /*
  * Sessions of plugins that wait for their next owner (pool.c): those of the process that put them

@@ -7,8 +7,13 @@
 #include <db/ledger.h>
 #include <db/session.h>
 
-/* Of a run that has not ended; word for word as the partial indexes have it, or they are no use. */
+/*
+ * Of a run that has not ended, and of one that ended without success; word for word as the partial
+ * indexes have it, or they are no use. SQLite makes a table of a list of three and more, each time
+ * that it writes a row.
+ */
 #define CORE_LEDGER_OPEN "status IN ('due', 'started')"
+#define CORE_LEDGER_UNSUCCESSFUL "status <> 'succeeded' AND status <> 'due' AND status <> 'started'"
 
 struct core_ledger {
     struct core_db *db;

@@ -143,15 +143,27 @@ static void add_condition(struct query *query, const char *condition, struct rc_
     rc_buf_addf(&query->text, " AND %s%zu", condition, query->count);
 }
 
-static void add_statuses(struct query *query, unsigned statuses)
+/*
+ * Without these words a partial index is no use. A job has its runs in order, too, and may have
+ * fewer than there are of a status.
+ */
+static void add_class(struct query *query, unsigned statuses, bool of_job)
 {
     const unsigned open = 1u << CORE_RUN_DUE | 1u << CORE_RUN_STARTED;
+
+    if ((statuses & ~open) == 0)
+        rc_buf_adds(&query->text, " AND " CORE_LEDGER_OPEN);
+    else if ((statuses & (open | 1u << CORE_RUN_SUCCEEDED)) == 0 && !of_job)
+        rc_buf_adds(&query->text, " AND " CORE_LEDGER_UNSUCCESSFUL);
+}
+
+static void add_statuses(struct query *query, unsigned statuses, bool of_job)
+{
     const char *separator = " AND status IN (";
 
     if (statuses == 0)
         return;
-    if ((statuses & ~open) == 0)
-        rc_buf_adds(&query->text, " AND " CORE_LEDGER_OPEN); /* else the partial index is no use */
+    add_class(query, statuses, of_job);
     for (int i = 0; i < CORE_RUN_STATUS_COUNT; i++)
         if (statuses & (1u << i)) {
             rc_buf_adds(&query->text, separator);
@@ -193,7 +205,7 @@ static enum rc_code read_page(struct core_ledger *ledger, const struct core_run_
         add_condition(&query, "due_unix_ms >= $", rc_value_int(filter->since_unix_ms));
     if (filter->until_unix_ms)
         add_condition(&query, "due_unix_ms < $", rc_value_int(filter->until_unix_ms));
-    add_statuses(&query, filter->statuses);
+    add_statuses(&query, filter->statuses, filter->job != NULL);
     add_behind(&query, &behind);
     query.params[query.count++] = rc_value_int(limit);
     rc_buf_addf(&query.text, " ORDER BY due_unix_ms DESC, nominal_unix_ms DESC, id DESC LIMIT $%zu",

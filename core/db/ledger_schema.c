@@ -72,3 +72,11 @@ const char core_ledger_schema[] =
     /* Numbers that never come back, also when the rows that had them are gone. */
     "CREATE TABLE numbers (name TEXT NOT NULL PRIMARY KEY, latest BIGINT NOT NULL);"
     "INSERT INTO numbers (name, latest) VALUES ('notices', 0);";
+
+/*
+ * Failures are sought for in histories that have few. A run that succeeds, as most do, pays nothing
+ * for that.
+ */
+const char core_ledger_schema_unsuccessful[] =
+    "CREATE INDEX runs_unsuccessful ON runs (status, due_unix_ms, nominal_unix_ms, id) "
+    "WHERE " CORE_LEDGER_UNSUCCESSFUL ";";

@@ -4,6 +4,8 @@
  */
 #include <ledger_fixture.h>
 
+#include <db/ledger_internal.h>
+#include <db/sqlite.h>
 #include <os/clock.h>
 #include <os/process.h>
 #include <run-core/str.h>
@@ -555,6 +557,12 @@ static void long_histories_are_listed_in_pages(void **state)
     assert_int_equal(ledger_count(ledger, &filter), 0);
     filter = (struct core_run_filter){ .statuses = 1u << CORE_RUN_SUCCEEDED };
     assert_int_equal(ledger_count(ledger, &filter), ROWS / 2);
+    filter = (struct core_run_filter){ .statuses = 1u << CORE_RUN_LOST | 1u << CORE_RUN_SKIPPED };
+    order = (struct order){ 0 };
+    expect_ok(core_ledger_runs(ledger, &filter, check_order, &order, &err));
+    assert_int_equal(order.rows, ROWS / 2);
+    filter.job = "job-3";
+    assert_int_equal(ledger_count(ledger, &filter), ROWS / 10);
     filter = (struct core_run_filter){ .plugin = "none" };
     assert_int_equal(ledger_count(ledger, &filter), 0);
     filter = (struct core_run_filter){ .since_unix_ms = T0 + 10, .until_unix_ms = T0 + 20 };
@@ -562,6 +570,54 @@ static void long_histories_are_listed_in_pages(void **state)
     filter = (struct core_run_filter){ .before = "none" };
     assert_int_equal(core_ledger_runs(ledger, &filter, check_order, &order, &err), RC_NOT_FOUND);
     core_ledger_close(ledger);
+}
+
+/* What SQLite's virtual machine did for the statements of the session since it was last asked. */
+static int64_t steps(const struct core_ledger *ledger)
+{
+    sqlite3 *handle = ((const struct core_sqlite *)(const void *)ledger->session)->handle;
+    int64_t sum = 0;
+
+    for (sqlite3_stmt *at = sqlite3_next_stmt(handle, NULL); at; at = sqlite3_next_stmt(handle, at))
+        sum += sqlite3_stmt_status(at, SQLITE_STMTSTATUS_VM_STEP, /* reset = */ 1);
+    return sum;
+}
+
+static void what_did_not_succeed_is_found_without_looking_at_all(void **state)
+{
+    enum { ROWS = 2000 };
+    struct core_ledger *ledger = ledger_join("d1", "daemon", 30000);
+    struct core_run_filter filter = { .statuses = 1u << CORE_RUN_FAILED };
+
+    (void)state;
+    fill(ledger, ROWS);
+    (void)steps(ledger);
+    assert_int_equal(ledger_count(ledger, &filter), 0);
+    assert_in_range(steps(ledger), 1, ROWS / 10);
+    filter.statuses |= 1u << CORE_RUN_TIMED_OUT | 1u << CORE_RUN_LOST;
+    assert_int_equal(ledger_count(ledger, &filter), 0);
+    assert_in_range(steps(ledger), 1, ROWS / 10);
+    filter.job = "job-3"; /* whose own rows are fewer than those of a status may be */
+    assert_int_equal(ledger_count(ledger, &filter), 0);
+    assert_in_range(steps(ledger), ROWS / 10, ROWS);
+    core_ledger_close(ledger);
+}
+
+/* As an older version left it. */
+static void a_state_of_an_older_version_is_brought_up_to_date(void **state)
+{
+    struct core_run_filter filter = { .statuses = 1u << CORE_RUN_SKIPPED };
+    struct core_ledger *ledger = ledger_join("d1", "daemon", 30000);
+
+    (void)state;
+    fill(ledger, 10);
+    core_ledger_close(ledger);
+    place_tamper("DROP INDEX runs_unsuccessful");
+    place_tamper("DELETE FROM run_core_schema WHERE number = 3");
+    ledger = ledger_join("d1", "daemon", 30000);
+    assert_int_equal(ledger_count(ledger, &filter), 5);
+    core_ledger_close(ledger);
+    place_tamper("DROP INDEX runs_unsuccessful"); /* it was there */
 }
 
 static void count_run(void *context, const struct core_run_record *record)
@@ -701,6 +757,9 @@ int main(void)
         LEDGER_TEST(latest_ends_outlive_the_runs),
         LEDGER_TEST(notices_wait_until_they_are_delivered),
         LEDGER_TEST(long_histories_are_listed_in_pages),
+        cmocka_unit_test_setup_teardown(what_did_not_succeed_is_found_without_looking_at_all,
+                                        ledger_on_sqlite, ledger_tear_down),
+        LEDGER_TEST(a_state_of_an_older_version_is_brought_up_to_date),
         LEDGER_TEST(old_runs_are_forgotten_by_age_and_by_number),
     };
 
