@@ -3,9 +3,9 @@
  * query over them that stands in for the table of the session.
  *
  * Folders that differ in their keys only share a table at what is common to them, partitioned by
- * the rest; where there are no more than two, each has a table at that very folder, with its keys
- * as constants: the server need not look for partitions then. What else lies below the common
- * folder is left out by a condition.
+ * the rest; where there are no more than two, or few among many, each has a table at that very
+ * folder, with its keys as constants: the server need not look for partitions then. What else lies
+ * below the common folder is left out by a condition.
  */
 #include <sql/presto.h>
 #include <sql/presto_folders.h>
@@ -20,7 +20,9 @@
 
 enum {
     MOST_PARTS = 64,
-    LEAST_RUN = 3, /* values in a row that are written as a range */
+    FEW_VALUES = 16, /* each a part: servers carry out as many stages of a statement */
+    MANY_TIMES = 2,  /* as many folders as there are values that are asked for */
+    LEAST_RUN = 3,   /* values in a row that are written as a range */
     URI_LIMIT = 64 * 1024,
 };
 
@@ -137,13 +139,51 @@ static size_t count_given(const struct attachment *work, size_t first, size_t en
     return most;
 }
 
+/* Whether more folders than so many lie in there. A look that fails does not tell. */
+static bool has_more_folders(const struct attachment *work, const char *place, size_t most)
+{
+    const struct rc_list_options shallow = { .shallow = true };
+    struct rc_error ignored = RC_ERROR_INIT;
+    struct rc_listing *listing = NULL;
+    const struct rc_object *object = NULL;
+    size_t found = 0;
+
+    if (core_storage_list(&work->session->storage, place, &shallow, &listing, &ignored))
+        return false;
+    while (found <= most && !core_listing_next(listing, &object, &ignored) && object)
+        found += object->is_prefix;
+    core_listing_close(listing);
+    return found > most;
+}
+
+/*
+ * Whether each value of the key behind those that are the same is to have tables of its own. A
+ * server that looks for partitions finds those of all values, also of those that nobody asks for.
+ */
+static bool is_better_apart(const struct attachment *work, size_t first, size_t end, size_t folded,
+                            size_t restricted)
+{
+    const struct core_presto_folder *folder = folder_at(work, first);
+    RC_STR_AUTO place = rc_strndup(folder->uri, core_presto_folder_len(folder, folded));
+    size_t values = 0;
+
+    for (size_t from = first; from < end; from = end_of_value(work, from, end, folded + 1))
+        values++;
+    if (values <= 2)
+        return values == 2;
+    return work->session->dialect->add_find_partitions && restricted > 0 && values <= FEW_VALUES &&
+           work->part_count + values <= MOST_PARTS / 2 &&
+           has_more_folders(work, place, MANY_TIMES * values);
+}
+
 /* Folders of one shape. 'shared': others that are not of it lie below the same base. */
 static enum rc_code plan_shape(struct attachment *work, size_t first, size_t end, bool shared,
                                bool may_split, struct rc_error *err)
 {
     const struct core_presto_folder *folder = folder_at(work, first);
     size_t folded = count_same(folder, folder_at(work, end - 1));
-    size_t middle, given;
+    size_t given = shared ? folder->key_count : count_given(work, first, end);
+    size_t restricted = given > folded ? given - folded : 0;
 
     if (folded < folder->key_count && !are_plain(work, first, end, folded)) {
         for (size_t i = first; i < end; i++)
@@ -151,15 +191,14 @@ static enum rc_code plan_shape(struct attachment *work, size_t first, size_t end
                 return err->code;
         return RC_OK;
     }
-    middle = may_split ? end_of_value(work, first, end, folded + 1) : end;
-    if (folded < folder->key_count && middle < end &&
-        end_of_value(work, middle, end, folded + 1) == end) {
-        if (plan_shape(work, first, middle, shared, /* may_split = */ false, err))
+    if (!may_split || !is_better_apart(work, first, end, folded, restricted))
+        return add_part(work, first, end - first, folded, restricted, err);
+    for (size_t from = first, to; from < end; from = to) {
+        to = end_of_value(work, from, end, folded + 1);
+        if (plan_shape(work, from, to, shared, /* may_split = */ false, err))
             return err->code;
-        return plan_shape(work, middle, end, shared, /* may_split = */ false, err);
     }
-    given = shared ? folder->key_count : count_given(work, first, end);
-    return add_part(work, first, end - first, folded, given > folded ? given - folded : 0, err);
+    return RC_OK;
 }
 
 static enum rc_code plan(struct attachment *work, struct rc_error *err)

@@ -146,6 +146,47 @@ static void test_chosen_days(void **state)
                 "WHERE \"day\" IN ('2026-01-01', '2026-01-02', '2026-01-04'))");
 }
 
+/* A server that looks for partitions does so among few days only, and passes over what is none. */
+static void test_days_among_many(void **state)
+{
+    struct presto_fixture *f = *state;
+    static const char *const names[] = { "t/day=2026-01-01/", "t/day=2026-01-02/",
+                                         "t/day=2026-01-03/" };
+
+    for (int day = 1; day <= 5; day++) {
+        RC_STR_AUTO name = rc_strf("t/day=2026-01-%02d/part=1/a.parquet", day);
+        presto_file(f, name, "x");
+    }
+    presto_file(f, "t/day=2026-01-01_bak/part=1/a.parquet", "x");
+    presto_file(f, "t/day=2026-01-02/part=2/a.parquet", "x");
+    must_attach(f, names, by_both, 2);
+    assert_int_equal(f->session.tables->name_count, 1);
+
+    presto_file(f, "t/day=2026-01-06/part=1/a.parquet", "x");
+    rc_buf_reset(&f->log);
+    must_attach(f, names, by_both, 2);
+    assert_log(f, "ddl CREATE <rc_me_1.events__2> (userid varchar, amount bigint) OVER parquet "
+                  "file://DIR/t/day=2026-01-01/part=1/\n"
+                  "ddl CREATE <rc_me_1.events__3> (userid varchar, amount bigint) BY part integer "
+                  "numbers 1..2 1,2 OVER parquet file://DIR/t/day=2026-01-02/\n"
+                  "ddl FIND rc_me_1.events__3\n"
+                  "ddl CREATE <rc_me_1.events__4> (userid varchar, amount bigint) OVER parquet "
+                  "file://DIR/t/day=2026-01-03/part=1/\n"
+                  "ddl DROP TABLE IF EXISTS <rc_me_1.events__1>\n");
+    assert_from(f, "Events!",
+                "(SELECT \"userid\", \"amount\", CAST('2026-01-01' AS varchar) AS \"day\", 1 AS "
+                "\"part\" FROM \"cat\".\"rc_me_1\".\"events__2\" UNION ALL "
+                "SELECT \"userid\", \"amount\", CAST('2026-01-02' AS varchar) AS \"day\", "
+                "\"part\" FROM \"cat\".\"rc_me_1\".\"events__3\" UNION ALL "
+                "SELECT \"userid\", \"amount\", CAST('2026-01-03' AS varchar) AS \"day\", 1 AS "
+                "\"part\" FROM \"cat\".\"rc_me_1\".\"events__4\")");
+
+    /* One that makes up partitions from values takes them as they are. */
+    f->dialect.add_find_partitions = NULL;
+    must_attach(f, names, by_both, 2);
+    assert_int_equal(f->session.tables->name_count, 1);
+}
+
 /* All of a location is read: no condition, and the table of the catalogue is the session's. */
 static void test_whole_location(void **state)
 {
@@ -561,16 +602,27 @@ static void test_failures(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        TEST(test_one_folder),     TEST(test_few),
-        TEST(test_run_of_days),    TEST(test_chosen_days),
-        TEST(test_whole_location), TEST(test_tuples),
-        TEST(test_union),          TEST(test_empty),
-        TEST(test_hidden),         TEST(test_nested),
-        TEST(test_shared_base),    TEST(test_values),
-        TEST(test_too_many_odd),   TEST(test_where_keys_stand),
-        TEST(test_refusals),       TEST(test_failures),
-        TEST(test_nested_days),    TEST(test_many_nested),
-        TEST(test_encoded_values), TEST(test_far_numbers),
+        TEST(test_one_folder),
+        TEST(test_few),
+        TEST(test_run_of_days),
+        TEST(test_chosen_days),
+        TEST(test_days_among_many),
+        TEST(test_whole_location),
+        TEST(test_tuples),
+        TEST(test_union),
+        TEST(test_empty),
+        TEST(test_hidden),
+        TEST(test_nested),
+        TEST(test_shared_base),
+        TEST(test_values),
+        TEST(test_too_many_odd),
+        TEST(test_where_keys_stand),
+        TEST(test_refusals),
+        TEST(test_failures),
+        TEST(test_nested_days),
+        TEST(test_many_nested),
+        TEST(test_encoded_values),
+        TEST(test_far_numbers),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
