@@ -201,6 +201,26 @@ static void test_holds(void **state)
     assert_has(rc_fake_host_shown(host), "s3://bshadow/\t1\t5\t1\t0\n");
 }
 
+/* What lists may name keeps them all, not what is the host's own. */
+static void test_holds_of_lists(void **state)
+{
+    (void)state;
+    HOST_AUTO host = two_moves();
+
+    put(host, "s3://bshadow/.run-core/other");
+    pass_days(host, 20);
+    MUST(host, "days=10", "storage=s3://b", "legal_holds=s3://b/d/1/x");
+    assert_string_equal(rc_fake_host_objects(host, "s3://bshadow/"),
+                        "s3://bshadow/.run-core/other\n"
+                        "s3://bshadow/" SDRS_MANIFESTS "old/1/000000\n"
+                        "s3://bshadow/" SDRS_MANIFESTS "young/2/000000\n"
+                        "s3://bshadow/d/1/x\n");
+    rc_fake_host_revive(host);
+    MUST(host, "days=10", "storage=s3://b");
+    assert_string_equal(rc_fake_host_objects(host, "s3://bshadow/"),
+                        "s3://bshadow/.run-core/other\n");
+}
+
 static void test_a_source_is_no_shadow(void **state)
 {
     (void)state;
@@ -328,6 +348,7 @@ int main(void)
         cmocka_unit_test(test_manifests_stay_a_day_longer),
         cmocka_unit_test(test_a_dry_run),
         cmocka_unit_test(test_holds),
+        cmocka_unit_test(test_holds_of_lists),
         cmocka_unit_test(test_a_source_is_no_shadow),
         cmocka_unit_test(test_one_shadow_stops_no_other),
         cmocka_unit_test(test_busy),
