@@ -31,6 +31,7 @@ enum {
     PATH_BYTES = 4096,
     BLOCK_BYTES = 16 * 1024,
     NOTICE_BYTES = 4096,
+    OPENINGS = 10, /* of a log that is rotated meanwhile */
 };
 
 #define LOG_TYPE "text/plain; charset=utf-8"
@@ -102,22 +103,35 @@ static bool was_renamed(const struct core_log_stream *stream)
     return access(path.data, F_OK) == 0 && !core_fd_is_at(stream->fd, path.data);
 }
 
-/*
- * If the log is rotated between the two, the one found by its older name is as new or newer, and
- * is taken alone: what comes after it is found at its end.
- */
-static void open_log(struct core_log_stream *stream)
+/* Whether they are the two parts of one moment: the log was not rotated between. */
+static bool open_both(struct core_log_stream *stream)
 {
     stream->fd = open_part(stream->folder, stream->attempt, false);
     stream->older = open_part(stream->folder, stream->attempt, true);
-    stream->at = 0;
-    stream->drained = false;
-    if (stream->older >= 0 &&
-        (stream->fd < 0 || is_same(stream->older, stream->fd) || was_renamed(stream))) {
+    return stream->older < 0 ||
+           (stream->fd >= 0 && !is_same(stream->older, stream->fd) && !was_renamed(stream));
+}
+
+/*
+ * Where the log is rotated again and again between the two, the one found by its older name is as
+ * new or newer, and is taken alone: who follows finds at its end what comes after it.
+ */
+static void open_log(struct core_log_stream *stream)
+{
+    bool is_whole = open_both(stream);
+
+    for (int i = 1; i < OPENINGS && !is_whole; i++) {
+        core_fd_close(&stream->fd);
+        core_fd_close(&stream->older);
+        is_whole = open_both(stream);
+    }
+    if (!is_whole) {
         core_fd_close(&stream->fd);
         stream->fd = stream->older;
         stream->older = -1;
     }
+    stream->at = 0;
+    stream->drained = false;
 }
 
 static ssize_t read_at(int fd, void *data, size_t len, int64_t at)

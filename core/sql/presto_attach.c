@@ -20,9 +20,10 @@
 
 enum {
     MOST_PARTS = 64,
-    FEW_VALUES = 16, /* each a part: servers carry out as many stages of a statement */
-    MANY_TIMES = 2,  /* as many folders as there are values that are asked for */
-    LEAST_RUN = 3,   /* values in a row that are written as a range */
+    FEW_VALUES = 16,   /* each a part: servers carry out as many stages of a statement */
+    FEW_COLUMNS = 200, /* of all of these parts together, see add_lines() */
+    MANY_TIMES = 2,    /* as many folders as there are values that are asked for */
+    LEAST_RUN = 3,     /* values in a row that are written as a range */
     URI_LIMIT = 64 * 1024,
 };
 
@@ -171,6 +172,9 @@ static bool is_better_apart(const struct attachment *work, size_t first, size_t 
         values++;
     if (values <= 2)
         return values == 2;
+    /* A statement says all of its columns once for each table over JSON. */
+    if (folder->format == CORE_FORMAT_JSON && values * work->table->column_count > FEW_COLUMNS)
+        return false;
     return work->session->dialect->add_find_partitions && restricted > 0 && values <= FEW_VALUES &&
            work->part_count + values <= MOST_PARTS / 2 &&
            has_more_folders(work, place, MANY_TIMES * values);

@@ -13,8 +13,6 @@
 #include <pthread.h>
 #include <stdlib.h>
 
-/* Where there are no settings. */
-
 /* Of one named store, or of all others. Its members are made when they are first wanted. */
 struct member {
     struct member *next;

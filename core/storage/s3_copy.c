@@ -70,20 +70,27 @@ static enum rc_code ask_md5(const struct core_place_in_store *place, struct rc_s
 
 /*
  * One content has one MD5. Where tags differ both objects are asked for, as the tag of one that was
- * put in parts, or is encrypted by KMS, is no MD5.
+ * put in parts, or is encrypted by KMS, is no MD5. A damaged copy goes, so that a further attempt
+ * does not take it for what was there before.
  */
 static enum rc_code check_copied(const struct core_place_in_store *source,
                                  const struct core_place_in_store *target, const char *etag,
                                  const char *copied, struct rc_error *err)
 {
+    struct core_place_in_store damaged = *target;
+    struct rc_error ignored = RC_ERROR_INIT;
     struct rc_stat from, to;
 
     if (rc_str_eq(etag, copied) || strlen(etag) != strlen(copied))
         return RC_OK;
-    if (ask_md5(source, &from, err) || ask_md5(target, &to, err))
-        return err->code;
-    if (!rc_str_eq(from.etag, etag) || to.etag[0] == '\0' || rc_str_eq(to.etag, etag))
+    if (ask_md5(source, &from, &ignored) || !rc_str_eq(from.etag, etag))
+        return RC_OK; /* nobody knows it, or not any more */
+    if (ask_md5(target, &to, err))
+        return err->code == RC_DENIED ? RC_OK : err->code;
+    if (to.etag[0] == '\0' || rc_str_eq(to.etag, etag))
         return RC_OK;
+    damaged.remove_if_match = to.etag;
+    (void)!core_s3_remove(&damaged, 1, NULL, &ignored);
     return rc_fail(err, RC_CORRUPT, "the copy of '%s' is damaged: its entity tag is '%s', not '%s'",
                    source->uri, to.etag, etag);
 }

@@ -149,7 +149,7 @@ enum rc_code core_supervisor_cancel(struct core_supervisor *supervisor, const ch
         return err->code;
     core_supervisor_log(supervisor, RC_LOG_INFO, active, "%s cancels the run",
                         by ? by : "somebody");
-    if (active->state == CORE_ACTIVE_RUNS)
+    if (active->state == CORE_ACTIVE_RUNS || active->unsure_folder)
         return cancel_running(supervisor, active, err);
     core_supervisor_stop_run(supervisor, active, "cancelled");
     core_supervisor_turn(supervisor); /* so that it is recorded when this returns */

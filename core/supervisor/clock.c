@@ -71,7 +71,8 @@ static void rewind_to(struct core_supervisor *supervisor, int64_t now_unix_ms)
 /* It was set forward by more than what history records: by a mistake, or to end one. */
 static void leap(struct core_supervisor *supervisor, int64_t from_unix_ms, int64_t to_unix_ms)
 {
-    supervisor->leap.from_unix_ms = from_unix_ms;
+    if (supervisor->leap.to_unix_ms == 0) /* else it goes on from there */
+        supervisor->leap.from_unix_ms = from_unix_ms;
     supervisor->leap.to_unix_ms = to_unix_ms;
     if (!supervisor->trusted_unix_ms)
         supervisor->trusted_unix_ms = from_unix_ms;

@@ -79,6 +79,8 @@ static enum rc_code catch_up(struct core_supervisor *supervisor, struct rc_error
     if (code == RC_CONFLICT)
         code = core_supervisor_rejoin(supervisor, err);
     if (code == RC_OK)
+        code = core_supervisor_finish_rejoin(supervisor, err);
+    if (code == RC_OK)
         code = core_supervisor_resync(supervisor, err);
     return code;
 }

@@ -139,9 +139,18 @@ enum rc_code core_supervisor_rejoin(struct core_supervisor *supervisor, struct r
     if (core_ledger_rejoin(supervisor->ledger, supervisor->self.id, err))
         return rc_context(err, "join anew");
     supervisor->renewed_boot_ms = before_boot_ms;
-    core_runs_each(&supervisor->runs, extend, supervisor);
+    supervisor->is_rejoining = true;
+    return core_supervisor_finish_rejoin(supervisor, err);
+}
+
+enum rc_code core_supervisor_finish_rejoin(struct core_supervisor *supervisor, struct rc_error *err)
+{
+    if (!supervisor->is_rejoining)
+        return RC_OK;
     if (look_at_runs(supervisor, err))
         return err->code;
+    supervisor->is_rejoining = false;
+    core_runs_each(&supervisor->runs, extend, supervisor);
     core_supervisor_wake_up(supervisor, core_clock_now_unix_ms());
     core_supervisor_hold(supervisor);
     return RC_OK;

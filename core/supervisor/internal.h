@@ -80,6 +80,7 @@ struct core_supervisor {
     /* The heartbeat (heartbeat.c). */
     struct core_timer beat_timer;
     int64_t renewed_boot_ms; /* before the last renewal was sent */
+    bool is_rejoining;       /* what others made of its runs is not known yet */
     int64_t pauses;          /* core_ledger_pauses() when those of all jobs were known; -1: never */
 
     /* Retention (retention.c). */
@@ -277,6 +278,9 @@ RC_MUST_CHECK enum rc_code core_supervisor_renew_if_due(struct core_supervisor *
 /* Others took this daemon for dead: it goes on under a new name. */
 RC_MUST_CHECK enum rc_code core_supervisor_rejoin(struct core_supervisor *supervisor,
                                                   struct rc_error *err);
+/* What is left of that where the database went away in the middle of it. */
+RC_MUST_CHECK enum rc_code core_supervisor_finish_rejoin(struct core_supervisor *supervisor,
+                                                         struct rc_error *err);
 /* In a transaction: what others paused or resumed meanwhile holds for all that is in it. */
 RC_MUST_CHECK enum rc_code core_supervisor_hear_of_pauses(struct core_supervisor *supervisor,
                                                           struct rc_error *err);

@@ -48,6 +48,7 @@ struct restore {
     /* Of the present bucket. */
     struct rc_lock *lock;
     int64_t unlisted; /* jobs that have moved objects, but have no list of them any more */
+    int64_t listed;   /* jobs that have one */
 
     char **cells;
     size_t row_count;
@@ -326,7 +327,9 @@ static enum rc_code restore_source(struct restore *restore, const struct source 
         code = sdrs_manifest_open(restore->job, source->at.shadow, &query, &feed.manifest, err);
     if (!code)
         code = sdrs_carry_run(&carry, out, err);
-    if (!code && source->has_moved && !feed.has_listed)
+    if (!code && feed.has_listed)
+        restore->listed++;
+    else if (!code && source->has_moved)
         restore->unlisted++;
     feed_close(&feed);
     return code;
@@ -372,6 +375,8 @@ static enum rc_code restore_sources(struct restore *restore, size_t begin, size_
 static enum rc_code judge(const struct restore *restore, const struct sdrs_carried *sum,
                           struct rc_error *err)
 {
+    RC_BUF_AUTO(text, 1000);
+
     if (sum->failed > 0) {
         *err = sum->first;
         return rc_context(err, "%" PRId64 " objects were not brought back, the first", sum->failed);
@@ -381,11 +386,16 @@ static enum rc_code judge(const struct restore *restore, const struct sdrs_carri
                        "%" PRId64 " objects are neither in the shadow bucket nor at their old "
                        "place: they were purged, or removed by others",
                        sum->missing);
-    if (restore->unlisted > 0)
-        return rc_fail(err, RC_NOT_FOUND,
-                       "the lists of %" PRId64 " job%s were purged, or removed by others; restore "
-                       "by prefix what the shadow bucket still has",
-                       restore->unlisted, restore->unlisted == 1 ? "" : "s");
+    if (restore->unlisted == 0)
+        return RC_OK;
+    rc_buf_addf(&text,
+                "the lists of %" PRId64 " job%s were purged, or removed by others; restore by "
+                "prefix what the shadow bucket still has",
+                restore->unlisted, restore->unlisted == 1 ? "" : "s");
+    /* Of a rule old lists go in time. */
+    if (restore->params->batch || restore->listed == 0)
+        return rc_fail(err, RC_NOT_FOUND, "%s", text.data);
+    rc_warn(restore->job, "%s", text.data);
     return RC_OK;
 }
 
@@ -446,7 +456,7 @@ static enum rc_code restore_bucket(struct restore *restore, size_t begin, size_t
     enum rc_code code;
 
     restore->lock = NULL;
-    restore->unlisted = 0;
+    restore->unlisted = restore->listed = 0;
     code = sdrs_bucket_lock(restore->job, at->bucket, LOCK_WAIT_MS, &restore->lock, &failure);
     if (!code && !restore->job->dry_run)
         code = sdrs_settle_bucket(restore->job, restore->config, &restore->state, at->bucket,

@@ -224,7 +224,7 @@ def test_what_waits_for_others_keeps_nobody_back(world_in_memory):
     failure, and what is due meanwhile is not late for it."""
     world = world_in_memory
     world.config("jobs:\n  q: {plugin: hang, action: wait, concurrency: queue}\n"
-                 '  tick: {plugin: noop, schedule: "* * * * * *", misfire: skip}\n')
+                 '  tick: {plugin: noop, schedule: "* * * * * *", misfire: skip, concurrency: allow}\n')
     daemon = Daemon(world).start()
     other = world.start("run", "q")
     try:
@@ -250,14 +250,14 @@ def test_a_run_whose_daemon_lost_its_lease_is_tried_again(world_in_memory):
         return [line.split()[0] for line in seen.read_text().splitlines()]
 
     try:
-        world.config(f'core: {{state: "{server.url()}", spool: {world.state}, lease: 2s}}\n'
+        world.config(f'core: {{state: "{server.url()}", spool: {world.state}, lease: 9s}}\n'
                      "jobs:\n  a: {plugin: witness, retry: {attempts: 2, backoff: 0s},\n"
                      f"      config: {{file: {seen}, until: {gate}}}}}\n")
         daemon = Daemon(world).start()
         assert world.run("trigger", "a").status == 0
         daemon.wait_for(lambda: seen.exists() and lines() == ["begin"])
         server.stop()
-        daemon.wait_for(lambda: any("has not renewed its lease" in log.read_text()
+        daemon.wait_for(lambda: any('"lost"' in log.read_text() or "lost after" in log.read_text()
                                     for log in (world.state / "runs").glob("*/*log*")))
         gate.touch()
         server.start()

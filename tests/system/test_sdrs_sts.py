@@ -194,7 +194,7 @@ def test_a_transfer_that_fails_while_its_event_is_carried_out(google):
         google.rule(name, "clicks", 30)
     google.gcs.clock.set(time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()))  # the server's
     google.gcs.transfers.plan = Plan(fail_copies="^clicks/")
-    google.gcs.rules.add(target="/bb", delay_ms=PATIENCE_S * 1000)
+    google.gcs.rules.add(target="/bb", delay_ms=PATIENCE_S * 1000, times=None)
     with google.serve() as service:
         path = "/events/execution"
         path += "/" + service.post(path, {"type": "POLICY"}).json["executionId"]
