@@ -174,7 +174,6 @@ static void a_source_that_is_replaced_before_its_copy_stays(void **state)
 /* Nothing is there to be read, but neither is the name free. */
 static void a_link_that_leads_nowhere_is_in_the_way(void **state)
 {
-    RC_STR_AUTO from = uri("from");
     RC_STR_AUTO to = path("to");
     struct rc_transferred done;
     struct rc_stat stat;
