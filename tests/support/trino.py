@@ -184,11 +184,12 @@ class Trino(TrinoServer):
         return self
 
     def words(self):
-        """Compiled once and quickly, since no server of a test lives long enough for more."""
+        """Compiled once and quickly, since no server of a test lives long enough for more. Java has
+        little room for what is compiled so, and some hundred statements fill it."""
         words = [java(), f"-Xmx{HEAP}", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1",
                  "-XX:+ExitOnOutOfMemoryError", "-Dfile.encoding=UTF-8", "-Duser.timezone=UTC",
                  "-Djdk.attach.allowAttachSelf=true", f"-Djava.io.tmpdir={self.folder}/tmp",
-                 "-XX:-UsePerfData"]
+                 "-XX:-UsePerfData", "-XX:ReservedCodeCacheSize=256m"]
         if version() >= 400:
             words += ["--add-modules=jdk.incubator.vector"]
         return [*words, "-Dnode.environment=tests", "-Dnode.id=one",
