@@ -78,19 +78,26 @@ static enum rc_code check_copied(const struct core_place_in_store *source,
                                  const char *copied, struct rc_error *err)
 {
     struct core_place_in_store damaged = *target;
-    struct rc_error ignored = RC_ERROR_INIT;
+    struct rc_error failure = RC_ERROR_INIT;
     struct rc_stat from, to;
 
     if (rc_str_eq(etag, copied) || strlen(etag) != strlen(copied))
         return RC_OK;
-    if (ask_md5(source, &from, &ignored) || !rc_str_eq(from.etag, etag))
+    if (ask_md5(source, &from, &failure) || !rc_str_eq(from.etag, etag))
         return RC_OK; /* nobody knows it, or not any more */
-    if (ask_md5(target, &to, err))
-        return err->code == RC_DENIED ? RC_OK : err->code;
+    switch (ask_md5(target, &to, &failure)) {
+    case RC_OK:
+        break;
+    case RC_DENIED: /* it may only be written */
+        return RC_OK;
+    default:
+        *err = failure;
+        return err->code;
+    }
     if (to.etag[0] == '\0' || rc_str_eq(to.etag, etag))
         return RC_OK;
     damaged.remove_if_match = to.etag;
-    (void)!core_s3_remove(&damaged, 1, NULL, &ignored);
+    (void)!core_s3_remove(&damaged, 1, NULL, &failure);
     return rc_fail(err, RC_CORRUPT, "the copy of '%s' is damaged: its entity tag is '%s', not '%s'",
                    source->uri, to.etag, etag);
 }
